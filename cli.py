@@ -1,0 +1,261 @@
+"""The command line: parse, call one function, print. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from timbre_data.schemas.errors import TimbreDataError, UsageError
+
+HELP = {"help_option_names": ["-h", "--help"]}
+app = typer.Typer(
+    name="timbre-data",
+    help="Datasets of timbre with labels to trust: render, featurize, train, evaluate.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings=HELP,
+)
+dataset_app = typer.Typer(help="Look after datasets: list, show, log, tag, verify, export.", no_args_is_help=True, context_settings=HELP)
+app.add_typer(dataset_app, name="dataset")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON only on stdout.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Worker threads; by default one per core.")]
+Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler, tcp://host:port.")]
+Batch = Annotated[int | None, typer.Option("--batch", help="Rows per task, a multiple of 256.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set audio.rate=44100. Repeatable.")]
+Home = Annotated[str, typer.Argument(help="Name, path or s3:// address, with @tag or @snapshot for an older version.")]
+
+
+def emit(data: Any, text: str, as_json: bool) -> None:
+    """Print a result: JSON, or text for people."""
+    typer.echo(json.dumps(data, indent=2, default=str) if as_json else text)
+
+
+def main() -> None:
+    """Run the command line; every foreseen error becomes one line on stderr and an exit code."""
+    from typer import BadParameter  # whose parents are click's exceptions: typer's own copy of click, or click itself
+
+    click_exception: Any = BadParameter.__mro__[2]
+    try:
+        code = app(standalone_mode=False)
+    except click_exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            code = 2
+        else:
+            code = _say(error.format_message(), 2)
+    except TimbreDataError as error:
+        code = _say(str(error), error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        code = _say("stopped.", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code or 0)
+
+
+def _say(message: str, code: int) -> int:
+    typer.echo(f"timbre-data: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"timbre-data {version('timbre-data')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+    """Datasets of timbre with labels to trust: render, featurize, train, evaluate."""
+
+
+def _cluster(workers: int | None, scheduler: str | None, batch: int | None) -> Any:
+    from timbre_data.pipeline.build import Cluster
+
+    return Cluster(**({"workers": workers} if workers is not None else {}), scheduler=scheduler, batch=batch)
+
+
+def _again() -> str:
+    import shlex
+
+    return "timbre-data " + shlex.join(sys.argv[1:])
+
+
+@app.command(epilog="Example: timbre-data render --fx distortion --n 37440")
+def render(
+    fx: Annotated[str | None, typer.Option("--fx", help="An effect: its shipped recipe, or all defaults.")] = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", help="A recipe: YAML file or shipped name.")] = None,
+    n: Annotated[int | None, typer.Option("--n", help="Number of rows.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
+    rate: Annotated[int | None, typer.Option("--rate", help="Sampling rate in Hz.")] = None,
+    source: Annotated[str | None, typer.Option("--source", help="Source of dry sound.")] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Name, path or address of the dataset; by default the recipe's name.")] = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    batch: Batch = None,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Mark rows that fail and go on.")] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Render a dataset: random parameters, known labels. The same command again resumes; a larger --n grows."""
+    from timbre_data.pipeline import recipes, stages
+    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.progress import bar
+
+    if (fx is None) == (recipe is None):
+        raise UsageError("give either --fx NAME or --recipe FILE; see timbre-data list effects.")
+    data = recipes.for_effect(fx) if fx else recipes.read(recipe or "")
+    short = {"n": n, "seed": seed, "audio.rate": rate, "source": {"name": source} if source else None}
+    data = recipes.override(data, {key: value for key, value in short.items() if value is not None})
+    resolved = recipes.load(recipes.override(data, settings or []))
+    location = locate(out or resolved.name)
+    cluster = _cluster(workers, scheduler, batch)
+    with bar(enabled=not dry_run, again=_again()) as progress:
+        report = stages.render(resolved, location, cluster, progress=progress, dry_run=dry_run, keep_going=keep_going)
+    emit(vars(report), _told(report, dry_run), as_json)
+    if report.failed:
+        typer.echo(f"timbre-data: {len(report.failed)} rows failed: {report.failed[0]}", err=True)
+        raise typer.Exit(1)
+
+
+def _told(report: Any, dry_run: bool) -> str:
+    if dry_run:
+        size = f", about {report.estimated_bytes / 1e9:.2f} GB before compression" if report.estimated_bytes else ""
+        return f"{report.dataset}: would do {report.rows} of {report.total} rows ({report.reason}){size}"
+    version = f", version {report.version}" if report.version else ""
+    redrawn = f", {report.rejected} draws rejected" if report.rejected else ""
+    return f"{report.dataset}: {report.reason}, {report.rows} new of {report.total} rows{redrawn}{version}"
+
+
+@app.command(epilog="Example: timbre-data featurize distortion --features autofx163,logmel")
+def featurize(
+    dataset: Home,
+    features: Annotated[str | None, typer.Option("--features", help="Comma-separated; by default those of the recipe.")] = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    batch: Batch = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Compute features and spectrograms of every row and store them beside the sounds (--set logmel.n_mels=80)."""
+    from timbre_data.pipeline import extract, recipes
+    from timbre_data.pipeline.store.reader import Dataset
+    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.progress import bar
+
+    names = [name.strip() for name in features.split(",")] if features else list(Dataset(dataset).recipe.features)
+    changes = recipes.override({}, settings or [])
+    if stray := [name for name in changes if name not in names]:
+        raise UsageError(f"--set {stray[0]}...: not a feature asked for here; write --set FEATURE.FIELD=VALUE with one of {', '.join(names)}.")
+    with bar(enabled=not dry_run, again=_again()) as progress:
+        reports = extract.featurize(
+            locate(dataset), {name: changes.get(name) or {} for name in names}, _cluster(workers, scheduler, batch), progress=progress, dry_run=dry_run
+        )
+    emit([vars(report) for report in reports], "\n".join(_told(report, dry_run) for report in reports), as_json)
+
+
+@dataset_app.command("list", epilog="Example: timbre-data dataset list --json")
+def dataset_list(as_json: Json = False) -> None:
+    """List the datasets at home ($TIMBRE_DATA_HOME, else ./datasets)."""
+    from timbre_data.pipeline.store.repository import home, known
+    from timbre_data.pipeline.store.reader import open_if_there
+
+    found = [data for name in known() if (data := open_if_there(str(home() / name)))]
+    rows = [{"name": d.name, "version": d.version, "rows": d.recipe.n, "features": list(d.feature_sets())} for d in found]
+    text = "\n".join(f"{r['name']:<24} {r['version']:<12} {r['rows']:>8} rows  {', '.join(r['features']) or 'no features'}" for r in rows)
+    emit(rows, text or f"no datasets in {home()}", as_json)
+
+
+@dataset_app.command("show", epilog="Example: timbre-data dataset show distortion@v1.0.0")
+def dataset_show(dataset: Home, as_json: Json = False) -> None:
+    """Show what a dataset holds: rows, splits, parameters with ranges, features, recipe, provenance."""
+    import yaml
+
+    from timbre_data.pipeline.store.reader import Dataset
+    from timbre_data.pipeline.store.versions import summary
+
+    data = summary(Dataset(dataset))
+    emit(data, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120).rstrip(), as_json)
+
+
+@dataset_app.command("log", epilog="Example: timbre-data dataset log distortion")
+def dataset_log(dataset: Home, as_json: Json = False) -> None:
+    """Show the commits, newest first."""
+    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.versions import log
+
+    entries = log(locate(dataset))
+    text = "\n".join(f"{e['snapshot']}  {e['time']}  {e['message']}{'  (' + ', '.join(e['tags']) + ')' if e['tags'] else ''}" for e in entries)
+    emit(entries, text, as_json)
+
+
+@dataset_app.command("tag", epilog="Example: timbre-data dataset tag distortion paper")
+def dataset_tag(dataset: Home, tag: Annotated[str, typer.Argument(help="Name for the newest state; it never moves.")], as_json: Json = False) -> None:
+    """Name the newest state of a dataset."""
+    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.versions import tag as set_tag
+
+    snapshot = set_tag(locate(dataset), tag)
+    emit({"tag": tag, "snapshot": snapshot}, f"{dataset}@{tag} is {snapshot}", as_json)
+
+
+@dataset_app.command("verify", epilog="Example: timbre-data dataset verify distortion --rerender 64")
+def dataset_verify(
+    dataset: Home,
+    rerender: Annotated[int, typer.Option("--rerender", min=0, help="Also render so many rows again and compare them bit by bit.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Check every row against its hash. Exit code 3 when anything is missing or damaged."""
+    from timbre_data.pipeline.render import rerender_rows
+    from timbre_data.pipeline.store.reader import Dataset
+    from timbre_data.pipeline.store.verify import ranges, verify
+
+    data = Dataset(dataset)
+    verdict = verify(data)
+    lines = [f"{verdict.dataset}: {verdict.checked} rows and features checked"]
+    lines += [f"{kind} {what}: {ranges(rows)}" for kind, found in (("missing", verdict.missing), ("damaged", verdict.damaged)) for what, rows in found.items()]
+    lines += sorted(set(verdict.messages))
+    again = None
+    if rerender and verdict.whole:
+        again = rerender_rows(data, rerender)
+        lines.append(f"{again['equal']} of {again['rendered']} rows rendered again are equal bit by bit; largest difference {again['largest_db']:.1f} dB")
+    lines.append("whole" if verdict.whole else "NOT WHOLE: rows that are missing come back by rendering again; damaged ones from a copy or a new render")
+    emit(vars(verdict) | {"whole": verdict.whole, "rerender": again}, "\n".join(lines), as_json)
+    if not verdict.whole:
+        raise typer.Exit(3)
+    if again and again["equal"] < again["rendered"]:
+        raise typer.Exit(1)
+
+
+@dataset_app.command("export", epilog="Example: timbre-data dataset export distortion --to distortion-wav --format wav")
+def dataset_export(
+    dataset: Home,
+    to: Annotated[Path, typer.Option("--to", help="A new folder.")],
+    form: Annotated[str, typer.Option("--format", help="zarr (plain Zarr v3), wav (WAV + CSV) or parquet.")] = "zarr",
+    as_json: Json = False,
+) -> None:
+    """Write a dataset in a hand-over format, with checksums and a card."""
+    from timbre_data.pipeline.store.export import export
+    from timbre_data.pipeline.store.reader import Dataset
+
+    count = export(Dataset(dataset), to, form)
+    emit({"to": str(to), "format": form, "files": count}, f"{to}: {count} files, with README.md and SHA256SUMS", as_json)
+
+
+@app.command("list", epilog="Example: timbre-data list effects")
+def list_members(kind: Annotated[str, typer.Argument(help="effects, sources, features, models or recipes.")] = "effects", as_json: Json = False) -> None:
+    """List the members of a kind."""
+    from timbre_data.pipeline import catalogue, recipes
+
+    names = list(recipes.shipped()) if kind.startswith("recipe") else catalogue.names(catalogue.kind_of(kind))
+    emit(names, "\n".join(names), as_json)

@@ -1,0 +1,1 @@
+"""The vocabulary (effects, sources, features) and the machine (plan, render, store, build)."""

@@ -1,0 +1,132 @@
+"""A chain of effects: one joint parameter space, drawn row by row, rendered in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.seeding import Stage, generator
+from timbre_data.schemas.parameter import FloatArray
+from timbre_data.schemas.recipe import Chain, Step
+from timbre_data.schemas.space import ParameterSpace
+
+UNUSED = -1
+"""Position, in `labels/order`, of a step that a row does not have."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The labels of some rows, drawn before any sound is made.
+
+    `labels` normalised [shape=(n, p)] (0 where `mask` is false); `values` physical [shape=(n, p)]; `mask` which mean
+    anything; `order` position of each step in the row's chain, or `UNUSED` [shape=(n, steps)].
+    """
+
+    labels: NDArray[np.float32]
+    values: FloatArray
+    mask: NDArray[np.bool_]
+    order: NDArray[np.int8]
+
+
+class EffectChain:
+    """The effects of a recipe, ready to draw and to render. Parameters are named `step.parameter`."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self.labels = tuple(step.label for step in chain.steps)
+        self.effects: tuple[Effect, ...] = tuple(catalogue.load("effect", step.effect) for step in chain.steps)
+        self._spaces = [_drawn_space(step, effect, i) for i, (step, effect) in enumerate(zip(chain.steps, self.effects, strict=True))]
+        ends = np.cumsum([0, *map(len, self._spaces)])
+        self._columns = [slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False)]
+        self.space = ParameterSpace(
+            parameters=tuple(
+                parameter.model_copy(update={"name": f"{label}.{parameter.name}", "condition": None})
+                for label, space in zip(self.labels, self._spaces, strict=True)
+                for parameter in space.each()
+            )
+        )
+        self.always_whole = not chain.shuffle and chain.choose is None and all(step.probability == 1 for step in chain.steps)
+
+    def draw(self, seed: int, rows: NDArray[np.int64], attempt: int = 0) -> Draw:
+        """Draw the labels of `rows`: they depend on the recipe, the seed, the row and the attempt, on nothing else."""
+        probability = np.empty((len(rows), len(self.space)))
+        order = np.tile(np.arange(len(self.labels), dtype=np.int8), (len(rows), 1))
+        for k, row in enumerate(rows.tolist()):
+            probability[k] = generator(seed, row, Stage.LABELS, attempt).random(len(self.space))
+            if not self.always_whole:
+                order[k] = self._draw_order(generator(seed, row, Stage.CHAIN, attempt))
+        if self.space.sobol and attempt == 0:
+            self._use_sobol(probability, seed, rows)
+        labels = self.space.quantile(probability)
+        values = self.space.to_values(labels)
+        mask = np.empty(labels.shape, bool)
+        for step, (space, columns) in enumerate(zip(self._spaces, self._columns, strict=True)):
+            mask[:, columns] = space.active(values[:, columns]) & (order[:, step] != UNUSED)[:, None]
+        return Draw(labels=np.where(mask, labels, np.float32(0)), values=values, mask=mask, order=order)
+
+    def render(self, audio: Audio, rate: int, values: FloatArray, order: NDArray[np.int8]) -> Audio:
+        """Send one sound through one row's chain: float32 (channels, samples), the same shape as `audio`."""
+        used = [step for step in np.argsort(order, kind="stable").tolist() if order[step] != UNUSED]
+        for step in used:
+            audio = self.effects[step].render(audio, rate, self.step_values(values, step))
+        return audio
+
+    def step_values(self, values: FloatArray, step: int) -> dict[str, float]:
+        """Name the physical values of one step of one row."""
+        return self._spaces[step].as_mapping(values[self._columns[step]])
+
+    def identifiable(self, draw: Draw, seconds: float) -> NDArray[np.bool_]:
+        """Which labels can be heard at all [shape=(n, p)]: false for the time of a delay at mix 0."""
+        heard = draw.mask.copy()
+        for k in range(len(draw.labels)):
+            for step, effect in enumerate(self.effects):
+                columns = self._columns[step]
+                if draw.order[k, step] == UNUSED:
+                    continue
+                unheard = effect.unidentifiable(self.step_values(draw.values[k], step), seconds)
+                for name in unheard:
+                    heard[k, columns.start + self._spaces[step].names.index(name)] = False
+        return heard
+
+    def _draw_order(self, rng: np.random.Generator) -> NDArray[np.int8]:
+        steps = len(self.labels)
+        if self._chain.choose is not None:
+            low, high = self._chain.choose
+            chosen = rng.permutation(steps)[: rng.integers(low, high + 1)]
+        else:
+            chosen = np.flatnonzero(rng.random(steps) < [step.probability for step in self._chain.steps])
+        chosen = rng.permutation(chosen) if self._chain.shuffle else np.sort(chosen)
+        order = np.full(steps, UNUSED, np.int8)
+        order[chosen] = np.arange(len(chosen), dtype=np.int8)
+        return order
+
+    def _use_sobol(self, probability: FloatArray, seed: int, rows: NDArray[np.int64]) -> None:
+        from scipy.stats import qmc
+
+        columns = [i for i, parameter in enumerate(self.space.each()) if parameter.distribution.type == "sobol"]
+        for start, stop in _runs(rows):
+            engine = qmc.Sobol(len(columns), scramble=True, rng=np.random.default_rng(np.random.SeedSequence(seed)))
+            engine.fast_forward(int(rows[start]))
+            probability[np.ix_(range(start, stop), columns)] = engine.random(stop - start)
+
+
+def _runs(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Split positions into runs of consecutive rows."""
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    edges = [0, *breaks.tolist(), len(rows)]
+    return list(zip(edges, edges[1:], strict=False)) if len(rows) else []
+
+
+def _drawn_space(step: Step, effect: Effect, position: int) -> ParameterSpace:
+    space = effect.space
+    if step.resolution is not None:
+        space = ParameterSpace(
+            parameters=tuple(p if p.steps else p.model_copy(update={"resolution": step.resolution}) for p in space.each())
+        )
+    overrides: Mapping[str, object] = step.parameters
+    return space.overridden(overrides, where=f"chain.steps.{position}.parameters")

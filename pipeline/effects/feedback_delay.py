@@ -1,0 +1,20 @@
+"""Feedback delay: several echoes that fade."""
+
+from __future__ import annotations
+
+from timbre_data.pipeline.effects._delay_line import render, unidentifiable
+from timbre_data.pipeline.kinds import Effect
+from timbre_data.schemas.parameter import Parameter
+from timbre_data.schemas.space import ParameterSpace
+
+EFFECT = Effect(
+    summary="Feedback delay: repeated echoes, 0.1-0.6 s apart.",
+    family="delay",
+    space=ParameterSpace.of(
+        Parameter(name="delay_seconds", low=0.1, high=0.6, unit="s", kind="log"),
+        Parameter(name="feedback", low=0.3, high=0.8),
+        Parameter(name="mix", low=0.25, high=0.6),
+    ),
+    render=render,
+    unidentifiable=unidentifiable,
+)

@@ -1,0 +1,36 @@
+"""Flanger: a moving comb filter from a delay of a few milliseconds with feedback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pedalboard
+
+from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.schemas.parameter import Parameter
+from timbre_data.schemas.space import ParameterSpace
+
+
+def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
+    plugin = pedalboard.Chorus(
+        rate_hz=values["rate_hz"],
+        depth=values["depth"],
+        centre_delay_ms=values["centre_delay_ms"],
+        feedback=values["feedback"],
+        mix=values["mix"],
+    )
+    return plugin(audio, rate)
+
+
+EFFECT = Effect(
+    summary="Flanger: slow modulation of a 2-6 ms delay with feedback.",
+    family="modulation",
+    space=ParameterSpace.of(
+        Parameter(name="rate_hz", low=0.1, high=3, unit="Hz", kind="log"),
+        Parameter(name="depth", low=0.05, high=0.2, description="0.1 moves the delay by about 1 ms"),
+        Parameter(name="centre_delay_ms", low=2, high=6, unit="ms"),
+        Parameter(name="feedback", low=0.2, high=0.85),
+        Parameter(name="mix", low=0.3, high=0.7),
+    ),
+    render=_render,
+)

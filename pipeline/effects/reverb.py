@@ -1,0 +1,31 @@
+"""Reverb: Schroeder-Moorer room (the public-domain Freeverb design), as JUCE does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pedalboard
+
+from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.schemas.parameter import Parameter
+from timbre_data.schemas.space import ParameterSpace
+
+
+def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
+    plugin = pedalboard.Reverb(
+        room_size=values["room_size"], damping=values["damping"], wet_level=values["wet_level"], dry_level=values["dry_level"], width=1.0
+    )
+    return plugin(audio, rate)
+
+
+EFFECT = Effect(
+    summary="Reverb: eight comb and four all-pass filters per channel (Freeverb).",
+    family="reverb",
+    space=ParameterSpace.of(
+        Parameter(name="room_size", low=0.1, high=1),
+        Parameter(name="damping"),
+        Parameter(name="wet_level", low=0.1, high=0.7),
+        Parameter(name="dry_level", low=0.2, high=0.7),
+    ),
+    render=_render,
+)

@@ -1,0 +1,19 @@
+"""Slapback delay: one quick echo."""
+
+from __future__ import annotations
+
+from timbre_data.pipeline.effects._delay_line import render, unidentifiable
+from timbre_data.pipeline.kinds import Effect
+from timbre_data.schemas.parameter import Parameter
+from timbre_data.schemas.space import ParameterSpace
+
+EFFECT = Effect(
+    summary="Slapback delay: a single echo after 50-200 ms.",
+    family="delay",
+    space=ParameterSpace.of(
+        Parameter(name="delay_seconds", low=0.05, high=0.2, unit="s", kind="log"),
+        Parameter(name="mix", low=0.25, high=0.6),
+    ),
+    render=render,
+    unidentifiable=unidentifiable,
+)

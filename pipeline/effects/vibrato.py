@@ -1,0 +1,30 @@
+"""Vibrato: the pitch moves up and down; a modulated delay heard alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pedalboard
+
+from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.schemas.parameter import Parameter
+from timbre_data.schemas.space import ParameterSpace
+
+CENTRE_DELAY_MS = 12.0
+"""Delay around which the LFO moves: wide enough that the deepest setting never reaches the plug-in's 1 ms floor."""
+
+
+def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
+    plugin = pedalboard.Chorus(rate_hz=values["rate_hz"], depth=values["depth"], centre_delay_ms=CENTRE_DELAY_MS, feedback=0.0, mix=1.0)
+    return plugin(audio, rate)
+
+
+EFFECT = Effect(
+    summary="Vibrato: a sinusoidally modulated delay, wet only.",
+    family="modulation",
+    space=ParameterSpace.of(
+        Parameter(name="rate_hz", low=2, high=9, unit="Hz", kind="log"),
+        Parameter(name="depth", low=0.02, high=0.3),
+    ),
+    render=_render,
+)

@@ -1,0 +1,65 @@
+"""The plan: which dry sound and which split each row has, before anything is made."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.chain import EffectChain
+from timbre_data.pipeline.kinds import DrySource
+from timbre_data.pipeline.recipes import open_source
+from timbre_data.pipeline.seeding import Stage, generator, share
+from timbre_data.schemas.recipe import Recipe, SplitRule
+
+
+class Plan:
+    """Everything about a recipe's rows that is known without rendering.
+
+    Dry sounds are stored in a random order drawn from the seed; row i uses stored sound i mod m. So every sound is used
+    equally often, the first rows of a small dataset are a fair sample of the source, and growing n moves nothing.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.chain = EffectChain(recipe.chain)
+
+    @cached_property
+    def source(self) -> DrySource:
+        """The source of dry sound, opened when first needed."""
+        return open_source(self.recipe)
+
+    @cached_property
+    def dry_order(self) -> NDArray[np.int64]:
+        """Index in the source of each stored dry sound [shape=(m,)]."""
+        return generator(self.recipe.seed, Stage.DRY_ORDER).permutation(len(self.source.notes))
+
+    def dry_count(self, n: int) -> int:
+        """How many dry sounds `n` rows need."""
+        return min(n, len(self.source.notes))
+
+    def dry_index(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which stored dry sound each row uses [shape=(n,)]."""
+        return rows % len(self.source.notes)
+
+    def group(self, dry: int) -> str:
+        """What a split keeps together, for one stored dry sound."""
+        note = self.source.notes[int(self.dry_order[dry])]
+        return note.group or note.identity
+
+    def split(self, dry: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Split of each dry sound: 0 train, 1 validation, 2 test. Decided by its group's name, so it never moves."""
+        shares = np.array([share(self.group(int(index)), self.recipe.split.seed) for index in dry])
+        return assign(shares, self.recipe.split)
+
+
+def assign(shares: NDArray[np.float64], rule: SplitRule) -> NDArray[np.uint8]:
+    """Turn numbers in [0, 1) into splits by the rule's shares."""
+    return np.searchsorted([rule.train, rule.train + rule.validation], shares, side="right").astype(np.uint8)
+
+
+def row_split(rows: NDArray[np.int64], rule: SplitRule) -> NDArray[np.uint8]:
+    """Random split over rows, as the AutoFX paper did it: the same dry note is then on several sides."""
+    shares = np.array([generator(rule.seed, int(row), Stage.ROW_SPLIT).random() for row in rows])
+    return assign(shares, rule)

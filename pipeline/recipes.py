@@ -1,0 +1,152 @@
+"""Finding, reading, changing and checking recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.chain import EffectChain
+from timbre_data.pipeline.kinds import DrySource, Source
+from timbre_data.schemas.errors import NotFoundError, RecipeError
+from timbre_data.schemas.recipe import Recipe, SourceSpec, as_chain, as_named
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def shipped() -> dict[str, Path]:
+    """Recipes that come with the package, by name."""
+    folder = Path(__file__).resolve().parents[1] / "datasets" / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def read(file: str | Path) -> dict[str, Any]:
+    """Read a recipe from a file, or by the name of a shipped one. Raises `NotFoundError` or `RecipeError`."""
+    path = Path(file)
+    known = shipped()
+    if not path.is_file():
+        path = known.get(path.stem, path) if path.parent == Path() or path.parent.as_posix().endswith("datasets/recipes") else path
+    if not path.is_file():
+        raise NotFoundError(f"there is no recipe {file}. Give a YAML file, or one of: {', '.join(known)}.")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(str(path), "...", f"not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(data, dict):
+        raise RecipeError(str(path), data, "a recipe is a mapping of fields")
+    return data
+
+
+def for_effect(name: str) -> dict[str, Any]:
+    """The recipe behind `--fx NAME`: the shipped one of that name, else this effect alone with everything at its default."""
+    catalogue.load("effect", name)
+    stem = name.replace("-", "_")
+    if stem in shipped():
+        return read(stem)
+    return {"name": stem, "chain": [{"effect": stem}]}
+
+
+def override(data: dict[str, Any], settings: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Apply `path.to.field=value` settings; numbers step into lists. Values are read as YAML."""
+    if not isinstance(settings, Mapping):
+        pairs = {}
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            if not equals or not key:
+                raise RecipeError("--set", setting, "expected path.to.field=value, for example --set audio.rate=44100")
+            try:
+                pairs[key] = yaml.safe_load(text)
+            except yaml.YAMLError:
+                raise RecipeError("--set", setting, "the value is not YAML") from None
+        settings = pairs
+    if "chain" in data:
+        data = data | {"chain": as_chain(data["chain"])}
+    if "source" in data:
+        data = data | {"source": as_named(data["source"])}
+    for key, value in settings.items():
+        data = _with(data, key.split("."), value, key)
+    return data
+
+
+def _with(node: Any, path: list[str], value: Any, field: str) -> Any:
+    if not path:
+        return value
+    head, rest = path[0], path[1:]
+    if isinstance(node, list):
+        if not head.isdigit() or int(head) >= len(node):
+            raise RecipeError(field, value, f"'{head}' must be an index below {len(node)}")
+        return [_with(item, rest, value, field) if i == int(head) else item for i, item in enumerate(node)]
+    if node is None:
+        node = {}
+    if not isinstance(node, dict):
+        raise RecipeError(field, value, f"'{head}' is inside a plain value ({node!r})")
+    if head.isdigit() and "steps" in node:
+        return node | {"steps": _with(node["steps"], path, value, field)}
+    return node | {head: _with(node.get(head), rest, value, field)}
+
+
+def validate(model: type[Model], data: Mapping[str, Any], where: str = "recipe") -> Model:
+    """Check `data` against a settings model; raise `RecipeError` with the field, the value and what is allowed."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or where
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"there is no such field; fields are {', '.join(_fields_at(model, first['loc'][:-1]))}"
+        value = "nothing" if first["type"] == "missing" else first["input"]
+        raise RecipeError(field, value, message[:1].lower() + message[1:], where) from None
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the model that `location` leads to, as far as it can be followed."""
+    current: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part)
+        inner = field and _inner_model(field.annotation)
+        if not inner:
+            break
+        current = inner
+    return list(current.model_fields)
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _inner_model(inner)
+        if found:
+            return found
+    return None
+
+
+def load(data: Mapping[str, Any]) -> Recipe:
+    """Check a recipe whole: fields, source and its settings, effects and their parameters. Returns it resolved.
+
+    In the resolved recipe every default of the source is written out, so that it means the same in years to come.
+    """
+    recipe = validate(Recipe, data)
+    for position, step in enumerate(recipe.chain.steps):
+        catalogue.load("effect", step.effect)
+        if step.effect != step.effect.replace("-", "_"):
+            raise RecipeError(f"chain.steps.{position}.effect", step.effect, f"write it '{step.effect.replace('-', '_')}'")
+    EffectChain(recipe.chain)
+    for name in recipe.features:
+        catalogue.load("feature", name)
+    source: Source = catalogue.load("source", recipe.source.name)
+    settings = validate(source.settings, recipe.source.settings, f"recipe: source {recipe.source.name}")
+    resolved = SourceSpec.model_validate({"name": recipe.source.name} | settings.model_dump(mode="json"))
+    return recipe.model_copy(update={"source": resolved})
+
+
+def open_source(recipe: Recipe) -> DrySource:
+    """Open the recipe's source of dry sound."""
+    source: Source = catalogue.load("source", recipe.source.name)
+    return source.open(validate(source.settings, recipe.source.settings, f"source {recipe.source.name}"))

@@ -1,0 +1,248 @@
+"""Rendering: what a task does with its rows."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.audio import SILENCE_PEAK, decode, encode, level_and_difference, storing_gain
+from timbre_data.pipeline.build import Task, TaskResult, quiet_threads
+from timbre_data.pipeline.chain import Draw
+from timbre_data.pipeline.kinds import Audio, UnusableSoundError
+from timbre_data.pipeline.plan import Plan
+from timbre_data.pipeline.seeding import Stage, generator
+from timbre_data.pipeline.store.layout import AUDIO_CHUNK
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.rows import DRY_ARRAYS, ROW_ARRAYS, TaskSession, hashes
+from timbre_data.schemas.errors import RenderError
+from timbre_data.schemas.recipe import Recipe
+
+MAX_ATTEMPTS = 50
+"""Draws of one row before it counts as impossible."""
+
+
+@lru_cache(maxsize=8)
+def plan_of(recipe_json: str) -> Plan:
+    """The plan of a recipe, kept by each worker process."""
+    return Plan(Recipe.model_validate(json.loads(recipe_json)))
+
+
+def render_dry(session: bytes, address: str, task: Task, recipe_json: str) -> TaskResult:
+    """Make the dry sounds `task.start` to `task.stop` and write them. What cannot be used is listed in the notes."""
+    from timbre_data.pipeline.features._pitch import note_f0
+
+    quiet_threads()
+    plan = plan_of(recipe_json)
+    audio = plan.recipe.audio
+    store = TaskSession(session, address)
+    failures: dict[str, str] = {}
+    for start in range(task.start, task.stop, AUDIO_CHUNK):
+        stop = min(start // AUDIO_CHUNK * AUDIO_CHUNK + AUDIO_CHUNK, task.stop)
+        count = stop - start
+        sounds = np.zeros((count, audio.channels, audio.samples), audio.dtype)
+        numbers = {name: np.full(count, np.nan, np.float32) for name in ("dry/note", "dry/velocity", "dry/f0_hz", "dry/gain")}
+        texts = {name: np.full(count, "", object) for name in ("dry/identity", "dry/group")}
+        for k, index in enumerate(plan.dry_order[start:stop].tolist()):
+            note = plan.source.notes[index]
+            try:
+                sound = plan.source.render(index, audio.rate, audio.channels, audio.samples)
+                _check_dry(sound)
+            except UnusableSoundError as error:
+                failures[note.identity] = str(error)
+                continue
+            gain = storing_gain(float(np.abs(sound).max()), audio.peak)
+            encode(sound, gain, sounds[k])
+            f0_hz = note.f0_hz if np.isfinite(note.f0_hz) else note_f0(sound.mean(axis=0), audio.rate)
+            values = (note.midi_note, note.velocity, f0_hz, gain)
+            for column, value in zip(numbers.values(), values, strict=True):
+                column[k] = value
+            texts["dry/identity"][k], texts["dry/group"][k] = note.identity, note.group or note.identity
+        columns: dict[str, NDArray[Any]] = {"dry/audio": sounds, **numbers, **texts}
+        for path, values_ in columns.items():
+            store.write(path, start, values_)
+        store.write("integrity/dry", start, hashes(columns, DRY_ARRAYS))
+    if failures:
+        return TaskResult(session=session, rows=0, notes={"failures": failures})
+    return TaskResult(session=store.close(), rows=task.stop - task.start)
+
+
+def _check_dry(sound: Audio) -> None:
+    if not np.isfinite(sound).all():
+        raise UnusableSoundError("not finite")
+    if np.abs(sound).max() < SILENCE_PEAK:
+        raise UnusableSoundError("silent")
+
+
+def render_rows(session: bytes, address: str, task: Task, recipe_json: str, dry_total: int, dry_key: str, keep_going: bool) -> TaskResult:
+    """Draw, render, encode and write the rows `task.start` to `task.stop`."""
+    quiet_threads()
+    plan = plan_of(recipe_json)
+    store = TaskSession(session, address)
+    rejected = 0
+    tables: list[dict[str, NDArray[Any]]] = []
+    failed: list[str] = []
+    for start in range(task.start, task.stop, AUDIO_CHUNK):
+        stop = min(start // AUDIO_CHUNK * AUDIO_CHUNK + AUDIO_CHUNK, task.stop)
+        rows = np.arange(start, stop)
+        dry_index = rows % dry_total
+        try:
+            columns, again = make_rows(plan, rows, _dry_cache.rows(store, dry_key, dry_index))
+        except RenderError as error:
+            if not keep_going:
+                raise
+            columns, again, messages = _one_by_one(plan, rows, _dry_cache.rows(store, dry_key, dry_index), error)
+            failed += messages
+        columns["dry/index"] = dry_index.astype(np.int32)
+        columns["split"] = plan.split(dry_index)
+        rejected += again
+        store.write("audio", start, columns["audio"])
+        columns["integrity/rows"] = hashes(columns, ROW_ARRAYS)
+        del columns["audio"]
+        tables.append(columns)
+    for path in tables[0]:
+        store.write(path, task.start, np.concatenate([table[path] for table in tables]))
+    return TaskResult(session=store.close(), rows=task.stop - task.start, rejected=rejected, notes={"rejected": rejected, "failed": failed})
+
+
+def make_rows(plan: Plan, rows: NDArray[np.int64], dry: NDArray[Any]) -> tuple[dict[str, NDArray[Any]], int]:
+    """Render rows from their dry sounds as stored. Returns the columns of these rows and how many draws were rejected.
+
+    A silent or non-finite result is drawn again, with the attempt counted. Raises `RenderError` when a row cannot be made.
+    """
+    audio = plan.recipe.audio
+    count = len(rows)
+    draw = plan.chain.draw(plan.recipe.seed, rows)
+    sounds = np.zeros((count, audio.channels, audio.samples), audio.dtype)
+    gains = np.empty(count, np.float32)
+    effect_db = np.empty(count, np.float32)
+    attempts = np.zeros(count, np.uint16)
+    for k, row in enumerate(rows.tolist()):
+        source = decode(dry[k])
+        attempt = 0
+        while True:
+            try:
+                wet = plan.chain.render(source, audio.rate, draw.values[k], draw.order[k])
+            except Exception as error:
+                raise _row_error(plan, draw, k, row, f"{type(error).__name__}: {error}") from error
+            peak, difference = level_and_difference(wet, source)
+            if np.isfinite(peak) and peak >= SILENCE_PEAK:
+                break
+            attempt += 1
+            if attempt == MAX_ATTEMPTS:
+                raise _row_error(plan, draw, k, row, f"{MAX_ATTEMPTS} draws were all silent or not finite")
+            _redraw(plan, draw, k, row, attempt)
+        gains[k] = storing_gain(peak, audio.peak)
+        effect_db[k], attempts[k] = difference, attempt
+        encode(wet, float(gains[k]), sounds[k])
+    columns: dict[str, NDArray[Any]] = {
+        "audio": sounds,
+        "params": draw.labels,
+        "labels/mask": draw.mask,
+        "labels/identifiable": plan.chain.identifiable(draw, audio.seconds),
+        "labels/order": draw.order,
+        "labels/effect_db": effect_db,
+        "attempt": attempts,
+        "gain": gains,
+        "failed": np.zeros(count, bool),
+    }
+    return columns, int(attempts.sum())
+
+
+def _redraw(plan: Plan, draw: Draw, k: int, row: int, attempt: int) -> None:
+    again = plan.chain.draw(plan.recipe.seed, np.array([row]), attempt)
+    draw.labels[k], draw.values[k], draw.mask[k], draw.order[k] = again.labels[0], again.values[0], again.mask[0], again.order[0]
+
+
+def _row_error(plan: Plan, draw: Draw, k: int, row: int, cause: str) -> RenderError:
+    return RenderError(row, plan.chain.space.as_mapping(draw.values[k]), cause)
+
+
+def _one_by_one(
+    plan: Plan, rows: NDArray[np.int64], dry: NDArray[Any], first: RenderError
+) -> tuple[dict[str, NDArray[Any]], int, list[str]]:
+    """Render rows singly, marking those that fail instead of stopping."""
+    parts: list[dict[str, NDArray[Any]]] = []
+    rejected = 0
+    messages: list[str] = []
+    for k in range(len(rows)):
+        try:
+            columns, again = make_rows(plan, rows[k : k + 1], dry[k : k + 1])
+        except RenderError as error:
+            messages.append(str(error))
+            columns, again = _failed_row(plan, int(rows[k])), 0
+        parts.append(columns)
+        rejected += again
+    return {path: np.concatenate([part[path] for part in parts]) for path in parts[0]}, rejected, messages
+
+
+def _failed_row(plan: Plan, row: int) -> dict[str, NDArray[Any]]:
+    """The columns of a row that could not be made: its labels as drawn, silence, and the mark."""
+    audio = plan.recipe.audio
+    draw = plan.chain.draw(plan.recipe.seed, np.array([row]))
+    return {
+        "audio": np.zeros((1, audio.channels, audio.samples), audio.dtype),
+        "params": draw.labels,
+        "labels/mask": draw.mask,
+        "labels/identifiable": np.zeros_like(draw.mask),
+        "labels/order": draw.order,
+        "labels/effect_db": np.full(1, np.nan, np.float32),
+        "attempt": np.full(1, MAX_ATTEMPTS, np.uint16),
+        "gain": np.ones(1, np.float32),
+        "failed": np.ones(1, bool),
+    }
+
+
+class _DryCache:
+    """Dry chunks as stored, kept by each worker process up to `LIMIT` bytes: rows come back to the same notes again and again."""
+
+    LIMIT = 256 * 2**20
+
+    def __init__(self) -> None:
+        self._chunks: OrderedDict[tuple[str, int], NDArray[Any]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def rows(self, store: TaskSession, key: str, index: NDArray[np.int64]) -> NDArray[Any]:
+        """Stored dry sounds by index; `key` changes when they do."""
+        chunks = {number: self._chunk(store, key, number) for number in np.unique(index // AUDIO_CHUNK).tolist()}
+        return np.stack([chunks[i // AUDIO_CHUNK][i % AUDIO_CHUNK] for i in index.tolist()])
+
+    def _chunk(self, store: TaskSession, key: str, number: int) -> NDArray[Any]:
+        with self._lock:
+            if (key, number) in self._chunks:
+                self._chunks.move_to_end((key, number))
+                return self._chunks[key, number]
+        chunk = np.asarray(store.array("dry/audio")[number * AUDIO_CHUNK : (number + 1) * AUDIO_CHUNK])
+        with self._lock:
+            if (key, number) not in self._chunks:
+                self._chunks[key, number] = chunk
+                self._bytes += chunk.nbytes
+            while self._bytes > self.LIMIT and len(self._chunks) > 1:
+                self._bytes -= self._chunks.popitem(last=False)[1].nbytes
+        return chunk
+
+
+_dry_cache = _DryCache()
+
+
+def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
+    """Render `count` random rows again from the stored dry sounds and compare with what is stored, bit by bit."""
+    quiet_threads()
+    plan = Plan(data.recipe)
+    usable = data.usable()
+    rows = np.sort(generator(seed, Stage.SOUND).choice(usable, min(count, len(usable)), replace=False))
+    equal, largest = 0, -np.inf
+    for row in rows.tolist():
+        dry = data.read("dry/audio", np.asarray([data.read("dry/index", row)]).reshape(1).astype(np.int64))
+        columns, _ = make_rows(plan, np.array([row]), dry)
+        stored, made = data.read("audio", slice(row, row + 1)), columns["audio"]
+        equal += bool(np.array_equal(stored, made) and np.array_equal(data.read("params", slice(row, row + 1)), columns["params"]))
+        error = float(np.abs(decode(stored) - decode(made)).max())
+        largest = max(largest, 20 * np.log10(error) if error else -np.inf)
+    return {"rendered": len(rows), "equal": equal, "largest_db": largest}

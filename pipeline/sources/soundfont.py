@@ -1,0 +1,103 @@
+"""Recorded instruments from a SoundFont (SF2), played by FluidSynth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from timbre_data.pipeline.audio import prepare_note
+from timbre_data.pipeline.kinds import Audio, Note, Source
+from timbre_data.schemas.errors import MissingDependencyError, NotFoundError
+
+SEARCH = (
+    Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"),
+    Path("/usr/share/sounds/sf2/TimGM6mb.sf2"),
+    Path("/usr/share/soundfonts/default.sf2"),
+    Path("/usr/share/sounds/sf2/default-GM.sf2"),
+)
+INSTALL = "install FluidSynth and a SoundFont: pip install 'timbre-data[soundfont]' and, on Debian, apt-get install libfluidsynth3 fluid-soundfont-gm (or timgm6mb-soundfont)"
+CLEAN_ELECTRIC_GUITAR = 27
+"""General MIDI program (counted from 0) of the clean electric guitar."""
+
+
+class SoundfontSettings(BaseModel):
+    """Which file, instrument and notes. Without `path`, the General MIDI SoundFont found on this machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    path: Path | None = None
+    bank: int = Field(0, ge=0, le=16383)
+    program: int = Field(CLEAN_ELECTRIC_GUITAR, ge=0, le=127)
+    keys: tuple[int, int] = Field((40, 76), description="lowest and highest MIDI note")
+    velocities: tuple[int, ...] = Field((40, 60, 80, 100, 120), min_length=1)
+    cut_onset: bool = True
+    threshold_db: float = Field(-40.0, le=0, ge=-120)
+
+
+def find_soundfont(path: Path | None) -> Path:
+    """Return the SoundFont to use; raise an error that says what to install or correct."""
+    if path is not None:
+        if not path.expanduser().is_file():
+            raise NotFoundError(f"soundfont: there is no file {path}. Give an SF2 file with --set source.path=FILE.")
+        return path.expanduser()
+    for candidate in SEARCH:
+        if candidate.is_file():
+            return candidate
+    raise MissingDependencyError(f"soundfont: no SoundFont on this machine; {INSTALL}, or give --set source.path=FILE.sf2.")
+
+
+class Soundfont:
+    """One program of a SoundFont: every key at every velocity."""
+
+    def __init__(self, settings: SoundfontSettings) -> None:
+        try:
+            import fluidsynth
+        except (ImportError, OSError):
+            raise MissingDependencyError(f"soundfont: FluidSynth is missing; {INSTALL}.") from None
+        low, high = settings.keys
+        if not (0 <= low <= high <= 127 and all(1 <= velocity <= 127 for velocity in settings.velocities)):
+            raise NotFoundError("soundfont: keys must be [low, high] within 0-127 and velocities within 1-127.")
+        self._module = fluidsynth
+        self._settings = settings
+        self._path = find_soundfont(settings.path)
+        self._chosen = [(key, velocity) for key in range(low, high + 1) for velocity in settings.velocities]
+        self.notes: Sequence[Note] = [
+            Note(
+                identity=f"{self._path.stem}/{settings.bank}-{settings.program}/key{key:03d}/velocity{velocity:03d}",
+                midi_note=float(key),
+                velocity=velocity / 127,
+                f0_hz=440.0 * 2 ** ((key - 69) / 12),
+            )
+            for key, velocity in self._chosen
+        ]
+
+    def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
+        """Play note `index`, held throughout: float32 (channels, samples) from its onset, peak at 1.
+
+        Every note gets a synthesiser of its own (30 ms): a used one carries the tail and the dither of the notes before it.
+        """
+        key, velocity = self._chosen[index]
+        synth = self._module.Synth(gain=0.8, samplerate=float(rate))
+        try:
+            for name in ("synth.reverb.active", "synth.chorus.active"):
+                synth.setting(name, 0)
+            number = synth.sfload(str(self._path))
+            if number == -1:
+                raise NotFoundError(f"soundfont: {self._path} is not a SoundFont that FluidSynth can read.")
+            if synth.program_select(0, number, self._settings.bank, self._settings.program) == -1:
+                raise NotFoundError(f"soundfont: {self._path.name} has no program {self._settings.program} in bank {self._settings.bank}.")
+            synth.noteon(0, key, velocity)
+            stereo = np.array(synth.get_samples(samples + rate // 4), np.float32).reshape(-1, 2).T / 32768.0
+        finally:
+            synth.delete()
+        audio = stereo if channels == 2 else np.repeat(stereo.mean(axis=0, keepdims=True), channels, axis=0)
+        return prepare_note(audio, rate, samples, cut_onset=self._settings.cut_onset, threshold_db=self._settings.threshold_db)
+
+
+SOURCE = Source(
+    summary="Recorded instruments from an SF2 SoundFont, by FluidSynth (default: clean electric guitar).",
+    settings=SoundfontSettings,
+    open=Soundfont,
+)

@@ -1,0 +1,55 @@
+"""Any folder of recordings as dry sound: WAV, FLAC, OGG, MP3, AIFF, of any rate and channel count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from timbre_data.pipeline.audio import SUFFIXES, prepare_note, read
+from timbre_data.pipeline.kinds import Audio, Note, Source
+from timbre_data.schemas.errors import NotFoundError, SourceError
+
+
+class WavFolderSettings(BaseModel):
+    """Where the files are and how a note is cut out of each.
+
+    `group` says what a split keeps together: each "file", or all files of a "folder" (one player, one song).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    path: Path
+    pattern: str = "**/*"
+    cut_onset: bool = True
+    threshold_db: float = Field(-40.0, le=0, ge=-120)
+    group: Literal["file", "folder"] = "file"
+
+
+class WavFolder:
+    """The sound files of a folder, in the order of their names."""
+
+    def __init__(self, settings: WavFolderSettings) -> None:
+        self._settings = settings
+        root = settings.path.expanduser()
+        if not root.is_dir():
+            raise NotFoundError(f"wav_folder: there is no folder {root}. Give one with --set source.path=FOLDER.")
+        self._files = sorted(path for path in root.glob(settings.pattern) if path.suffix.lower() in SUFFIXES and path.is_file())
+        if not self._files:
+            raise SourceError("wav_folder", {str(root): f"no file matches {settings.pattern} with {', '.join(SUFFIXES)}"})
+        self.notes: Sequence[Note] = [self._note(path.relative_to(root)) for path in self._files]
+
+    def _note(self, relative: Path) -> Note:
+        group = relative.parent.as_posix() if self._settings.group == "folder" else ""
+        return Note(identity=relative.as_posix(), group=group)
+
+    def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
+        """Read note `index`: float32 (channels, samples) from its onset, peak at 1."""
+        audio = read(self._files[index], rate, channels)
+        return prepare_note(audio, rate, samples, cut_onset=self._settings.cut_onset, threshold_db=self._settings.threshold_db)
+
+
+SOURCE = Source(
+    summary="A folder of sound files (WAV, FLAC, OGG, MP3, AIFF; any rate and channels).", settings=WavFolderSettings, open=WavFolder
+)

@@ -1,0 +1,246 @@
+"""The stages that write datasets: render and featurize. Both resume, both do nothing when there is nothing to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.build import Cluster, Progress, Silent, dask_client, run, tasks_for
+from timbre_data.pipeline.plan import Plan
+from timbre_data.pipeline.provenance import provenance
+from timbre_data.pipeline.render import render_dry, render_rows
+from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.reader import open_if_there
+from timbre_data.pipeline.store.repository import Location
+from timbre_data.pipeline.store.writer import Writer, meta, set_meta
+from timbre_data.schemas.errors import BuildError, SourceError, UsageError
+from timbre_data.schemas.recipe import Recipe
+
+GROWING = ("name", "description", "licence", "citation", "claim", "n", "features")
+"""Recipe fields that may change while a dataset lives; all others decide its bytes."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a stage did, or (dry run) would do."""
+
+    dataset: str
+    rows: int
+    total: int
+    reason: str
+    snapshot: str | None = None
+    version: str | None = None
+    rejected: int = 0
+    failed: tuple[str, ...] = field(default=())
+    estimated_bytes: int = 0
+
+
+def render(
+    recipe: Recipe,
+    location: Location,
+    cluster: Cluster,
+    *,
+    progress: Progress | None = None,
+    dry_run: bool = False,
+    keep_going: bool = False,
+) -> Report:
+    """Render what is missing of a dataset.
+
+    A new dataset is created, an unfinished one resumed, a finished one grown when `recipe.n` is larger; else nothing is done.
+    Raises `UsageError` when the stored dataset was made from a different recipe.
+    """
+    plan = Plan(recipe)
+    inventory = _inventory(plan)
+    if dry_run:
+        return _foresee(recipe, location)
+    _check_space(recipe, location)
+    progress = progress or Silent()
+    with Writer(location) as writer:
+        _prepare(writer, plan, inventory)
+        missing_dry = _missing(writer, "integrity/dry", plan.dry_count(recipe.n))
+        missing = _missing(writer, "integrity/rows", recipe.n)
+        if not len(missing) and not len(missing_dry) and meta(writer.peek()).get("version"):
+            return _finished(writer, location, recipe)
+        notes = _render_missing(writer, plan, cluster, missing_dry, missing, progress, keep_going)
+        version = new_version(writer, f"{recipe.n} rows")
+        return Report(
+            dataset=location.address,
+            rows=len(missing),
+            total=recipe.n,
+            reason="rendered",
+            snapshot=writer.snapshot,
+            version=version,
+            rejected=sum(note.get("rejected", 0) for note in notes),
+            failed=tuple(message for note in notes for message in note.get("failed", ())),
+        )
+
+
+def _render_missing(
+    writer: Writer,
+    plan: Plan,
+    cluster: Cluster,
+    missing_dry: NDArray[np.int64],
+    missing: NDArray[np.int64],
+    progress: Progress,
+    keep_going: bool,
+) -> list[dict[str, Any]]:
+    recipe_json = json.dumps(plan.recipe.model_dump(mode="json"))
+    with dask_client(cluster) as client:
+        if len(missing_dry):
+            progress.start("dry sounds", len(missing_dry), plan.recipe.audio.seconds)
+            tasks = tasks_for(missing_dry, layout.TABLE_CHUNK)
+            notes = run(client, cluster, writer, tasks, render_dry, (recipe_json,), message="{rows} dry sounds", progress=progress)
+            progress.stop()
+            failures = {name: reason for note in notes for name, reason in note.get("failures", {}).items()}
+            if failures:
+                raise SourceError(plan.recipe.source.name, dict(sorted(failures.items())))
+        if not len(missing):
+            return []
+        progress.start("rendering", len(missing), plan.recipe.audio.seconds)
+        arguments = (recipe_json, len(plan.source.notes), _dry_key(writer), keep_going)
+        tasks = tasks_for(missing, cluster.rows_per_task(len(missing)))
+        notes = run(client, cluster, writer, tasks, render_rows, arguments, message="{rows} rows", progress=progress)
+        progress.stop()
+    return notes
+
+
+def _dry_key(writer: Writer) -> str:
+    stored = writer.peek()["integrity/dry"]
+    assert isinstance(stored, zarr.Array)
+    return hashlib.sha256(np.asarray(stored[:]).tobytes()).hexdigest()
+
+
+def _inventory(plan: Plan) -> str:
+    """A digest of what the source offers, in order."""
+    digest = hashlib.sha256()
+    for note in plan.source.notes:
+        digest.update(f"{note.identity}\n{note.group}\n".encode())
+    return digest.hexdigest()
+
+
+def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
+    """Create the arrays, or grow them to the recipe's n; refuse a different recipe."""
+    recipe, stored = plan.recipe, meta(writer.peek())
+    dry = plan.dry_count(recipe.n)
+    parameters = [parameter.model_dump(mode="json") for parameter in plan.chain.space.each()]
+    specs = layout.specs(recipe, parameters, plan.chain.labels)
+    if not stored:
+        root = writer.root()
+        for spec in specs:
+            layout.create(root, spec, recipe.n if spec.follows == "rows" else dry, recipe.audio.codec)
+        set_meta(
+            root,
+            format_version=layout.FORMAT_VERSION,
+            kind="rendered",
+            recipe=recipe.model_dump(mode="json"),
+            families=[effect.family for effect in plan.chain.effects],
+            inventory=inventory,
+            provenance=provenance(),
+            features={},
+            version=None,
+        )
+        writer.commit(f"created for {recipe.n} rows")
+        return
+    _refuse_other_recipe(writer.location, Recipe.model_validate(stored["recipe"]), recipe)
+    if stored["inventory"] != inventory:
+        raise UsageError(
+            f"{writer.location.address}: the source {recipe.source.name} offers other sounds than when this dataset was begun; put them back, or render under a new name with --out."
+        )
+    if recipe.n < stored["recipe"]["n"] and not stored["version"]:
+        raise UsageError(f"{writer.location.address} was begun with n = {stored['recipe']['n']} and never shrinks: run again with that n.")
+    if recipe.n > stored["recipe"]["n"]:
+        root = writer.root()
+        for spec in specs:
+            array = root[spec.path]
+            assert isinstance(array, zarr.Array)
+            array.resize((recipe.n if spec.follows == "rows" else dry, *spec.row_shape))
+        for name, found in stored["features"].items():
+            for path, shape in ((found["path"], tuple(found["shape"])), (f"integrity/{name}", ())):
+                array = root[path]
+                assert isinstance(array, zarr.Array)
+                array.resize((recipe.n, *shape))
+        set_meta(root, recipe=recipe.model_dump(mode="json"), provenance=provenance())
+        writer.commit(f"grown to {recipe.n} rows")
+
+
+def _refuse_other_recipe(location: Location, stored: Recipe, asked: Recipe) -> None:
+    before, now = _flat(stored.identity()), _flat(asked.identity())
+    different = [f"{key} is {before.get(key)!r}, asked {now.get(key)!r}" for key in sorted(before | now) if before.get(key) != now.get(key)]
+    if different:
+        raise UsageError(
+            f"{location.address} was made from another recipe ({'; '.join(different[:4])}): choose another name with --out, or delete it first."
+        )
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(node, dict):
+        return {key: value for name, inner in node.items() for key, value in _flat(inner, f"{prefix}{name}.").items()}
+    if isinstance(node, list):
+        return {key: value for i, inner in enumerate(node) for key, value in _flat(inner, f"{prefix}{i}.").items()}
+    return {prefix.rstrip("."): node}
+
+
+def _missing(writer: Writer, path: str, count: int) -> NDArray[np.int64]:
+    stored = writer.peek()[path]
+    assert isinstance(stored, zarr.Array)
+    return np.flatnonzero(np.asarray(stored[:count]) == 0)
+
+
+def new_version(writer: Writer, what: str) -> str:
+    """Number and tag the finished state: 1.0.0 at first, MINOR + 1 when rows or features came to it."""
+    root = writer.root()
+    before = meta(root).get("version")
+    major, minor, _ = map(int, before.split(".")) if before else (1, -1, 0)
+    version = f"{major}.{minor + 1}.0"
+    set_meta(root, version=version)
+    writer.commit(f"version {version}: {what}", version=version)
+    writer.tag(f"v{version}")
+    return version
+
+
+def _finished(writer: Writer, location: Location, recipe: Recipe) -> Report:
+    stored = meta(writer.peek())
+    total = stored["recipe"]["n"]
+    reason = "finished already" if total == recipe.n else f"finished already, with {total} rows (a dataset never shrinks; its first {recipe.n} are the ones asked for)"
+    return Report(location.address, 0, total, reason, writer.snapshot, stored["version"])
+
+
+def row_bytes(recipe: Recipe) -> int:
+    """Bytes of one row before compression."""
+    return recipe.audio.channels * recipe.audio.samples * (2 if recipe.audio.dtype == "int16" else 4) + 256
+
+
+def _foresee(recipe: Recipe, location: Location) -> Report:
+    estimate = row_bytes(recipe) * recipe.n
+    data = open_if_there(location.address)
+    if data is None:
+        return Report(location.address, recipe.n, recipe.n, "new dataset", estimated_bytes=estimate)
+    _refuse_other_recipe(location, data.recipe, recipe)
+    there = int(data.present()[: recipe.n].sum())
+    left = recipe.n - there
+    reason = "nothing to do, finished already" if not left else f"{there} rows are there" + (", the dataset grows" if recipe.n > data.n else "")
+    return Report(location.address, left, recipe.n, reason, data.snapshot, data.version, estimated_bytes=row_bytes(recipe) * left)
+
+
+def _check_space(recipe: Recipe, location: Location) -> None:
+    """Refuse to begin what cannot fit: the estimate is before compression, which saves little on wet sound."""
+    if location.remote:
+        return
+    data = open_if_there(location.address)
+    there = int(data.present().sum()) if data else 0
+    folder = location.folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    needed = 0.5 * row_bytes(recipe) * max(recipe.n - there, 0)
+    if needed > free:
+        raise BuildError(
+            f"{recipe.n - there} rows need at least {needed / 1e9:.1f} GB and {folder} has {free / 1e9:.1f} GB free: free some space, lower --n, or choose another place with --out."
+        )

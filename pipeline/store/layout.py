@@ -1,0 +1,91 @@
+"""Which arrays a dataset has, how they are chunked and how they are encoded.
+
+    audio          (n, channels, samples)      dry/audio      (m, channels, samples)   each dry sound once
+    params         (n, p) in [0, 1]            dry/*          identity, group, note, velocity, f0_hz, gain
+    labels/*       mask, identifiable, order, effect_db
+    split, attempt, gain, failed, dry/index    one number a row
+    features/<set>, spectrograms/<name>        one row of features a row, made by `featurize`
+    integrity/*    content hash of every row of the above; 0 means "not there yet"
+
+Audio has chunks of 64 rows, everything else of 256: a task covers whole chunks of both. Every array ends in crc32c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import zarr
+from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
+
+from timbre_data.schemas.recipe import Recipe
+
+FORMAT_VERSION = 1
+AUDIO_CHUNK = 64
+TABLE_CHUNK = 256
+SPLITS = ("train", "validation", "test")
+META = "timbre_data"
+"""Key under which the root attributes hold everything about the dataset."""
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array: path, shape of a row, dtype, rows per chunk, and which length it follows ("rows" or "dry")."""
+
+    path: str
+    row_shape: tuple[int, ...]
+    dtype: str
+    chunk: int = TABLE_CHUNK
+    follows: Literal["rows", "dry"] = "rows"
+    attributes: dict[str, Any] | None = None
+
+
+def specs(recipe: Recipe, parameters: list[dict[str, Any]], steps: tuple[str, ...]) -> list[ArraySpec]:
+    """List the arrays of a rendered dataset."""
+    sound = (recipe.audio.channels, recipe.audio.samples)
+    dtype = recipe.audio.dtype
+    names = [parameter["name"] for parameter in parameters]
+    described = {"names": names, "parameters": parameters}
+    width = len(parameters)
+    return [
+        ArraySpec("audio", sound, dtype, AUDIO_CHUNK, attributes={"rate": recipe.audio.rate}),
+        ArraySpec("params", (width,), "float32", attributes=described),
+        ArraySpec("labels/mask", (width,), "bool", attributes={"names": names}),
+        ArraySpec("labels/identifiable", (width,), "bool", attributes={"names": names}),
+        ArraySpec("labels/order", (len(steps),), "int8", attributes={"steps": list(steps), "unused": -1}),
+        ArraySpec("labels/effect_db", (), "float32"),
+        ArraySpec("split", (), "uint8", attributes={"names": list(SPLITS)}),
+        ArraySpec("attempt", (), "uint16"),
+        ArraySpec("gain", (), "float32"),
+        ArraySpec("failed", (), "bool"),
+        ArraySpec("dry/index", (), "int32"),
+        ArraySpec("integrity/rows", (), "uint64"),
+        ArraySpec("dry/audio", sound, dtype, AUDIO_CHUNK, "dry", {"rate": recipe.audio.rate}),
+        ArraySpec("dry/identity", (), "str", TABLE_CHUNK, "dry"),
+        ArraySpec("dry/group", (), "str", TABLE_CHUNK, "dry"),
+        ArraySpec("dry/note", (), "float32", TABLE_CHUNK, "dry"),
+        ArraySpec("dry/velocity", (), "float32", TABLE_CHUNK, "dry"),
+        ArraySpec("dry/f0_hz", (), "float32", TABLE_CHUNK, "dry"),
+        ArraySpec("dry/gain", (), "float32", TABLE_CHUNK, "dry"),
+        ArraySpec("integrity/dry", (), "uint64", TABLE_CHUNK, "dry"),
+    ]
+
+
+def compressors(dtype: str, codec: str) -> list[Any]:
+    """Blosc with byte shuffle, then a checksum: without it most single flipped bits pass unnoticed."""
+    cname, level = ("zstd", 3) if codec == "archive" else ("lz4", 1 if dtype == "int16" else 5)
+    shuffle = BloscShuffle.noshuffle if dtype in ("bool", "int8", "uint8", "str") else BloscShuffle.shuffle
+    return [BloscCodec(cname=cname, clevel=level, shuffle=shuffle), Crc32cCodec()]
+
+
+def create(root: zarr.Group, spec: ArraySpec, length: int, codec: str) -> None:
+    """Create one array."""
+    root.create_array(
+        spec.path,
+        shape=(length, *spec.row_shape),
+        chunks=(spec.chunk, *(max(size, 1) for size in spec.row_shape)),
+        dtype=spec.dtype,
+        compressors=compressors(spec.dtype, codec),
+        fill_value="" if spec.dtype == "str" else 0,
+        attributes=spec.attributes or {},
+    )

@@ -1,0 +1,156 @@
+"""Reading a dataset: one snapshot, checked as it is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import icechunk
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.audio import decode
+from timbre_data.pipeline.kinds import Audio
+from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.repository import first_line, guard_against_fork, locate, open_repository, snapshot_of
+from timbre_data.pipeline.store.writer import meta
+from timbre_data.schemas.errors import CorruptDataError, NotFoundError
+from timbre_data.schemas.recipe import Recipe
+from timbre_data.schemas.space import ParameterSpace
+
+
+class Dataset:
+    """One version of a dataset, read-only. It pickles (a worker opens it anew) and refuses to work in a forked child."""
+
+    def __init__(self, name: str, snapshot: str | None = None) -> None:
+        self.location = locate(name)
+        self._repo = open_repository(self.location)
+        self.snapshot = snapshot or snapshot_of(self._repo, self.location.version, self.location.name)
+        self._process = os.getpid()
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        try:
+            self._session = self._repo.readonly_session(snapshot_id=self.snapshot)
+            self.root = zarr.open_group(self._session.store, mode="r")
+            self.meta = meta(self.root)
+        except FileNotFoundError:
+            self.meta = {}
+        except (icechunk.IcechunkError, OSError, ValueError, KeyError) as error:
+            raise CorruptDataError(f"{self.location.address} cannot be read: {first_line(error)}.") from None
+        if "recipe" not in self.meta:
+            raise NotFoundError(f"{self.location.address} was begun but holds nothing yet: render it.")
+        if self.meta["format_version"] > layout.FORMAT_VERSION:
+            raise CorruptDataError(
+                f"{self.location.address} has format {self.meta['format_version']}, newer than this version reads ({layout.FORMAT_VERSION}): update timbre-data."
+            )
+        self.recipe = Recipe.model_validate(self.meta["recipe"])
+        self.n = int(self.array("params").shape[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Dataset, (self.location.address, self.snapshot)
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return self.location.name
+
+    @property
+    def space(self) -> ParameterSpace:
+        """The joint parameter space of the chain."""
+        described = self.array("params").attrs["parameters"]
+        return ParameterSpace.model_validate({"parameters": described})
+
+    @property
+    def version(self) -> str:
+        """MAJOR.MINOR.PATCH, or "unfinished" while rows are missing."""
+        return str(self.meta.get("version") or "unfinished")
+
+    def has(self, path: str) -> bool:
+        """Whether there is such an array."""
+        return path in self.root
+
+    def feature_sets(self) -> dict[str, dict[str, Any]]:
+        """The feature sets and spectrograms that are stored: name -> path, settings, complete."""
+        found = self.meta.get("features", {})
+        assert isinstance(found, dict)
+        return found
+
+    def array(self, path: str) -> zarr.Array[Any]:
+        """One array by path. Raises `NotFoundError`."""
+        if os.getpid() != self._process:
+            guard_against_fork()
+        if path not in self._arrays:
+            try:
+                found = self.root[path]
+            except KeyError:
+                raise NotFoundError(f"{self.location.address} has no array {path}.") from None
+            except (icechunk.IcechunkError, OSError, ValueError) as error:
+                raise CorruptDataError(f"{self.location.address}: {path} cannot be read: {first_line(error)}.") from None
+            assert isinstance(found, zarr.Array)
+            self._arrays[path] = found
+        return self._arrays[path]
+
+    def read(self, path: str, rows: slice | NDArray[np.int64] | int = slice(None)) -> NDArray[Any]:
+        """Read rows of one array. Raises `CorruptDataError` naming array and rows where a checksum does not match."""
+        array = self.array(path)
+        try:
+            if isinstance(rows, np.ndarray):
+                return np.asarray(array.oindex[rows] if len(rows) else array[:0])
+            return np.asarray(array[rows])
+        except (icechunk.IcechunkError, OSError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as error:
+            shown = rows if not isinstance(rows, slice) else f"{rows.start or 0} to {rows.stop or len(array)}"
+            raise CorruptDataError(
+                f"{self.location.address}: {path}, rows {shown}, is damaged or missing ({first_line(error)}). See timbre-data dataset verify {self.name}."
+            ) from None
+
+    def audio(self, rows: slice | NDArray[np.int64] | int = slice(None), *, original_level: bool = False) -> Audio:
+        """Wet sounds as float32 [shape=(n, channels, samples)] in [-1, 1]; `original_level` undoes the stored gain."""
+        sound = decode(self.read("audio", rows))
+        if original_level:
+            sound = sound / np.asarray(self.read("gain", rows))[..., None, None]
+        return sound
+
+    def dry(self, rows: slice | NDArray[np.int64] | int) -> Audio:
+        """The dry sound of each row, as stored: float32 [shape=(n, channels, samples)]."""
+        index = np.atleast_1d(self.read("dry/index", rows)).astype(np.int64)
+        unique, back = np.unique(index, return_inverse=True)
+        sound = decode(self.read("dry/audio", unique))[back]
+        return sound[0] if isinstance(rows, int) else sound
+
+    def present(self) -> NDArray[np.bool_]:
+        """Which rows are there (committed with their hash) [shape=(n,)]."""
+        return self.read("integrity/rows") != 0
+
+    def usable(self) -> NDArray[np.int64]:
+        """Indices of the rows that are there and did not fail."""
+        return np.flatnonzero(self.present() & ~self.read("failed"))
+
+    def split(self) -> NDArray[np.uint8]:
+        """Split by dry sound of each row: 0 train, 1 validation, 2 test [shape=(n,)]."""
+        return self.read("split")
+
+    def complete(self) -> bool:
+        """Whether all rows that were asked for are there."""
+        return self.n >= self.recipe.n and bool(self.present().all())
+
+    def stream(
+        self, paths: Sequence[str], *, batch_size: int, rows: NDArray[np.int64], seed: int, block_rows: int = 256, buffer_blocks: int = 16
+    ) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Yield shuffled batches of `rows` once: whole blocks in random order, mixed in a buffer of `buffer_blocks` blocks.
+
+        Reading whole blocks is some forty times faster than single rows; blocks are read ahead in the background.
+        """
+        from timbre_data.pipeline.store.streaming import shuffled_batches
+
+        yield from shuffled_batches(
+            self, paths, batch_size=batch_size, rows=rows, seed=seed, block_rows=block_rows, buffer_blocks=buffer_blocks
+        )
+
+
+def open_if_there(address: str) -> Dataset | None:
+    """Open a dataset, or return None where there is none yet."""
+    try:
+        return Dataset(address)
+    except NotFoundError:
+        return None

@@ -1,0 +1,76 @@
+"""Is every row there, whole, and as it was made? Reads everything and compares each row with its stored hash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.store.layout import AUDIO_CHUNK
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.rows import DRY_ARRAYS, ROW_ARRAYS, hashes
+from timbre_data.schemas.errors import CorruptDataError
+
+
+@dataclass
+class Verdict:
+    """What was found. `missing` rows were never made or lost their bookkeeping; `damaged` ones differ from their hash."""
+
+    dataset: str
+    rows: int
+    checked: int = 0
+    failed: int = 0
+    missing: dict[str, list[int]] = field(default_factory=dict)
+    damaged: dict[str, list[int]] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing or damaged."""
+        return not self.missing and not self.damaged
+
+
+def verify(data: Dataset) -> Verdict:
+    """Check dry sounds, rows and features against their hashes, chunk by chunk. Memory does not grow with n."""
+    verdict = Verdict(data.location.address, data.n)
+    verdict.failed = int(data.read("failed").sum())
+    expected = int(data.recipe.n)
+    if data.n < expected:
+        verdict.missing["rows"] = list(range(data.n, expected))
+    _check(data, verdict, "rows", "integrity/rows", ROW_ARRAYS)
+    _check(data, verdict, "dry", "integrity/dry", DRY_ARRAYS)
+    for name, found in data.feature_sets().items():
+        _check(data, verdict, name, f"integrity/{name}", (found["path"],))
+    return verdict
+
+
+def _check(data: Dataset, verdict: Verdict, what: str, bookkeeping: str, paths: Sequence[str]) -> None:
+    count = int(data.array(bookkeeping).shape[0])
+    for start in range(0, count, AUDIO_CHUNK):
+        rows = slice(start, min(start + AUDIO_CHUNK, count))
+        try:
+            stored = data.read(bookkeeping, rows)
+            columns: dict[str, NDArray[Any]] = {path: data.read(path, rows) for path in paths}
+        except CorruptDataError as error:
+            verdict.damaged.setdefault(what, []).extend(range(rows.start, rows.stop))
+            verdict.messages.append(str(error))
+            continue
+        there = stored != 0
+        wrong = np.flatnonzero(there & (hashes(columns, paths) != stored)) + start
+        absent = np.flatnonzero(~there) + start
+        if len(wrong):
+            verdict.damaged.setdefault(what, []).extend(wrong.tolist())
+        if len(absent):
+            verdict.missing.setdefault(what, []).extend(absent.tolist())
+        verdict.checked += int(there.sum())
+
+
+def ranges(rows: Sequence[int], most: int = 6) -> str:
+    """Write row numbers as ranges: 0-63, 128."""
+    values = np.asarray(rows)
+    runs = np.split(values, np.flatnonzero(np.diff(values) != 1) + 1)
+    texts = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs[:most]]
+    return ", ".join(texts) + (f" and {len(runs) - most} more" if len(runs) > most else "")

@@ -1,0 +1,64 @@
+"""The history of a dataset: commits, tags, a summary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from timbre_data.pipeline.store.layout import SPLITS
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.repository import BRANCH, Location, open_repository
+from timbre_data.pipeline.store.writer import Writer
+from timbre_data.schemas.errors import UsageError
+
+
+def log(location: Location) -> list[dict[str, Any]]:
+    """Commits, newest first: snapshot, time, message, tags."""
+    repo = open_repository(location)
+    tags: dict[str, list[str]] = {}
+    for tag in sorted(repo.list_tags()):
+        tags.setdefault(str(repo.lookup_tag(tag)), []).append(tag)
+    return [
+        {
+            "snapshot": info.id,
+            "time": info.written_at.strftime("%Y-%m-%d %H:%M:%S"),
+            "message": info.message,
+            "tags": tags.get(info.id, []),
+        }
+        for info in repo.ancestry(branch=BRANCH)
+    ]
+
+
+def tag(location: Location, name: str) -> str:
+    """Name the newest snapshot for good. Raises `UsageError` for a name that is taken or not allowed."""
+    if not name or "/" in name or "@" in name:
+        raise UsageError(f"'{name}' cannot be a tag: it must not be empty or contain '/' or '@'.")
+    with Writer(location) as writer:
+        if name in writer.tags:
+            raise UsageError(f"tag '{name}' is taken, and tags never move: choose another.")
+        writer.tag(name)
+        return writer.snapshot
+
+
+def summary(data: Dataset) -> dict[str, Any]:
+    """What there is to know about a dataset, as plain data."""
+    usable = data.usable()
+    split = data.split()[usable]
+    return {
+        "name": data.name,
+        "address": data.location.address,
+        "version": data.version,
+        "snapshot": data.snapshot,
+        "rows": data.recipe.n,
+        "present": int(data.present().sum()),
+        "failed": int(data.read("failed").sum()),
+        "redrawn": int((data.read("attempt") > 0).sum()),
+        "dry_sounds": int(data.array("dry/note").shape[0]),
+        "splits": {name: int((split == i).sum()) for i, name in enumerate(SPLITS)},
+        "features": {name: {"shape": found["shape"], "settings": found["settings"]} for name, found in data.feature_sets().items()},
+        "parameters": [
+            {"name": p.name, "low": p.bounds[0], "high": p.bounds[1], "unit": p.unit, "kind": p.kind, "description": p.description}
+            for p in data.space.each()
+        ],
+        "recipe": data.recipe.model_dump(mode="json"),
+        "provenance": data.meta["provenance"],
+    }

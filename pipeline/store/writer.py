@@ -1,0 +1,173 @@
+"""The one writer of a dataset: holds the lock, hands sessions to workers, merges what they wrote, commits.
+
+Two local writers lose commits silently, so the lock is held from the first read to the last commit. A task's session is
+forked from the last commit and merged whenever the task is done, also into a later one: tasks cover whole chunks, so two
+of them never touch the same one, and no task waits for a commit.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import socket
+import time
+from types import TracebackType
+from typing import Any, Self
+
+import icechunk
+import zarr
+from filelock import FileLock, Timeout
+
+from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.repository import BRANCH, Location, create, exists, first_line, guard_against_fork, open_repository
+from timbre_data.schemas.errors import BuildError, LockedError, TimbreDataError
+
+
+class Writer:
+    """Exclusive access to one dataset; use as a context manager. Raises `LockedError` when somebody else is writing."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self._lock: FileLock | None = None
+        self._dirty = False
+
+    def __enter__(self) -> Self:
+        guard_against_fork()
+        fresh = not exists(self.location)
+        if not self.location.remote:
+            self._take_lock()
+        try:
+            with translated_errors(self.location.address):
+                self._repo = create(self.location) if fresh and not exists(self.location) else open_repository(self.location)
+                self._begin()
+                if not self._has_root():
+                    self.root()
+                    self.commit("begun")
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._release()
+
+    def _take_lock(self) -> None:
+        self.location.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.location.folder / "writer.lock")
+        owner = self.location.folder / "writer.json"
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            who = json.loads(owner.read_text()) if owner.is_file() else {}
+            by = f" by process {who['pid']} on {who['host']} since {who['since']}" if who else ""
+            raise LockedError(f"{self.location.address} is being written{by}: wait for it, or stop it and run this again.") from None
+        self._lock = lock
+        owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _has_root(self) -> bool:
+        """Whether there is a root group: not yet in a new repository, nor in one whose creation was killed."""
+        try:
+            self.peek()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _begin(self) -> None:
+        self._session = self._repo.writable_session(BRANCH)
+        self._fork: bytes | None = None
+        self._dirty = False
+
+    @property
+    def snapshot(self) -> str:
+        """Id of the last commit."""
+        return str(self._repo.lookup_branch(BRANCH))
+
+    @property
+    def tags(self) -> list[str]:
+        """Names of the versions."""
+        return sorted(self._repo.list_tags())
+
+    def root(self) -> zarr.Group:
+        """The root group, for changes made here rather than by tasks; call `commit` after them."""
+        self._dirty = True
+        return zarr.open_group(self._session.store, mode="a")
+
+    def peek(self) -> zarr.Group:
+        """The root group, for reading."""
+        return zarr.open_group(self._session.store, mode="r")
+
+    def task_session(self) -> bytes:
+        """A session for one task, pickled: based on the last commit, to be given back to `merge`."""
+        if self._fork is None:
+            if self._dirty:
+                self.commit("before forking")
+            self._fork = pickle.dumps(self._session.fork())
+        return self._fork
+
+    def merge(self, session: bytes) -> None:
+        """Take over what a task wrote; it lasts from the next commit on."""
+        with translated_errors(self.location.address):
+            self._session.merge(pickle.loads(session))
+        self._dirty = True
+
+    def commit(self, message: str, **metadata: Any) -> str:
+        """Make everything merged so far last. Returns the snapshot id; without changes, that of the last commit."""
+        if not self._dirty:
+            return self.snapshot
+        with translated_errors(self.location.address):
+            if self._session.has_uncommitted_changes:
+                self._session.commit(message, metadata=metadata)
+            self._begin()
+        return self.snapshot
+
+    def tag(self, name: str) -> None:
+        """Name the last commit, for good."""
+        with translated_errors(self.location.address):
+            self._repo.create_tag(name, snapshot_id=self.snapshot)
+
+
+class translated_errors:  # noqa: N801  # a context manager reads as a verb
+    """Turns a full disk, a lost race and other trouble below the store into one-line errors of ours."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None or isinstance(error, TimbreDataError) or not isinstance(error, Exception):
+            return
+        text = first_line(error)
+        if isinstance(error, icechunk.ConflictError):
+            raise LockedError(
+                f"{self._address} was changed by another writer meanwhile: nothing of theirs is lost; run this again."
+            ) from error
+        full = (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)) or any(
+            words in text for words in ("No space left", "os error 28", "os error 122", "os error 27", "File too large", "quota")
+        )
+        if full:
+            raise BuildError(
+                f"the disk under {self._address} is full. What was committed is safe: free some space, then run the same command to go on."
+            ) from error
+        if isinstance(error, icechunk.IcechunkError | OSError):
+            raise BuildError(f"{self._address} cannot be written: {text}. What was committed is safe.") from error
+
+
+def set_meta(root: zarr.Group, **changes: Any) -> None:
+    """Change fields of the dataset's description."""
+    root.attrs[layout.META] = dict(meta(root), **changes)
+
+
+def meta(root: zarr.Group) -> dict[str, Any]:
+    """The dataset's description; empty before it is created."""
+    found = root.attrs.get(layout.META, {})
+    assert isinstance(found, dict)
+    return found

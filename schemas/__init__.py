@@ -1,0 +1,1 @@
+"""The grammar: parameters, recipes, dataset descriptions, settings and errors. Imports pydantic, NumPy and the standard library only."""

@@ -1,0 +1,153 @@
+"""A recipe: everything a dataset is made from. Two equal recipes make equal bytes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Claim(_Settings):
+    """What a recipe reproduces, so that it can be checked."""
+
+    paper: str
+    table: str = ""
+    expected: str = ""
+    time: str = ""
+    command: str = ""
+
+
+class SourceSpec(BaseModel):
+    """Which source of dry sound, and its own settings (checked by the source itself)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The source's own settings."""
+        return dict(self.model_extra or {})
+
+
+class Step(_Settings):
+    """One effect of a chain. `name` tells two of the same effect apart; `probability` is how often the step is on."""
+
+    effect: str
+    name: str = Field("", pattern=r"^([a-z][a-z0-9_]*)?$")
+    probability: float = Field(1.0, gt=0, le=1)
+    resolution: float | None = Field(None, gt=0, le=0.5)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The name in labels and parameter names."""
+        return self.name or self.effect
+
+
+class Chain(_Settings):
+    """Effects in a row.
+
+    `choose` lets each row have only so many of the steps, drawn at random: a number, or [fewest, most]. `shuffle` draws
+    their order too. Both are labels (`labels/order`).
+    """
+
+    steps: tuple[Step, ...] = Field(min_length=1)
+    choose: tuple[int, int] | None = None
+    shuffle: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_or_range(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("choose"), int):
+            data = data | {"choose": (data["choose"], data["choose"])}
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        labels = [step.label for step in self.steps]
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"steps need different names, got {', '.join(labels)}: give them one with `name`")
+        if self.choose and not 0 <= self.choose[0] <= self.choose[1] <= len(self.steps):
+            raise ValueError(f"choose must lie between 0 and the number of steps ({len(self.steps)})")
+        if self.choose and any(step.probability < 1 for step in self.steps):
+            raise ValueError("choose and probability exclude each other")
+        return self
+
+
+class AudioFormat(_Settings):
+    """How sounds are stored.
+
+    `peak` "normalise" brings every dry and wet sound to full scale (the AutoFX paper); "fit" only turns down what would
+    clip. The gain is stored either way. `codec` "fast" is lz4, "archive" zstd. `dtype` float32 stores without rounding.
+    """
+
+    rate: int = Field(22050, ge=4000, le=384_000)
+    channels: int = Field(1, ge=1, le=8)
+    seconds: float = Field(1.5, gt=0, le=600)
+    peak: Literal["fit", "normalise"] = "fit"
+    dtype: Literal["int16", "float32"] = "int16"
+    codec: Literal["fast", "archive"] = "fast"
+
+    @property
+    def samples(self) -> int:
+        """Samples per channel of one sound."""
+        return round(self.rate * self.seconds)
+
+
+class SplitRule(_Settings):
+    """Shares of training, validation and test. The stored split goes by dry sound: no note is on two sides."""
+
+    train: float = Field(0.8, ge=0, le=1)
+    validation: float = Field(0.1, ge=0, le=1)
+    test: float = Field(0.1, ge=0, le=1)
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train, validation and test must sum to 1, got {total:g}")
+        return self
+
+
+def as_named(value: Any) -> Any:
+    """Spell out a source that is given by its name alone."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def as_chain(value: Any) -> Any:
+    """Spell out a chain that is given as one effect's name, or as a list of steps or names."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, list):
+        value = {"steps": value}
+    if isinstance(value, dict) and isinstance(value.get("steps"), list):
+        value = value | {"steps": [{"effect": step} if isinstance(step, str) else step for step in value["steps"]]}
+    return value
+
+
+class Recipe(_Settings):
+    """One dataset: dry sounds from `source`, through `chain`, `n` rows from `seed`."""
+
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    licence: str = "CC0-1.0"
+    citation: str = ""
+    claim: Claim | None = None
+    source: Annotated[SourceSpec, BeforeValidator(as_named)] = SourceSpec(name="plucked_string")
+    chain: Annotated[Chain, BeforeValidator(as_chain)]
+    audio: AudioFormat = AudioFormat()
+    n: int = Field(1000, ge=1, le=2**40)
+    seed: int = Field(0, ge=0, lt=2**63)
+    split: SplitRule = SplitRule()
+    features: tuple[str, ...] = ()
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that decide bytes: what must not change while a dataset grows (n may) or gains features."""
+        return self.model_dump(mode="json", include={"source", "chain", "audio", "seed", "split"})

@@ -1,0 +1,71 @@
+"""Settings of training, and recipes that chain whole stages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from timbre_data.schemas.recipe import NAME, Claim
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+class TrainSettings(_Settings):
+    """One training run.
+
+    `split` "note" keeps every dry note on one side (honest); "row" is the AutoFX paper's random split over rows, which
+    puts the same note on both sides. `conditioning` names a run of a classifier whose class probabilities are added to the input.
+    A value left None is the model's own (published) one.
+    """
+
+    model: str
+    data: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(min_length=1)
+    features: Annotated[tuple[str, ...] | None, BeforeValidator(_as_tuple)] = None
+    conditioning: str | None = None
+    split: Literal["note", "row"] = "note"
+    seed: int = Field(0, ge=0)
+    batch_size: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    max_epochs: int | None = Field(None, ge=1)
+    patience: int | None = Field(None, ge=1)
+    limit: int | None = Field(None, ge=1, description="use only the first so many rows of each dataset")
+    options: dict[str, Any] = Field(default_factory=dict, description="the model's own options")
+
+
+class TrainStage(_Settings):
+    """A training run inside a chained recipe, named so that later stages can refer to it."""
+
+    name: str = Field(pattern=NAME)
+    settings: TrainSettings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "settings" not in data:
+            data = {"name": data.get("name", data.get("model", "")), "settings": {k: v for k, v in data.items() if k != "name"}}
+        return data
+
+
+class DatasetStage(_Settings):
+    """A dataset inside a chained recipe: another recipe file by name, with fields changed."""
+
+    recipe: str
+    set: dict[str, Any] = Field(default_factory=dict)
+
+
+class PipelineRecipe(_Settings):
+    """The whole chain: datasets rendered and featurized, models trained and evaluated."""
+
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    claim: Claim | None = None
+    datasets: tuple[DatasetStage, ...] = Field(min_length=1)
+    features: tuple[str, ...] = ()
+    train: tuple[TrainStage, ...] = ()
