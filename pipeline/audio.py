@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -13,7 +14,6 @@ from timbre_data.pipeline.kinds import Audio, UnusableSoundError
 SILENCE_PEAK = 1e-4
 """A sound whose peak stays below this (-80 dB) counts as silent."""
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
-_FULL_SCALE = 32767.0
 
 
 def read(path: Path, rate: int, channels: int) -> Audio:
@@ -65,56 +65,90 @@ def prepare_note(audio: Audio, rate: int, samples: int, *, cut_onset: bool, thre
     return np.pad(audio, ((0, 0), (0, samples - audio.shape[1]))).astype(np.float32)
 
 
-@njit(cache=True, nogil=True)
-def level_and_difference(wet: Audio, dry: Audio) -> tuple[float, float]:
-    """Peak of `wet`, and what the effect changed, in dB: |wet - c dry|^2 / |wet|^2 with the best gain c (NaN if not finite).
-
-    A difference below about -60 dB cannot be heard; a pure change of gain is no difference.
-    """
-    peak = np.float32(0.0)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _sums(wet: Audio, dry: Audio) -> tuple[float, float, float]:
+    """Sums of wet wet, wet dry and dry dry: short runs in float32, of runs in float64."""
     wet_wet = wet_dry = dry_dry = 0.0
-    for c in range(wet.shape[0]):
-        for n in range(wet.shape[1]):
-            w, d = wet[c, n], dry[c, n]
-            peak = max(peak, abs(w))
-            wet_wet += w * w
-            wet_dry += w * d
-            dry_dry += d * d
-    if not np.isfinite(wet_wet):
-        return np.nan, np.nan
-    if wet_wet == 0.0 or dry_dry == 0.0:
-        return peak, 0.0
-    rest = max(1.0 - wet_dry * wet_dry / (dry_dry * wet_wet), 1e-12)
-    return peak, 10.0 * np.log10(rest)
+    for start in range(0, len(wet), 1024):
+        part_ww = part_wd = part_dd = np.float32(0.0)
+        for n in range(start, min(start + 1024, len(wet))):
+            part_ww += wet[n] * wet[n]
+            part_wd += wet[n] * dry[n]
+            part_dd += dry[n] * dry[n]
+        wet_wet += part_ww
+        wet_dry += part_wd
+        dry_dry += part_dd
+    return wet_wet, wet_dry, dry_dry
 
 
 @njit(cache=True, nogil=True)
-def to_int16(sound: Audio, gain: float, out: NDArray[np.int16]) -> None:
-    """Write round(32767 gain sound) to `out`; the caller's gain keeps |gain sound| at or below 1."""
-    scale = np.float32(gain) * np.float32(32767.0)
-    for c in range(sound.shape[0]):
-        for n in range(sound.shape[1]):
-            value = np.rint(sound[c, n] * scale)
-            out[c, n] = np.int16(min(max(value, np.float32(-32767.0)), np.float32(32767.0)))
+def _levels(wet: Audio, bits: NDArray[np.int32], dry: Audio, peaks: Audio, differences: Audio) -> None:
+    for row in range(len(wet)):
+        largest = np.int32(0)
+        for n in range(bits.shape[1]):  # magnitudes compare like integers, and those vectorise
+            largest = max(largest, bits[row, n] & np.int32(0x7FFFFFFF))
+        wet_wet, wet_dry, dry_dry = _sums(wet[row], dry[row])
+        if largest >= np.int32(0x7F800000) or not np.isfinite(wet_wet):
+            peaks[row] = differences[row] = np.nan
+            continue
+        peak = np.float32(0.0)
+        for n in range(bits.shape[1]):
+            if bits[row, n] & np.int32(0x7FFFFFFF) == largest:
+                peak = abs(wet[row, n])
+                break
+        peaks[row] = peak
+        differences[row] = 0.0
+        if wet_wet > 0.0 and dry_dry > 0.0:
+            differences[row] = 10.0 * np.log10(max(1.0 - wet_dry * wet_dry / (dry_dry * wet_wet), 1e-12))
 
 
-def encode(sound: Audio, gain: float, out: NDArray[np.generic]) -> None:
-    """Store one sound times `gain` in `out` (int16 or float32)."""
+def levels(wet: Audio, dry: Audio) -> tuple[Audio, Audio]:
+    """Peak of each wet sound, and what the effect changed, in dB [shape=(n,) both]; NaN where a sound is not finite.
+
+    The change is |wet - c dry|^2 / |wet|^2 with the best gain c, so a change of level is none; below about -60 dB nobody hears it.
+    """
+    rows = len(wet)
+    peaks, differences = np.empty(rows, np.float32), np.empty(rows, np.float32)
+    flat = np.ascontiguousarray(wet, np.float32).reshape(rows, -1)
+    _levels(flat, flat.view(np.int32), np.ascontiguousarray(dry, np.float32).reshape(rows, -1), peaks, differences)
+    return peaks, differences
+
+
+@njit(cache=True, nogil=True)
+def _to_int16(sounds: Audio, gains: Audio, out: NDArray[np.int16]) -> None:
+    for row in range(len(sounds)):
+        scale = gains[row] * np.float32(32767.0)
+        for n in range(sounds.shape[1]):
+            value = np.rint(sounds[row, n] * scale)
+            out[row, n] = np.int16(min(max(value, np.float32(-32767.0)), np.float32(32767.0)))
+
+
+def encode(sounds: Audio, gains: Audio, out: NDArray[Any]) -> None:
+    """Store sounds [shape=(n, channels, samples)] times their gains in `out`: round(32767 gain sound) as int16, or float32.
+
+    The caller's gains keep every sound within [-1, 1]; `out` is contiguous.
+    """
     if out.dtype == np.int16:
-        to_int16(sound, gain, out)  # type: ignore[arg-type]  # the dtype is checked above
+        _to_int16(np.ascontiguousarray(sounds, np.float32).reshape(len(sounds), -1), gains, out.reshape(len(sounds), -1))
     else:
-        np.multiply(sound, np.float32(gain), out=out)  # type: ignore[call-overload]  # float32 here
+        np.multiply(sounds, gains[:, None, None], out=out)
+
+
+@njit(cache=True, nogil=True)
+def _from_int16(stored: NDArray[np.int16], out: Audio) -> None:
+    for i in range(len(stored)):
+        out[i] = np.float32(stored[i]) / np.float32(32767.0)
 
 
 def decode(stored: NDArray[np.generic]) -> Audio:
     """Turn stored sounds back into float32 in [-1, 1] (any shape)."""
-    if stored.dtype == np.int16:
-        return stored.astype(np.float32) / np.float32(_FULL_SCALE)
-    return stored.astype(np.float32, copy=False)
+    if stored.dtype != np.int16:
+        return stored.astype(np.float32, copy=False)
+    out = np.empty(stored.shape, np.float32)
+    _from_int16(np.ascontiguousarray(stored, np.int16).reshape(-1), out.reshape(-1))
+    return out
 
 
-def storing_gain(peak: float, mode: str) -> float:
-    """Gain with which a sound is stored: to full scale ("normalise"), or only down where it would clip ("fit")."""
-    if mode == "normalise":
-        return 1.0 / peak
-    return 1.0 / peak if peak > 1.0 else 1.0
+def storing_gains(peaks: Audio, mode: str) -> Audio:
+    """Gain with which each sound is stored: to full scale ("normalise"), or only down where it would clip ("fit")."""
+    return (1.0 / peaks if mode == "normalise" else 1.0 / np.maximum(peaks, 1.0)).astype(np.float32)

@@ -39,15 +39,14 @@ def featurize_rows(session: bytes, address: str, task: Task, name: str, settings
         f0_hz = np.asarray(store.array("dry/f0_hz").oindex[index])
         values = features.compute(np.ascontiguousarray(mono), rate, f0_hz, settings).astype(features.dtype)
         if features.group == "spectrograms":
-            store.write(path, start, values)
+            store.write(start, {path: values})
             values = hashes({path: values}, (path,))
         parts.append(values)
     joined = np.concatenate(parts)
     if features.group == "spectrograms":
-        store.write(f"integrity/{name}", task.start, joined)
+        store.write(task.start, {f"integrity/{name}": joined})
     else:
-        store.write(path, task.start, joined)
-        store.write(f"integrity/{name}", task.start, hashes({path: joined}, (path,)))
+        store.write(task.start, {path: joined, f"integrity/{name}": hashes({path: joined}, (path,))})
     return TaskResult(session=store.close(), rows=task.stop - task.start)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.audio import SILENCE_PEAK, decode, encode, level_and_difference, storing_gain
+from timbre_data.pipeline.audio import SILENCE_PEAK, decode, encode, levels, storing_gains
 from timbre_data.pipeline.build import Task, TaskResult, quiet_threads
 from timbre_data.pipeline.chain import Draw
 from timbre_data.pipeline.kinds import Audio, UnusableSoundError
@@ -19,12 +19,14 @@ from timbre_data.pipeline.plan import Plan
 from timbre_data.pipeline.seeding import Stage, generator
 from timbre_data.pipeline.store.layout import AUDIO_CHUNK
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.rows import DRY_ARRAYS, ROW_ARRAYS, TaskSession, hashes
+from timbre_data.pipeline.store.rows import DRY_ARRAYS, ROW_ARRAYS, Columns, TaskSession, hashes
 from timbre_data.schemas.errors import RenderError
 from timbre_data.schemas.recipe import Recipe
 
 MAX_ATTEMPTS = 50
 """Draws of one row before it counts as impossible."""
+HOT_ROWS = 4
+"""Rows that go from decoding to encoding together: few enough for a core's cache, enough to share the calls."""
 
 
 @lru_cache(maxsize=8)
@@ -45,8 +47,8 @@ def render_dry(session: bytes, address: str, task: Task, recipe_json: str) -> Ta
     for start in range(task.start, task.stop, AUDIO_CHUNK):
         stop = min(start // AUDIO_CHUNK * AUDIO_CHUNK + AUDIO_CHUNK, task.stop)
         count = stop - start
-        sounds = np.zeros((count, audio.channels, audio.samples), audio.dtype)
-        numbers = {name: np.full(count, np.nan, np.float32) for name in ("dry/note", "dry/velocity", "dry/f0_hz", "dry/gain")}
+        sounds = np.zeros((count, audio.channels, audio.samples), np.float32)
+        numbers = {name: np.full(count, np.nan, np.float32) for name in ("dry/note", "dry/velocity", "dry/f0_hz")}
         texts = {name: np.full(count, "", object) for name in ("dry/identity", "dry/group")}
         for k, index in enumerate(plan.dry_order[start:stop].tolist()):
             note = plan.source.notes[index]
@@ -56,17 +58,18 @@ def render_dry(session: bytes, address: str, task: Task, recipe_json: str) -> Ta
             except UnusableSoundError as error:
                 failures[note.identity] = str(error)
                 continue
-            gain = storing_gain(float(np.abs(sound).max()), audio.peak)
-            encode(sound, gain, sounds[k])
+            sounds[k] = sound
             f0_hz = note.f0_hz if np.isfinite(note.f0_hz) else note_f0(sound.mean(axis=0), audio.rate)
-            values = (note.midi_note, note.velocity, f0_hz, gain)
+            values = (note.midi_note, note.velocity, f0_hz)
             for column, value in zip(numbers.values(), values, strict=True):
                 column[k] = value
             texts["dry/identity"][k], texts["dry/group"][k] = note.identity, note.group or note.identity
-        columns: dict[str, NDArray[Any]] = {"dry/audio": sounds, **numbers, **texts}
-        for path, values_ in columns.items():
-            store.write(path, start, values_)
-        store.write("integrity/dry", start, hashes(columns, DRY_ARRAYS))
+        stored = np.empty(sounds.shape, audio.dtype)
+        gains = storing_gains(np.maximum(np.abs(sounds).max(axis=(1, 2)), SILENCE_PEAK), audio.peak)
+        columns: dict[str, NDArray[Any]] = {"dry/audio": stored, "dry/gain": gains, **numbers, **texts}
+        encode(sounds, gains, stored)
+        columns["integrity/dry"] = hashes(columns, DRY_ARRAYS)
+        store.write(start, columns)
     if failures:
         return TaskResult(session=session, rows=0, notes={"failures": failures})
     return TaskResult(session=store.close(), rows=task.stop - task.start)
@@ -101,12 +104,10 @@ def render_rows(session: bytes, address: str, task: Task, recipe_json: str, dry_
         columns["dry/index"] = dry_index.astype(np.int32)
         columns["split"] = plan.split(dry_index)
         rejected += again
-        store.write("audio", start, columns["audio"])
         columns["integrity/rows"] = hashes(columns, ROW_ARRAYS)
-        del columns["audio"]
+        store.write(start, {"audio": columns.pop("audio")})
         tables.append(columns)
-    for path in tables[0]:
-        store.write(path, task.start, np.concatenate([table[path] for table in tables]))
+    store.write(task.start, {path: np.concatenate([table[path] for table in tables]) for path in tables[0]})
     return TaskResult(session=store.close(), rows=task.stop - task.start, rejected=rejected, notes={"rejected": rejected, "failed": failed})
 
 
@@ -116,42 +117,50 @@ def make_rows(plan: Plan, rows: NDArray[np.int64], dry: NDArray[Any]) -> tuple[d
     A silent or non-finite result is drawn again, with the attempt counted. Raises `RenderError` when a row cannot be made.
     """
     audio = plan.recipe.audio
-    count = len(rows)
     draw = plan.chain.draw(plan.recipe.seed, rows)
-    sounds = np.zeros((count, audio.channels, audio.samples), audio.dtype)
-    gains = np.empty(count, np.float32)
-    effect_db = np.empty(count, np.float32)
-    attempts = np.zeros(count, np.uint16)
-    for k, row in enumerate(rows.tolist()):
-        source = decode(dry[k])
-        attempt = 0
-        while True:
-            try:
-                wet = plan.chain.render(source, audio.rate, draw.values[k], draw.order[k])
-            except Exception as error:
-                raise _row_error(plan, draw, k, row, f"{type(error).__name__}: {error}") from error
-            peak, difference = level_and_difference(wet, source)
-            if np.isfinite(peak) and peak >= SILENCE_PEAK:
-                break
+    count = len(rows)
+    columns: dict[str, NDArray[Any]] = {
+        "audio": np.empty((count, audio.channels, audio.samples), audio.dtype),
+        "labels/effect_db": np.empty(count, np.float32),
+        "attempt": np.zeros(count, np.uint16),
+        "gain": np.empty(count, np.float32),
+        "failed": np.zeros(count, bool),
+    }
+    for start in range(0, count, HOT_ROWS):
+        _make_hot_rows(plan, draw, rows, dry, slice(start, min(start + HOT_ROWS, count)), columns)
+    columns |= {"params": draw.labels, "labels/mask": draw.mask, "labels/order": draw.order}
+    columns["labels/identifiable"] = plan.chain.identifiable(draw, audio.seconds)
+    return columns, int(columns["attempt"].sum())
+
+
+def _make_hot_rows(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: NDArray[Any], part: slice, columns: Columns) -> None:
+    """Render a few rows while they stay in the core's cache, and fill their places in `columns`."""
+    source = decode(dry[part])
+    wet = np.empty_like(source)
+    for i, k in enumerate(range(part.start, part.stop)):
+        _render_one(plan, draw, k, int(rows[k]), source[i], wet[i])
+    peaks, differences = levels(wet, source)
+    for i in np.flatnonzero(~(peaks >= SILENCE_PEAK)).tolist():  # NaN too
+        k = part.start + i
+        row, attempt = int(rows[k]), 0
+        while not peaks[i] >= SILENCE_PEAK:
             attempt += 1
             if attempt == MAX_ATTEMPTS:
                 raise _row_error(plan, draw, k, row, f"{MAX_ATTEMPTS} draws were all silent or not finite")
             _redraw(plan, draw, k, row, attempt)
-        gains[k] = storing_gain(peak, audio.peak)
-        effect_db[k], attempts[k] = difference, attempt
-        encode(wet, float(gains[k]), sounds[k])
-    columns: dict[str, NDArray[Any]] = {
-        "audio": sounds,
-        "params": draw.labels,
-        "labels/mask": draw.mask,
-        "labels/identifiable": plan.chain.identifiable(draw, audio.seconds),
-        "labels/order": draw.order,
-        "labels/effect_db": effect_db,
-        "attempt": attempts,
-        "gain": gains,
-        "failed": np.zeros(count, bool),
-    }
-    return columns, int(attempts.sum())
+            _render_one(plan, draw, k, row, source[i], wet[i])
+            peaks[i : i + 1], differences[i : i + 1] = levels(wet[i : i + 1], source[i : i + 1])
+        columns["attempt"][k] = attempt
+    columns["gain"][part] = gains = storing_gains(peaks, plan.recipe.audio.peak)
+    columns["labels/effect_db"][part] = differences
+    encode(wet, gains, columns["audio"][part])
+
+
+def _render_one(plan: Plan, draw: Draw, k: int, row: int, source: Audio, out: Audio) -> None:
+    try:
+        out[...] = plan.chain.render(source, plan.recipe.audio.rate, draw.values[k], draw.order[k])
+    except Exception as error:
+        raise _row_error(plan, draw, k, row, f"{type(error).__name__}: {error}") from error
 
 
 def _redraw(plan: Plan, draw: Draw, k: int, row: int, attempt: int) -> None:

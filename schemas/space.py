@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -34,7 +35,7 @@ class ParameterSpace(BaseModel):
                 raise ValueError(f"{parameter.name} depends on unknown parameter {parameter.condition.parameter}")
         return self
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names in label order."""
         return tuple(parameter.name for parameter in self.parameters)
@@ -84,7 +85,7 @@ class ParameterSpace(BaseModel):
 
     def as_mapping(self, values: FloatArray) -> dict[str, float]:
         """Name one row of physical values [shape=(p,)]."""
-        return dict(zip(self.names, map(float, values), strict=True))
+        return dict(zip(self.names, values.tolist(), strict=True))
 
     def overridden(self, overrides: Mapping[str, object], *, where: str) -> ParameterSpace:
         """Return the space with drawing changed as a recipe asks.

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import xxhash
 import zarr
+from numcodecs import Blosc
 from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
+from zarr.core.buffer import cpu
 
 from timbre_data.pipeline.store.repository import guard_against_fork
 from timbre_data.pipeline.store.writer import translated_errors
@@ -40,21 +46,72 @@ class TaskSession:
         self._session = pickle.loads(session)
         self._address = address
         self.root = zarr.open_group(self._session.store, mode="r+")
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._background = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def array(self, path: str) -> zarr.Array[Any]:
         """One array by path."""
-        found = self.root[path]
-        assert isinstance(found, zarr.Array)
-        return found
+        if path not in self._arrays:
+            found = self.root[path]
+            assert isinstance(found, zarr.Array)
+            self._arrays[path] = found
+        return self._arrays[path]
 
-    def write(self, path: str, start: int, values: NDArray[Any]) -> None:
-        """Write rows `start` onwards of one array."""
+    def write(self, start: int, columns: Columns) -> None:
+        """Write rows `start` onwards of some arrays, in the background, while the next rows are made.
+
+        Zarr encodes on one thread for the whole process, where workers wait for each other; chunks that are covered whole
+        are encoded in a thread of the task's own instead. The values must not change any more.
+        """
+        self._wait()
+        self._writing = self._background.submit(self._write, start, dict(columns))
+
+    def _write(self, start: int, columns: Columns) -> None:
+        chunks: list[tuple[str, bytes]] = []
         with translated_errors(self._address):
-            self.array(path)[start : start + len(values)] = values
+            for path, values in columns.items():
+                array = self.array(path)
+                size, stop = array.chunks[0], start + len(values)
+                whole = array.chunks[1:] == tuple(max(size, 1) for size in array.shape[1:]) and values.dtype.kind not in "OTU"
+                first, last = (-(-start // size), stop // size) if whole else (0, 0)
+                if first >= last:
+                    array[start:stop] = values
+                    continue
+                for number in range(first, last):
+                    key = array.metadata.encode_chunk_key((number, *(0 for _ in array.chunks[1:])))
+                    offset = number * size - start
+                    chunks.append((f"{path}/{key}", encoded(array, values[offset : offset + size])))
+                for begin, end in ((start, first * size), (last * size, stop)):  # the parts of chunks at both ends
+                    if begin < end:
+                        array[begin:end] = values[begin - start : end - start]
+            asyncio.run(self._set(chunks))
+
+    async def _set(self, chunks: Sequence[tuple[str, bytes]]) -> None:
+        await asyncio.gather(*(self._session.store.set(key, cpu.Buffer.from_bytes(value)) for key, value in chunks))
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None
 
     def close(self) -> bytes:
-        """Return the session for merging."""
+        """Wait for what is still being written, and return the session for merging."""
+        self._wait()
+        self._background.shutdown()
         return pickle.dumps(self._session)
+
+
+def encoded(array: zarr.Array[Any], values: NDArray[Any]) -> bytes:
+    """The bytes of one whole chunk in the codecs that `layout` gives every numeric array: little-endian, Blosc, crc32c."""
+    endian, blosc, checksum = array.metadata.codecs
+    assert isinstance(endian, BytesCodec)
+    assert isinstance(blosc, BloscCodec)
+    assert isinstance(checksum, Crc32cCodec)
+    shuffle = Blosc.SHUFFLE if blosc.shuffle.value == "shuffle" else Blosc.NOSHUFFLE
+    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    packed = bytes(Blosc(blosc.cname.value, blosc.clevel, shuffle, blosc.blocksize).encode(little))
+    return packed + google_crc32c.value(packed).to_bytes(4, "little")
 
 
 def hashes(columns: Columns, order: Sequence[str]) -> NDArray[np.uint64]:
