@@ -164,6 +164,73 @@ def featurize(
     emit([vars(report) for report in reports], "\n".join(_told(report, dry_run) for report in reports), as_json)
 
 
+@app.command(epilog="Example: timbre-data train regressor-mlp --data modulation,delay,distortion --features autofx163,autofx48")
+def train(
+    model: Annotated[str, typer.Argument(help="A model; see timbre-data list models.")],
+    data: Annotated[str, typer.Option("--data", help="Datasets, comma-separated, each with @tag or @snapshot if wanted.")],
+    features: Annotated[str | None, typer.Option("--features", help="Comma-separated; by default the model's own.")] = None,
+    conditioning: Annotated[str | None, typer.Option("--conditioning", help="Run of a classifier whose probabilities are added to the input.")] = None,
+    split: Annotated[str, typer.Option("--split", help="note (honest) or row (the paper's, which leaks).")] = "note",
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run; by default from the settings.")] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    settings: Settings = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Train a model on stored features. The same command again resumes; a finished run is left alone."""
+    from timbre_data.models import training
+    from timbre_data.pipeline import catalogue, recipes
+    from timbre_data.schemas.settings import TrainSettings
+
+    catalogue.load("model", model)
+    given: dict[str, Any] = {"model": model, "data": data, "features": features, "conditioning": conditioning, "split": split, "seed": seed}
+    checked = recipes.validate(TrainSettings, recipes.override(given, settings or []), "train")
+    folder, done = training.train(checked, name=name, say=lambda line: typer.echo(line, err=True), dry_run=dry_run)
+    if done != "trained":
+        typer.echo(f"{folder}: {done}", err=True)
+    emit({"run": str(folder), "done": done}, str(folder), as_json)
+
+
+@app.command(epilog="Example: timbre-data evaluate runs/regressor-mlp-distortion-1a2b3c")
+def evaluate(
+    run: Annotated[str, typer.Argument(help="A run: its folder or its name.")],
+    on: Annotated[str, typer.Option("--on", help="Which split: train, validation or test.")] = "test",
+    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Evaluate although notes are in training and test.")] = False,
+    sounds: Annotated[int, typer.Option("--sounds", min=0, help="Put the predictions of so many rows back through the effect.")] = 48,
+    as_json: Json = False,
+) -> None:
+    """Evaluate a run: tables beside the paper's, plots, and the sounds that the predictions make."""
+    from timbre_data.models import training
+    from timbre_data.models.evaluation.evaluate import evaluate as evaluate_run
+
+    found = evaluate_run(training.find_run(run), split=on, allow_leak=allow_leak, sound_rows=sounds)
+    typer.echo(f"tables, plots and predictions are in {found.folder}", err=True)
+    emit(found.metrics, found.markdown(), as_json)
+
+
+@app.command(epilog="Example: timbre-data run datasets/recipes/autofx-small.yaml")
+def run(
+    recipe: Annotated[str, typer.Argument(help="A chained recipe: YAML file or shipped name.")],
+    settings: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Render, featurize, train and evaluate as a recipe says. What is up to date is skipped."""
+    from timbre_data.models.chain import run_chain
+    from timbre_data.pipeline import recipes
+    from timbre_data.pipeline.progress import bar
+    from timbre_data.schemas.settings import PipelineRecipe
+
+    checked = recipes.validate(PipelineRecipe, recipes.override(recipes.read(recipe), settings or []), recipe)
+    with bar(enabled=not dry_run, again=_again()) as progress:
+        report = run_chain(
+            checked, _cluster(workers, scheduler, None), progress=progress, say=lambda line: typer.echo(line, err=True), dry_run=dry_run
+        )
+    emit(report, "\n".join(f"{stage['stage']}: {stage['done']}" for stage in report), as_json)
+
+
 @dataset_app.command("list", epilog="Example: timbre-data dataset list --json")
 def dataset_list(as_json: Json = False) -> None:
     """List the datasets at home ($TIMBRE_DATA_HOME, else ./datasets)."""
@@ -259,3 +326,29 @@ def list_members(kind: Annotated[str, typer.Argument(help="effects, sources, fea
 
     names = list(recipes.shipped()) if kind.startswith("recipe") else catalogue.names(catalogue.kind_of(kind))
     emit(names, "\n".join(names), as_json)
+
+
+@app.command("show", epilog="Example: timbre-data show effect distortion")
+def show_member(
+    kind: Annotated[str, typer.Argument(help="effect, source, feature or model.")],
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    as_json: Json = False,
+) -> None:
+    """Show one member: parameters with units and ranges, settings, parameter counts."""
+    import yaml
+
+    from timbre_data.pipeline import catalogue
+    from timbre_data.pipeline.describe import describe
+
+    data = describe(catalogue.kind_of(kind), name)
+    emit(data, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120).rstrip(), as_json)
+
+
+@app.command(epilog="Example: timbre-data doctor")
+def doctor(as_json: Json = False) -> None:
+    """Say what can render here, and what to install for the rest."""
+    from timbre_data.pipeline.describe import check_machine
+
+    checks = check_machine()
+    text = "\n".join(f"{'ok     ' if check['ok'] else 'missing'}  {check['what']}: {check['detail']}" for check in checks)
+    emit(checks, text, as_json)

@@ -1,1 +1,1 @@
-"""Networks and what is done with them."""
+"""Networks, their training from stored datasets, and their evaluation."""

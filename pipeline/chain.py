@@ -111,7 +111,7 @@ class EffectChain:
         columns = [i for i, parameter in enumerate(self.space.each()) if parameter.distribution.type == "sobol"]
         for start, stop in _runs(rows):
             engine = qmc.Sobol(len(columns), scramble=True, rng=np.random.default_rng(np.random.SeedSequence(seed)))
-            engine.fast_forward(int(rows[start]))
+            engine.fast_forward(int(rows[start]) + 1)  # the first point is the same for all dimensions before scrambling
             probability[np.ix_(range(start, stop), columns)] = engine.random(stop - start)
 
 

@@ -1,1 +1,1 @@
-"""Networks and what is done with them."""
+"""What a run is worth: metrics, tables beside the paper's, plots, and predicted parameters put back through the effect."""

@@ -1,0 +1,95 @@
+"""A trained network in a file: weights, standardisation and everything needed to build and use it again."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from timbre_data.models.kinds import Model, Shape
+from timbre_data.pipeline import catalogue
+from timbre_data.schemas.errors import CorruptDataError, NotFoundError
+
+MODEL_FILE = "model.pt"
+
+
+class Standardised(nn.Module):
+    """A network behind the standardisation of its training set: (x - mean) / deviation, kept with the weights."""
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, network: nn.Module, inputs: int) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("deviation", torch.ones(inputs))
+
+    def fit(self, features: torch.Tensor) -> None:
+        """Take mean and deviation of the training features [shape=(n, inputs)]; a constant feature stays as it is."""
+        features = features.double()
+        self.mean.copy_(features.mean(dim=0))
+        deviation = features.std(dim=0, unbiased=False)
+        self.deviation.copy_(torch.where(deviation > 1e-12 * features.abs().amax(dim=0).clamp(min=1e-30), deviation, torch.ones_like(deviation)))
+
+    def forward(self, features: torch.Tensor, probabilities: torch.Tensor | None = None) -> torch.Tensor:
+        """Standardise, then apply the network."""
+        scaled = (features - self.mean) / self.deviation
+        result = self.network(scaled) if probabilities is None else self.network(scaled, probabilities)
+        return cast(torch.Tensor, result)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network ready to use, with what its inputs and outputs are called."""
+
+    model: str
+    network: Standardised
+    shape: Shape
+    options: dict[str, Any]
+    features: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    outputs: tuple[str, ...]
+    families: tuple[str, ...] = ()
+
+    @torch.inference_mode()
+    def predict(self, features: torch.Tensor, probabilities: torch.Tensor | None = None) -> torch.Tensor:
+        """Class probabilities or normalised parameters of raw (not standardised) features."""
+        self.network.eval()
+        result = torch.cat(
+            [
+                self.network(features[i : i + 8192], None if probabilities is None else probabilities[i : i + 8192])
+                for i in range(0, len(features), 8192)
+            ]
+        )
+        kind: Model = catalogue.load("model", self.model)
+        return torch.softmax(result, dim=1) if kind.task == "classification" else result
+
+
+def save(trained: Trained, folder: Path) -> None:
+    """Write `model.pt` into a run folder, whole or not at all."""
+    fields = {name: value for name, value in vars(trained).items() if name not in ("network", "shape")}
+    aside = folder / (MODEL_FILE + ".partial")
+    torch.save({"format": 1, "shape": asdict(trained.shape), "state": trained.network.state_dict(), **fields}, aside)
+    aside.rename(folder / MODEL_FILE)
+
+
+def load(folder: Path) -> Trained:
+    """Read `model.pt` of a run folder. Raises `NotFoundError` or `CorruptDataError`."""
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise NotFoundError(f"{folder} holds no finished training: train it to the end first.")
+    try:
+        data = torch.load(path, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise CorruptDataError(f"{path} is damaged ({str(error).splitlines()[0]}): train again.") from None
+    kind: Model = catalogue.load("model", data["model"])
+    shape = Shape(**data.pop("shape"))
+    network = Standardised(kind.build(shape, kind.options.model_validate(data["options"])), shape.inputs)
+    network.load_state_dict(data.pop("state"))
+    data.pop("format")
+    return Trained(network=network, shape=shape, **data)

@@ -1,0 +1,152 @@
+"""From stores to tables: features, labels, masks and splits of one or several datasets, joined by parameter name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.kinds import FAMILIES
+from timbre_data.pipeline.plan import row_split
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import UsageError
+
+INAUDIBLE_DB = -60.0
+"""An effect that changes less than this cannot be heard."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of several datasets, side by side.
+
+    `features` [shape=(n, d)]; `labels` and `own` [shape=(n, p)]: normalised parameters over the union of all datasets, and
+    which belong to the row; `heard` [shape=(n, p)]: those that can be identified; `classes` [shape=(n,)] into `class_names`;
+    `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]: what splits keep together.
+    """
+
+    features: NDArray[np.float32]
+    feature_names: tuple[str, ...]
+    labels: NDArray[np.float32]
+    own: NDArray[np.bool_]
+    heard: NDArray[np.bool_]
+    parameter_names: tuple[str, ...]
+    classes: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    class_families: tuple[str, ...]
+    effect_db: NDArray[np.float32]
+    split: NDArray[np.uint8]
+    dataset: NDArray[np.int64]
+    row: NDArray[np.int64]
+    group: NDArray[np.object_]
+
+    def where(self, split: int) -> NDArray[np.int64]:
+        """Indices of the rows of one split: 0 train, 1 validation, 2 test."""
+        return np.flatnonzero(self.split == split)
+
+    def leaking_groups(self) -> set[str]:
+        """Dry sounds with rows both in train or validation and in test."""
+        return set(self.group[self.split < 2]) & set(self.group[self.split == 2])
+
+
+def load_rows(datasets: Sequence[Dataset], features: Sequence[str], split: str, limit: int | None = None) -> Rows:
+    """Read the tables of several datasets into memory. Raises `UsageError` where features are missing or rows are not labelled alike."""
+    names = _union(name for data in datasets for name in data.space.names)
+    steps = _union(step for data in datasets for step in _steps(data))
+    families = {step: family for data in datasets for step, family in zip(_steps(data), data.meta["families"], strict=True)}
+    parts: list[dict[str, NDArray[Any]]] = []
+    for number, data in enumerate(datasets):
+        usable = data.usable()[:limit]
+        stop = int(usable[-1]) + 1 if len(usable) else 0
+        missing = [name for name in features if name not in data.feature_sets()]
+        if missing:
+            raise UsageError(f"{data.name} has no {', '.join(missing)}: run timbre-data featurize {data.name} --features {','.join(missing)}.")
+        rows = slice(0, stop)
+        columns = [names.index(name) for name in data.space.names]
+        index = data.read("dry/index", rows).astype(np.int64)[usable]
+        groups = data.read("dry/group")
+        part: dict[str, NDArray[Any]] = {
+            "features": np.concatenate([_features(data, name, usable, stop) for name in features], axis=1),
+            "effect_db": data.read("labels/effect_db", rows)[usable],
+            "split": data.read("split", rows)[usable] if split == "note" else row_split(usable + number * 2**32, data.recipe.split),
+            "classes": _classes(data, rows, steps)[usable],
+            "dataset": np.full(len(usable), number),
+            "row": usable,
+            "group": np.asarray(groups, dtype=object)[index],
+        }
+        for key, path, dtype in (("labels", "params", np.float32), ("own", "labels/mask", bool), ("heard", "labels/identifiable", bool)):
+            wide = np.zeros((len(usable), len(names)), dtype)
+            wide[:, columns] = data.read(path, rows)[usable]
+            part[key] = wide
+        parts.append(part)
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    unknown = joined["features"].shape[0] - int(np.isfinite(joined["features"]).all(axis=1).sum())
+    if unknown:
+        raise UsageError(f"{unknown} rows have features that are not finite: look at them with timbre-data dataset verify.")
+    feature_names = tuple(name for feature in features for name in datasets[0].array(datasets[0].feature_sets()[feature]["path"]).attrs["names"])
+    return Rows(
+        **joined,
+        feature_names=feature_names,
+        parameter_names=tuple(names),
+        class_names=tuple(steps),
+        class_families=tuple(families[step] for step in steps),
+    )
+
+
+def _union(names: Iterator[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _steps(data: Dataset) -> list[str]:
+    found = data.array("labels/order").attrs["steps"]
+    assert isinstance(found, list)
+    return [str(step) for step in found]
+
+
+def _features(data: Dataset, name: str, usable: NDArray[np.int64], stop: int) -> NDArray[np.float32]:
+    path = data.feature_sets()[name]["path"]
+    if not path.startswith("features/"):
+        raise UsageError(f"{name} is a spectrogram; this model takes feature vectors such as autofx163.")
+    there = data.read(f"integrity/{name}", slice(0, stop))[usable]
+    if not (there != 0).all():
+        raise UsageError(f"{int((there == 0).sum())} rows of {data.name} lack {name}: run timbre-data featurize {data.name} --features {name}.")
+    return np.asarray(data.read(path, slice(0, stop))[usable], np.float32)
+
+
+def _classes(data: Dataset, rows: slice, steps: list[str]) -> NDArray[np.int64]:
+    """The one effect of each row, as an index into `steps`; -1 where a row has several or none."""
+    used = data.read("labels/order", rows) >= 0
+    own = np.array([steps.index(step) for step in _steps(data)])
+    return np.where(used.sum(axis=1) == 1, own[used.argmax(axis=1)], -1)
+
+
+def family_probabilities(probabilities: torch.Tensor, families: Sequence[str]) -> torch.Tensor:
+    """Spread a classifier's probabilities [shape=(n, classes)] over the six families of IDMT-SMT [shape=(n, 6)]."""
+    out = torch.zeros(len(probabilities), len(FAMILIES), dtype=probabilities.dtype)
+    for column, family in enumerate(families):
+        if family not in FAMILIES:
+            raise UsageError(f"a classifier with the class family '{family}' cannot condition: the published vector has {', '.join(FAMILIES)}.")
+        out[:, FAMILIES.index(family)] += probabilities[:, column]
+    return out
+
+
+class Batches:
+    """Shuffled batches of tensors that are in memory; the order depends on (seed, epoch) alone."""
+
+    def __init__(self, tensors: Sequence[torch.Tensor], batch_size: int, seed: int | None, epoch: int = 0) -> None:
+        self._tensors, self._batch_size, self._seed, self._epoch = tensors, batch_size, seed, epoch
+
+    def __len__(self) -> int:
+        return -(-len(self._tensors[0]) // self._batch_size)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        count = len(self._tensors[0])
+        if self._seed is None:
+            order = torch.arange(count)
+        else:
+            order = torch.from_numpy(np.random.default_rng([self._seed, self._epoch]).permutation(count))
+        for chosen in order.split(self._batch_size):
+            yield tuple(tensor[chosen] for tensor in self._tensors)

@@ -1,0 +1,75 @@
+"""Errors of predicted parameters, in the published convention and truly; scores of predicted classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RegressionErrors:
+    """Errors of one predictor. `published_*` average over all rows and columns with foreign entries at zero; `mse` and `mae` over own entries."""
+
+    mse: float
+    mae: float
+    published_mse: float
+    published_mae: float
+    mse_each: Numbers
+    mae_each: Numbers
+    published_mae_each: Numbers
+
+
+def regression_errors(predicted: NDArray[Any], labels: NDArray[Any], own: NDArray[np.bool_]) -> RegressionErrors:
+    """Measure predictions [shape=(n, p)] against labels, where `own` [shape=(n, p)] says which entries belong to a row."""
+    error = np.where(own, predicted.astype(np.float64) - labels, 0.0)
+    squared, absolute, counts = (error**2).sum(axis=0), np.abs(error).sum(axis=0), own.sum(axis=0)
+    safe = np.where(counts, counts, np.nan)
+    rows = len(error)
+    return RegressionErrors(
+        mse=float(squared.sum() / counts.sum()),
+        mae=float(absolute.sum() / counts.sum()),
+        published_mse=float(squared.sum() / error.size),
+        published_mae=float(absolute.sum() / error.size),
+        mse_each=squared / safe,
+        mae_each=absolute / safe,
+        published_mae_each=absolute / rows,
+    )
+
+
+def mean_predictor(labels: NDArray[Any], own: NDArray[np.bool_], count: int) -> NDArray[np.float32]:
+    """Predict each parameter's mean over the training rows [shape=(count, p)]: what a model must beat."""
+    counts = own.sum(axis=0)
+    means = np.where(counts, np.where(own, labels, 0.0).sum(axis=0, dtype=np.float64) / np.maximum(counts, 1), 0.5)
+    return np.tile(means.astype(np.float32), (count, 1))
+
+
+def random_predictor(count: int, width: int, seed: int = 0) -> NDArray[np.float32]:
+    """Predict uniform numbers [shape=(count, width)]."""
+    return np.random.default_rng(seed).random((count, width), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of predicted classes; `confusion` [shape=(true, predicted)]."""
+
+    accuracy: float
+    rows: int
+    precision: Numbers
+    recall: Numbers
+    f1: Numbers
+    support: Numbers
+    confusion: NDArray[np.int64]
+
+
+def class_scores(predicted: NDArray[np.int64], true: NDArray[np.int64], classes: int) -> ClassScores:
+    """Accuracy, and precision, recall and F1 of each class (scikit-learn; 0 where undefined)."""
+    labels = list(range(classes))
+    precision, recall, f1, support = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)
+    accuracy = float((predicted == true).mean()) if len(true) else float("nan")
+    return ClassScores(accuracy, len(true), precision, recall, f1, support, confusion_matrix(true, predicted, labels=labels))

@@ -1,0 +1,82 @@
+"""Pictures of a run, as PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  # after the choice of a back end that needs no screen
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    plt.close(figure)
+
+
+def loss_curves(epochs: list[dict[str, float]], path: Path) -> None:
+    """Training and validation loss over the epochs; the best epoch is marked."""
+    figure, axes = plt.subplots(figsize=(6, 3.6))
+    x = [row["epoch"] for row in epochs]
+    validation = [row["validation_loss"] for row in epochs]
+    axes.plot(x, [row["train_loss"] for row in epochs], label="training")
+    axes.plot(x, validation, label="validation")
+    best = int(np.argmin(validation))
+    axes.plot(x[best], validation[best], "o", color="C1", label=f"best: epoch {x[best]:.0f}, {validation[best]:.4f}")
+    axes.set(xlabel="epoch", ylabel="loss", yscale="log")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    _save(figure, path)
+
+
+def predicted_against_true(
+    predicted: NDArray[Any], labels: NDArray[Any], own: NDArray[np.bool_], names: tuple[str, ...], path: Path
+) -> None:
+    """One panel a parameter: density of (true, predicted), the diagonal, and the skill over the mean predictor."""
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(2.9 * columns, 2.9 * rows), squeeze=False, layout="constrained")
+    for axes, i in zip(grid.flat, range(len(names)), strict=False):
+        true, guess = labels[own[:, i], i], predicted[own[:, i], i]
+        axes.hist2d(true, guess, bins=40, range=[[0, 1], [0, 1]], cmap="magma", norm=matplotlib.colors.PowerNorm(0.5))
+        axes.plot([0, 1], [0, 1], color="white", linewidth=0.8)
+        skill = 1 - np.mean((guess - true) ** 2) / max(float(np.var(true)), 1e-12) if len(true) else float("nan")
+        axes.set_title(f"{names[i]}\nskill {skill:.2f}", fontsize=8)
+        axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+        axes.set_aspect("equal")
+    for axes in list(grid.flat)[len(names) :]:
+        axes.set_visible(False)
+    figure.supxlabel("true, normalised")
+    figure.supylabel("predicted, normalised")
+    _save(figure, path)
+
+
+def confusion(matrix: NDArray[np.int64], names: tuple[str, ...], path: Path) -> None:
+    """Confusion matrix in per cent of each true class, with counts."""
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    figure, axes = plt.subplots(figsize=(1.1 * len(names) + 2, 1.0 * len(names) + 1.5))
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted", ylabel="true")
+    for i in range(len(names)):
+        for j in range(len(names)):
+            color = "white" if share[i, j] > 0.5 else "black"
+            axes.text(j, i, f"{100 * share[i, j]:.1f} %\n{matrix[i, j]}", ha="center", va="center", color=color, fontsize=8)
+    _save(figure, path)
+
+
+def distances(found: dict[str, dict[str, NDArray[np.float64]]], path: Path) -> None:
+    """Box plots of the sound distances of every predictor."""
+    kinds = list(next(iter(found.values())))
+    figure, grid = plt.subplots(1, len(kinds), figsize=(3.6 * len(kinds), 3.4), layout="constrained")
+    for axes, kind in zip(np.atleast_1d(grid), kinds, strict=True):
+        axes.boxplot([found[name][kind] for name in found], tick_labels=list(found), showfliers=False)
+        axes.set_title(kind)
+        axes.tick_params(axis="x", rotation=30)
+        axes.grid(alpha=0.3, axis="y")
+    _save(figure, path)

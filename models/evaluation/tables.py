@@ -1,0 +1,34 @@
+"""Tables for people: the same content for the terminal and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table; cells are text already."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+    def markdown(self) -> str:
+        """GitHub's pipe table, with the title above and the note below; columns line up in a terminal too."""
+        widths = [max(len(row[i]) for row in (self.header, *self.rows)) for i in range(len(self.header))]
+
+        def line(cells: Sequence[str]) -> str:
+            return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+
+        rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+        parts = [f"**{self.title}**", "", line(self.header), rule, *(line(row) for row in self.rows)]
+        return "\n".join([*parts, "", self.note] if self.note else parts)
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; a dash for nothing."""
+    if value is None or value != value:
+        return "-"
+    return f"{value:.3g}" if abs(value) < 1e-3 or abs(value) >= 1000 else f"{value:.4f}".rstrip("0").rstrip(".")

@@ -1,0 +1,294 @@
+"""Training: a run is a folder, and the same command resumes or, when the run is finished, does nothing.
+
+    RUN/settings.json     resolved settings, dataset names and snapshots
+    RUN/epochs.csv        losses and scores of every epoch
+    RUN/last.ckpt         where training goes on (Lightning)
+    RUN/model.pt          the network of the best epoch, with its standardisation
+    RUN/evaluation/       what `evaluate` wrote
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from filelock import FileLock, Timeout
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch.nn import functional as F
+
+from timbre_data.models import checkpoints
+from timbre_data.models.checkpoints import Standardised, Trained
+from timbre_data.models.data import Batches, Rows, family_probabilities, load_rows
+from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.losses import masked_mse
+from timbre_data.pipeline import catalogue, recipes
+from timbre_data.pipeline.kinds import FAMILIES
+from timbre_data.pipeline.provenance import provenance
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import InterruptedBuildError, LockedError, NotFoundError, UsageError
+from timbre_data.schemas.settings import TrainSettings
+
+SETTINGS, EPOCHS = "settings.json", "epochs.csv"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run on disk."""
+
+    folder: Path
+    settings: TrainSettings
+    snapshots: dict[str, str]
+    finished: bool
+
+
+def runs_home() -> Path:
+    """Where runs live: `$TIMBRE_DATA_RUNS`, else `runs/` in the current folder."""
+    return Path(os.environ.get("TIMBRE_DATA_RUNS", "runs"))
+
+
+def find_run(name: str) -> Path:
+    """A run's folder by path or bare name. Raises `NotFoundError` naming the runs there are."""
+    for candidate in (Path(name), runs_home() / name):
+        if (candidate / SETTINGS).is_file():
+            return candidate
+    known = sorted(path.parent.name for path in runs_home().glob(f"*/{SETTINGS}"))
+    raise NotFoundError(f"there is no run {name}. Known: {', '.join(known) or 'none'}. Make one with timbre-data train.")
+
+
+def open_run(folder: Path) -> Run:
+    """Read what a run was made with."""
+    data = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    settings = recipes.validate(TrainSettings, data["settings"], str(folder))
+    return Run(folder, settings, data["snapshots"], (folder / checkpoints.MODEL_FILE).is_file())
+
+
+def resolve(settings: TrainSettings) -> TrainSettings:
+    """Fill in the model's own values, so that the run says exactly what it used."""
+    kind: Model = catalogue.load("model", settings.model)
+    options = recipes.validate(kind.options, settings.options, f"model {settings.model}")
+    filled: dict[str, Any] = {"model": settings.model.replace("_", "-"), "options": options.model_dump(mode="json")}
+    for field in ("features", "batch_size", "learning_rate", "max_epochs", "patience"):
+        if getattr(settings, field) is None:
+            filled[field] = getattr(kind, field)
+    return settings.model_copy(update=filled)
+
+
+def default_name(settings: TrainSettings, snapshots: dict[str, str]) -> str:
+    """A name that is the same for the same settings and data: model, data, and a short digest."""
+    digest = hashlib.sha256(json.dumps([settings.model_dump(mode="json"), snapshots], sort_keys=True).encode()).hexdigest()[:6]
+    data = "-".join(Path(name.partition("@")[0]).name for name in settings.data)
+    return f"{settings.model}-{data}-{digest}"
+
+
+def train(
+    settings: TrainSettings, *, name: str | None = None, say: Callable[[str], None] = lambda line: None, dry_run: bool = False
+) -> tuple[Path, str]:
+    """Train a model. Returns the run's folder and what was done: "trained", "resumed" or "finished already"."""
+    settings = resolve(settings)
+    datasets = [Dataset(data) for data in settings.data]
+    snapshots = {data: dataset.snapshot for data, dataset in zip(settings.data, datasets, strict=True)}
+    folder = runs_home() / (name or default_name(settings, snapshots))
+    if (folder / SETTINGS).is_file():
+        before = open_run(folder)
+        if before.settings != settings or before.snapshots != snapshots:
+            raise UsageError(f"{folder} is a run with other settings or data: choose another --name, or leave it out.")
+        if before.finished:
+            return folder, "finished already"
+    if dry_run:
+        return folder, "would train"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "run.lock")
+    try:
+        with lock.acquire(timeout=0):
+            resumed = (folder / "last.ckpt").is_file()
+            about = {"settings": settings.model_dump(mode="json"), "snapshots": snapshots, "provenance": provenance()}
+            (folder / SETTINGS).write_text(json.dumps(about, indent=2), encoding="utf-8")
+            _fit(settings, datasets, folder, say)
+    except Timeout:
+        raise LockedError(f"{folder} is being trained by another process.") from None
+    return folder, "resumed" if resumed else "trained"
+
+
+def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, torch.Tensor | None]:
+    """Load the rows of a run, and the class probabilities where it is conditioned [shape=(n, 6)]."""
+    assert settings.features is not None
+    rows = load_rows(datasets, settings.features, settings.split, settings.limit)
+    if not settings.conditioning:
+        return rows, None
+    classifier = checkpoints.load(find_run(settings.conditioning))
+    names = list(rows.feature_names)
+    try:
+        columns = [names.index(name) for name in classifier.feature_names]
+    except ValueError:
+        raise UsageError(f"--conditioning {settings.conditioning} needs features that this run does not load: {', '.join(classifier.features)}.") from None
+    probabilities = classifier.predict(torch.from_numpy(rows.features[:, columns]))
+    return rows, family_probabilities(probabilities, classifier.families)
+
+
+def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Callable[[str], None]) -> None:
+    kind: Model = catalogue.load("model", settings.model)
+    rows, probabilities = prepare(settings, datasets)
+    if kind.task == "classification":
+        rows = _only_single_class(rows)
+    train_rows, validation_rows = rows.where(0), rows.where(1)
+    if not len(train_rows) or not len(validation_rows):
+        raise UsageError("there are too few rows for a training and a validation split: render more.")
+    L.seed_everything(settings.seed, verbose=False)
+    outputs = rows.class_names if kind.task == "classification" else rows.parameter_names
+    if not outputs:
+        raise UsageError("these datasets have no parameters to learn: choose one with an effect that has some.")
+    shape = Shape(rows.features.shape[1], len(outputs), 0 if probabilities is None else len(FAMILIES))
+    network = Standardised(kind.build(shape, kind.options.model_validate(settings.options)), shape.inputs)
+    network.fit(torch.from_numpy(rows.features[train_rows]))
+    trained = Trained(
+        model=settings.model,
+        network=network,
+        shape=shape,
+        options=settings.options,
+        features=tuple(settings.features or ()),
+        feature_names=rows.feature_names,
+        outputs=tuple(outputs),
+        families=rows.class_families if kind.task == "classification" else (),
+    )
+    tensors = _tensors(kind, rows, probabilities)
+    module = _Module(network, kind, settings.learning_rate or kind.learning_rate)
+    _run_lightning(module, _Feed(tensors, train_rows, validation_rows, settings), settings, folder, say)
+    best = torch.load(folder / "best.ckpt", weights_only=True)
+    module.load_state_dict(best["state_dict"])
+    checkpoints.save(replace(trained, network=module.network), folder)
+
+
+def _only_single_class(rows: Rows) -> Rows:
+    """Refuse rows that have several effects: one class cannot name them."""
+    several = int((rows.classes < 0).sum())
+    if several:
+        raise UsageError(f"{several} rows have no effect or several: a single-class model cannot learn them.")
+    if len(rows.class_names) < 2:
+        raise UsageError(f"there is only the class {rows.class_names[0]}: give more datasets with --data a,b.")
+    return rows
+
+
+def _tensors(kind: Model, rows: Rows, probabilities: torch.Tensor | None) -> list[torch.Tensor]:
+    extra = torch.zeros(len(rows.features), 0) if probabilities is None else probabilities
+    targets = torch.from_numpy(rows.classes) if kind.task == "classification" else torch.from_numpy(rows.labels)
+    return [torch.from_numpy(rows.features), extra, targets, torch.from_numpy(rows.own)]
+
+
+class _Feed(L.LightningDataModule):
+    """The splits as batches; the order of an epoch depends on the seed and the epoch alone, so a resumed run sees the same."""
+
+    def __init__(self, tensors: list[torch.Tensor], train_rows: Any, validation_rows: Any, settings: TrainSettings) -> None:
+        super().__init__()
+        self._train = [tensor[train_rows] for tensor in tensors]
+        self._validation = [tensor[validation_rows] for tensor in tensors]
+        self._settings = settings
+
+    def train_dataloader(self) -> Batches:
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return Batches(self._train, self._settings.batch_size or 64, self._settings.seed, epoch)
+
+    def val_dataloader(self) -> Batches:
+        return Batches(self._validation, 8192, None)
+
+
+class _Module(L.LightningModule):
+    """Loss and optimiser: NLL of the soft-max, or MSE over a row's own parameters; Adam (.9, .999)."""
+
+    def __init__(self, network: Standardised, kind: Model, learning_rate: float) -> None:
+        super().__init__()
+        self.network, self._kind, self._learning_rate = network, kind, learning_rate
+
+    def _loss(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        features, probabilities, targets, own = batch
+        predicted = self.network(features, probabilities if probabilities.shape[1] else None)
+        if self._kind.task == "classification":
+            return F.cross_entropy(predicted, targets)
+        return masked_mse(predicted, targets, own)
+
+    def training_step(self, batch: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
+        loss = self._loss(batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        return loss
+
+    def validation_step(self, batch: tuple[torch.Tensor, ...], index: int) -> None:
+        self.log("validation_loss", self._loss(batch), on_epoch=True, batch_size=len(batch[0]))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.network.parameters(), lr=self._learning_rate, betas=(0.9, 0.999))
+
+
+class _Record(Callback):
+    """Writes epochs.csv and says how it goes; `seconds` counts over resumptions."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self._path, self._say, self._seconds, self._began = folder / EPOCHS, say, 0.0, 0.0
+        self._rows: list[dict[str, Any]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self._rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._rows = list(state_dict["rows"])
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._began = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        values = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "train_loss": values["train_loss"],
+            "validation_loss": values["validation_loss"],
+            "seconds": round(time.monotonic() - self._began, 3),
+        }
+        self._rows = [*[r for r in self._rows if r["epoch"] < row["epoch"]], row]
+        with self._path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerows(self._rows)
+        self._say(f"epoch {row['epoch']}: training loss {row['train_loss']:.5f}, validation {row['validation_loss']:.5f}, {row['seconds']:.1f} s")
+
+
+def _run_lightning(module: _Module, feed: _Feed, settings: TrainSettings, folder: Path, say: Callable[[str], None]) -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    best = ModelCheckpoint(folder, filename="best", monitor="validation_loss", save_top_k=1, enable_version_counter=False)
+    last = ModelCheckpoint(folder, filename="last", save_top_k=1, monitor=None, every_n_epochs=1, enable_version_counter=False)
+    stop = EarlyStopping("validation_loss", patience=settings.patience or 10)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+        trainer = L.Trainer(
+            max_epochs=settings.max_epochs,
+            callbacks=[_Record(folder, say), best, stop, last],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,
+            deterministic=True,
+            accelerator="auto",
+            devices=1,
+        )
+        resume = folder / "last.ckpt"
+        torch.set_num_threads(min(2, os.cpu_count() or 1))
+        trainer.fit(module, feed, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
+    if trainer.interrupted:
+        raise InterruptedBuildError(f"interrupted: epochs up to the last whole one are kept in {folder}.")
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    """The epochs of a run."""
+    with (folder / EPOCHS).open(encoding="utf-8") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+

@@ -1,0 +1,67 @@
+"""Describing members of the catalogue, and what this machine can do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+from timbre_data.pipeline import catalogue, recipes
+from timbre_data.pipeline.store.repository import home
+from timbre_data.schemas.errors import TimbreDataError
+
+
+def describe(kind: str, name: str) -> dict[str, Any]:
+    """One member as plain data."""
+    member = catalogue.load(kind, name)
+    data: dict[str, Any] = {"name": name, "kind": kind, "summary": member.summary}
+    if kind == "effect":
+        data["family"] = member.family
+        data["parameters"] = [
+            {"name": p.name, "low": p.bounds[0], "high": p.bounds[1], "unit": p.unit, "kind": p.kind, "description": p.description}
+            for p in member.space.each()
+        ]
+    elif kind == "model":
+        from dataclasses import asdict
+
+        data |= {"source": member.source, "task": member.task, "features": list(member.features), "options": _fields(member.options)}
+        data["training"] = {key: getattr(member, key) for key in ("batch_size", "learning_rate", "max_epochs", "patience")}
+        data["published"] = [{"variant": variant, **asdict(shape), "parameters": count} for variant, (shape, count) in member.published.items()]
+        variants = {variant: member.build(shape, member.options()) for variant, (shape, _) in member.published.items()}
+        data["layers"] = {variant: str(network).splitlines() for variant, network in list(variants.items())[:1]}
+    else:
+        data["settings"] = _fields(member.settings)
+    return data
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    schema = model.model_json_schema().get("properties", {})
+    return {name: {key: value for key, value in field.items() if key not in ("title",)} for name, field in schema.items()}
+
+
+def check_machine() -> list[dict[str, Any]]:
+    """What works here: one entry a capability, with what to install where it is missing."""
+    checks: list[dict[str, Any]] = []
+    for name in catalogue.names("source"):
+        source = catalogue.load("source", name)
+        needs = [field for field, info in source.settings.model_fields.items() if info.is_required()]
+        if needs:
+            checks.append({"what": f"source {name}", "ok": True, "detail": f"give --set {' --set '.join(f'source.{field}=...' for field in needs)}"})
+            continue
+        try:
+            count = len(source.open(recipes.validate(source.settings, {})).notes)
+            checks.append({"what": f"source {name}", "ok": True, "detail": f"{count} notes"})
+        except TimbreDataError as error:
+            checks.append({"what": f"source {name}", "ok": False, "detail": str(error)})
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    checks.append({"what": "cores", "ok": True, "detail": str(cores)})
+    folder = home().absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    checks.append({"what": f"disk under {home()}", "ok": free > 2e9, "detail": f"{free / 1e9:.0f} GB free (a dataset of 37,440 rows takes 2.2)"})
+    import torch
+
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none; training runs on the CPU"
+    checks.append({"what": "accelerator", "ok": True, "detail": accelerator})
+    return checks

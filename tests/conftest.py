@@ -1,0 +1,69 @@
+"""Shared fixtures: a home of its own for every test, and one small dataset for those that only read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from timbre_data.pipeline import extract, recipes, stages
+from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.repository import locate
+from timbre_data.schemas.recipe import Recipe
+
+SMALL: dict[str, Any] = {"audio.seconds": 0.4, "n": 300}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has its own datasets and runs."""
+    monkeypatch.setenv("TIMBRE_DATA_HOME", str(tmp_path / "datasets"))
+    monkeypatch.setenv("TIMBRE_DATA_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "datasets"
+
+
+def small_recipe(effect: str = "distortion", **changes: Any) -> Recipe:
+    """A recipe of half-second sounds."""
+    return recipes.load(recipes.override(recipes.for_effect(effect), SMALL | changes))
+
+
+def build(recipe: Recipe, name: str, **options: Any) -> Dataset:
+    """Render a dataset and open it."""
+    cluster = options.pop("cluster", Cluster(workers=2))
+    stages.render(recipe, locate(name), cluster, **options)
+    return Dataset(name)
+
+
+@pytest.fixture
+def render() -> Callable[..., Dataset]:
+    """Render a small dataset: render("distortion", "name", n=300)."""
+
+    def make(effect: str, name: str, **changes: Any) -> Dataset:
+        return build(small_recipe(effect, **changes), name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Three small featurized datasets that no test changes."""
+    folder = tmp_path_factory.mktemp("shared")
+    for effect in ("modulation", "delay", "distortion"):
+        location = locate(str(folder / effect))
+        stages.render(small_recipe(effect, n=700), location, Cluster(workers=2))
+        extract.featurize(location, {"autofx163": {}, "autofx48": {}}, Cluster(workers=2))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def all_columns(data: Dataset) -> dict[str, np.ndarray]:
+    """Everything a dataset holds, decoded."""
+    paths = [path for path, _ in data.root.arrays()]
+    for group, _ in data.root.groups():
+        paths += [f"{group}/{name}" for name, _ in data.root[group].arrays()]  # type: ignore[union-attr]  # groups hold arrays here
+    return {path: data.read(path) for path in paths}
