@@ -19,11 +19,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.store.layout import TABLE_CHUNK
+from timbre_data.pipeline.store.layout import AUDIO_CHUNK, TABLE_CHUNK
 from timbre_data.pipeline.store.writer import Writer
 from timbre_data.schemas.errors import BuildError, InterruptedBuildError, TimbreDataError, UsageError
 
-COMMIT_SECONDS = 4.0
+COMMIT_SECONDS = float(os.environ.get("TIMBRE_DATA_COMMIT_SECONDS", "4"))
+"""Seconds between commits; a kill loses at most so much work."""
 MAX_BATCH = 1024
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter to itself; with Python's 5 ms, cores wait for each other between renders."""
@@ -89,6 +90,14 @@ class Task:
 
     start: int
     stop: int
+
+    def audio_chunks(self) -> Iterator[tuple[int, int]]:
+        """Yield (start, stop) of the rows of each audio chunk that the task covers, whole or in part."""
+        start = self.start
+        while start < self.stop:
+            stop = min((start // AUDIO_CHUNK + 1) * AUDIO_CHUNK, self.stop)
+            yield start, stop
+            start = stop
 
 
 @dataclass(frozen=True)
@@ -157,7 +166,7 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
     with (
         dask.config.set(settings),
         LocalCluster(
-            n_workers=1, threads_per_worker=cluster.workers, processes=False, dashboard_address=None, memory_limit=None, silence_logs=50
+            n_workers=1, threads_per_worker=cluster.workers, processes=False, dashboard_address=":0", memory_limit=None, silence_logs=50
         ) as local,
         Client(local, set_as_default=False) as client,
     ):

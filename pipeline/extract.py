@@ -32,8 +32,7 @@ def featurize_rows(session: bytes, address: str, task: Task, name: str, settings
     store = TaskSession(session, address)
     path = f"{features.group}/{name}"
     parts: list[NDArray[Any]] = []
-    for start in range(task.start, task.stop, layout.AUDIO_CHUNK):
-        stop = min(start // layout.AUDIO_CHUNK * layout.AUDIO_CHUNK + layout.AUDIO_CHUNK, task.stop)
+    for start, stop in task.audio_chunks():
         mono = decode(np.asarray(store.array("audio")[start:stop])).mean(axis=1)
         index = np.asarray(store.array("dry/index")[start:stop]).astype(np.int64)
         f0_hz = np.asarray(store.array("dry/f0_hz").oindex[index])

@@ -44,8 +44,7 @@ def render_dry(session: bytes, address: str, task: Task, recipe_json: str) -> Ta
     audio = plan.recipe.audio
     store = TaskSession(session, address)
     failures: dict[str, str] = {}
-    for start in range(task.start, task.stop, AUDIO_CHUNK):
-        stop = min(start // AUDIO_CHUNK * AUDIO_CHUNK + AUDIO_CHUNK, task.stop)
+    for start, stop in task.audio_chunks():
         count = stop - start
         sounds = np.zeros((count, audio.channels, audio.samples), np.float32)
         numbers = {name: np.full(count, np.nan, np.float32) for name in ("dry/note", "dry/velocity", "dry/f0_hz")}
@@ -90,8 +89,7 @@ def render_rows(session: bytes, address: str, task: Task, recipe_json: str, dry_
     rejected = 0
     tables: list[dict[str, NDArray[Any]]] = []
     failed: list[str] = []
-    for start in range(task.start, task.stop, AUDIO_CHUNK):
-        stop = min(start // AUDIO_CHUNK * AUDIO_CHUNK + AUDIO_CHUNK, task.stop)
+    for start, stop in task.audio_chunks():
         rows = np.arange(start, stop)
         dry_index = rows % dry_total
         try:

@@ -31,4 +31,4 @@ def number(value: float | None) -> str:
     """Three significant digits; a dash for nothing."""
     if value is None or value != value:
         return "-"
-    return f"{value:.3g}" if abs(value) < 1e-3 or abs(value) >= 1000 else f"{value:.4f}".rstrip("0").rstrip(".")
+    return f"{value:.3g}"

@@ -34,8 +34,8 @@ class Dataset:
             self._session = self._repo.readonly_session(snapshot_id=self.snapshot)
             self.root = zarr.open_group(self._session.store, mode="r")
             self.meta = meta(self.root)
-        except FileNotFoundError:
-            self.meta = {}
+        except FileNotFoundError as error:
+            self.meta = self._nothing_yet(error)
         except (icechunk.IcechunkError, OSError, ValueError, KeyError) as error:
             raise CorruptDataError(f"{self.location.address} cannot be read: {first_line(error)}.") from None
         if "recipe" not in self.meta:
@@ -46,6 +46,16 @@ class Dataset:
             )
         self.recipe = Recipe.model_validate(self.meta["recipe"])
         self.n = int(self.array("params").shape[0])
+
+    def _nothing_yet(self, error: Exception) -> dict[str, Any]:
+        """Tell a dataset that was only begun (no description) from one whose root cannot be read."""
+        try:
+            commits = len(list(self._repo.ancestry(snapshot_id=self.snapshot)))
+        except icechunk.IcechunkError as worse:
+            raise CorruptDataError(f"{self.location.address} cannot be read: {first_line(worse)}.") from None
+        if commits > 2:
+            raise CorruptDataError(f"{self.location.address} cannot be read: {first_line(error)}.") from None
+        return {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Dataset, (self.location.address, self.snapshot)

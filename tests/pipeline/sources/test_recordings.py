@@ -1,0 +1,125 @@
+"""wav_folder and soundfont: other people's recordings as dry sound, through the whole render."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from timbre_data.pipeline import recipes
+from timbre_data.pipeline.features._pitch import note_f0
+from timbre_data.pipeline.sources import soundfont
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import MissingDependencyError, NotFoundError, SourceError
+
+from tests.conftest import build
+
+
+def recipe(source: dict[str, Any], **changes: Any) -> Any:
+    return recipes.load(recipes.override({"name": "x", "chain": "delay", "n": 60, "audio": {"seconds": 0.4}, "source": source}, changes))
+
+
+def note(rate: int, hz: float, lead: float = 0.3) -> np.ndarray:
+    t = np.arange(int(rate * 0.8)) / rate
+    sound = sum(np.sin(2 * np.pi * k * hz * t) / k for k in range(1, 6)) * np.exp(-3 * t)
+    return np.concatenate([np.zeros(int(lead * rate)), 0.3 * sound])
+
+
+FORMATS = [("a.wav", 44_100, 1), ("b.flac", 48_000, 2), ("c.ogg", 22_050, 1), ("d.mp3", 44_100, 2), ("e.aiff", 96_000, 6), ("sub/f.WAV", 8_000, 1)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "sounds"
+    (root / "sub").mkdir(parents=True)
+    for i, (name, rate, channels) in enumerate(FORMATS):
+        soundfile.write(root / name, np.repeat(note(rate, 220 * 2 ** (i / 12))[:, None], channels, axis=1), rate)
+    return root
+
+
+def test_any_format_rate_and_channel_count_becomes_a_note(folder: Path) -> None:
+    data = build(recipe({"name": "wav_folder", "path": str(folder)}), "x")
+    assert data.array("dry/audio").shape[0] == len(FORMATS)
+    assert set(data.read("dry/identity")) == {name for name, _, _ in FORMATS}
+    order = [[name for name, _, _ in FORMATS].index(identity) for identity in data.read("dry/identity")]
+    cents = 1200 * np.log2(data.read("dry/f0_hz") / (220 * 2 ** (np.array(order) / 12)))
+    assert np.abs(cents).max() < 15
+
+
+def test_resampling_and_onset_cut_keep_pitch_and_start(folder: Path) -> None:
+    source = recipes.open_source(recipe({"name": "wav_folder", "path": str(folder)}))
+    for index in range(len(FORMATS)):
+        sound = source.render(index, 22_050, 1, 11_025)[0]
+        assert np.flatnonzero(np.abs(sound) > 0.2)[0] < 0.02 * 22_050
+        assert np.abs(sound).max() == pytest.approx(1, abs=1e-6)
+
+
+def test_every_unusable_file_is_listed_in_one_error(folder: Path) -> None:
+    (folder / "broken.wav").write_bytes(b"RIFF and then nothing")
+    (folder / "empty.wav").write_bytes(b"")
+    soundfile.write(folder / "silent.flac", np.zeros(9000), 22_050)
+    with pytest.raises(SourceError) as caught:
+        build(recipe({"name": "wav_folder", "path": str(folder)}), "x")
+    assert set(caught.value.failures) == {"broken.wav", "empty.wav", "silent.flac"}
+    assert caught.value.failures["silent.flac"] == "silent"
+    assert "\n" not in str(caught.value)
+    for name in caught.value.failures:
+        (folder / name).unlink()
+
+
+def test_a_folder_that_changed_is_noticed(folder: Path) -> None:
+    build(recipe({"name": "wav_folder", "path": str(folder)}), "x")
+    soundfile.write(folder / "new.wav", note(22_050, 300), 22_050)
+    with pytest.raises(Exception, match="other sounds than when this dataset was begun"):
+        build(recipe({"name": "wav_folder", "path": str(folder)}, n=90), "x")
+
+
+def test_groups_by_folder_stay_on_one_side(tmp_path: Path) -> None:
+    for player in range(12):
+        (tmp_path / f"p{player}").mkdir()
+        for take in range(3):
+            soundfile.write(tmp_path / f"p{player}" / f"{take}.wav", note(22_050, 200 + player), 22_050)
+    data = build(recipe({"name": "wav_folder", "path": str(tmp_path), "group": "folder", "pattern": "p*/*"}, n=72), "x")
+    groups = data.read("dry/group")[data.read("dry/index")]
+    assert len(set(groups)) == 12
+    assert all(len(set(data.split()[groups == group])) == 1 for group in groups)
+
+
+@pytest.mark.parametrize("path", ["/nowhere/at/all", ""])
+def test_a_folder_that_is_not_there(path: str) -> None:
+    with pytest.raises((NotFoundError, SourceError)):
+        recipes.open_source(recipe({"name": "wav_folder", "path": path or "/dev/null"}))
+
+
+def test_clean_electric_guitar_from_a_soundfont(home: Path) -> None:
+    """The main job on recorded notes: right pitches, whole chain, bit-equal whichever thread made them."""
+    source = {"name": "soundfont", "keys": [45, 52], "velocities": [60, 110]}
+    data = build(recipe(source), "x")
+    assert data.array("dry/audio").shape[0] == 16
+    for sound, f0_hz in zip(data.dry(np.arange(16)), data.read("dry/f0_hz"), strict=True):
+        assert abs(1200 * np.log2(note_f0(sound[0], 22_050) / f0_hz)) < 25
+    first = data.read("dry/audio")
+    shutil.rmtree(home)
+    assert np.array_equal(first, build(recipe(source), "x").read("dry/audio"))
+
+
+def test_a_missing_soundfont_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soundfont, "SEARCH", ())
+    with pytest.raises(MissingDependencyError, match="apt-get install libfluidsynth3"):
+        recipes.open_source(recipe({"name": "soundfont"}))
+
+
+def test_a_program_that_is_not_there() -> None:
+    source = recipes.open_source(recipe({"name": "soundfont", "bank": 77}))
+    with pytest.raises(NotFoundError, match="no program 27 in bank 77"):
+        source.render(0, 22_050, 1, 1000)
+
+
+def test_rows_know_their_recording(folder: Path) -> None:
+    data = build(recipe({"name": "wav_folder", "path": str(folder)}), "x")
+    assert isinstance(data, Dataset)
+    assert (data.read("dry/index") == np.arange(60) % len(FORMATS)).all()

@@ -1,0 +1,119 @@
+"""Same seed, same bytes: for any number of workers, any batch size, any interruption, any growth."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import all_columns, build, small_recipe
+from timbre_data.pipeline import extract
+from timbre_data.pipeline.build import Cluster, Task, tasks_for
+from timbre_data.pipeline.store.reader import Dataset, open_if_there
+from timbre_data.pipeline.store.repository import locate
+from timbre_data.pipeline.store.verify import verify
+
+CLI = [sys.executable, "-c", "from timbre_data.cli import main; main()"]
+FEATURES: dict[str, dict[str, object]] = {"autofx163": {}, "autofx48": {}, "logmel": {}, "stft": {}}
+
+
+def same(first: Dataset, second: Dataset) -> None:
+    a, b = all_columns(first), all_columns(second)
+    assert a.keys() == b.keys()
+    for path in a:
+        assert a[path].dtype == b[path].dtype
+        assert a[path].tobytes() == b[path].tobytes() if a[path].dtype.kind not in "OT" else (a[path] == b[path]).all(), path
+
+
+@pytest.fixture
+def reference() -> Dataset:
+    data = build(small_recipe(n=1100), "reference", cluster=Cluster(workers=1, batch=1024))
+    extract.featurize(data.location, FEATURES, Cluster(workers=1, batch=1024))
+    return Dataset("reference")
+
+
+@pytest.mark.parametrize(("workers", "batch"), [(2, 256), (4, 512), (3, None)])
+def test_any_workers_and_batch_size(reference: Dataset, workers: int, batch: int | None) -> None:
+    cluster = Cluster(workers=workers, batch=batch)
+    data = build(small_recipe(n=1100), "other", cluster=cluster)
+    extract.featurize(data.location, FEATURES, cluster)
+    same(Dataset("other"), reference)
+
+
+def test_grown_in_steps(reference: Dataset) -> None:
+    """Steps that end inside a chunk, and features made in between."""
+    for n in (10, 300, 777, 1100):
+        data = build(small_recipe(n=n), "grown")
+        extract.featurize(data.location, FEATURES, Cluster(workers=2))
+    same(Dataset("grown"), reference)
+    assert verify(Dataset("grown")).whole
+    assert Dataset("grown").version == "1.19.0"  # four sizes and sixteen feature runs
+
+
+@pytest.mark.slow
+def test_processes_of_a_cluster_make_the_same(reference: Dataset) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        data = build(small_recipe(n=1100), "clustered", cluster=Cluster(scheduler=cluster.scheduler_address))
+        extract.featurize(data.location, FEATURES, Cluster(scheduler=cluster.scheduler_address))
+    same(Dataset("clustered"), reference)
+
+
+def test_killed_again_and_again(home: Path) -> None:
+    """kill -9 at random moments: every commit opens, nothing is lost, and the end is the same."""
+    size = 6000
+    arguments = ["render", "--fx", "delay", "--n", str(size), "--set", "audio.seconds=0.5", "--out"]
+    environment = os.environ | {"TIMBRE_DATA_COMMIT_SECONDS": "0.1"}
+    rng = np.random.default_rng(0)
+    there, kills = 0, 0
+    while kills < 12:
+        process = subprocess.Popen([*CLI, *arguments, "killed", "--batch", "256"], env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        time.sleep(float(rng.uniform(1.2, 2.6)))
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        data = open_if_there("killed")
+        now = int(data.present().sum()) if data else 0
+        assert now >= there
+        there = now
+    assert kills >= 2
+    subprocess.run([*CLI, *arguments, "killed"], check=True, capture_output=True)
+    subprocess.run([*CLI, *arguments, "straight"], check=True, capture_output=True)
+    assert verify(Dataset("killed")).whole
+    same(Dataset("killed"), Dataset("straight"))
+
+
+def test_ctrl_c_commits_and_says_how_to_go_on(home: Path) -> None:
+    arguments = ["render", "--fx", "delay", "--n", "200000", "--set", "audio.seconds=0.5", "--out", "stopped", "--batch", "256"]
+    process = subprocess.Popen([*CLI, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for _ in range(200):
+        time.sleep(0.1)
+        data = open_if_there("stopped")
+        if data is not None and data.present().any():
+            break
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Go on with: timbre-data render --fx delay --n 200000" in said
+    assert "Traceback" not in said
+    assert 0 < Dataset("stopped").present().sum() < 200_000
+
+
+def test_tasks_never_share_a_chunk() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        missing = np.flatnonzero(rng.random(5000) < rng.choice([0.001, 0.1, 0.9]))
+        tasks = tasks_for(missing, int(rng.choice([256, 512, 1024])))
+        assert set(missing) <= {row for task in tasks for row in range(task.start, task.stop)}
+        chunks = [set(range(task.start // 256, (task.stop - 1) // 256 + 1)) for task in tasks]
+        assert sum(map(len, chunks)) == len(set().union(*chunks)) if chunks else True
+    assert tasks_for(np.arange(300, 1100), 512) == [Task(300, 512), Task(512, 1024), Task(1024, 1100)]
