@@ -67,7 +67,7 @@ def strongest_phase(spectrum: Spectrum, magnitudes: Audio, first: int, stop: int
         slope += (t - middle) * (phase[t] - mean)
         spread += (t - middle) ** 2
     for t in range(frames):
-        phase[t] -= mean + slope / spread * (t - middle)
+        phase[t] -= mean + (slope / spread * (t - middle) if spread > 0 else 0.0)
     return phase
 
 
@@ -84,6 +84,8 @@ def spectral_maxima(series: NDArray[np.float64]) -> NDArray[np.float64]:
     first maximum, do not count.
     """
     series = series[:MODULATION_FFT]
+    if not len(series):  # a sound too short for a single difference
+        return np.zeros(4)
     spectrum = np.abs(np.fft.rfft((series - series.mean()) * hann(len(series)), MODULATION_FFT))
     spectrum[:LOW_BINS] = 0
     first = int(np.argmax(spectrum))
@@ -113,6 +115,7 @@ def _compute(audio: Audio, rate: int, f0_hz: NDArray[np.float32], settings: Auto
     mel_bank, basis = _mel.mel_filters(rate, N_FFT, N_MELS, 0.0, rate / 2), _mel.cosine_basis(N_MELS, N_MFCC)
     bands = log_filters(rate, N_FFT)
     summary = np.empty(6)
+    inside = max(1, 1 + (samples - N_FFT // 2) // HOP)  # later frames see the sound's cut end, which is no onset
     out = np.empty((len(audio), len(NAMES)), np.float32)
     for i, sound in enumerate(audio):
         spectrum = transform(sound)
@@ -126,7 +129,7 @@ def _compute(audio: Audio, rate: int, f0_hz: NDArray[np.float32], settings: Auto
         for one in series[4:]:
             functionals(one, summary)
             moments += [summary[3], summary[4]]
-        times, activations = first_onsets(superflux(magnitudes, *bands), rate / HOP, ONSETS)
+        times, activations = first_onsets(superflux(magnitudes[:inside], *bands), rate / HOP, ONSETS)
         _mel.mel_db(magnitudes, *mel_bank, mel)
         _mel.mfcc(mel, basis, 80.0, mfcc)
         out[i] = np.concatenate([maxima, moments, times, activations, mfcc.mean(axis=0, dtype=np.float64)])
