@@ -1,0 +1,62 @@
+"""Every model: the published parameter counts, outputs in range, gradients everywhere, saved and loaded the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from timbre_data.models import checkpoints
+from timbre_data.models.checkpoints import Standardised, Trained
+from timbre_data.models.kinds import Model, Shape, parameter_count
+from timbre_data.pipeline import catalogue
+
+NAMES = catalogue.names("model")
+CASES = [(name, variant) for name in NAMES for variant in catalogue.load("model", name).published]
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_has_the_published_parameter_count(name: str, variant: str) -> None:
+    model: Model = catalogue.load("model", name)
+    shape, count = model.published[variant]
+    assert parameter_count(model.build(shape, model.options())) == count
+
+
+def test_the_regressors_counts_are_the_papers() -> None:
+    counts = {variant: count for variant, (_, count) in catalogue.load("model", "regressor_mlp").published.items()}
+    assert counts == {"163NC": 58_315, "163C": 58_915, "211C": 63_715}
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestModel:
+    def test_maps_features_to_outputs(self, name: str) -> None:
+        model: Model = catalogue.load("model", name)
+        network = model.build(Shape(20, 4), model.options())
+        out = network(torch.randn(7, 20))
+        assert out.shape == (7, 4)
+        if model.task == "regression":
+            assert (out >= 0).all()
+            assert (out <= 1).all()
+
+    def test_every_weight_learns(self, name: str) -> None:
+        model: Model = catalogue.load("model", name)
+        network = model.build(Shape(20, 4), model.options())
+        network(torch.randn(64, 20)).square().sum().backward()
+        assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in network.parameters())
+
+    def test_is_saved_and_loaded_the_same(self, name: str, tmp_path: Path) -> None:
+        model: Model = catalogue.load("model", name)
+        network = Standardised(model.build(Shape(20, 4), model.options()), 20)
+        features = 1000 * torch.randn(50, 20) + 5
+        features[:, 3] = 7  # a constant feature must not divide by zero
+        network.fit(features)
+        trained = Trained(name, network, Shape(20, 4), model.options().model_dump(), ("autofx163",), tuple(map(str, range(20))), tuple("abcd"))
+        checkpoints.save(trained, tmp_path)
+        again = checkpoints.load(tmp_path)
+        assert torch.isfinite(trained.predict(features)).all()
+        assert torch.equal(again.predict(features), trained.predict(features))
+        assert again.outputs == trained.outputs
+
+    def test_names_its_paper(self, name: str) -> None:
+        assert "20" in catalogue.load("model", name).source

@@ -1,0 +1,165 @@
+"""Training and evaluation end to end on small data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from timbre_data.models import checkpoints, training
+from timbre_data.models.chain import run_chain
+from timbre_data.models.data import Batches, load_rows
+from timbre_data.models.evaluation.evaluate import evaluate
+from timbre_data.pipeline import recipes
+from timbre_data.pipeline.build import Cluster, Silent
+from timbre_data.pipeline.store.layout import SPLITS
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import LeakingSplitError, RecipeError, UsageError
+from timbre_data.schemas.settings import PipelineRecipe, TrainSettings
+
+EFFECTS = ("modulation", "delay", "distortion")
+
+
+def settings(shared: Path, model: str, *effects: str, **fields: Any) -> TrainSettings:
+    return TrainSettings(model=model, data=tuple(str(shared / effect) for effect in effects or EFFECTS), **({"max_epochs": 4} | fields))
+
+
+def test_a_classifier_learns_the_three_effects(shared: Path) -> None:
+    run, done = training.train(settings(shared, "class-mlp", max_epochs=30))
+    assert done == "trained"
+    found = evaluate(run)
+    assert found.metrics["accuracy"] > 0.8
+    assert {path.name for path in found.folder.iterdir()} == {"confusion.png", "loss.png", "metrics.json", "predictions.npz", "tables.md"}
+    assert json.loads((found.folder / "metrics.json").read_text())["parameters"] == 163 * 100 + 100 + 303
+
+
+def test_a_conditioned_regressor_beats_the_mean_and_sounds_closer(shared: Path) -> None:
+    classifier, _ = training.train(settings(shared, "class-mlp"))
+    run, _ = training.train(settings(shared, "regressor-mlp", features=("autofx163", "autofx48"), conditioning=str(classifier), max_epochs=15))
+    found = evaluate(run, sound_rows=12)
+    assert found.metrics["parameters"] == 63_715
+    assert found.metrics["variant"] == "211C"
+    assert found.metrics["true"]["skill"] > 0.2
+    medians = found.metrics["sounds"]["median"]
+    for distance in ("mrstft", "logmel_db", "psd_db"):
+        assert medians["oracle"][distance] < 1e-3
+        assert medians["oracle"][distance] < medians["model"][distance] < medians["random"][distance]
+    assert "paper 211C" in found.markdown()
+
+
+def test_the_same_command_again_does_nothing(shared: Path) -> None:
+    chosen = settings(shared, "class-mlp", max_epochs=2)
+    run, _ = training.train(chosen)
+    before = (run / checkpoints.MODEL_FILE).stat().st_mtime_ns
+    assert training.train(chosen) == (run, "finished already")
+    assert (run / checkpoints.MODEL_FILE).stat().st_mtime_ns == before
+
+
+def test_a_stopped_training_resumes_to_the_same_network(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings(shared, "regressor-mlp", "distortion", max_epochs=6)
+    straight, _ = training.train(chosen, name="straight")
+    record = training._Record.on_train_epoch_end
+
+    def die_after_three(self: Any, trainer: Any, module: Any) -> None:
+        record(self, trainer, module)
+        if trainer.current_epoch == 3:
+            raise RuntimeError("the power went")
+
+    monkeypatch.setattr(training._Record, "on_train_epoch_end", die_after_three)
+    with pytest.raises(RuntimeError, match="the power went"):
+        training.train(chosen, name="stopped")
+    monkeypatch.setattr(training._Record, "on_train_epoch_end", record)
+    stopped, done = training.train(chosen, name="stopped")
+    assert done == "resumed"
+    assert [row["epoch"] for row in training.losses(stopped)] == [1, 2, 3, 4, 5, 6]
+    a, b = (checkpoints.load(run).network.state_dict() for run in (straight, stopped))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_standardisation_is_the_training_rows_alone(shared: Path) -> None:
+    run, _ = training.train(settings(shared, "class-mlp", max_epochs=1))
+    rows = load_rows([Dataset(str(shared / effect)) for effect in EFFECTS], ["autofx163"], "note")
+    assert np.allclose(checkpoints.load(run).network.mean.numpy(), rows.features[rows.where(0)].mean(axis=0, dtype=np.float64), rtol=1e-5)
+
+
+def test_splits_by_note_do_not_leak_over_datasets_and_splits_by_row_do(shared: Path) -> None:
+    datasets = [Dataset(str(shared / effect)) for effect in EFFECTS]
+    by_note, by_row = (load_rows(datasets, ["autofx163"], split) for split in ("note", "row"))
+    assert not by_note.leaking_groups()
+    assert by_row.leaking_groups()
+    for rows in (by_note, by_row):
+        shares = [len(rows.where(i)) / len(rows.split) for i in range(len(SPLITS))]
+        assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.04)
+
+
+def test_a_leaking_evaluation_is_refused_unless_asked_for(shared: Path) -> None:
+    run, _ = training.train(settings(shared, "regressor-mlp", split="row", max_epochs=1))
+    with pytest.raises(LeakingSplitError, match="--allow-leak"):
+        evaluate(run)
+    assert evaluate(run, allow_leak=True, sound_rows=0).metrics["leaking_notes"] > 0
+
+
+def test_labels_of_joined_datasets_are_found_by_name(shared: Path) -> None:
+    rows = load_rows([Dataset(str(shared / effect)) for effect in EFFECTS], ["autofx163"], "note")
+    assert rows.labels.shape == (2100, 15)
+    assert rows.own.sum(axis=1).tolist() == [5] * 700 + [3] * 700 + [7] * 700
+    delay = Dataset(str(shared / "delay"))
+    column = rows.parameter_names.index("delay.feedback")
+    assert np.array_equal(rows.labels[700:1400, column], delay.read("params")[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"features": ("logmel",)}, "featurize modulation --features logmel"),
+        ({"options": {"hiden": 3}}, "fields are hidden"),
+        ({"model": "class-mlp", "data": 1}, "only the class"),
+    ],
+)
+def test_wrong_requests_say_what_to_do(shared: Path, fields: dict[str, Any], said: str) -> None:
+    effects = EFFECTS[: fields.pop("data", 3)]
+    with pytest.raises(UsageError, match=said):
+        training.train(settings(shared, fields.pop("model", "regressor-mlp"), *effects, **fields))
+
+
+def test_batches_hold_every_row_once_in_an_order_of_seed_and_epoch() -> None:
+    data = [torch.arange(1000)]
+    first = torch.cat([batch[0] for batch in Batches(data, 64, seed=1, epoch=0)])
+    again = torch.cat([batch[0] for batch in Batches(data, 64, seed=1, epoch=0)])
+    later = torch.cat([batch[0] for batch in Batches(data, 64, seed=1, epoch=1)])
+    assert torch.equal(first, again)
+    assert not torch.equal(first, later)
+    assert torch.equal(first.sort().values, data[0])
+
+
+def chained(**changes: Any) -> PipelineRecipe:
+    data = {
+        "name": "tiny",
+        "datasets": [{"recipe": "delay", "set": {"n": 400, "audio.seconds": 0.4}}, {"recipe": "dry", "set": {"n": 100, "audio.seconds": 0.4}}],
+        "features": ["autofx163"],
+        "train": [
+            {"name": "class", "model": "class-mlp", "data": ["delay", "dry"], "max_epochs": 3},
+            {"name": "regress", "model": "regressor-mlp", "data": ["delay"], "conditioning": "class", "max_epochs": 3},
+        ],
+    }
+    return recipes.validate(PipelineRecipe, data | changes)
+
+
+def test_a_chained_recipe_runs_and_then_skips_everything() -> None:
+    said: list[str] = []
+    first = run_chain(chained(), Cluster(workers=2), progress=Silent(), say=said.append)
+    assert [stage["stage"].split()[0] for stage in first] == ["render", "featurize"] * 2 + ["train", "evaluate"] * 2
+    again = run_chain(chained(), Cluster(workers=2), progress=Silent(), say=said.append)
+    assert all("finished already" in stage["done"] for stage in again)
+
+
+def test_a_chained_recipe_is_checked_before_anything_is_made(home: Path) -> None:
+    with pytest.raises(RecipeError, match="earlier training stage"):
+        run_chain(chained(train=[{"name": "a", "model": "regressor-mlp", "data": ["delay"], "conditioning": "b"}]), Cluster(), progress=Silent(), say=print)
+    with pytest.raises(RecipeError, match="datasets of this recipe are delay, dry"):
+        run_chain(chained(train=[{"name": "a", "model": "regressor-mlp", "data": ["dely"]}]), Cluster(), progress=Silent(), say=print)
+    assert not home.exists()
