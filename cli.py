@@ -19,7 +19,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=HELP,
 )
-dataset_app = typer.Typer(help="Look after datasets: list, show, log, tag, verify, export.", no_args_is_help=True, context_settings=HELP)
+dataset_app = typer.Typer(
+    help="Look after datasets: list, show, log, tag, verify, export.", no_args_is_help=True, context_settings=HELP
+)
 app.add_typer(dataset_app, name="dataset")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only on stdout.")]
@@ -27,7 +29,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done,
 Workers = Annotated[int | None, typer.Option("--workers", help="Worker threads; by default one per core.")]
 Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler, tcp://host:port.")]
 Batch = Annotated[int | None, typer.Option("--batch", help="Rows per task, a multiple of 256.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set audio.rate=44100. Repeatable.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a field: --set audio.rate=44100. Repeatable.")
+]
 Home = Annotated[str, typer.Argument(help="Name, path or s3:// address, with @tag or @snapshot for an older version.")]
 
 
@@ -73,7 +77,11 @@ def _version(value: bool) -> None:
 
 
 @app.callback()
-def _options(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Datasets of timbre with labels to trust: render, featurize, train, evaluate."""
 
 
@@ -97,7 +105,9 @@ def render(
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
     rate: Annotated[int | None, typer.Option("--rate", help="Sampling rate in Hz.")] = None,
     source: Annotated[str | None, typer.Option("--source", help="Source of dry sound.")] = None,
-    out: Annotated[str | None, typer.Option("--out", help="Name, path or address of the dataset; by default the recipe's name.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="Name, path or address of the dataset; by default the recipe's name.")
+    ] = None,
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -108,8 +118,8 @@ def render(
 ) -> None:
     """Render a dataset: random parameters, known labels. The same command again resumes; a larger --n grows."""
     from timbre_data.pipeline import recipes, stages
-    from timbre_data.pipeline.store.repository import locate
     from timbre_data.pipeline.progress import bar
+    from timbre_data.pipeline.store.repository import locate
 
     if (fx is None) == (recipe is None):
         raise UsageError("give either --fx NAME or --recipe FILE; see timbre-data list effects.")
@@ -139,7 +149,9 @@ def _told(report: Any, dry_run: bool) -> str:
 @app.command(epilog="Example: timbre-data featurize distortion --features autofx163,logmel")
 def featurize(
     dataset: Home,
-    features: Annotated[str | None, typer.Option("--features", help="Comma-separated; by default those of the recipe.")] = None,
+    features: Annotated[
+        str | None, typer.Option("--features", help="Comma-separated; by default those of the recipe.")
+    ] = None,
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -149,27 +161,42 @@ def featurize(
 ) -> None:
     """Compute features and spectrograms of every row and store them beside the sounds (--set logmel.n_mels=80)."""
     from timbre_data.pipeline import extract, recipes
+    from timbre_data.pipeline.progress import bar
     from timbre_data.pipeline.store.reader import Dataset
     from timbre_data.pipeline.store.repository import locate
-    from timbre_data.pipeline.progress import bar
 
     names = [name.strip() for name in features.split(",")] if features else list(Dataset(dataset).recipe.features)
     changes = recipes.override({}, settings or [])
     if stray := [name for name in changes if name not in names]:
-        raise UsageError(f"--set {stray[0]}...: not a feature asked for here; write --set FEATURE.FIELD=VALUE with one of {', '.join(names)}.")
+        raise UsageError(
+            f"--set {stray[0]}...: not a feature asked for here; write --set FEATURE.FIELD=VALUE with one of {', '.join(names)}."
+        )
     with bar(enabled=not dry_run, again=_again()) as progress:
         reports = extract.featurize(
-            locate(dataset), {name: changes.get(name) or {} for name in names}, _cluster(workers, scheduler, batch), progress=progress, dry_run=dry_run
+            locate(dataset),
+            {name: changes.get(name) or {} for name in names},
+            _cluster(workers, scheduler, batch),
+            progress=progress,
+            dry_run=dry_run,
         )
     emit([vars(report) for report in reports], "\n".join(_told(report, dry_run) for report in reports), as_json)
 
 
-@app.command(epilog="Example: timbre-data train regressor-mlp --data modulation,delay,distortion --features autofx163,autofx48")
+@app.command(
+    epilog="Example: timbre-data train regressor-mlp --data modulation,delay,distortion --features autofx163,autofx48"
+)
 def train(
     model: Annotated[str, typer.Argument(help="A model; see timbre-data list models.")],
-    data: Annotated[str, typer.Option("--data", help="Datasets, comma-separated, each with @tag or @snapshot if wanted.")],
-    features: Annotated[str | None, typer.Option("--features", help="Comma-separated; by default the model's own.")] = None,
-    conditioning: Annotated[str | None, typer.Option("--conditioning", help="Run of a classifier whose probabilities are added to the input.")] = None,
+    data: Annotated[
+        str, typer.Option("--data", help="Datasets, comma-separated, each with @tag or @snapshot if wanted.")
+    ],
+    features: Annotated[
+        str | None, typer.Option("--features", help="Comma-separated; by default the model's own.")
+    ] = None,
+    conditioning: Annotated[
+        str | None,
+        typer.Option("--conditioning", help="Run of a classifier whose probabilities are added to the input."),
+    ] = None,
     split: Annotated[str, typer.Option("--split", help="note (honest) or row (the paper's, which leaks).")] = "note",
     name: Annotated[str | None, typer.Option("--name", help="Name of the run; by default from the settings.")] = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
@@ -183,7 +210,14 @@ def train(
     from timbre_data.schemas.settings import TrainSettings
 
     catalogue.load("model", model)
-    given: dict[str, Any] = {"model": model, "data": data, "features": features, "conditioning": conditioning, "split": split, "seed": seed}
+    given: dict[str, Any] = {
+        "model": model,
+        "data": data,
+        "features": features,
+        "conditioning": conditioning,
+        "split": split,
+        "seed": seed,
+    }
     checked = recipes.validate(TrainSettings, recipes.override(given, settings or []), "train")
     folder, done = training.train(checked, name=name, say=lambda line: typer.echo(line, err=True), dry_run=dry_run)
     if done != "trained":
@@ -195,8 +229,12 @@ def train(
 def evaluate(
     run: Annotated[str, typer.Argument(help="A run: its folder or its name.")],
     on: Annotated[str, typer.Option("--on", help="Which split: train, validation or test.")] = "test",
-    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Evaluate although notes are in training and test.")] = False,
-    sounds: Annotated[int, typer.Option("--sounds", min=0, help="Put the predictions of so many rows back through the effect.")] = 48,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Evaluate although notes are in training and test.")
+    ] = False,
+    sounds: Annotated[
+        int, typer.Option("--sounds", min=0, help="Put the predictions of so many rows back through the effect.")
+    ] = 48,
     as_json: Json = False,
 ) -> None:
     """Evaluate a run: tables beside the paper's, plots, and the sounds that the predictions make."""
@@ -226,7 +264,11 @@ def run(
     checked = recipes.validate(PipelineRecipe, recipes.override(recipes.read(recipe), settings or []), recipe)
     with bar(enabled=not dry_run, again=_again()) as progress:
         report = run_chain(
-            checked, _cluster(workers, scheduler, None), progress=progress, say=lambda line: typer.echo(line, err=True), dry_run=dry_run
+            checked,
+            _cluster(workers, scheduler, None),
+            progress=progress,
+            say=lambda line: typer.echo(line, err=True),
+            dry_run=dry_run,
         )
     emit(report, "\n".join(f"{stage['stage']}: {stage['done']}" for stage in report), as_json)
 
@@ -234,12 +276,17 @@ def run(
 @dataset_app.command("list", epilog="Example: timbre-data dataset list --json")
 def dataset_list(as_json: Json = False) -> None:
     """List the datasets at home ($TIMBRE_DATA_HOME, else ./datasets)."""
-    from timbre_data.pipeline.store.repository import home, known
     from timbre_data.pipeline.store.reader import open_if_there
+    from timbre_data.pipeline.store.repository import home, known
 
     found = [data for name in known() if (data := open_if_there(str(home() / name)))]
-    rows = [{"name": d.name, "version": d.version, "rows": d.recipe.n, "features": list(d.feature_sets())} for d in found]
-    text = "\n".join(f"{r['name']:<24} {r['version']:<12} {r['rows']:>8} rows  {', '.join(r['features']) or 'no features'}" for r in rows)
+    rows: list[dict[str, Any]] = [
+        {"name": d.name, "version": d.version, "rows": d.recipe.n, "features": list(d.feature_sets())} for d in found
+    ]
+    text = "\n".join(
+        f"{r['name']:<24} {r['version']:<12} {r['rows']:>8} rows  {', '.join(r['features']) or 'no features'}"
+        for r in rows
+    )
     emit(rows, text or f"no datasets in {home()}", as_json)
 
 
@@ -262,12 +309,19 @@ def dataset_log(dataset: Home, as_json: Json = False) -> None:
     from timbre_data.pipeline.store.versions import log
 
     entries = log(locate(dataset))
-    text = "\n".join(f"{e['snapshot']}  {e['time']}  {e['message']}{'  (' + ', '.join(e['tags']) + ')' if e['tags'] else ''}" for e in entries)
+    text = "\n".join(
+        f"{e['snapshot']}  {e['time']}  {e['message']}{'  (' + ', '.join(e['tags']) + ')' if e['tags'] else ''}"
+        for e in entries
+    )
     emit(entries, text, as_json)
 
 
 @dataset_app.command("tag", epilog="Example: timbre-data dataset tag distortion paper")
-def dataset_tag(dataset: Home, tag: Annotated[str, typer.Argument(help="Name for the newest state; it never moves.")], as_json: Json = False) -> None:
+def dataset_tag(
+    dataset: Home,
+    tag: Annotated[str, typer.Argument(help="Name for the newest state; it never moves.")],
+    as_json: Json = False,
+) -> None:
     """Name the newest state of a dataset."""
     from timbre_data.pipeline.store.repository import locate
     from timbre_data.pipeline.store.versions import tag as set_tag
@@ -279,7 +333,9 @@ def dataset_tag(dataset: Home, tag: Annotated[str, typer.Argument(help="Name for
 @dataset_app.command("verify", epilog="Example: timbre-data dataset verify distortion --rerender 64")
 def dataset_verify(
     dataset: Home,
-    rerender: Annotated[int, typer.Option("--rerender", min=0, help="Also render so many rows again and compare them bit by bit.")] = 0,
+    rerender: Annotated[
+        int, typer.Option("--rerender", min=0, help="Also render so many rows again and compare them bit by bit.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Check every row against its hash. Exit code 3 when anything is missing or damaged."""
@@ -290,13 +346,23 @@ def dataset_verify(
     data = Dataset(dataset)
     verdict = verify(data)
     lines = [f"{verdict.dataset}: {verdict.checked} rows and features checked"]
-    lines += [f"{kind} {what}: {ranges(rows)}" for kind, found in (("missing", verdict.missing), ("damaged", verdict.damaged)) for what, rows in found.items()]
+    lines += [
+        f"{kind} {what}: {ranges(rows)}"
+        for kind, found in (("missing", verdict.missing), ("damaged", verdict.damaged))
+        for what, rows in found.items()
+    ]
     lines += sorted(set(verdict.messages))
     again = None
     if rerender and verdict.whole:
         again = rerender_rows(data, rerender)
-        lines.append(f"{again['equal']} of {again['rendered']} rows rendered again are equal bit by bit; largest difference {again['largest_db']:.1f} dB")
-    lines.append("whole" if verdict.whole else "NOT WHOLE: rows that are missing come back by rendering again; damaged ones from a copy or a new render")
+        lines.append(
+            f"{again['equal']} of {again['rendered']} rows rendered again are equal bit by bit; largest difference {again['largest_db']:.1f} dB"
+        )
+    lines.append(
+        "whole"
+        if verdict.whole
+        else "NOT WHOLE: rows that are missing come back by rendering again; damaged ones from a copy or a new render"
+    )
     emit(vars(verdict) | {"whole": verdict.whole, "rerender": again}, "\n".join(lines), as_json)
     if not verdict.whole:
         raise typer.Exit(3)
@@ -316,11 +382,16 @@ def dataset_export(
     from timbre_data.pipeline.store.reader import Dataset
 
     count = export(Dataset(dataset), to, form)
-    emit({"to": str(to), "format": form, "files": count}, f"{to}: {count} files, with README.md and SHA256SUMS", as_json)
+    emit(
+        {"to": str(to), "format": form, "files": count}, f"{to}: {count} files, with README.md and SHA256SUMS", as_json
+    )
 
 
 @app.command("list", epilog="Example: timbre-data list effects")
-def list_members(kind: Annotated[str, typer.Argument(help="effects, sources, features, models or recipes.")] = "effects", as_json: Json = False) -> None:
+def list_members(
+    kind: Annotated[str, typer.Argument(help="effects, sources, features, models or recipes.")] = "effects",
+    as_json: Json = False,
+) -> None:
     """List the members of a kind."""
     from timbre_data.pipeline import catalogue, recipes
 
@@ -350,5 +421,7 @@ def doctor(as_json: Json = False) -> None:
     from timbre_data.pipeline.describe import check_machine
 
     checks = check_machine()
-    text = "\n".join(f"{'ok     ' if check['ok'] else 'missing'}  {check['what']}: {check['detail']}" for check in checks)
+    text = "\n".join(
+        f"{'ok     ' if check['ok'] else 'missing'}  {check['what']}: {check['detail']}" for check in checks
+    )
     emit(checks, text, as_json)

@@ -22,7 +22,10 @@ def run_chain(
 ) -> list[dict[str, Any]]:
     """Do every stage of a chained recipe in order. Returns what was done: stage, done, and what it gave."""
     resolved = [
-        recipes.load(recipes.override(recipes.read(stage.recipe), stage.set) | ({"features": list(recipe.features)} if recipe.features else {}))
+        recipes.load(
+            recipes.override(recipes.read(stage.recipe), stage.set)
+            | ({"features": list(recipe.features)} if recipe.features else {})
+        )
         for stage in recipe.datasets
     ]
     _check(recipe, resolved)
@@ -32,15 +35,24 @@ def run_chain(
         rendered = stages.render(dataset, locate(dataset.name), cluster, progress=progress, dry_run=dry_run)
         report.append({"stage": f"render {dataset.name}", "done": rendered.reason, "version": rendered.version})
         if dry_run and rendered.snapshot is None:
-            report += [{"stage": f"featurize {dataset.name}", "done": f"would compute {name}"} for name in dataset.features]
+            report += [
+                {"stage": f"featurize {dataset.name}", "done": f"would compute {name}"} for name in dataset.features
+            ]
             continue
-        names = {name: {} for name in dataset.features}
-        for found in extract.featurize(locate(dataset.name), names, cluster, progress=progress, dry_run=dry_run) if names else []:
+        names: dict[str, dict[str, Any]] = {name: {} for name in dataset.features}
+        for found in (
+            extract.featurize(locate(dataset.name), names, cluster, progress=progress, dry_run=dry_run) if names else []
+        ):
             report.append({"stage": f"featurize {dataset.name}", "done": found.reason, "version": found.version})
     runs: dict[str, Path] = {}
     for stage in recipe.train:
         if dry_run:
-            report.append({"stage": f"train {stage.name}", "done": f"would train {stage.settings.model} unless its run is finished"})
+            report.append(
+                {
+                    "stage": f"train {stage.name}",
+                    "done": f"would train {stage.settings.model} unless its run is finished",
+                }
+            )
             continue
         report += _train_and_evaluate(recipe, stage, runs, say)
     return report
@@ -53,23 +65,37 @@ def _check(recipe: PipelineRecipe, resolved: list[Recipe]) -> None:
         training.resolve(stage.settings)
         for name in stage.settings.data:
             if name not in datasets:
-                raise RecipeError(f"train.{stage.name}.data", name, f"datasets of this recipe are {', '.join(sorted(datasets))}")
+                raise RecipeError(
+                    f"train.{stage.name}.data", name, f"datasets of this recipe are {', '.join(sorted(datasets))}"
+                )
         if stage.settings.conditioning and stage.settings.conditioning not in earlier:
-            raise RecipeError(f"train.{stage.name}.conditioning", stage.settings.conditioning, "must be the name of an earlier training stage")
+            raise RecipeError(
+                f"train.{stage.name}.conditioning",
+                stage.settings.conditioning,
+                "must be the name of an earlier training stage",
+            )
         earlier.add(stage.name)
 
 
-def _train_and_evaluate(recipe: PipelineRecipe, stage: TrainStage, runs: dict[str, Path], say: Callable[[str], None]) -> list[dict[str, Any]]:
+def _train_and_evaluate(
+    recipe: PipelineRecipe, stage: TrainStage, runs: dict[str, Path], say: Callable[[str], None]
+) -> list[dict[str, Any]]:
     settings: TrainSettings = stage.settings
     if settings.conditioning:
         settings = settings.model_copy(update={"conditioning": str(runs[settings.conditioning])})
     say(f"train {stage.name}")
     folder, done = training.train(settings, name=f"{recipe.name}-{stage.name}", say=say)
     runs[stage.name] = folder
-    report = [{"stage": f"train {stage.name}", "done": done, "run": str(folder)}]
+    report: list[dict[str, Any]] = [{"stage": f"train {stage.name}", "done": done, "run": str(folder)}]
     results = folder / FOLDER / "metrics.json"
     if done == "finished already" and results.is_file():
-        report.append({"stage": f"evaluate {stage.name}", "done": "finished already", "metrics": json.loads(results.read_text(encoding="utf-8"))})
+        report.append(
+            {
+                "stage": f"evaluate {stage.name}",
+                "done": "finished already",
+                "metrics": json.loads(results.read_text(encoding="utf-8")),
+            }
+        )
         return report
     found = evaluate(folder, allow_leak=settings.split == "row")
     say(found.markdown())

@@ -34,7 +34,11 @@ class Standardised(nn.Module):
         features = features.double()
         self.mean.copy_(features.mean(dim=0))
         deviation = features.std(dim=0, unbiased=False)
-        self.deviation.copy_(torch.where(deviation > 1e-12 * features.abs().amax(dim=0).clamp(min=1e-30), deviation, torch.ones_like(deviation)))
+        self.deviation.copy_(
+            torch.where(
+                deviation > 1e-12 * features.abs().amax(dim=0).clamp(min=1e-30), deviation, torch.ones_like(deviation)
+            )
+        )
 
     def forward(self, features: torch.Tensor, probabilities: torch.Tensor | None = None) -> torch.Tensor:
         """Standardise, then apply the network."""

@@ -56,14 +56,18 @@ def load_rows(datasets: Sequence[Dataset], features: Sequence[str], split: str, 
     """Read the tables of several datasets into memory. Raises `UsageError` where features are missing or rows are not labelled alike."""
     names = _union(name for data in datasets for name in data.space.names)
     steps = _union(step for data in datasets for step in _steps(data))
-    families = {step: family for data in datasets for step, family in zip(_steps(data), data.meta["families"], strict=True)}
+    families = {
+        step: family for data in datasets for step, family in zip(_steps(data), data.meta["families"], strict=True)
+    }
     parts: list[dict[str, NDArray[Any]]] = []
     for number, data in enumerate(datasets):
         usable = data.usable()[:limit]
         stop = int(usable[-1]) + 1 if len(usable) else 0
         missing = [name for name in features if name not in data.feature_sets()]
         if missing:
-            raise UsageError(f"{data.name} has no {', '.join(missing)}: run timbre-data featurize {data.name} --features {','.join(missing)}.")
+            raise UsageError(
+                f"{data.name} has no {', '.join(missing)}: run timbre-data featurize {data.name} --features {','.join(missing)}."
+            )
         rows = slice(0, stop)
         columns = [names.index(name) for name in data.space.names]
         index = data.read("dry/index", rows).astype(np.int64)[usable]
@@ -71,13 +75,19 @@ def load_rows(datasets: Sequence[Dataset], features: Sequence[str], split: str, 
         part: dict[str, NDArray[Any]] = {
             "features": np.concatenate([_features(data, name, usable, stop) for name in features], axis=1),
             "effect_db": data.read("labels/effect_db", rows)[usable],
-            "split": data.read("split", rows)[usable] if split == "note" else row_split(usable + number * 2**32, data.recipe.split),
+            "split": data.read("split", rows)[usable]
+            if split == "note"
+            else row_split(usable + number * 2**32, data.recipe.split),
             "classes": _classes(data, rows, steps)[usable],
             "dataset": np.full(len(usable), number),
             "row": usable,
             "group": np.asarray(groups, dtype=object)[index],
         }
-        for key, path, dtype in (("labels", "params", np.float32), ("own", "labels/mask", bool), ("heard", "labels/identifiable", bool)):
+        for key, path, dtype in (
+            ("labels", "params", np.float32),
+            ("own", "labels/mask", bool),
+            ("heard", "labels/identifiable", bool),
+        ):
             wide = np.zeros((len(usable), len(names)), dtype)
             wide[:, columns] = data.read(path, rows)[usable]
             part[key] = wide
@@ -85,8 +95,12 @@ def load_rows(datasets: Sequence[Dataset], features: Sequence[str], split: str, 
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     unknown = joined["features"].shape[0] - int(np.isfinite(joined["features"]).all(axis=1).sum())
     if unknown:
-        raise UsageError(f"{unknown} rows have features that are not finite: look at them with timbre-data dataset verify.")
-    feature_names = tuple(name for feature in features for name in datasets[0].array(datasets[0].feature_sets()[feature]["path"]).attrs["names"])
+        raise UsageError(
+            f"{unknown} rows have features that are not finite: look at them with timbre-data dataset verify."
+        )
+    feature_names = tuple(
+        name for feature in features for name in datasets[0].names(datasets[0].feature_sets()[feature]["path"])
+    )
     return Rows(
         **joined,
         feature_names=feature_names,
@@ -101,9 +115,7 @@ def _union(names: Iterator[str]) -> list[str]:
 
 
 def _steps(data: Dataset) -> list[str]:
-    found = data.array("labels/order").attrs["steps"]
-    assert isinstance(found, list)
-    return [str(step) for step in found]
+    return data.names("labels/order", "steps")
 
 
 def _features(data: Dataset, name: str, usable: NDArray[np.int64], stop: int) -> NDArray[np.float32]:
@@ -112,7 +124,9 @@ def _features(data: Dataset, name: str, usable: NDArray[np.int64], stop: int) ->
         raise UsageError(f"{name} is a spectrogram; this model takes feature vectors such as autofx163.")
     there = data.read(f"integrity/{name}", slice(0, stop))[usable]
     if not (there != 0).all():
-        raise UsageError(f"{int((there == 0).sum())} rows of {data.name} lack {name}: run timbre-data featurize {data.name} --features {name}.")
+        raise UsageError(
+            f"{int((there == 0).sum())} rows of {data.name} lack {name}: run timbre-data featurize {data.name} --features {name}."
+        )
     return np.asarray(data.read(path, slice(0, stop))[usable], np.float32)
 
 
@@ -128,7 +142,9 @@ def family_probabilities(probabilities: torch.Tensor, families: Sequence[str]) -
     out = torch.zeros(len(probabilities), len(FAMILIES), dtype=probabilities.dtype)
     for column, family in enumerate(families):
         if family not in FAMILIES:
-            raise UsageError(f"a classifier with the class family '{family}' cannot condition: the published vector has {', '.join(FAMILIES)}.")
+            raise UsageError(
+                f"a classifier with the class family '{family}' cannot condition: the published vector has {', '.join(FAMILIES)}."
+            )
         out[:, FAMILIES.index(family)] += probabilities[:, column]
     return out
 

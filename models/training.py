@@ -1,10 +1,10 @@
 """Training: a run is a folder, and the same command resumes or, when the run is finished, does nothing.
 
-    RUN/settings.json     resolved settings, dataset names and snapshots
-    RUN/epochs.csv        losses and scores of every epoch
-    RUN/last.ckpt         where training goes on (Lightning)
-    RUN/model.pt          the network of the best epoch, with its standardisation
-    RUN/evaluation/       what `evaluate` wrote
+RUN/settings.json     resolved settings, dataset names and snapshots
+RUN/epochs.csv        losses and scores of every epoch
+RUN/last.ckpt         where training goes on (Lightning)
+RUN/model.pt          the network of the best epoch, with its standardisation
+RUN/evaluation/       what `evaluate` wrote
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def find_run(name: str) -> Path:
         if (candidate / SETTINGS).is_file():
             return candidate
     known = sorted(path.parent.name for path in runs_home().glob(f"*/{SETTINGS}"))
-    raise NotFoundError(f"there is no run {name}. Known: {', '.join(known) or 'none'}. Make one with timbre-data train.")
+    raise NotFoundError(
+        f"there is no run {name}. Known: {', '.join(known) or 'none'}. Make one with timbre-data train."
+    )
 
 
 def open_run(folder: Path) -> Run:
@@ -86,13 +88,19 @@ def resolve(settings: TrainSettings) -> TrainSettings:
 
 def default_name(settings: TrainSettings, snapshots: dict[str, str]) -> str:
     """A name that is the same for the same settings and data: model, data, and a short digest."""
-    digest = hashlib.sha256(json.dumps([settings.model_dump(mode="json"), snapshots], sort_keys=True).encode()).hexdigest()[:6]
+    digest = hashlib.sha256(
+        json.dumps([settings.model_dump(mode="json"), snapshots], sort_keys=True).encode()
+    ).hexdigest()[:6]
     data = "-".join(Path(name.partition("@")[0]).name for name in settings.data)
     return f"{settings.model}-{data}-{digest}"
 
 
 def train(
-    settings: TrainSettings, *, name: str | None = None, say: Callable[[str], None] = lambda line: None, dry_run: bool = False
+    settings: TrainSettings,
+    *,
+    name: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    dry_run: bool = False,
 ) -> tuple[Path, str]:
     """Train a model. Returns the run's folder and what was done: "trained", "resumed" or "finished already"."""
     settings = resolve(settings)
@@ -131,7 +139,9 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
     try:
         columns = [names.index(name) for name in classifier.feature_names]
     except ValueError:
-        raise UsageError(f"--conditioning {settings.conditioning} needs features that this run does not load: {', '.join(classifier.features)}.") from None
+        raise UsageError(
+            f"--conditioning {settings.conditioning} needs features that this run does not load: {', '.join(classifier.features)}."
+        ) from None
     probabilities = classifier.predict(torch.from_numpy(rows.features[:, columns]))
     return rows, family_probabilities(probabilities, classifier.families)
 
@@ -188,7 +198,9 @@ def _tensors(kind: Model, rows: Rows, probabilities: torch.Tensor | None) -> lis
 class _Feed(L.LightningDataModule):
     """The splits as batches; the order of an epoch depends on the seed and the epoch alone, so a resumed run sees the same."""
 
-    def __init__(self, tensors: list[torch.Tensor], train_rows: Any, validation_rows: Any, settings: TrainSettings) -> None:
+    def __init__(
+        self, tensors: list[torch.Tensor], train_rows: Any, validation_rows: Any, settings: TrainSettings
+    ) -> None:
         super().__init__()
         self._train = [tensor[train_rows] for tensor in tensors]
         self._validation = [tensor[validation_rows] for tensor in tensors]
@@ -257,13 +269,21 @@ class _Record(Callback):
             writer = csv.DictWriter(file, list(row))
             writer.writeheader()
             writer.writerows(self._rows)
-        self._say(f"epoch {row['epoch']}: training loss {row['train_loss']:.5f}, validation {row['validation_loss']:.5f}, {row['seconds']:.1f} s")
+        self._say(
+            f"epoch {row['epoch']}: training loss {row['train_loss']:.5f}, validation {row['validation_loss']:.5f}, {row['seconds']:.1f} s"
+        )
 
 
-def _run_lightning(module: _Module, feed: _Feed, settings: TrainSettings, folder: Path, say: Callable[[str], None]) -> None:
+def _run_lightning(
+    module: _Module, feed: _Feed, settings: TrainSettings, folder: Path, say: Callable[[str], None]
+) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    best = ModelCheckpoint(folder, filename="best", monitor="validation_loss", save_top_k=1, enable_version_counter=False)
-    last = ModelCheckpoint(folder, filename="last", save_top_k=1, monitor=None, every_n_epochs=1, enable_version_counter=False)
+    best = ModelCheckpoint(
+        folder, filename="best", monitor="validation_loss", save_top_k=1, enable_version_counter=False
+    )
+    last = ModelCheckpoint(
+        folder, filename="last", save_top_k=1, monitor=None, every_n_epochs=1, enable_version_counter=False
+    )
     stop = EarlyStopping("validation_loss", patience=settings.patience or 10)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
@@ -291,4 +311,3 @@ def losses(folder: Path) -> list[dict[str, float]]:
     """The epochs of a run."""
     with (folder / EPOCHS).open(encoding="utf-8") as file:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-

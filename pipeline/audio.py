@@ -68,16 +68,16 @@ def prepare_note(audio: Audio, rate: int, samples: int, *, cut_onset: bool, thre
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _sums(wet: Audio, dry: Audio) -> tuple[float, float, float]:
     """Sums of wet wet, wet dry and dry dry: short runs in float32, of runs in float64."""
-    wet_wet = wet_dry = dry_dry = 0.0
+    wet_wet = wet_dry = dry_dry = np.float64(0.0)
     for start in range(0, len(wet), 1024):
         part_ww = part_wd = part_dd = np.float32(0.0)
         for n in range(start, min(start + 1024, len(wet))):
             part_ww += wet[n] * wet[n]
             part_wd += wet[n] * dry[n]
             part_dd += dry[n] * dry[n]
-        wet_wet += part_ww
-        wet_dry += part_wd
-        dry_dry += part_dd
+        wet_wet += np.float64(part_ww)
+        wet_dry += np.float64(part_wd)
+        dry_dry += np.float64(part_dd)
     return wet_wet, wet_dry, dry_dry
 
 
@@ -129,7 +129,9 @@ def encode(sounds: Audio, gains: Audio, out: NDArray[Any]) -> None:
     The caller's gains keep every sound within [-1, 1]; `out` is contiguous.
     """
     if out.dtype == np.int16:
-        _to_int16(np.ascontiguousarray(sounds, np.float32).reshape(len(sounds), -1), gains, out.reshape(len(sounds), -1))
+        _to_int16(
+            np.ascontiguousarray(sounds, np.float32).reshape(len(sounds), -1), gains, out.reshape(len(sounds), -1)
+        )
     else:
         np.multiply(sounds, gains[:, None, None], out=out)
 

@@ -66,7 +66,11 @@ class Cluster:
     `batch` is rows a task, a multiple of 256; by default chosen so that every worker gets several tasks.
     """
 
-    workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    workers: int = field(
+        default_factory=lambda: (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
+    )
     scheduler: str | None = None
     batch: int | None = None
 
@@ -156,17 +160,30 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
         try:
             client = Client(cluster.scheduler, timeout="5s", set_as_default=False)
         except (OSError, ValueError) as error:
-            raise UsageError(f"no Dask scheduler answers at {cluster.scheduler} ({type(error).__name__}): start one with 'dask scheduler'.") from None
+            raise UsageError(
+                f"no Dask scheduler answers at {cluster.scheduler} ({type(error).__name__}): start one with 'dask scheduler'."
+            ) from None
         with client:
             if not client.scheduler_info()["workers"]:
-                raise UsageError(f"the scheduler at {cluster.scheduler} has no workers: start some with 'dask worker {cluster.scheduler}'.")
+                raise UsageError(
+                    f"the scheduler at {cluster.scheduler} has no workers: start some with 'dask worker {cluster.scheduler}'."
+                )
             yield client
         return
-    settings = {"distributed.worker.memory.spill": False, "distributed.admin.tick.limit": "1h", "logging.distributed": "error"}
+    settings = {
+        "distributed.worker.memory.spill": False,
+        "distributed.admin.tick.limit": "1h",
+        "logging.distributed": "error",
+    }
     with (
         dask.config.set(settings),
         LocalCluster(
-            n_workers=1, threads_per_worker=cluster.workers, processes=False, dashboard_address=":0", memory_limit=None, silence_logs=50
+            n_workers=1,
+            threads_per_worker=cluster.workers,
+            processes=False,
+            dashboard_address=":0",
+            memory_limit=None,
+            silence_logs=50,
         ) as local,
         Client(local, set_as_default=False) as client,
     ):
@@ -223,7 +240,9 @@ def run(
     def submit() -> None:
         task = next(waiting, None)
         if task is not None:
-            future = client.submit(function, writer.task_session(), writer.location.address, task, *constants, pure=False)
+            future = client.submit(
+                function, writer.task_session(), writer.location.address, task, *constants, pure=False
+            )
             running.add(future)
             future.add_done_callback(done.put)
 
@@ -283,6 +302,8 @@ def _result(future: Any) -> TaskResult:
     except TimbreDataError:
         raise
     except KilledWorker as error:
-        raise BuildError(f"workers died again and again on the same task ({error}): look at their memory and logs.") from None
+        raise BuildError(
+            f"workers died again and again on the same task ({error}): look at their memory and logs."
+        ) from None
     assert isinstance(result, TaskResult)
     return result

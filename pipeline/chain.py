@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,12 @@ class EffectChain:
         self._chain = chain
         self.labels = tuple(step.label for step in chain.steps)
         self.effects: tuple[Effect, ...] = tuple(catalogue.load("effect", step.effect) for step in chain.steps)
-        self._spaces = [_drawn_space(step, effect, i) for i, (step, effect) in enumerate(zip(chain.steps, self.effects, strict=True))]
+        self._spaces = [
+            _drawn_space(step, effect, i)
+            for i, (step, effect) in enumerate(zip(chain.steps, self.effects, strict=True))
+        ]
         ends = np.cumsum([0, *map(len, self._spaces)])
-        self._columns = [slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False)]
+        self._columns = [slice(int(a), int(b)) for a, b in pairwise(ends)]
         self.space = ParameterSpace(
             parameters=tuple(
                 parameter.model_copy(update={"name": f"{label}.{parameter.name}", "condition": None})
@@ -50,7 +54,9 @@ class EffectChain:
                 for parameter in space.each()
             )
         )
-        self.always_whole = not chain.shuffle and chain.choose is None and all(step.probability == 1 for step in chain.steps)
+        self.always_whole = (
+            not chain.shuffle and chain.choose is None and all(step.probability == 1 for step in chain.steps)
+        )
 
     def draw(self, seed: int, rows: NDArray[np.int64], attempt: int = 0) -> Draw:
         """Draw the labels of `rows`: they depend on the recipe, the seed, the row and the attempt, on nothing else."""
@@ -111,7 +117,9 @@ class EffectChain:
         columns = [i for i, parameter in enumerate(self.space.each()) if parameter.distribution.type == "sobol"]
         for start, stop in _runs(rows):
             engine = qmc.Sobol(len(columns), scramble=True, rng=np.random.default_rng(np.random.SeedSequence(seed)))
-            engine.fast_forward(int(rows[start]) + 1)  # the first point is the same for all dimensions before scrambling
+            engine.fast_forward(
+                int(rows[start]) + 1
+            )  # the first point is the same for all dimensions before scrambling
             probability[np.ix_(range(start, stop), columns)] = engine.random(stop - start)
 
 
@@ -119,14 +127,16 @@ def _runs(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Split positions into runs of consecutive rows."""
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     edges = [0, *breaks.tolist(), len(rows)]
-    return list(zip(edges, edges[1:], strict=False)) if len(rows) else []
+    return list(pairwise(edges)) if len(rows) else []
 
 
 def _drawn_space(step: Step, effect: Effect, position: int) -> ParameterSpace:
     space = effect.space
     if step.resolution is not None:
         space = ParameterSpace(
-            parameters=tuple(p if p.steps else p.model_copy(update={"resolution": step.resolution}) for p in space.each())
+            parameters=tuple(
+                p if p.steps else p.model_copy(update={"resolution": step.resolution}) for p in space.each()
+            )
         )
     overrides: Mapping[str, object] = step.parameters
     return space.overridden(overrides, where=f"chain.steps.{position}.parameters")

@@ -18,15 +18,32 @@ def describe(kind: str, name: str) -> dict[str, Any]:
     if kind == "effect":
         data["family"] = member.family
         data["parameters"] = [
-            {"name": p.name, "low": p.bounds[0], "high": p.bounds[1], "unit": p.unit, "kind": p.kind, "description": p.description}
+            {
+                "name": p.name,
+                "low": p.bounds[0],
+                "high": p.bounds[1],
+                "unit": p.unit,
+                "kind": p.kind,
+                "description": p.description,
+            }
             for p in member.space.each()
         ]
     elif kind == "model":
         from dataclasses import asdict
 
-        data |= {"source": member.source, "task": member.task, "features": list(member.features), "options": _fields(member.options)}
-        data["training"] = {key: getattr(member, key) for key in ("batch_size", "learning_rate", "max_epochs", "patience")}
-        data["published"] = [{"variant": variant, **asdict(shape), "parameters": count} for variant, (shape, count) in member.published.items()]
+        data |= {
+            "source": member.source,
+            "task": member.task,
+            "features": list(member.features),
+            "options": _fields(member.options),
+        }
+        data["training"] = {
+            key: getattr(member, key) for key in ("batch_size", "learning_rate", "max_epochs", "patience")
+        }
+        data["published"] = [
+            {"variant": variant, **asdict(shape), "parameters": count}
+            for variant, (shape, count) in member.published.items()
+        ]
         variants = {variant: member.build(shape, member.options()) for variant, (shape, _) in member.published.items()}
         data["layers"] = {variant: str(network).splitlines() for variant, network in list(variants.items())[:1]}
     else:
@@ -36,7 +53,9 @@ def describe(kind: str, name: str) -> dict[str, Any]:
 
 def _fields(model: Any) -> dict[str, Any]:
     schema = model.model_json_schema().get("properties", {})
-    return {name: {key: value for key, value in field.items() if key not in ("title",)} for name, field in schema.items()}
+    return {
+        name: {key: value for key, value in field.items() if key not in ("title",)} for name, field in schema.items()
+    }
 
 
 def check_machine() -> list[dict[str, Any]]:
@@ -46,7 +65,13 @@ def check_machine() -> list[dict[str, Any]]:
         source = catalogue.load("source", name)
         needs = [field for field, info in source.settings.model_fields.items() if info.is_required()]
         if needs:
-            checks.append({"what": f"source {name}", "ok": True, "detail": f"give --set {' --set '.join(f'source.{field}=...' for field in needs)}"})
+            checks.append(
+                {
+                    "what": f"source {name}",
+                    "ok": True,
+                    "detail": f"give --set {' --set '.join(f'source.{field}=...' for field in needs)}",
+                }
+            )
             continue
         try:
             count = len(source.open(recipes.validate(source.settings, {})).notes)
@@ -59,7 +84,13 @@ def check_machine() -> list[dict[str, Any]]:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    checks.append({"what": f"disk under {home()}", "ok": free > 2e9, "detail": f"{free / 1e9:.0f} GB free (a dataset of 37,440 rows takes 2.2)"})
+    checks.append(
+        {
+            "what": f"disk under {home()}",
+            "ok": free > 2e9,
+            "detail": f"{free / 1e9:.0f} GB free (a dataset of 37,440 rows takes 2.2)",
+        }
+    )
     import torch
 
     accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none; training runs on the CPU"

@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline import catalogue, recipes
 from timbre_data.pipeline.audio import decode
-from timbre_data.pipeline.build import Cluster, Progress, Silent, Task, TaskResult, dask_client, quiet_threads, run, tasks_for
+from timbre_data.pipeline.build import (
+    Cluster,
+    Progress,
+    Silent,
+    Task,
+    TaskResult,
+    dask_client,
+    quiet_threads,
+    run,
+    tasks_for,
+)
 from timbre_data.pipeline.kinds import FeatureSet
 from timbre_data.pipeline.stages import Report, new_version
 from timbre_data.pipeline.store import layout
@@ -94,7 +104,7 @@ def _refuse_other_settings(data: Dataset, name: str, settings: dict[str, Any]) -
     if stored and stored["settings"] != settings:
         before = {key: value for key, value in stored["settings"].items() if settings.get(key) != value}
         raise UsageError(
-            f"{data.location.address} holds {name} made with {before}, asked {({key: settings[key] for key in before})}: leave that setting, or render another dataset for it."
+            f"{data.location.address} holds {name} made with {before}, asked { ({key: settings[key] for key in before}) }: leave that setting, or render another dataset for it."
         )
 
 
@@ -104,33 +114,68 @@ def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, 
     columns = features.columns(recipe.audio.rate, recipe.audio.samples, features.settings.model_validate(settings))
     path = f"{features.group}/{name}"
     if path not in writer.peek():
-        _create(writer, features, name, path, settings, columns.shape, {"names": list(columns.names)} if columns.names else dict(columns.axes))
+        _create(
+            writer,
+            features,
+            name,
+            path,
+            settings,
+            columns.shape,
+            {"names": list(columns.names)} if columns.names else dict(columns.axes),
+        )
     root = writer.peek()
     there, present = root[f"integrity/{name}"], root["integrity/rows"]
     assert isinstance(there, zarr.Array)
     assert isinstance(present, zarr.Array)
     missing = np.flatnonzero((np.asarray(present[:]) != 0) & (np.asarray(there[:]) == 0))
     if not len(missing):
-        return Report(writer.location.address, 0, recipe.n, f"{name}: finished already", writer.snapshot, meta(root).get("version"))
+        return Report(
+            writer.location.address,
+            0,
+            recipe.n,
+            f"{name}: finished already",
+            writer.snapshot,
+            meta(root).get("version"),
+        )
     progress.start(name, len(missing), recipe.audio.seconds)
     tasks = tasks_for(missing, cluster.rows_per_task(len(missing)))
     with dask_client(cluster) as client:
         arguments = (name, json.dumps(settings), recipe.audio.rate)
-        run(client, cluster, writer, tasks, featurize_rows, arguments, message=f"{name}: {{rows}} rows", progress=progress)
+        run(
+            client,
+            cluster,
+            writer,
+            tasks,
+            featurize_rows,
+            arguments,
+            message=f"{name}: {{rows}} rows",
+            progress=progress,
+        )
     progress.stop()
     version = new_version(writer, f"{name} of {len(missing)} rows") if meta(writer.peek()).get("version") else None
     return Report(writer.location.address, len(missing), recipe.n, f"{name}: computed", writer.snapshot, version)
 
 
 def _create(
-    writer: Writer, features: FeatureSet, name: str, path: str, settings: dict[str, Any], shape: tuple[int, ...], attributes: dict[str, Any]
+    writer: Writer,
+    features: FeatureSet,
+    name: str,
+    path: str,
+    settings: dict[str, Any],
+    shape: tuple[int, ...],
+    attributes: dict[str, Any],
 ) -> None:
     root = writer.root()
     stored = meta(root)
     chunk = layout.AUDIO_CHUNK if features.group == "spectrograms" else layout.TABLE_CHUNK
     length = stored["recipe"]["n"]
     codec = stored["recipe"]["audio"]["codec"]
-    layout.create(root, layout.ArraySpec(path, shape, features.dtype, chunk, attributes={"settings": settings} | attributes), length, codec)
+    layout.create(
+        root,
+        layout.ArraySpec(path, shape, features.dtype, chunk, attributes={"settings": settings} | attributes),
+        length,
+        codec,
+    )
     layout.create(root, layout.ArraySpec(f"integrity/{name}", (), "uint64"), length, codec)
     description = {"path": path, "settings": settings, "shape": list(shape), "dtype": features.dtype}
     set_meta(root, features=stored["features"] | {name: description})

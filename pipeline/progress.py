@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from timbre_data.pipeline.build import Silent
@@ -28,13 +37,32 @@ class Bar:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
-        self._bar = Progress(*columns, TextColumn("{task.fields[rejected]}"), console=console, transient=True, disable=not console.is_terminal)
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Speed(),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(
+            *columns,
+            TextColumn("{task.fields[rejected]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
         self._bar.start()
 
     def start(self, title: str, total: int, seconds_per_row: float) -> None:
         """A stage of `total` rows begins."""
-        self._title, self._rows, self._seconds, self._rejected, self._began = title, 0, seconds_per_row, 0, time.monotonic()
+        self._title, self._rows, self._seconds, self._rejected, self._began = (
+            title,
+            0,
+            seconds_per_row,
+            0,
+            time.monotonic(),
+        )
         self._task = self._bar.add_task(title, total=total, seconds_per_row=seconds_per_row, rejected="")
 
     def advance(self, rows: int, rejected: int = 0) -> None:
@@ -49,7 +77,8 @@ class Bar:
         speed = self._rows / took
         self._bar.remove_task(self._task)
         self._console.print(
-            f"{self._title}: {self._rows} rows in {took:.1f} s ({speed:.0f} rows/s, {speed * self._seconds:.0f} x real time)", highlight=False
+            f"{self._title}: {self._rows} rows in {took:.1f} s ({speed:.0f} rows/s, {speed * self._seconds:.0f} x real time)",
+            highlight=False,
         )
 
     def close(self) -> None:

@@ -6,7 +6,19 @@ import platform
 from importlib import metadata
 from typing import Any
 
-PACKAGES = ("timbre-data", "pedalboard", "numpy", "scipy", "numba", "torch", "zarr", "icechunk", "soundfile", "soxr", "pyfluidsynth")
+PACKAGES = (
+    "timbre-data",
+    "pedalboard",
+    "numpy",
+    "scipy",
+    "numba",
+    "torch",
+    "zarr",
+    "icechunk",
+    "soundfile",
+    "soxr",
+    "pyfluidsynth",
+)
 
 
 def _version(package: str) -> str | None:

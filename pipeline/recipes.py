@@ -29,7 +29,11 @@ def read(file: str | Path) -> dict[str, Any]:
     path = Path(file)
     known = shipped()
     if not path.is_file():
-        path = known.get(path.stem, path) if path.parent == Path() or path.parent.as_posix().endswith("datasets/recipes") else path
+        path = (
+            known.get(path.stem, path)
+            if path.parent == Path() or path.parent.as_posix().endswith("datasets/recipes")
+            else path
+        )
     if not path.is_file():
         raise NotFoundError(f"there is no recipe {file}. Give a YAML file, or one of: {', '.join(known)}.")
     try:
@@ -136,7 +140,9 @@ def load(data: Mapping[str, Any]) -> Recipe:
     for position, step in enumerate(recipe.chain.steps):
         catalogue.load("effect", step.effect)
         if step.effect != step.effect.replace("-", "_"):
-            raise RecipeError(f"chain.steps.{position}.effect", step.effect, f"write it '{step.effect.replace('-', '_')}'")
+            raise RecipeError(
+                f"chain.steps.{position}.effect", step.effect, f"write it '{step.effect.replace('-', '_')}'"
+            )
     EffectChain(recipe.chain)
     for name in recipe.features:
         catalogue.load("feature", name)

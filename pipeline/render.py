@@ -81,7 +81,9 @@ def _check_dry(sound: Audio) -> None:
         raise UnusableSoundError("silent")
 
 
-def render_rows(session: bytes, address: str, task: Task, recipe_json: str, dry_total: int, dry_key: str, keep_going: bool) -> TaskResult:
+def render_rows(
+    session: bytes, address: str, task: Task, recipe_json: str, dry_total: int, dry_key: str, keep_going: bool
+) -> TaskResult:
     """Draw, render, encode and write the rows `task.start` to `task.stop`."""
     quiet_threads()
     plan = plan_of(recipe_json)
@@ -106,7 +108,12 @@ def render_rows(session: bytes, address: str, task: Task, recipe_json: str, dry_
         store.write(start, {"audio": columns.pop("audio")})
         tables.append(columns)
     store.write(task.start, {path: np.concatenate([table[path] for table in tables]) for path in tables[0]})
-    return TaskResult(session=store.close(), rows=task.stop - task.start, rejected=rejected, notes={"rejected": rejected, "failed": failed})
+    return TaskResult(
+        session=store.close(),
+        rows=task.stop - task.start,
+        rejected=rejected,
+        notes={"rejected": rejected, "failed": failed},
+    )
 
 
 def make_rows(plan: Plan, rows: NDArray[np.int64], dry: NDArray[Any]) -> tuple[dict[str, NDArray[Any]], int]:
@@ -131,7 +138,9 @@ def make_rows(plan: Plan, rows: NDArray[np.int64], dry: NDArray[Any]) -> tuple[d
     return columns, int(columns["attempt"].sum())
 
 
-def _make_hot_rows(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: NDArray[Any], part: slice, columns: Columns) -> None:
+def _make_hot_rows(
+    plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: NDArray[Any], part: slice, columns: Columns
+) -> None:
     """Render a few rows while they stay in the core's cache, and fill their places in `columns`."""
     source = decode(dry[part])
     wet = np.empty_like(source)
@@ -163,7 +172,12 @@ def _render_one(plan: Plan, draw: Draw, k: int, row: int, source: Audio, out: Au
 
 def _redraw(plan: Plan, draw: Draw, k: int, row: int, attempt: int) -> None:
     again = plan.chain.draw(plan.recipe.seed, np.array([row]), attempt)
-    draw.labels[k], draw.values[k], draw.mask[k], draw.order[k] = again.labels[0], again.values[0], again.mask[0], again.order[0]
+    draw.labels[k], draw.values[k], draw.mask[k], draw.order[k] = (
+        again.labels[0],
+        again.values[0],
+        again.mask[0],
+        again.order[0],
+    )
 
 
 def _row_error(plan: Plan, draw: Draw, k: int, row: int, cause: str) -> RenderError:
@@ -249,7 +263,9 @@ def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
         dry = data.read("dry/audio", np.asarray([data.read("dry/index", row)]).reshape(1).astype(np.int64))
         columns, _ = make_rows(plan, np.array([row]), dry)
         stored, made = data.read("audio", slice(row, row + 1)), columns["audio"]
-        equal += bool(np.array_equal(stored, made) and np.array_equal(data.read("params", slice(row, row + 1)), columns["params"]))
+        equal += bool(
+            np.array_equal(stored, made) and np.array_equal(data.read("params", slice(row, row + 1)), columns["params"])
+        )
         error = float(np.abs(decode(stored) - decode(made)).max())
         largest = max(largest, 20 * np.log10(error) if error else -np.inf)
     return {"rendered": len(rows), "equal": equal, "largest_db": largest}

@@ -96,7 +96,16 @@ def _render_missing(
         if len(missing_dry):
             progress.start("dry sounds", len(missing_dry), plan.recipe.audio.seconds)
             tasks = tasks_for(missing_dry, layout.TABLE_CHUNK)
-            notes = run(client, cluster, writer, tasks, render_dry, (recipe_json,), message="{rows} dry sounds", progress=progress)
+            notes = run(
+                client,
+                cluster,
+                writer,
+                tasks,
+                render_dry,
+                (recipe_json,),
+                message="{rows} dry sounds",
+                progress=progress,
+            )
             progress.stop()
             failures = {name: reason for note in notes for name, reason in note.get("failures", {}).items()}
             if failures:
@@ -154,7 +163,9 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
             f"{writer.location.address}: the source {recipe.source.name} offers other sounds than when this dataset was begun; put them back, or render under a new name with --out."
         )
     if recipe.n < stored["recipe"]["n"] and not stored["version"]:
-        raise UsageError(f"{writer.location.address} was begun with n = {stored['recipe']['n']} and never shrinks: run again with that n.")
+        raise UsageError(
+            f"{writer.location.address} was begun with n = {stored['recipe']['n']} and never shrinks: run again with that n."
+        )
     if recipe.n > stored["recipe"]["n"]:
         root = writer.root()
         for spec in specs:
@@ -172,7 +183,11 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
 
 def _refuse_other_recipe(location: Location, stored: Recipe, asked: Recipe) -> None:
     before, now = _flat(stored.identity()), _flat(asked.identity())
-    different = [f"{key} is {before.get(key)!r}, asked {now.get(key)!r}" for key in sorted(before | now) if before.get(key) != now.get(key)]
+    different = [
+        f"{key} is {before.get(key)!r}, asked {now.get(key)!r}"
+        for key in sorted(before | now)
+        if before.get(key) != now.get(key)
+    ]
     if different:
         raise UsageError(
             f"{location.address} was made from another recipe ({'; '.join(different[:4])}): choose another name with --out, or delete it first."
@@ -208,7 +223,11 @@ def new_version(writer: Writer, what: str) -> str:
 def _finished(writer: Writer, location: Location, recipe: Recipe) -> Report:
     stored = meta(writer.peek())
     total = stored["recipe"]["n"]
-    reason = "finished already" if total == recipe.n else f"finished already, with {total} rows (a dataset never shrinks; its first {recipe.n} are the ones asked for)"
+    reason = (
+        "finished already"
+        if total == recipe.n
+        else f"finished already, with {total} rows (a dataset never shrinks; its first {recipe.n} are the ones asked for)"
+    )
     return Report(location.address, 0, total, reason, writer.snapshot, stored["version"])
 
 
@@ -225,8 +244,14 @@ def _foresee(recipe: Recipe, location: Location) -> Report:
     _refuse_other_recipe(location, data.recipe, recipe)
     there = int(data.present()[: recipe.n].sum())
     left = recipe.n - there
-    reason = "nothing to do, finished already" if not left else f"{there} rows are there" + (", the dataset grows" if recipe.n > data.n else "")
-    return Report(location.address, left, recipe.n, reason, data.snapshot, data.version, estimated_bytes=row_bytes(recipe) * left)
+    reason = (
+        "nothing to do, finished already"
+        if not left
+        else f"{there} rows are there" + (", the dataset grows" if recipe.n > data.n else "")
+    )
+    return Report(
+        location.address, left, recipe.n, reason, data.snapshot, data.version, estimated_bytes=row_bytes(recipe) * left
+    )
 
 
 def _check_space(recipe: Recipe, location: Location) -> None:

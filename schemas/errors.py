@@ -85,7 +85,9 @@ class SourceError(TimbreDataError):
         more = f"; and {len(self.failures) - 20} more" if len(self.failures) > 20 else ""
         count = len(self.failures)
         noun = "sound" if count == 1 else "sounds"
-        super().__init__(f"{source}: {count} {noun} cannot be used ({listed}{more}). Remove or repair them, then run again.")
+        super().__init__(
+            f"{source}: {count} {noun} cannot be used ({listed}{more}). Remove or repair them, then run again."
+        )
 
 
 class RenderError(TimbreDataError):

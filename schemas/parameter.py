@@ -126,11 +126,15 @@ class Parameter(_Frozen):
         if self.kind == "integer" and not (self.low.is_integer() and self.high.is_integer()):
             raise ValueError("an integer parameter needs whole bounds")
         if isinstance(self.distribution, Weighted) and len(self.distribution.weights) != self.steps:
-            raise ValueError(f"needs {self.steps or 'no'} weights (a {self.kind}), got {len(self.distribution.weights)}")
+            raise ValueError(
+                f"needs {self.steps or 'no'} weights (a {self.kind}), got {len(self.distribution.weights)}"
+            )
         if isinstance(self.distribution, Fixed):
             low, high = self.bounds
             if not low <= self.distribution.value <= high:
-                raise ValueError(f"fixed value {self.distribution.value:g} is outside {low:g} to {high:g} {self.unit}".rstrip())
+                raise ValueError(
+                    f"fixed value {self.distribution.value:g} is outside {low:g} to {high:g} {self.unit}".rstrip()
+                )
         if self.midi_values and len(self.midi_values) != len(self.positions):
             raise ValueError("midi_values needs one value per position")
         return self

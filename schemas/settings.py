@@ -49,7 +49,10 @@ class TrainStage(_Settings):
     @classmethod
     def _flat(cls, data: Any) -> Any:
         if isinstance(data, dict) and "settings" not in data:
-            data = {"name": data.get("name", data.get("model", "")), "settings": {k: v for k, v in data.items() if k != "name"}}
+            data = {
+                "name": data.get("name", data.get("model", "")),
+                "settings": {k: v for k, v in data.items() if k != "name"},
+            }
         return data
 
 

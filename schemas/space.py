@@ -107,13 +107,18 @@ class ParameterSpace(BaseModel):
 
 def _override(parameter: Parameter, override: object, field: str) -> Parameter:
     low, high = parameter.bounds
-    allowed = f"a number from {low:g} to {high:g} {parameter.unit}".rstrip() + ", [low, high], or a mapping of distribution and resolution"
+    allowed = (
+        f"a number from {low:g} to {high:g} {parameter.unit}".rstrip()
+        + ", [low, high], or a mapping of distribution and resolution"
+    )
     fields: dict[str, object]
     if isinstance(override, bool | int | float):
         fields = {"distribution": Fixed(value=float(override))}
     elif isinstance(override, str) and override in parameter.positions:
         fields = {"distribution": Fixed(value=parameter.positions.index(override))}
-    elif isinstance(override, list | tuple) and len(override) == 2 and all(isinstance(v, int | float) for v in override):
+    elif (
+        isinstance(override, list | tuple) and len(override) == 2 and all(isinstance(v, int | float) for v in override)
+    ):
         if not low <= override[0] <= override[1] <= high:
             raise RecipeError(field, override, allowed)
         ends = parameter.to_unit(np.asarray(override, float))

@@ -45,5 +45,8 @@ MODEL = Model(
     learning_rate=0.002,
     max_epochs=100,
     patience=10,
-    published={"11 classes": (Shape(163, 11), 163 * 100 + 100 + 100 * 11 + 11), "6 classes": (Shape(163, 6), 163 * 100 + 100 + 100 * 6 + 6)},
+    published={
+        "11 classes": (Shape(163, 11), 163 * 100 + 100 + 100 * 11 + 11),
+        "6 classes": (Shape(163, 6), 163 * 100 + 100 + 100 * 6 + 6),
+    },
 )

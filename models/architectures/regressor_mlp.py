@@ -21,7 +21,15 @@ class RegressorMlpOptions(BaseModel):
 class RegressorMlp(nn.Module):
     """Five hidden layers of 100 (ReLU, the first linear), then sigmoid outputs, one per parameter."""
 
-    def __init__(self, inputs: int, outputs: int, conditioning: int = 0, hidden: int = 100, layers: int = 5, first_activation: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        conditioning: int = 0,
+        hidden: int = 100,
+        layers: int = 5,
+        first_activation: bool = False,
+    ) -> None:
         super().__init__()
         self.conditioning = conditioning
         stack: list[nn.Module] = [nn.Linear(inputs + conditioning, hidden)]
@@ -39,7 +47,9 @@ class RegressorMlp(nn.Module):
 
 
 def _build(shape: Shape, options: RegressorMlpOptions) -> nn.Module:
-    return RegressorMlp(shape.inputs, shape.outputs, shape.conditioning, options.hidden, options.layers, options.first_activation)
+    return RegressorMlp(
+        shape.inputs, shape.outputs, shape.conditioning, options.hidden, options.layers, options.first_activation
+    )
 
 
 MODEL = Model(
@@ -53,5 +63,9 @@ MODEL = Model(
     learning_rate=0.001,
     max_epochs=100,
     patience=3,
-    published={"163NC": (Shape(163, 15), 58_315), "163C": (Shape(163, 15, 6), 58_915), "211C": (Shape(211, 15, 6), 63_715)},
+    published={
+        "163NC": (Shape(163, 15), 58_315),
+        "163C": (Shape(163, 15, 6), 58_915),
+        "211C": (Shape(211, 15, 6), 63_715),
+    },
 )

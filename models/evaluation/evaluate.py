@@ -38,7 +38,9 @@ class Evaluation:
         return "\n\n".join(table.markdown() for table in self.tables)
 
 
-def evaluate(run: Path, *, split: str = "test", allow_leak: bool = False, sound_rows: int = 48, seed: int = 0) -> Evaluation:
+def evaluate(
+    run: Path, *, split: str = "test", allow_leak: bool = False, sound_rows: int = 48, seed: int = 0
+) -> Evaluation:
     """Evaluate a finished run on one split of the snapshots it was trained on.
 
     Raises `LeakingSplitError` when test rows share dry notes with training rows, unless `allow_leak`.
@@ -58,7 +60,9 @@ def evaluate(run: Path, *, split: str = "test", allow_leak: bool = False, sound_
     chosen = rows.where(SPLITS.index(split))
     if not len(chosen):
         raise UsageError(f"the {split} split is empty: render more rows.")
-    predicted = trained.predict(torch.from_numpy(rows.features[chosen]), None if probabilities is None else probabilities[chosen]).numpy()
+    predicted = trained.predict(
+        torch.from_numpy(rows.features[chosen]), None if probabilities is None else probabilities[chosen]
+    ).numpy()
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     kind: Model = catalogue.load("model", settings.model)
@@ -81,11 +85,21 @@ def evaluate(run: Path, *, split: str = "test", allow_leak: bool = False, sound_
             found["sounds"] = heard
             tables = (*tables, table)
     plots.loss_curves(training.losses(run), folder / "loss.png")
-    np.savez_compressed(folder / "predictions.npz", predicted=predicted, row=rows.row[chosen], dataset=rows.dataset[chosen])
+    np.savez_compressed(
+        folder / "predictions.npz", predicted=predicted, row=rows.row[chosen], dataset=rows.dataset[chosen]
+    )
     head = Table(
         f"{run.name}, {split} split",
         ("model", "parameters", "split by", "rows", "data"),
-        ((settings.model, str(facts["parameters"]), settings.split + (" (leaks)" if leaking else ""), str(len(chosen)), ", ".join(settings.data)),),
+        (
+            (
+                settings.model,
+                str(facts["parameters"]),
+                settings.split + (" (leaks)" if leaking else ""),
+                str(len(chosen)),
+                ", ".join(settings.data),
+            ),
+        ),
     )
     evaluation = Evaluation(folder, facts | found, (head, *tables))
     (folder / "metrics.json").write_text(json.dumps(evaluation.metrics, indent=2), encoding="utf-8")
@@ -98,7 +112,9 @@ def _classification(
 ) -> tuple[dict[str, Any], tuple[Table, ...]]:
     true, guess = rows.classes[chosen], probabilities.argmax(axis=1)
     names = rows.class_names
-    audible = (rows.effect_db[chosen] >= INAUDIBLE_DB) | np.isin(true, [i for i, f in enumerate(rows.class_families) if f == "dry"])
+    audible = (rows.effect_db[chosen] >= INAUDIBLE_DB) | np.isin(
+        true, [i for i, f in enumerate(rows.class_families) if f == "dry"]
+    )
     scores = metrics.class_scores(guess, true, len(names))
     heard = metrics.class_scores(guess[audible], true[audible], len(names))
     plots.confusion(scores.confusion, names, folder / "confusion.png")
@@ -106,7 +122,13 @@ def _classification(
         "Classes",
         ("class", "precision", "recall", "F1", "rows"),
         tuple(
-            (name, number(scores.precision[i]), number(scores.recall[i]), number(scores.f1[i]), str(int(scores.support[i])))
+            (
+                name,
+                number(scores.precision[i]),
+                number(scores.recall[i]),
+                number(scores.f1[i]),
+                str(int(scores.support[i])),
+            )
             for i, name in enumerate(names)
         ),
     )
@@ -124,7 +146,10 @@ def _classification(
         "accuracy": scores.accuracy,
         "accuracy_audible": heard.accuracy,
         "audible_rows": heard.rows,
-        "classes": {name: {"precision": scores.precision[i], "recall": scores.recall[i], "f1": scores.f1[i]} for i, name in enumerate(names)},
+        "classes": {
+            name: {"precision": scores.precision[i], "recall": scores.recall[i], "f1": scores.f1[i]}
+            for i, name in enumerate(names)
+        },
         "confusion": scores.confusion.tolist(),
     }
     return found, (total, each)
@@ -136,7 +161,9 @@ def _regression(
     labels, own, heard = rows.labels[chosen], rows.own[chosen], rows.own[chosen] & rows.heard[chosen]
     train = rows.where(0)
     errors = metrics.regression_errors(predicted, labels, own)
-    mean = metrics.regression_errors(metrics.mean_predictor(rows.labels[train], rows.own[train], len(chosen)), labels, own)
+    mean = metrics.regression_errors(
+        metrics.mean_predictor(rows.labels[train], rows.own[train], len(chosen)), labels, own
+    )
     random = metrics.regression_errors(metrics.random_predictor(*labels.shape), labels, own)
     clear = metrics.regression_errors(predicted, labels, heard)
     skill = 1 - errors.mse / mean.mse
@@ -154,36 +181,64 @@ def _regression(
             ("parameter", "MAE", "MSE", "skill over the mean", "MAE, identifiable rows"),
             (
                 *(
-                    (order[i], number(errors.mae_each[i]), number(errors.mse_each[i]), number(1 - errors.mse_each[i] / mean.mse_each[i]), number(clear.mae_each[i]))
+                    (
+                        order[i],
+                        number(errors.mae_each[i]),
+                        number(errors.mse_each[i]),
+                        number(1 - errors.mse_each[i] / mean.mse_each[i]),
+                        number(clear.mae_each[i]),
+                    )
                     for i in range(len(order))
                 ),
                 ("all", number(errors.mae), number(errors.mse), number(skill), number(clear.mae)),
                 ("all, mean predictor", number(mean.mae), number(mean.mse), "0", "-"),
-                ("all, random predictor", number(random.mae), number(random.mse), number(1 - random.mse / mean.mse), "-"),
+                (
+                    "all, random predictor",
+                    number(random.mae),
+                    number(random.mse),
+                    number(1 - random.mse / mean.mse),
+                    "-",
+                ),
             ),
             note="Identifiable: without labels that nobody could recover, such as the time of a delay at mix 0.",
         )
     )
     found = {
         "variant": name,
-        "true": {"mse": errors.mse, "mae": errors.mae, "skill": skill, "mse_identifiable": clear.mse, "mae_identifiable": clear.mae},
+        "true": {
+            "mse": errors.mse,
+            "mae": errors.mae,
+            "skill": skill,
+            "mse_identifiable": clear.mse,
+            "mae_identifiable": clear.mae,
+        },
         "published_convention": {"mse": errors.published_mse, "mae": errors.published_mae} if comparable else None,
         "published": {"mse": published.MSE[name]} if comparable and name else None,
         "mean_predictor": {"mse": mean.mse, "mae": mean.mae, "published_convention_mse": mean.published_mse},
         "random_predictor": {"mse": random.mse, "mae": random.mae},
         "parameters_each": {
-            order[i]: {"mae": errors.mae_each[i], "mse": errors.mse_each[i], "skill": 1 - errors.mse_each[i] / mean.mse_each[i]} for i in range(len(order))
+            order[i]: {
+                "mae": errors.mae_each[i],
+                "mse": errors.mse_each[i],
+                "skill": 1 - errors.mse_each[i] / mean.mse_each[i],
+            }
+            for i in range(len(order))
         },
     }
     return found, tuple(tables)
 
 
-def _beside_the_paper(errors: metrics.RegressionErrors, mean: metrics.RegressionErrors, names: tuple[str, ...], variant: str) -> Table:
+def _beside_the_paper(
+    errors: metrics.RegressionErrors, mean: metrics.RegressionErrors, names: tuple[str, ...], variant: str
+) -> Table:
     order = [names.index(column) for column in published.COLUMNS]
     rows = [
         ("this run", number(errors.published_mse), *(number(errors.published_mae_each[i]) for i in order)),
         ("mean predictor", number(mean.published_mse), *(number(mean.published_mae_each[i]) for i in order)),
-        *((f"paper {name}", number(published.MSE[name]), *(number(v) for v in published.MAE[name])) for name in ("163NC", "163C", "211C")),
+        *(
+            (f"paper {name}", number(published.MSE[name]), *(number(v) for v in published.MAE[name]))
+            for name in ("163NC", "163C", "211C")
+        ),
     ]
     return Table(
         f"In the published convention, beside the paper's table (this is a {variant})",
@@ -194,7 +249,13 @@ def _beside_the_paper(errors: metrics.RegressionErrors, mean: metrics.Regression
 
 
 def _sounds(
-    datasets: list[Dataset], rows: Rows, chosen: NDArray[np.int64], predicted: NDArray[np.float32], count: int, seed: int, folder: Path
+    datasets: list[Dataset],
+    rows: Rows,
+    chosen: NDArray[np.int64],
+    predicted: NDArray[np.float32],
+    count: int,
+    seed: int,
+    folder: Path,
 ) -> tuple[dict[str, Any], Table]:
     """Re-render a sample of rows with the predictions and with the baselines; distances from the stored sounds."""
     rng = np.random.default_rng(seed)
@@ -206,7 +267,9 @@ def _sounds(
         "mean": metrics.mean_predictor(rows.labels[train], rows.own[train], len(chosen)),
         "random": metrics.random_predictor(len(chosen), predicted.shape[1], seed),
     }
-    joined: dict[str, dict[str, list[float]]] = {name: {distance: [] for distance in sounds.DISTANCES} for name in everywhere}
+    joined: dict[str, dict[str, list[float]]] = {
+        name: {distance: [] for distance in sounds.DISTANCES} for name in everywhere
+    }
     for number_, data in enumerate(datasets):
         mine = picked[rows.dataset[chosen[picked]] == number_]
         columns = [rows.parameter_names.index(name) for name in data.space.names]
@@ -216,7 +279,9 @@ def _sounds(
                 joined[name][distance] += values.tolist()
     found = {name: {distance: np.array(values) for distance, values in each.items()} for name, each in joined.items()}
     plots.distances(found, folder / "sounds.png")
-    medians = {name: {distance: float(np.median(values)) for distance, values in each.items()} for name, each in found.items()}
+    medians = {
+        name: {distance: float(np.median(values)) for distance, values in each.items()} for name, each in found.items()
+    }
     table = Table(
         f"Sounds: parameters put back through the effect, median distance over {len(picked)} test rows",
         ("parameters", "MRSTFT", "log-mel dB", "PSD dB"),

@@ -72,4 +72,6 @@ def class_scores(predicted: NDArray[np.int64], true: NDArray[np.int64], classes:
     labels = list(range(classes))
     precision, recall, f1, support = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)
     accuracy = float((predicted == true).mean()) if len(true) else float("nan")
-    return ClassScores(accuracy, len(true), precision, recall, f1, support, confusion_matrix(true, predicted, labels=labels))
+    return ClassScores(
+        accuracy, len(true), precision, recall, f1, support, confusion_matrix(true, predicted, labels=labels)
+    )

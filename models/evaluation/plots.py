@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  # after the choice of a back end that needs no screen
+import matplotlib.pyplot as plt  # after the choice of a back end that needs no screen
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -66,7 +66,9 @@ def confusion(matrix: NDArray[np.int64], names: tuple[str, ...], path: Path) -> 
     for i in range(len(names)):
         for j in range(len(names)):
             color = "white" if share[i, j] > 0.5 else "black"
-            axes.text(j, i, f"{100 * share[i, j]:.1f} %\n{matrix[i, j]}", ha="center", va="center", color=color, fontsize=8)
+            axes.text(
+                j, i, f"{100 * share[i, j]:.1f} %\n{matrix[i, j]}", ha="center", va="center", color=color, fontsize=8
+            )
     _save(figure, path)
 
 

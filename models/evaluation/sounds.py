@@ -38,7 +38,11 @@ class Distances:
 
         self._rate = rate
         self._mrstft = MultiResolutionSTFTLoss(
-            fft_sizes=list(FFT_SIZES), hop_sizes=[size // 4 for size in FFT_SIZES], win_lengths=list(FFT_SIZES), w_sc=1.0, w_log_mag=1.0
+            fft_sizes=list(FFT_SIZES),
+            hop_sizes=[size // 4 for size in FFT_SIZES],
+            win_lengths=list(FFT_SIZES),
+            w_sc=1.0,
+            w_log_mag=1.0,
         )
 
     def __call__(self, made: Audio, target: Audio) -> dict[str, float]:
@@ -46,7 +50,9 @@ class Distances:
         with torch.inference_mode():
             mrstft = float(self._mrstft(torch.from_numpy(made)[None, None], torch.from_numpy(target)[None, None]))
         nothing = np.full(2, np.nan, np.float32)
-        made_mel, target_mel = catalogue.load("feature", "logmel").compute(np.stack([made, target]), self._rate, nothing, LogMelSettings())
+        made_mel, target_mel = catalogue.load("feature", "logmel").compute(
+            np.stack([made, target]), self._rate, nothing, LogMelSettings()
+        )
         floor = target_mel.max() - DYNAMIC_DB
         logmel = float(np.abs(np.maximum(made_mel, floor) - np.maximum(target_mel, floor)).mean())
         psd = [10 * np.log10(welch(sound, self._rate, nperseg=2048)[1] + 1e-20) for sound in (made, target)]

@@ -11,7 +11,9 @@ from timbre_data.pipeline.kinds import Audio
 
 def render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
     """Delay `audio`; a missing feedback is none."""
-    plugin = pedalboard.Delay(delay_seconds=values["delay_seconds"], feedback=values.get("feedback", 0.0), mix=values["mix"])
+    plugin = pedalboard.Delay(
+        delay_seconds=values["delay_seconds"], feedback=values.get("feedback", 0.0), mix=values["mix"]
+    )
     return plugin(audio, rate)
 
 

@@ -13,7 +13,11 @@ from timbre_data.schemas.space import ParameterSpace
 
 def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
     plugin = pedalboard.Chorus(
-        rate_hz=values["rate_hz"], depth=values["depth"], centre_delay_ms=values["centre_delay_ms"], feedback=0.0, mix=values["mix"]
+        rate_hz=values["rate_hz"],
+        depth=values["depth"],
+        centre_delay_ms=values["centre_delay_ms"],
+        feedback=0.0,
+        mix=values["mix"],
     )
     return plugin(audio, rate)
 

@@ -13,7 +13,10 @@ from timbre_data.schemas.space import ParameterSpace
 
 def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
     plugin = pedalboard.Compressor(
-        threshold_db=values["threshold_db"], ratio=values["ratio"], attack_ms=values["attack_ms"], release_ms=values["release_ms"]
+        threshold_db=values["threshold_db"],
+        ratio=values["ratio"],
+        attack_ms=values["attack_ms"],
+        release_ms=values["release_ms"],
     )
     return plugin(audio, rate)
 

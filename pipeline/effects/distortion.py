@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pedalboard
+from pedalboard._pedalboard import Pedalboard  # the package does not export it to type checkers
 
 from timbre_data.pipeline.kinds import Audio, Effect
 from timbre_data.schemas.parameter import Parameter
@@ -12,11 +13,15 @@ from timbre_data.schemas.space import ParameterSpace
 
 
 def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    board = pedalboard.Pedalboard(
+    board = Pedalboard(
         [
             pedalboard.Distortion(drive_db=values["drive_db"]),
-            pedalboard.LowShelfFilter(values["low_shelf_cutoff_hz"], values["low_shelf_gain_db"], values["low_shelf_q"]),
-            pedalboard.HighShelfFilter(values["high_shelf_cutoff_hz"], values["high_shelf_gain_db"], values["high_shelf_q"]),
+            pedalboard.LowShelfFilter(
+                values["low_shelf_cutoff_hz"], values["low_shelf_gain_db"], values["low_shelf_q"]
+            ),
+            pedalboard.HighShelfFilter(
+                values["high_shelf_cutoff_hz"], values["high_shelf_gain_db"], values["high_shelf_q"]
+            ),
         ]
     )
     return board(audio, rate)

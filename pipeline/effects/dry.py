@@ -12,4 +12,6 @@ def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
     return audio.copy()
 
 
-EFFECT = Effect(summary="No effect: the dry sound as a class of its own.", family="dry", space=ParameterSpace.of(), render=_render)
+EFFECT = Effect(
+    summary="No effect: the dry sound as a class of its own.", family="dry", space=ParameterSpace.of(), render=_render
+)

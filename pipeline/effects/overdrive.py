@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pedalboard
+from pedalboard._pedalboard import Pedalboard  # the package does not export it to type checkers
 
 from timbre_data.pipeline.kinds import Audio, Effect
 from timbre_data.schemas.parameter import Parameter
@@ -12,7 +13,7 @@ from timbre_data.schemas.space import ParameterSpace
 
 
 def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    board = pedalboard.Pedalboard(
+    board = Pedalboard(
         [
             pedalboard.HighpassFilter(cutoff_frequency_hz=values["bass_cut_hz"]),
             pedalboard.Distortion(drive_db=values["drive_db"]),

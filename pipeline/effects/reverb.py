@@ -13,7 +13,11 @@ from timbre_data.schemas.space import ParameterSpace
 
 def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
     plugin = pedalboard.Reverb(
-        room_size=values["room_size"], damping=values["damping"], wet_level=values["wet_level"], dry_level=values["dry_level"], width=1.0
+        room_size=values["room_size"],
+        damping=values["damping"],
+        wet_level=values["wet_level"],
+        dry_level=values["dry_level"],
+        width=1.0,
     )
     return plugin(audio, rate)
 

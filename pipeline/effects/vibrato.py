@@ -15,7 +15,9 @@ CENTRE_DELAY_MS = 12.0
 
 
 def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    plugin = pedalboard.Chorus(rate_hz=values["rate_hz"], depth=values["depth"], centre_delay_ms=CENTRE_DELAY_MS, feedback=0.0, mix=1.0)
+    plugin = pedalboard.Chorus(
+        rate_hz=values["rate_hz"], depth=values["depth"], centre_delay_ms=CENTRE_DELAY_MS, feedback=0.0, mix=1.0
+    )
     return plugin(audio, rate)
 
 

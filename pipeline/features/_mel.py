@@ -29,7 +29,8 @@ def mel_filters(
     rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Triangular filters of equal area: first bin and number of bins of each band, and their weights end to end."""
-    edges = mel_to_hz(np.linspace(*hz_to_mel(np.array([fmin, fmax])), n_mels + 2))
+    low, high = hz_to_mel(np.array([fmin, fmax])).tolist()
+    edges = mel_to_hz(np.linspace(low, high, n_mels + 2))
     bins = np.linspace(0, rate / 2, n_fft // 2 + 1)
     rising = (bins[None] - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins[None]) / np.diff(edges)[1:, None]
@@ -54,9 +55,7 @@ def cosine_basis(n_mels: int, n_mfcc: int) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def mel_db(
-    magnitudes: Audio, starts: NDArray[np.int64], counts: NDArray[np.int64], weights: Audio, out: Audio
-) -> None:
+def mel_db(magnitudes: Audio, starts: NDArray[np.int64], counts: NDArray[np.int64], weights: Audio, out: Audio) -> None:
     """10 log10 of mel power, floored at `AMIN` [shape=(frames, n_mels)]."""
     power = np.empty(magnitudes.shape[1], np.float32)
     for frame in range(magnitudes.shape[0]):

@@ -27,7 +27,9 @@ def log_filters(rate: int, n_fft: int) -> tuple[NDArray[np.int64], NDArray[np.in
 
     Neighbouring centres that fall on the same bin become one band, as low notes do.
     """
-    steps = np.arange(np.floor(BANDS_PER_OCTAVE * np.log2(FMIN_HZ / 440)), np.ceil(BANDS_PER_OCTAVE * np.log2(FMAX_HZ / 440)) + 1)
+    steps = np.arange(
+        np.floor(BANDS_PER_OCTAVE * np.log2(FMIN_HZ / 440)), np.ceil(BANDS_PER_OCTAVE * np.log2(FMAX_HZ / 440)) + 1
+    )
     centres = 440.0 * 2 ** (steps / BANDS_PER_OCTAVE)
     centres = centres[(centres >= FMIN_HZ) & (centres <= min(FMAX_HZ, rate / 2))]
     bins = np.unique(np.round(centres * n_fft / rate).astype(np.int64))
@@ -41,7 +43,9 @@ def log_filters(rate: int, n_fft: int) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 @njit(cache=True, nogil=True)
-def superflux(magnitudes: Audio, starts: NDArray[np.int64], counts: NDArray[np.int64], weights: Audio) -> NDArray[np.float64]:
+def superflux(
+    magnitudes: Audio, starts: NDArray[np.int64], counts: NDArray[np.int64], weights: Audio
+) -> NDArray[np.float64]:
     """Onset strength of each frame [shape=(frames,)]; before the first frame is silence."""
     frames, bands = magnitudes.shape[0], len(starts)
     logs = np.empty((frames, bands), np.float64)
@@ -65,15 +69,23 @@ def superflux(magnitudes: Audio, starts: NDArray[np.int64], counts: NDArray[np.i
 
 
 @njit(cache=True, nogil=True)
-def first_onsets(strength: NDArray[np.float64], frames_per_second: float, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def first_onsets(
+    strength: NDArray[np.float64], frames_per_second: float, count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Times (s) and strengths of the first `count` onsets; 0 where there are fewer.
 
     An onset is the largest value of its surroundings and stands `THRESHOLD` above their mean.
     """
     frames = len(strength)
-    before_max, after_max = int(round(BEFORE_MAX_SECONDS * frames_per_second)), int(round(AFTER_MAX_SECONDS * frames_per_second))
-    before_mean, after_mean = int(round(BEFORE_MEAN_SECONDS * frames_per_second)), int(round(AFTER_MEAN_SECONDS * frames_per_second))
-    wait = int(round(WAIT_SECONDS * frames_per_second))
+    before_max, after_max = (
+        round(BEFORE_MAX_SECONDS * frames_per_second),
+        round(AFTER_MAX_SECONDS * frames_per_second),
+    )
+    before_mean, after_mean = (
+        round(BEFORE_MEAN_SECONDS * frames_per_second),
+        round(AFTER_MEAN_SECONDS * frames_per_second),
+    )
+    wait = round(WAIT_SECONDS * frames_per_second)
     times, heights = np.zeros(count), np.zeros(count)
     found, last = 0, -frames
     for t in range(frames):

@@ -39,7 +39,15 @@ def _multiply_conjugate(a: NDArray[np.complex64], b: NDArray[np.complex64]) -> N
 
 
 @njit(cache=True, nogil=True)
-def _pick(whole: Audio, correlation: Audio, rate: float, low: int, high: int, out: NDArray[np.float64], depth: NDArray[np.float64]) -> None:
+def _pick(
+    whole: Audio,
+    correlation: Audio,
+    rate: float,
+    low: int,
+    high: int,
+    out: NDArray[np.float64],
+    depth: NDArray[np.float64],
+) -> None:
     """Frequency of each frame (Hz) and how periodic it is (depth of the dip; small is good)."""
     window = whole.shape[1] // 2
     normalised = np.empty(high + 2)
@@ -96,7 +104,15 @@ class Yin:
         torch.fft.rfft(self._half, out=self._b)
         _multiply_conjugate(self._a.numpy(), self._b.numpy())
         torch.fft.irfft(self._a, n=FRAME, out=self._correlation)
-        _pick(self._whole.numpy(), self._correlation.numpy(), float(self._rate), self._low, self._high, self.hz, self.depth)
+        _pick(
+            self._whole.numpy(),
+            self._correlation.numpy(),
+            float(self._rate),
+            self._low,
+            self._high,
+            self.hz,
+            self.depth,
+        )
         return self.hz, self.depth
 
 

@@ -32,7 +32,11 @@ def _power_db(spectrum: Spectrum, out: Audio) -> None:
 
 
 def _columns(rate: int, samples: int, settings: StftSettings) -> Columns:
-    axes = {"bins": f"{rate / settings.n_fft:.6f} Hz apart", "frames": f"one every {settings.hop_length / rate:.6f} s", "unit": "dB"}
+    axes = {
+        "bins": f"{rate / settings.n_fft:.6f} Hz apart",
+        "frames": f"one every {settings.hop_length / rate:.6f} s",
+        "unit": "dB",
+    }
     return Columns(shape=(settings.n_fft // 2 + 1, frame_count(samples, settings.hop_length)), axes=axes)
 
 

@@ -60,12 +60,40 @@ class OpenString:
 
 
 GUITARS = (
-    Body("single-coil", 4600, 2.2, 0.0, {"neck": (0.25,), "middle": (0.155,), "bridge": (0.065,), "neck+bridge": (0.25, 0.065)}, 1.0),
-    Body("humbucker", 2700, 1.5, 0.014, {"neck": (0.235,), "middle": (0.15,), "bridge": (0.085,), "neck+bridge": (0.235, 0.085)}, 1.35),
+    Body(
+        "single-coil",
+        4600,
+        2.2,
+        0.0,
+        {"neck": (0.25,), "middle": (0.155,), "bridge": (0.065,), "neck+bridge": (0.25, 0.065)},
+        1.0,
+    ),
+    Body(
+        "humbucker",
+        2700,
+        1.5,
+        0.014,
+        {"neck": (0.235,), "middle": (0.15,), "bridge": (0.085,), "neck+bridge": (0.235, 0.085)},
+        1.35,
+    ),
 )
 BASSES = (
-    Body("split-coil", 3200, 1.4, 0.01, {"neck": (0.28,), "middle": (0.2,), "bridge": (0.11,), "neck+bridge": (0.28, 0.11)}, 1.0),
-    Body("jazz", 4200, 1.8, 0.0, {"neck": (0.23,), "middle": (0.16,), "bridge": (0.095,), "neck+bridge": (0.23, 0.095)}, 1.2),
+    Body(
+        "split-coil",
+        3200,
+        1.4,
+        0.01,
+        {"neck": (0.28,), "middle": (0.2,), "bridge": (0.11,), "neck+bridge": (0.28, 0.11)},
+        1.0,
+    ),
+    Body(
+        "jazz",
+        4200,
+        1.8,
+        0.0,
+        {"neck": (0.23,), "middle": (0.16,), "bridge": (0.095,), "neck+bridge": (0.23, 0.095)},
+        1.2,
+    ),
 )
 STYLES = (
     Style("soft", 900, 0.05, 0.45, 0.30),
@@ -80,7 +108,12 @@ GUITAR_STRINGS = (
     OpenString(59, 4.5e-5, 5.0),
     OpenString(64, 2.5e-5, 4.5),
 )
-BASS_STRINGS = (OpenString(28, 2.2e-4, 9.0), OpenString(33, 1.5e-4, 8.5), OpenString(38, 1.0e-4, 8.0), OpenString(43, 7.0e-5, 7.0))
+BASS_STRINGS = (
+    OpenString(28, 2.2e-4, 9.0),
+    OpenString(33, 1.5e-4, 8.5),
+    OpenString(38, 1.0e-4, 8.0),
+    OpenString(43, 7.0e-5, 7.0),
+)
 
 
 class PluckedStringSettings(BaseModel):
@@ -104,7 +137,9 @@ class PluckedString:
     """All notes of one instrument family, each made when asked for."""
 
     def __init__(self, settings: PluckedStringSettings) -> None:
-        bodies, self._strings = (GUITARS, GUITAR_STRINGS) if settings.instrument == "guitar" else (BASSES, BASS_STRINGS)
+        guitar = settings.instrument == "guitar"
+        bodies = GUITARS if guitar else BASSES
+        self._strings: tuple[OpenString, ...] = GUITAR_STRINGS if guitar else BASS_STRINGS
         self._seed = settings.seed
         self._plucks = [
             _Pluck(body, pickup, style, string, fret)
@@ -129,7 +164,11 @@ class PluckedString:
         """Make one note: float32 (channels, samples); a guitar is mono, so all channels are the same."""
         one, f0_hz = self._plucks[index], self.notes[index].f0_hz
         if f0_hz > rate / 8:
-            raise RecipeError("audio.rate", rate, f"a plucked string of {f0_hz:.0f} Hz needs a rate of at least {math.ceil(8 * f0_hz)} Hz")
+            raise RecipeError(
+                "audio.rate",
+                rate,
+                f"a plucked string of {f0_hz:.0f} Hz needs a rate of at least {math.ceil(8 * f0_hz)} Hz",
+            )
         open_string = self._strings[one.string]
         shortening = 2 ** (one.fret / 12)
         loop = loop_coefficients(

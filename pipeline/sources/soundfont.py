@@ -45,7 +45,9 @@ def find_soundfont(path: Path | None) -> Path:
     for candidate in SEARCH:
         if candidate.is_file():
             return candidate
-    raise MissingDependencyError(f"soundfont: no SoundFont on this machine; {INSTALL}, or give --set source.path=FILE.sf2.")
+    raise MissingDependencyError(
+        f"soundfont: no SoundFont on this machine; {INSTALL}, or give --set source.path=FILE.sf2."
+    )
 
 
 class Soundfont:
@@ -87,13 +89,17 @@ class Soundfont:
             if number == -1:
                 raise NotFoundError(f"soundfont: {self._path} is not a SoundFont that FluidSynth can read.")
             if synth.program_select(0, number, self._settings.bank, self._settings.program) == -1:
-                raise NotFoundError(f"soundfont: {self._path.name} has no program {self._settings.program} in bank {self._settings.bank}.")
+                raise NotFoundError(
+                    f"soundfont: {self._path.name} has no program {self._settings.program} in bank {self._settings.bank}."
+                )
             synth.noteon(0, key, velocity)
             stereo = np.array(synth.get_samples(samples + rate // 4), np.float32).reshape(-1, 2).T / 32768.0
         finally:
             synth.delete()
         audio = stereo if channels == 2 else np.repeat(stereo.mean(axis=0, keepdims=True), channels, axis=0)
-        return prepare_note(audio, rate, samples, cut_onset=self._settings.cut_onset, threshold_db=self._settings.threshold_db)
+        return prepare_note(
+            audio, rate, samples, cut_onset=self._settings.cut_onset, threshold_db=self._settings.threshold_db
+        )
 
 
 SOURCE = Source(

@@ -35,9 +35,13 @@ class WavFolder:
         root = settings.path.expanduser()
         if not root.is_dir():
             raise NotFoundError(f"wav_folder: there is no folder {root}. Give one with --set source.path=FOLDER.")
-        self._files = sorted(path for path in root.glob(settings.pattern) if path.suffix.lower() in SUFFIXES and path.is_file())
+        self._files = sorted(
+            path for path in root.glob(settings.pattern) if path.suffix.lower() in SUFFIXES and path.is_file()
+        )
         if not self._files:
-            raise SourceError("wav_folder", {str(root): f"no file matches {settings.pattern} with {', '.join(SUFFIXES)}"})
+            raise SourceError(
+                "wav_folder", {str(root): f"no file matches {settings.pattern} with {', '.join(SUFFIXES)}"}
+            )
         self.notes: Sequence[Note] = [self._note(path.relative_to(root)) for path in self._files]
 
     def _note(self, relative: Path) -> Note:
@@ -47,9 +51,13 @@ class WavFolder:
     def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
         """Read note `index`: float32 (channels, samples) from its onset, peak at 1."""
         audio = read(self._files[index], rate, channels)
-        return prepare_note(audio, rate, samples, cut_onset=self._settings.cut_onset, threshold_db=self._settings.threshold_db)
+        return prepare_note(
+            audio, rate, samples, cut_onset=self._settings.cut_onset, threshold_db=self._settings.threshold_db
+        )
 
 
 SOURCE = Source(
-    summary="A folder of sound files (WAV, FLAC, OGG, MP3, AIFF; any rate and channels).", settings=WavFolderSettings, open=WavFolder
+    summary="A folder of sound files (WAV, FLAC, OGG, MP3, AIFF; any rate and channels).",
+    settings=WavFolderSettings,
+    open=WavFolder,
 )

@@ -33,7 +33,9 @@ def export(data: Dataset, to: Path, form: str) -> int:
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError(f"{to} is there already: choose a new folder with --to.")
     if not data.complete():
-        raise CorruptDataError(f"{data.location.address} is not finished ({int(data.present().sum())} of {data.recipe.n} rows): render it to the end first.")
+        raise CorruptDataError(
+            f"{data.location.address} is not finished ({int(data.present().sum())} of {data.recipe.n} rows): render it to the end first."
+        )
     aside = to.with_name(to.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
@@ -73,7 +75,9 @@ def _to_zarr(data: Dataset, folder: Path) -> None:
     for key in sync(keys()):
         value = sync(source.get(key, default_buffer_prototype()))
         if value is None:
-            raise CorruptDataError(f"{data.location.address}: {key} cannot be read. See timbre-data dataset verify {data.name}.")
+            raise CorruptDataError(
+                f"{data.location.address}: {key} cannot be read. See timbre-data dataset verify {data.name}."
+            )
         path = folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(value.to_bytes())
@@ -81,7 +85,7 @@ def _to_zarr(data: Dataset, folder: Path) -> None:
 
 def records(data: Dataset) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     """Yield each usable row as (labels in their own units, sound [shape=(channels, samples)])."""
-    space, steps = data.space, list(data.array("labels/order").attrs["steps"])
+    space, steps = data.space, data.names("labels/order", "steps")
     plain = ("split", "attempt", "gain", "labels/effect_db", "dry/index")
     for start in range(0, data.n, AUDIO_CHUNK):
         rows = slice(start, min(start + AUDIO_CHUNK, data.n))
@@ -94,7 +98,12 @@ def records(data: Dataset) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
             if columns["failed"][k]:
                 continue
             mask = columns["labels/mask"][k]
-            order = [step for _, step in sorted((o, s) for o, s in zip(columns["labels/order"][k].tolist(), steps, strict=True) if o >= 0)]
+            order = [
+                step
+                for _, step in sorted(
+                    (o, s) for o, s in zip(columns["labels/order"][k].tolist(), steps, strict=True) if o >= 0
+                )
+            ]
             record: dict[str, Any] = {
                 "row": start + k,
                 "split": SPLITS[columns["split"][k]],
@@ -141,24 +150,32 @@ def _to_parquet(data: Dataset, folder: Path) -> None:
     pending: dict[str, list[dict[str, Any]]] = {}
     shards: dict[str, int] = {}
     audio = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    features = json.dumps({"info": {"features": {"audio": {"sampling_rate": data.recipe.audio.rate, "_type": "Audio"}}}})
+    features = json.dumps(
+        {"info": {"features": {"audio": {"sampling_rate": data.recipe.audio.rate, "_type": "Audio"}}}}
+    )
     (folder / "data").mkdir()
 
     def flush(split: str) -> None:
         rows = pending.pop(split)
         labels = {
-            name: pa.array([row[name] for row in rows], pa.float64() if "." in name else None) for name in rows[0] if name != "audio"
+            name: pa.array([row[name] for row in rows], pa.float64() if "." in name else None)
+            for name in rows[0]
+            if name != "audio"
         }
         table = pa.table({"audio": pa.array([row["audio"] for row in rows], audio)} | labels)
         number = shards[split] = shards.get(split, -1) + 1
-        pq.write_table(table.replace_schema_metadata({"huggingface": features}), folder / "data" / f"{split}-{number:05d}.parquet")
+        pq.write_table(
+            table.replace_schema_metadata({"huggingface": features}), folder / "data" / f"{split}-{number:05d}.parquet"
+        )
 
     for record, sound in records(data):
         split = str(record["split"])
         buffer = io.BytesIO()
         subtype = "PCM_16" if data.recipe.audio.dtype == "int16" else "FLOAT"
         soundfile.write(buffer, _as_stored(sound, data), data.recipe.audio.rate, format="WAV", subtype=subtype)
-        pending.setdefault(split, []).append({"audio": {"bytes": buffer.getvalue(), "path": f"{record['row']:07d}.wav"}} | record)
+        pending.setdefault(split, []).append(
+            {"audio": {"bytes": buffer.getvalue(), "path": f"{record['row']:07d}.wav"}} | record
+        )
         if len(pending[split]) == SHARD_ROWS:
             flush(split)
     for split in list(pending):

@@ -73,7 +73,8 @@ def specs(recipe: Recipe, parameters: list[dict[str, Any]], steps: tuple[str, ..
 
 def compressors(dtype: str, codec: str) -> list[Any]:
     """Blosc with byte shuffle, then a checksum: without it most single flipped bits pass unnoticed."""
-    cname, level = ("zstd", 3) if codec == "archive" else ("lz4", 1 if dtype == "int16" else 5)
+    cname: Literal["zstd", "lz4"] = "zstd" if codec == "archive" else "lz4"
+    level = 3 if codec == "archive" else 1 if dtype == "int16" else 5
     shuffle = BloscShuffle.noshuffle if dtype in ("bool", "int8", "uint8", "str") else BloscShuffle.shuffle
     return [BloscCodec(cname=cname, clevel=level, shuffle=shuffle), Crc32cCodec()]
 

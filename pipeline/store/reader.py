@@ -96,10 +96,18 @@ class Dataset:
             except KeyError:
                 raise NotFoundError(f"{self.location.address} has no array {path}.") from None
             except (icechunk.IcechunkError, OSError, ValueError) as error:
-                raise CorruptDataError(f"{self.location.address}: {path} cannot be read: {first_line(error)}.") from None
+                raise CorruptDataError(
+                    f"{self.location.address}: {path} cannot be read: {first_line(error)}."
+                ) from None
             assert isinstance(found, zarr.Array)
             self._arrays[path] = found
         return self._arrays[path]
+
+    def names(self, path: str, key: str = "names") -> list[str]:
+        """What an array's columns are called."""
+        found = self.array(path).attrs[key]
+        assert isinstance(found, list)
+        return [str(name) for name in found]
 
     def read(self, path: str, rows: slice | NDArray[np.int64] | int = slice(None)) -> NDArray[Any]:
         """Read rows of one array. Raises `CorruptDataError` naming array and rows where a checksum does not match."""
@@ -109,7 +117,7 @@ class Dataset:
                 return np.asarray(array.oindex[rows] if len(rows) else array[:0])
             return np.asarray(array[rows])
         except (icechunk.IcechunkError, OSError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as error:
-            shown = rows if not isinstance(rows, slice) else f"{rows.start or 0} to {rows.stop or len(array)}"
+            shown = rows if not isinstance(rows, slice) else f"{rows.start or 0} to {rows.stop or array.shape[0]}"
             raise CorruptDataError(
                 f"{self.location.address}: {path}, rows {shown}, is damaged or missing ({first_line(error)}). See timbre-data dataset verify {self.name}."
             ) from None
@@ -145,7 +153,14 @@ class Dataset:
         return self.n >= self.recipe.n and bool(self.present().all())
 
     def stream(
-        self, paths: Sequence[str], *, batch_size: int, rows: NDArray[np.int64], seed: int, block_rows: int = 256, buffer_blocks: int = 16
+        self,
+        paths: Sequence[str],
+        *,
+        batch_size: int,
+        rows: NDArray[np.int64],
+        seed: int,
+        block_rows: int = 256,
+        buffer_blocks: int = 16,
     ) -> Iterator[tuple[NDArray[Any], ...]]:
         """Yield shuffled batches of `rows` once: whole blocks in random order, mixed in a buffer of `buffer_blocks` blocks.
 

@@ -111,7 +111,9 @@ def open_repository(location: Location) -> icechunk.Repository:
     if not exists(location):
         beside = [] if location.remote else known(location.folder.parent)
         where = location.address if location.remote else str(location.folder)
-        raise NotFoundError(f"there is no dataset {where}. Known there: {', '.join(beside) or 'none'}. Make one with timbre-data render.")
+        raise NotFoundError(
+            f"there is no dataset {where}. Known there: {', '.join(beside) or 'none'}. Make one with timbre-data render."
+        )
     try:
         return icechunk.Repository.open(_storage(location))
     except icechunk.IcechunkError as error:
@@ -134,7 +136,9 @@ def snapshot_of(repo: icechunk.Repository, version: str | None, name: str) -> st
     for info in repo.ancestry(branch=BRANCH):
         if len(version) >= 6 and info.id.startswith(version):
             return str(info.id)
-    raise NotFoundError(f"{name} has no version '{version}'. Tags: {', '.join(tags) or 'none'}; see timbre-data dataset log {name}.")
+    raise NotFoundError(
+        f"{name} has no version '{version}'. Tags: {', '.join(tags) or 'none'}; see timbre-data dataset log {name}."
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from numcodecs import Blosc
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from zarr.core.buffer import cpu
+from zarr.core.metadata import ArrayV3Metadata
 
 from timbre_data.pipeline.store.repository import guard_against_fork
 from timbre_data.pipeline.store.writer import translated_errors
@@ -73,7 +74,10 @@ class TaskSession:
             for path, values in columns.items():
                 array = self.array(path)
                 size, stop = array.chunks[0], start + len(values)
-                whole = array.chunks[1:] == tuple(max(size, 1) for size in array.shape[1:]) and values.dtype.kind not in "OTU"
+                whole = (
+                    array.chunks[1:] == tuple(max(size, 1) for size in array.shape[1:])
+                    and values.dtype.kind not in "OTU"
+                )
                 first, last = (-(-start // size), stop // size) if whole else (0, 0)
                 if first >= last:
                     array[start:stop] = values
@@ -104,6 +108,7 @@ class TaskSession:
 
 def encoded(array: zarr.Array[Any], values: NDArray[Any]) -> bytes:
     """The bytes of one whole chunk in the codecs that `layout` gives every numeric array: little-endian, Blosc, crc32c."""
+    assert isinstance(array.metadata, ArrayV3Metadata)
     endian, blosc, checksum = array.metadata.codecs
     assert isinstance(endian, BytesCodec)
     assert isinstance(blosc, BloscCodec)

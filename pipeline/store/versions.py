@@ -54,9 +54,19 @@ def summary(data: Dataset) -> dict[str, Any]:
         "redrawn": int((data.read("attempt") > 0).sum()),
         "dry_sounds": int(data.array("dry/note").shape[0]),
         "splits": {name: int((split == i).sum()) for i, name in enumerate(SPLITS)},
-        "features": {name: {"shape": found["shape"], "settings": found["settings"]} for name, found in data.feature_sets().items()},
+        "features": {
+            name: {"shape": found["shape"], "settings": found["settings"]}
+            for name, found in data.feature_sets().items()
+        },
         "parameters": [
-            {"name": p.name, "low": p.bounds[0], "high": p.bounds[1], "unit": p.unit, "kind": p.kind, "description": p.description}
+            {
+                "name": p.name,
+                "low": p.bounds[0],
+                "high": p.bounds[1],
+                "unit": p.unit,
+                "kind": p.kind,
+                "description": p.description,
+            }
             for p in data.space.each()
         ],
         "recipe": data.recipe.model_dump(mode="json"),

@@ -21,7 +21,15 @@ import zarr
 from filelock import FileLock, Timeout
 
 from timbre_data.pipeline.store import layout
-from timbre_data.pipeline.store.repository import BRANCH, Location, create, exists, first_line, guard_against_fork, open_repository
+from timbre_data.pipeline.store.repository import (
+    BRANCH,
+    Location,
+    create,
+    exists,
+    first_line,
+    guard_against_fork,
+    open_repository,
+)
 from timbre_data.schemas.errors import BuildError, LockedError, TimbreDataError
 
 
@@ -40,7 +48,9 @@ class Writer:
             self._take_lock()
         try:
             with translated_errors(self.location.address):
-                self._repo = create(self.location) if fresh and not exists(self.location) else open_repository(self.location)
+                self._repo = (
+                    create(self.location) if fresh and not exists(self.location) else open_repository(self.location)
+                )
                 self._begin()
                 if not self._has_root():
                     self.root()
@@ -50,7 +60,9 @@ class Writer:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._release()
 
     def _take_lock(self) -> None:
@@ -62,9 +74,13 @@ class Writer:
         except Timeout:
             who = json.loads(owner.read_text()) if owner.is_file() else {}
             by = f" by process {who['pid']} on {who['host']} since {who['since']}" if who else ""
-            raise LockedError(f"{self.location.address} is being written{by}: wait for it, or stop it and run this again.") from None
+            raise LockedError(
+                f"{self.location.address} is being written{by}: wait for it, or stop it and run this again."
+            ) from None
         self._lock = lock
-        owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
+        owner.write_text(
+            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")})
+        )
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -142,7 +158,9 @@ class translated_errors:  # noqa: N801  # a context manager reads as a verb
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None or isinstance(error, TimbreDataError) or not isinstance(error, Exception):
             return
         text = first_line(error)
@@ -151,7 +169,8 @@ class translated_errors:  # noqa: N801  # a context manager reads as a verb
                 f"{self._address} was changed by another writer meanwhile: nothing of theirs is lost; run this again."
             ) from error
         full = (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)) or any(
-            words in text for words in ("No space left", "os error 28", "os error 122", "os error 27", "File too large", "quota")
+            words in text
+            for words in ("No space left", "os error 28", "os error 122", "os error 27", "File too large", "quota")
         )
         if full:
             raise BuildError(

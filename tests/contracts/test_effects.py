@@ -58,9 +58,13 @@ class TestEffect:
     def test_every_parameter_is_heard(self, name: str, note: Audio) -> None:
         """A label that does not reach the sound is a lie: each parameter alone, from low to high, must change it."""
         effect: Effect = catalogue.load("effect", name)
-        middle = values_at(effect, 0.3) | {p.name: float(p.to_value(0.8)) for p in effect.space.each() if p.name.endswith("gain_db")}
+        middle = values_at(effect, 0.3) | {
+            p.name: float(p.to_value(0.8)) for p in effect.space.each() if p.name.endswith("gain_db")
+        }
         for parameter in effect.space.each():
-            low, high = (effect.render(note, RATE, middle | {parameter.name: float(parameter.to_value(u))}) for u in (0.1, 0.9))
+            low, high = (
+                effect.render(note, RATE, middle | {parameter.name: float(parameter.to_value(u))}) for u in (0.1, 0.9)
+            )
             change = np.abs(low - high).max() / max(np.abs(low).max(), np.abs(high).max())
             assert change > 1e-3, parameter.name
 

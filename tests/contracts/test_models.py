@@ -51,7 +51,15 @@ class TestModel:
         features = 1000 * torch.randn(50, 20) + 5
         features[:, 3] = 7  # a constant feature must not divide by zero
         network.fit(features)
-        trained = Trained(name, network, Shape(20, 4), model.options().model_dump(), ("autofx163",), tuple(map(str, range(20))), tuple("abcd"))
+        trained = Trained(
+            name,
+            network,
+            Shape(20, 4),
+            model.options().model_dump(),
+            ("autofx163",),
+            tuple(map(str, range(20))),
+            tuple("abcd"),
+        )
         checkpoints.save(trained, tmp_path)
         again = checkpoints.load(tmp_path)
         assert torch.isfinite(trained.predict(features)).all()

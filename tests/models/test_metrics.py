@@ -56,6 +56,9 @@ def test_tables_line_up() -> None:
     assert len({len(line) for line in lines}) == 1
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.0100441, "0.01"), (0.00998675, "0.00999"), (None, "-"), (float("nan"), "-"), (12.3456, "12.3")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0100441, "0.01"), (0.00998675, "0.00999"), (None, "-"), (float("nan"), "-"), (12.3456, "12.3")],
+)
 def test_numbers_have_three_significant_digits(value: float | None, text: str) -> None:
     assert number(value) == text

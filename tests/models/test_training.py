@@ -25,7 +25,9 @@ EFFECTS = ("modulation", "delay", "distortion")
 
 
 def settings(shared: Path, model: str, *effects: str, **fields: Any) -> TrainSettings:
-    return TrainSettings(model=model, data=tuple(str(shared / effect) for effect in effects or EFFECTS), **({"max_epochs": 4} | fields))
+    return TrainSettings(
+        model=model, data=tuple(str(shared / effect) for effect in effects or EFFECTS), **({"max_epochs": 4} | fields)
+    )
 
 
 def test_a_classifier_learns_the_three_effects(shared: Path) -> None:
@@ -33,13 +35,23 @@ def test_a_classifier_learns_the_three_effects(shared: Path) -> None:
     assert done == "trained"
     found = evaluate(run)
     assert found.metrics["accuracy"] > 0.8
-    assert {path.name for path in found.folder.iterdir()} == {"confusion.png", "loss.png", "metrics.json", "predictions.npz", "tables.md"}
+    assert {path.name for path in found.folder.iterdir()} == {
+        "confusion.png",
+        "loss.png",
+        "metrics.json",
+        "predictions.npz",
+        "tables.md",
+    }
     assert json.loads((found.folder / "metrics.json").read_text())["parameters"] == 163 * 100 + 100 + 303
 
 
 def test_a_conditioned_regressor_beats_the_mean_and_sounds_closer(shared: Path) -> None:
     classifier, _ = training.train(settings(shared, "class-mlp"))
-    run, _ = training.train(settings(shared, "regressor-mlp", features=("autofx163", "autofx48"), conditioning=str(classifier), max_epochs=15))
+    run, _ = training.train(
+        settings(
+            shared, "regressor-mlp", features=("autofx163", "autofx48"), conditioning=str(classifier), max_epochs=15
+        )
+    )
     found = evaluate(run, sound_rows=12)
     assert found.metrics["parameters"] == 63_715
     assert found.metrics["variant"] == "211C"
@@ -83,7 +95,11 @@ def test_a_stopped_training_resumes_to_the_same_network(shared: Path, monkeypatc
 def test_standardisation_is_the_training_rows_alone(shared: Path) -> None:
     run, _ = training.train(settings(shared, "class-mlp", max_epochs=1))
     rows = load_rows([Dataset(str(shared / effect)) for effect in EFFECTS], ["autofx163"], "note")
-    assert np.allclose(checkpoints.load(run).network.mean.numpy(), rows.features[rows.where(0)].mean(axis=0, dtype=np.float64), rtol=1e-5)
+    assert np.allclose(
+        checkpoints.load(run).network.mean.numpy(),
+        rows.features[rows.where(0)].mean(axis=0, dtype=np.float64),
+        rtol=1e-5,
+    )
 
 
 def test_splits_by_note_do_not_leak_over_datasets_and_splits_by_row_do(shared: Path) -> None:
@@ -139,7 +155,10 @@ def test_batches_hold_every_row_once_in_an_order_of_seed_and_epoch() -> None:
 def chained(**changes: Any) -> PipelineRecipe:
     data = {
         "name": "tiny",
-        "datasets": [{"recipe": "delay", "set": {"n": 400, "audio.seconds": 0.4}}, {"recipe": "dry", "set": {"n": 100, "audio.seconds": 0.4}}],
+        "datasets": [
+            {"recipe": "delay", "set": {"n": 400, "audio.seconds": 0.4}},
+            {"recipe": "dry", "set": {"n": 100, "audio.seconds": 0.4}},
+        ],
         "features": ["autofx163"],
         "train": [
             {"name": "class", "model": "class-mlp", "data": ["delay", "dry"], "max_epochs": 3},
@@ -159,7 +178,17 @@ def test_a_chained_recipe_runs_and_then_skips_everything() -> None:
 
 def test_a_chained_recipe_is_checked_before_anything_is_made(home: Path) -> None:
     with pytest.raises(RecipeError, match="earlier training stage"):
-        run_chain(chained(train=[{"name": "a", "model": "regressor-mlp", "data": ["delay"], "conditioning": "b"}]), Cluster(), progress=Silent(), say=print)
+        run_chain(
+            chained(train=[{"name": "a", "model": "regressor-mlp", "data": ["delay"], "conditioning": "b"}]),
+            Cluster(),
+            progress=Silent(),
+            say=print,
+        )
     with pytest.raises(RecipeError, match="datasets of this recipe are delay, dry"):
-        run_chain(chained(train=[{"name": "a", "model": "regressor-mlp", "data": ["dely"]}]), Cluster(), progress=Silent(), say=print)
+        run_chain(
+            chained(train=[{"name": "a", "model": "regressor-mlp", "data": ["dely"]}]),
+            Cluster(),
+            progress=Silent(),
+            say=print,
+        )
     assert not home.exists()

@@ -33,12 +33,23 @@ def test_uniform_labels_are_uniform_and_independent() -> None:
     labels = chain_of("modulation").draw(0, ROWS).labels
     for column in labels.T:
         assert scipy.stats.kstest(column, "uniform").pvalue > 1e-3
-    off_diagonal = np.corrcoef(labels.T)[~np.eye(5, dtype=bool)]
+    off_diagonal = np.asarray(np.corrcoef(labels.T))[~np.eye(5, dtype=bool)]
     assert np.abs(off_diagonal).max() < 4 / np.sqrt(len(ROWS))
 
 
 def test_sobol_labels_fill_more_evenly_and_do_not_depend_on_the_batch() -> None:
-    chain = EffectChain(Chain.model_validate({"steps": [{"effect": "delay", "parameters": {p: {"distribution": "sobol"} for p in ("delay_seconds", "feedback", "mix")}}]}))
+    chain = EffectChain(
+        Chain.model_validate(
+            {
+                "steps": [
+                    {
+                        "effect": "delay",
+                        "parameters": {p: {"distribution": "sobol"} for p in ("delay_seconds", "feedback", "mix")},
+                    }
+                ]
+            }
+        )
+    )
     whole = chain.draw(0, np.arange(256)).labels
     parts = np.concatenate([chain.draw(0, np.arange(a, a + 64)).labels for a in range(0, 256, 64)])
     assert np.array_equal(whole, parts)
@@ -60,7 +71,9 @@ def test_choose_and_shuffle_draw_every_order() -> None:
 
 
 def test_probability_turns_steps_off_and_masks_their_labels() -> None:
-    chain = EffectChain(Chain.model_validate({"steps": [{"effect": "delay", "probability": 0.25}, {"effect": "tremolo"}]}))
+    chain = EffectChain(
+        Chain.model_validate({"steps": [{"effect": "delay", "probability": 0.25}, {"effect": "tremolo"}]})
+    )
     draw = chain.draw(0, ROWS)
     on = draw.order[:, 0] != UNUSED
     assert on.mean() == pytest.approx(0.25, abs=0.03)
@@ -82,7 +95,9 @@ def test_order_is_the_order_of_the_sound() -> None:
 
 
 def test_an_effect_may_come_twice_under_two_names() -> None:
-    chain = EffectChain(Chain.model_validate({"steps": [{"effect": "delay", "name": "first"}, {"effect": "delay", "name": "second"}]}))
+    chain = EffectChain(
+        Chain.model_validate({"steps": [{"effect": "delay", "name": "first"}, {"effect": "delay", "name": "second"}]})
+    )
     assert chain.space.names[0] == "first.delay_seconds"
     with pytest.raises(ValueError, match="different names"):
         Chain.model_validate({"steps": [{"effect": "delay"}, {"effect": "delay"}]})

@@ -16,7 +16,6 @@ from tests.conftest import all_columns, build, small_recipe
 from timbre_data.pipeline import extract
 from timbre_data.pipeline.build import Cluster, Task, tasks_for
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.pipeline.store.verify import verify
 
 CLI = [sys.executable, "-c", "from timbre_data.cli import main; main()"]
@@ -28,7 +27,9 @@ def same(first: Dataset, second: Dataset) -> None:
     assert a.keys() == b.keys()
     for path in a:
         assert a[path].dtype == b[path].dtype
-        assert a[path].tobytes() == b[path].tobytes() if a[path].dtype.kind not in "OT" else (a[path] == b[path]).all(), path
+        assert (
+            a[path].tobytes() == b[path].tobytes() if a[path].dtype.kind not in "OT" else (a[path] == b[path]).all()
+        ), path
 
 
 @pytest.fixture
@@ -66,6 +67,7 @@ def test_processes_of_a_cluster_make_the_same(reference: Dataset) -> None:
     same(Dataset("clustered"), reference)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(home: Path) -> None:
     """kill -9 at random moments: every commit opens, nothing is lost, and the end is the same."""
     size = 6000
@@ -74,7 +76,12 @@ def test_killed_again_and_again(home: Path) -> None:
     rng = np.random.default_rng(0)
     there, kills = 0, 0
     while kills < 12:
-        process = subprocess.Popen([*CLI, *arguments, "killed", "--batch", "256"], env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*CLI, *arguments, "killed", "--batch", "256"],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
         time.sleep(float(rng.uniform(1.2, 2.6)))
         if process.poll() is not None:
             break
@@ -92,8 +99,21 @@ def test_killed_again_and_again(home: Path) -> None:
     same(Dataset("killed"), Dataset("straight"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_commits_and_says_how_to_go_on(home: Path) -> None:
-    arguments = ["render", "--fx", "delay", "--n", "200000", "--set", "audio.seconds=0.5", "--out", "stopped", "--batch", "256"]
+    arguments = [
+        "render",
+        "--fx",
+        "delay",
+        "--n",
+        "200000",
+        "--set",
+        "audio.seconds=0.5",
+        "--out",
+        "stopped",
+        "--batch",
+        "256",
+    ]
     process = subprocess.Popen([*CLI, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     for _ in range(200):
         time.sleep(0.1)

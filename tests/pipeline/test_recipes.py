@@ -64,7 +64,10 @@ def test_a_wrong_setting_names_field_value_and_what_is_allowed(setting: str, fie
 
 
 def test_settings_reach_into_lists_and_shorthands() -> None:
-    data = recipes.override({"name": "x", "chain": "delay", "source": "plucked_string"}, ["chain.steps.0.parameters.mix=0.5", "source.instrument=bass", "n=9"])
+    data = recipes.override(
+        {"name": "x", "chain": "delay", "source": "plucked_string"},
+        ["chain.steps.0.parameters.mix=0.5", "source.instrument=bass", "n=9"],
+    )
     recipe = recipes.load(data)
     assert recipe.n == 9
     assert recipe.source.settings["instrument"] == "bass"
@@ -75,7 +78,9 @@ def test_the_resolved_recipe_spells_out_the_sources_defaults() -> None:
     assert recipes.load({"name": "x", "chain": "delay"}).source.settings == {"instrument": "guitar", "seed": 0}
 
 
-@pytest.mark.parametrize(("data", "error"), [({"chain": "dely"}, UnknownNameError), ({"chain": "delay", "source": "wav"}, UnknownNameError)])
+@pytest.mark.parametrize(
+    ("data", "error"), [({"chain": "dely"}, UnknownNameError), ({"chain": "delay", "source": "wav"}, UnknownNameError)]
+)
 def test_unknown_members_are_named(data: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error, match="Known:"):
         recipes.load({"name": "x"} | data)

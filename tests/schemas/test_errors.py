@@ -12,7 +12,10 @@ EXAMPLES = [
     errors.RecipeError("audio.rate", -1, "a positive number"),
     errors.SourceError("wav_folder", {f"{i}.wav": "silent" for i in range(25)}),
     errors.RenderError(7, {"mix": 0.5}, "ValueError: no"),
-    *(cls("what was wrong: what to do") for cls in (errors.UsageError, errors.NotFoundError, errors.CorruptDataError, errors.LockedError)),
+    *(
+        cls("what was wrong: what to do")
+        for cls in (errors.UsageError, errors.NotFoundError, errors.CorruptDataError, errors.LockedError)
+    ),
 ]
 
 

@@ -57,7 +57,9 @@ def test_log_uniform_draws_on_a_linear_parameter() -> None:
 
 def test_weights_decide_how_often_a_position_comes() -> None:
     parameter = CHOICE.model_copy(update={"distribution": Weighted(weights=(1, 0, 3))})
-    counts = np.bincount(parameter.to_value(parameter.quantile(np.random.default_rng(0).random(8000))).astype(int), minlength=3)
+    counts = np.bincount(
+        parameter.to_value(parameter.quantile(np.random.default_rng(0).random(8000))).astype(int), minlength=3
+    )
     assert counts[1] == 0
     assert scipy.stats.chisquare(counts[[0, 2]], [2000, 6000]).pvalue > 0.01
 

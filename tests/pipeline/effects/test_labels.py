@@ -40,12 +40,7 @@ def biquad(kind: str, hz: float, gain_db: float, q: float) -> tuple[np.ndarray, 
     return np.array(b), np.array([a + 1 - (a - 1) * c + s, 2 * (a - 1 - (a + 1) * c), a + 1 - (a - 1) * c - s])
 
 
-SHELVES = [
-    (cutoff, gain, q)
-    for cutoff in (60.0, 300.0, 480.0)
-    for gain in (-10.0, 6.5)
-    for q in (0.5, 2.0)
-]
+SHELVES = [(cutoff, gain, q) for cutoff in (60.0, 300.0, 480.0) for gain in (-10.0, 6.5) for q in (0.5, 2.0)]
 
 
 @pytest.mark.parametrize(("cutoff", "gain", "q"), SHELVES)
@@ -53,7 +48,14 @@ SHELVES = [
 def test_distortion_has_the_labelled_shelves(kind: str, cutoff: float, gain: float, q: float) -> None:
     """A tiny impulse passes tanh unchanged, so the response is that of the two shelves."""
     cutoff *= 1 if kind == "low" else 4
-    flat = {"low_shelf_cutoff_hz": 100.0, "low_shelf_gain_db": 0.0, "low_shelf_q": 0.7, "high_shelf_cutoff_hz": 1000.0, "high_shelf_gain_db": 0.0, "high_shelf_q": 0.7}
+    flat = {
+        "low_shelf_cutoff_hz": 100.0,
+        "low_shelf_gain_db": 0.0,
+        "low_shelf_q": 0.7,
+        "high_shelf_cutoff_hz": 1000.0,
+        "high_shelf_gain_db": 0.0,
+        "high_shelf_q": 0.7,
+    }
     label = {f"{kind}_shelf_cutoff_hz": cutoff, f"{kind}_shelf_gain_db": gain, f"{kind}_shelf_q": q}
     sound = impulse(size=1e-3)
     out = render("distortion", sound, drive_db=0.0, **(flat | label))
@@ -64,8 +66,17 @@ def test_distortion_has_the_labelled_shelves(kind: str, cutoff: float, gain: flo
 @pytest.mark.parametrize("drive_db", [0.0, 12.0, 60.0])
 def test_distortion_is_tanh_of_the_drive(drive_db: float) -> None:
     sound = sine(220, 0.2, 0.7)
-    flat = {"low_shelf_cutoff_hz": 100.0, "low_shelf_gain_db": 0.0, "low_shelf_q": 0.7, "high_shelf_cutoff_hz": 1000.0, "high_shelf_gain_db": 0.0, "high_shelf_q": 0.7}
-    assert np.allclose(render("distortion", sound, drive_db=drive_db, **flat), np.tanh(10 ** (drive_db / 20) * sound[0]), atol=2e-5)
+    flat = {
+        "low_shelf_cutoff_hz": 100.0,
+        "low_shelf_gain_db": 0.0,
+        "low_shelf_q": 0.7,
+        "high_shelf_cutoff_hz": 1000.0,
+        "high_shelf_gain_db": 0.0,
+        "high_shelf_q": 0.7,
+    }
+    assert np.allclose(
+        render("distortion", sound, drive_db=drive_db, **flat), np.tanh(10 ** (drive_db / 20) * sound[0]), atol=2e-5
+    )
 
 
 @pytest.mark.parametrize("name", ["delay", "feedback_delay", "slapback_delay"])
@@ -95,9 +106,19 @@ def delay_over_time(wet: np.ndarray, hz: float) -> np.ndarray:
     return delay - np.round(delay.mean() * hz) / hz
 
 
-@pytest.mark.parametrize(("name", "rest"), [("modulation", {"feedback": 0.0, "centre_delay_ms": 15.0, "mix": 1.0}), ("chorus", {"centre_delay_ms": 15.0, "mix": 1.0}), ("flanger", {"feedback": 0.0, "centre_delay_ms": 15.0, "mix": 1.0}), ("vibrato", {})])
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("modulation", {"feedback": 0.0, "centre_delay_ms": 15.0, "mix": 1.0}),
+        ("chorus", {"centre_delay_ms": 15.0, "mix": 1.0}),
+        ("flanger", {"feedback": 0.0, "centre_delay_ms": 15.0, "mix": 1.0}),
+        ("vibrato", {}),
+    ],
+)
 @pytest.mark.parametrize("rate_hz", [2.0, 5.0])
-def test_modulated_delays_swing_at_the_labelled_rate_and_depth(name: str, rest: dict[str, float], rate_hz: float) -> None:
+def test_modulated_delays_swing_at_the_labelled_rate_and_depth(
+    name: str, rest: dict[str, float], rate_hz: float
+) -> None:
     delay = delay_over_time(render(name, sine(200, 4.0), rate_hz=rate_hz, depth=0.2, **rest), 200)
     spectrum = np.abs(np.fft.rfft((delay - delay.mean()) * np.hanning(len(delay)), 2**20))
     assert np.argmax(spectrum) * RATE / 2**20 == pytest.approx(rate_hz, rel=0.01)
@@ -125,7 +146,15 @@ def test_phaser_without_depth_is_six_allpasses() -> None:
 
 def test_equaliser_is_three_cookbook_filters() -> None:
     sound = impulse()
-    label = {"low_cutoff_hz": 120.0, "low_gain_db": 9.0, "peak_hz": 900.0, "peak_gain_db": -7.0, "peak_q": 2.0, "high_cutoff_hz": 5000.0, "high_gain_db": 4.0}
+    label = {
+        "low_cutoff_hz": 120.0,
+        "low_gain_db": 9.0,
+        "peak_hz": 900.0,
+        "peak_gain_db": -7.0,
+        "peak_q": 2.0,
+        "high_cutoff_hz": 5000.0,
+        "high_gain_db": 4.0,
+    }
     expected = sound[0].astype(np.float64)
     for kind, hz, gain, q in (("low", 120, 9, 0.707), ("peak", 900, -7, 2), ("high", 5000, 4, 0.707)):
         expected = scipy.signal.lfilter(*biquad(kind, hz, gain, q), expected)
@@ -140,12 +169,18 @@ def test_compressor_has_the_labelled_static_curve(threshold: float, ratio: float
     out = render("compressor", constant, threshold_db=threshold, ratio=ratio, attack_ms=5.0, release_ms=100.0)
     assert 20 * np.log10(out[-1]) == pytest.approx(threshold + (level - threshold) / ratio, abs=0.1)
     quiet = np.full((1, RATE), 10 ** ((threshold - 3) / 20), np.float32)
-    assert np.allclose(render("compressor", quiet, threshold_db=threshold, ratio=ratio, attack_ms=5.0, release_ms=100.0), quiet[0], rtol=1e-3)
+    assert np.allclose(
+        render("compressor", quiet, threshold_db=threshold, ratio=ratio, attack_ms=5.0, release_ms=100.0),
+        quiet[0],
+        rtol=1e-3,
+    )
 
 
 def test_compressor_attack_is_a_time_constant() -> None:
     step = np.full((1, RATE), 1.0, np.float32)
-    fast, slow = (render("compressor", step, threshold_db=-20.0, ratio=10.0, attack_ms=ms, release_ms=100.0) for ms in (2.0, 40.0))
+    fast, slow = (
+        render("compressor", step, threshold_db=-20.0, ratio=10.0, attack_ms=ms, release_ms=100.0) for ms in (2.0, 40.0)
+    )
     reached = [int(np.argmax(out < 0.4)) for out in (fast, slow)]
     assert reached[1] / max(reached[0], 1) == pytest.approx(20, rel=0.15)
 
@@ -179,8 +214,16 @@ def test_reverb_levels_and_damping() -> None:
     dry = render("reverb", impulse(), room_size=0.5, damping=0.5, wet_level=0.0, dry_level=0.3)
     assert dry[0] == pytest.approx(0.6, abs=1e-3)  # JUCE doubles the dry level
     assert np.abs(dry[10:]).max() < 1e-4
-    soft, loud = (render("reverb", impulse(), room_size=0.5, damping=0.5, wet_level=level, dry_level=0.0) for level in (0.2, 0.6))
+    soft, loud = (
+        render("reverb", impulse(), room_size=0.5, damping=0.5, wet_level=level, dry_level=0.0) for level in (0.2, 0.6)
+    )
     assert np.allclose(3 * soft, loud, atol=1e-4)
-    bright, dark = (render("reverb", impulse(2.0), room_size=0.8, damping=d, wet_level=0.5, dry_level=0.0)[RATE // 4 :] for d in (0.0, 1.0))
-    centroid = [float((np.fft.rfftfreq(len(x), 1 / RATE) * np.abs(np.fft.rfft(x))).sum() / np.abs(np.fft.rfft(x)).sum()) for x in (bright, dark)]
+    bright, dark = (
+        render("reverb", impulse(2.0), room_size=0.8, damping=d, wet_level=0.5, dry_level=0.0)[RATE // 4 :]
+        for d in (0.0, 1.0)
+    )
+    centroid = [
+        float((np.fft.rfftfreq(len(x), 1 / RATE) * np.abs(np.fft.rfft(x))).sum() / np.abs(np.fft.rfft(x)).sum())
+        for x in (bright, dark)
+    ]
     assert centroid[1] < 0.7 * centroid[0]

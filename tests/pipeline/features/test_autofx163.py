@@ -31,7 +31,9 @@ def sounds() -> Audio:
 
 def reference_series(sound: np.ndarray, settings: Autofx163Settings) -> dict[str, np.ndarray]:
     """The eight series, straight from their definitions, in float64."""
-    stft = librosa.stft(sound.astype(np.float64), n_fft=settings.n_fft, hop_length=settings.hop_length, pad_mode="constant")
+    stft = librosa.stft(
+        sound.astype(np.float64), n_fft=settings.n_fft, hop_length=settings.hop_length, pad_mode="constant"
+    )
     x = np.abs(stft)
     f = np.linspace(0, RATE / 2, len(x))[:, None]
     a = x / x.sum(axis=0)
@@ -52,15 +54,32 @@ def reference_series(sound: np.ndarray, settings: Autofx163Settings) -> dict[str
 
 
 def functionals(series: np.ndarray) -> list[float]:
-    return [series.min(), series.max(), series.mean(), series.std(), scipy.stats.skew(series), scipy.stats.kurtosis(series)]
+    return [
+        series.min(),
+        series.max(),
+        series.mean(),
+        series.std(),
+        scipy.stats.skew(series),
+        scipy.stats.kurtosis(series),
+    ]
 
 
 def reference(sound: np.ndarray, f0_hz: float, settings: Autofx163Settings) -> np.ndarray:
     series = reference_series(sound, settings)
     plain = [v for name in SERIES for v in functionals(series[name])]
-    differences = [v for name in SERIES for i, v in enumerate(functionals(np.diff(series[name]))) if (name, i) != ("flux", 0)]
+    differences = [
+        v for name in SERIES for i, v in enumerate(functionals(np.diff(series[name]))) if (name, i) != ("flux", 0)
+    ]
     pitched = [v for name in SERIES for v in functionals(series[name] / f0_hz)]
-    mfcc = librosa.feature.mfcc(y=sound, sr=RATE, n_mfcc=10, n_mels=settings.n_mels, n_fft=settings.n_fft, hop_length=settings.hop_length, pad_mode="constant")
+    mfcc = librosa.feature.mfcc(
+        y=sound,
+        sr=RATE,
+        n_mfcc=10,
+        n_mels=settings.n_mels,
+        n_fft=settings.n_fft,
+        hop_length=settings.hop_length,
+        pad_mode="constant",
+    )
     return np.array(plain + differences + pitched + [v for row in mfcc for v in (row.mean(), row.max())])
 
 
@@ -84,8 +103,10 @@ def test_there_are_163_with_the_constant_one_left_out() -> None:
 
 def test_an_unknown_pitch_is_measured_from_the_sound() -> None:
     t = np.arange(33_075) / RATE
-    sound = sum(np.sin(2 * np.pi * k * 196 * t) / k for k in range(1, 8))[None].astype(np.float32)
-    known, measured = (FEATURES.compute(sound, RATE, np.array([f0], np.float32), Autofx163Settings()) for f0 in (196, np.nan))
+    sound = np.sum([np.sin(2 * np.pi * k * 196 * t) / k for k in range(1, 8)], axis=0)[None].astype(np.float32)
+    known, measured = (
+        FEATURES.compute(sound, RATE, np.array([f0], np.float32), Autofx163Settings()) for f0 in (196, np.nan)
+    )
     assert np.allclose(known, measured, rtol=2e-3)
     doubled = FEATURES.compute(sound, RATE, np.array([392], np.float32), Autofx163Settings())
     column = NAMES.index("centroid_over_pitch_mean")

@@ -11,7 +11,16 @@ import scipy.stats
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.features import _onsets
 from timbre_data.pipeline.features._frames import ShortTimeTransform
-from timbre_data.pipeline.features.autofx48 import FEATURES, HOP, N_FFT, NAMES, Autofx48Settings, rms, spectral_maxima, strongest_phase
+from timbre_data.pipeline.features.autofx48 import (
+    FEATURES,
+    HOP,
+    N_FFT,
+    NAMES,
+    Autofx48Settings,
+    rms,
+    spectral_maxima,
+    strongest_phase,
+)
 
 RATE = 22_050
 SAMPLES = 33_075
@@ -80,7 +89,12 @@ def test_superflux_is_the_rectified_difference_to_the_maximum_filtered_past() ->
         bank[band, start : start + count] = weights[offset : offset + count]
         offset += count
     logs = np.log10(1 + magnitudes @ bank.T)
-    past = np.vstack([np.zeros((_onsets.LAG, len(starts))), scipy.ndimage.maximum_filter1d(logs, 3, axis=1, mode="constant")[: -_onsets.LAG]])
+    past = np.vstack(
+        [
+            np.zeros((_onsets.LAG, len(starts))),
+            scipy.ndimage.maximum_filter1d(logs, 3, axis=1, mode="constant")[: -_onsets.LAG],
+        ]
+    )
     expected = np.maximum(0, logs - past).sum(axis=1)
     assert np.allclose(_onsets.superflux(magnitudes, starts, counts, weights), expected, rtol=1e-4)
 

@@ -22,14 +22,23 @@ def sounds() -> Audio:
     return np.stack([notes.render(i, RATE, 1, 33_075)[0] for i in (3, 500, 900, 1500)])
 
 
-@pytest.mark.parametrize("changes", [{}, {"n_fft": 2048, "hop_length": 512, "n_mels": 80, "fmin_hz": 50.0, "fmax_hz": 8000.0}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"n_fft": 2048, "hop_length": 512, "n_mels": 80, "fmin_hz": 50.0, "fmax_hz": 8000.0}]
+)
 def test_logmel_is_librosas_to_a_hundredth_of_a_db(sounds: Audio, changes: dict[str, float]) -> None:
     features = catalogue.load("feature", "logmel")
     settings = features.settings(**changes)
     ours = features.compute(sounds, RATE, UNKNOWN, settings)
     for sound, one in zip(sounds, ours, strict=True):
         mel = librosa.feature.melspectrogram(
-            y=sound, sr=RATE, n_fft=settings.n_fft, hop_length=settings.hop_length, n_mels=settings.n_mels, fmin=settings.fmin_hz, fmax=settings.fmax_hz, pad_mode="constant"
+            y=sound,
+            sr=RATE,
+            n_fft=settings.n_fft,
+            hop_length=settings.hop_length,
+            n_mels=settings.n_mels,
+            fmin=settings.fmin_hz,
+            fmax=settings.fmax_hz,
+            pad_mode="constant",
         )
         error = np.abs(one - librosa.power_to_db(mel, top_db=None))
         assert error.max() < 0.01

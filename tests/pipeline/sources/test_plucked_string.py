@@ -30,7 +30,7 @@ def frequency(sound: Audio, near_hz: float, rate: int = RATE) -> float:
 
 def test_there_are_1872_different_guitar_notes(guitar: PluckedString) -> None:
     assert len(guitar.notes) == 78 * 24 == 1872
-    sounds = {guitar.render(i, RATE, 1, 2000).tobytes() for i in range(0, 1872)}
+    sounds = {guitar.render(i, RATE, 1, 2000).tobytes() for i in range(1872)}
     assert len(sounds) == 1872
 
 
@@ -56,7 +56,9 @@ def test_partials_are_stretched_as_a_stiff_strings_are(guitar: PluckedString, st
 
 
 def test_high_partials_die_before_low_ones(guitar: PluckedString) -> None:
-    sound = guitar.render(find(guitar, "single-coil", "bridge", "pick", "string6", "fret00"), RATE, 1, int(1.5 * RATE))[0]
+    sound = guitar.render(find(guitar, "single-coil", "bridge", "pick", "string6", "fret00"), RATE, 1, int(1.5 * RATE))[
+        0
+    ]
     early, late = (np.abs(np.fft.rfft(sound[a : a + 4096] * np.hanning(4096))) ** 2 for a in (500, 25_000))
     hz = np.fft.rfftfreq(4096, 1 / RATE)
     low, high = (10 * np.log10(late[band].sum() / early[band].sum()) for band in (hz < 400, (hz > 2000) & (hz < 4000)))

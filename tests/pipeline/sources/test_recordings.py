@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.conftest import build
 from timbre_data.pipeline import recipes
 from timbre_data.pipeline.features._pitch import note_f0
 from timbre_data.pipeline.sources import soundfont
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import MissingDependencyError, NotFoundError, SourceError
 
-from tests.conftest import build
-
 
 def recipe(source: dict[str, Any], **changes: Any) -> Any:
-    return recipes.load(recipes.override({"name": "x", "chain": "delay", "n": 60, "audio": {"seconds": 0.4}, "source": source}, changes))
+    return recipes.load(
+        recipes.override({"name": "x", "chain": "delay", "n": 60, "audio": {"seconds": 0.4}, "source": source}, changes)
+    )
 
 
 def note(rate: int, hz: float, lead: float = 0.3) -> np.ndarray:
@@ -29,7 +30,14 @@ def note(rate: int, hz: float, lead: float = 0.3) -> np.ndarray:
     return np.concatenate([np.zeros(int(lead * rate)), 0.3 * sound])
 
 
-FORMATS = [("a.wav", 44_100, 1), ("b.flac", 48_000, 2), ("c.ogg", 22_050, 1), ("d.mp3", 44_100, 2), ("e.aiff", 96_000, 6), ("sub/f.WAV", 8_000, 1)]
+FORMATS = [
+    ("a.wav", 44_100, 1),
+    ("b.flac", 48_000, 2),
+    ("c.ogg", 22_050, 1),
+    ("d.mp3", 44_100, 2),
+    ("e.aiff", 96_000, 6),
+    ("sub/f.WAV", 8_000, 1),
+]
 
 
 @pytest.fixture

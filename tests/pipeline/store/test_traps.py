@@ -41,13 +41,18 @@ def chunk_files(data: Dataset) -> list[Path]:
 
 
 def test_a_second_writer_is_told_who_is_writing(data: Dataset) -> None:
-    with Writer(data.location), pytest.raises(LockedError, match=f"by process {os.getpid()}") as caught, Writer(data.location):
+    with (
+        Writer(data.location),
+        pytest.raises(LockedError, match=f"by process {os.getpid()}") as caught,
+        Writer(data.location),
+    ):
         pass
     assert caught.value.exit_code == 4
     with Writer(data.location):
         pass
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_lose_nothing(home: Path) -> None:
     """Both start together; one of them waits its turn or is refused with 4, and every row is there once it is run again."""
     command = [*CLI, "render", "--fx", "delay", "--n", "2000", "--set", "audio.seconds=0.4", "--out", "both"]
@@ -67,10 +72,9 @@ def test_a_flipped_bit_is_found_and_named(data: Dataset, position: float) -> Non
     assert not verdict.whole
     (damaged,) = verdict.damaged.values()
     assert len(damaged) == layout.AUDIO_CHUNK
-    with pytest.raises(CorruptDataError, match="audio, rows"):
-        for start in range(0, 200, 64):
-            Dataset("d").audio(slice(start, start + 64))
-            Dataset("d").read("dry/audio", slice(start, start + 64))
+    array = {"rows": "audio", "dry": "dry/audio"}[next(iter(verdict.damaged))]
+    with pytest.raises(CorruptDataError, match=f"{array}, rows"):
+        Dataset("d").read(array)
 
 
 def test_every_single_bit_of_a_small_chunk_matters(data: Dataset) -> None:
@@ -82,7 +86,13 @@ def test_every_single_bit_of_a_small_chunk_matters(data: Dataset) -> None:
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << (bit % 8)
         memory = zarr.storage.MemoryStore()
-        copy = zarr.create_array(memory, shape=array.shape, chunks=array.chunks, dtype="float32", compressors=layout.compressors("float32", "fast"))
+        copy = zarr.create_array(
+            memory,
+            shape=array.shape,
+            chunks=array.chunks,
+            dtype="float32",
+            compressors=layout.compressors("float32", "fast"),
+        )
         from zarr.core.buffer import cpu
         from zarr.core.sync import sync
 
@@ -125,6 +135,7 @@ def test_damaged_metadata_is_an_error_of_ours(data: Dataset) -> None:
         Dataset("d")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_keeps_what_was_committed(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
@@ -133,7 +144,20 @@ def test_a_full_disk_keeps_what_was_committed(tmp_path: Path) -> None:
     if mounted.returncode:
         pytest.skip("this machine does not let tests mount a disk")
     try:
-        command = [*CLI, "render", "--fx", "delay", "--n", "2400", "--set", "audio.seconds=0.7", "--batch", "256", "--out", str(disk / "d")]
+        command = [
+            *CLI,
+            "render",
+            "--fx",
+            "delay",
+            "--n",
+            "2400",
+            "--set",
+            "audio.seconds=0.7",
+            "--batch",
+            "256",
+            "--out",
+            str(disk / "d"),
+        ]
         environment = os.environ | {"TIMBRE_DATA_COMMIT_SECONDS": "0.1"}
         full = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert full.returncode == 1, full.stderr
@@ -165,9 +189,11 @@ def _touch(name: str, answer: Any) -> None:
         answer.put(str(error))
 
 
-@pytest.mark.parametrize(("method", "expected"), [("fork", "Icechunk does not survive"), ("spawn", "read"), ("forkserver", "read")])
+@pytest.mark.parametrize(
+    ("method", "expected"), [("fork", "Icechunk does not survive"), ("spawn", "read"), ("forkserver", "read")]
+)
 def test_a_forked_child_gets_an_error_instead_of_hanging(data: Dataset, method: str, expected: str) -> None:
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     answer = context.Queue()
     child = context.Process(target=_touch, args=("d", answer))
     child.start()
@@ -190,17 +216,29 @@ def test_an_open_dataset_refuses_to_work_in_a_forked_child(data: Dataset) -> Non
             os._exit(0)
         print(os.waitstatus_to_exitcode(os.wait()[1]))
     """
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.strip() == "7", done.stderr
 
 
 def test_our_chunks_are_byte_for_byte_what_zarr_writes(data: Dataset) -> None:
     """Tasks encode whole chunks themselves; any Zarr reader must find them as its own."""
-    values = {"params": np.random.default_rng(0).random((256, 7), np.float32), "failed": np.arange(256) % 3 == 0, "dry/index": np.arange(256, dtype=np.int32)}
+    values = {
+        "params": np.random.default_rng(0).random((256, 7), np.float32),
+        "failed": np.arange(256) % 3 == 0,
+        "dry/index": np.arange(256, dtype=np.int32),
+    }
     for path, value in values.items():
         array = data.array(path)
         memory = zarr.storage.MemoryStore()
-        copy = zarr.create_array(memory, shape=value.shape, chunks=value.shape, dtype=value.dtype, compressors=layout.compressors(str(value.dtype), "fast"))
+        copy = zarr.create_array(
+            memory,
+            shape=value.shape,
+            chunks=value.shape,
+            dtype=value.dtype,
+            compressors=layout.compressors(str(value.dtype), "fast"),
+        )
         copy[:] = value
         key = "c/" + "/".join("0" for _ in value.shape)
         assert bytes(memory._store_dict[key].to_bytes()) == encoded(array, value), path
@@ -245,7 +283,7 @@ def test_another_recipe_under_the_same_name_is_refused(data: Dataset) -> None:
     with pytest.raises(UsageError, match="seed is 0, asked 5"):
         build(small_recipe(n=200, seed=5), "d")
     with pytest.raises(UsageError, match="drive_db"):
-        build(small_recipe(n=200, **{"chain.0.parameters.drive_db": 5}), "d")
+        build(small_recipe(n=200, **dict[str, Any]({"chain.0.parameters.drive_db": 5})), "d")
 
 
 def test_other_feature_settings_under_the_same_name_are_refused(data: Dataset) -> None:

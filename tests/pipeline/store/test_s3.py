@@ -1,0 +1,94 @@
+"""A dataset in object storage: the same code, against an S3 server of the test's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import all_columns, build, small_recipe
+from timbre_data.pipeline import extract
+from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.repository import locate
+from timbre_data.pipeline.store.rows import TaskSession
+from timbre_data.pipeline.store.verify import verify
+from timbre_data.pipeline.store.writer import Writer
+from timbre_data.schemas.errors import LockedError, NotFoundError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty bucket on a server of this test, on the loopback address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = shutil.which("moto_server") or str(Path(sys.executable).with_name("moto_server"))
+    server = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
+    endpoint = f"http://127.0.0.1:{port}"
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=endpoint)
+    for attempt in range(60):
+        try:
+            client.create_bucket(Bucket="sounds")
+            break
+        except Exception:
+            if attempt == 59:
+                raise
+            time.sleep(0.25)
+    yield "s3://sounds"
+    server.kill()
+    server.wait()
+
+
+@pytest.mark.filterwarnings("ignore")  # botocore's own deprecations are not ours to mend
+def test_render_featurize_read_verify_and_grow_on_s3(bucket: str) -> None:
+    address = f"{bucket}/team/delay"
+    with pytest.raises(NotFoundError):
+        Dataset(address)
+    build(small_recipe("delay", n=200), address)
+    extract.featurize(locate(address), {"autofx163": {}}, Cluster(workers=2))
+    build(small_recipe("delay", n=300), address)
+    extract.featurize(locate(address), {"autofx163": {}}, Cluster(workers=2))
+    remote = Dataset(address)
+    assert verify(remote).whole
+    local = build(small_recipe("delay", n=300), "local")
+    extract.featurize(local.location, {"autofx163": {}}, Cluster(workers=2))
+    expected = all_columns(Dataset("local"))
+    assert all((values == expected[path]).all() for path, values in all_columns(remote).items() if values.dtype.kind != "f")
+    assert Dataset(f"{address}@v1.0.0").n == 200
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_later_of_two_writers_on_s3_is_told(bucket: str) -> None:
+    import numpy as np
+
+    address = f"{bucket}/delay"
+    build(small_recipe("delay", n=64), address)
+    with Writer(locate(address)) as first, Writer(locate(address)) as second:
+        for writer in (first, second):
+            task = TaskSession(writer.task_session(), address)
+            task.write(0, {"gain": np.ones(64, np.float32)})
+            writer.merge(task.close())
+        first.commit("first")
+        with pytest.raises(LockedError, match="another writer"):
+            second.commit("second")
+    assert os.environ["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1")

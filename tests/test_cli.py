@@ -1,0 +1,150 @@
+"""The command line as its user meets it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from timbre_data.cli import main
+
+MAIN = [sys.executable, "-c", "from timbre_data.cli import main; main()"]
+HEAVY = {"torch", "zarr", "icechunk", "dask", "distributed", "numba", "scipy", "pedalboard", "lightning", "matplotlib"}
+
+
+def run(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*MAIN, *arguments], capture_output=True, text=True, env=os.environ | options, timeout=200)
+
+
+WRONG = {
+    "effect": ["render", "--fx", "distorsion"],
+    "neither effect nor recipe": ["render"],
+    "recipe": ["render", "--recipe", "nowhere.yaml"],
+    "recipe field": ["render", "--fx", "delay", "--set", "audio.sample_rate=3"],
+    "recipe value": ["render", "--fx", "delay", "--set", "chain.0.parameters.mix=7"],
+    "rate": ["render", "--fx", "delay", "--rate", "-1"],
+    "n": ["render", "--fx", "delay", "--n", "0"],
+    "n is no number": ["render", "--fx", "delay", "--n", "many"],
+    "seed": ["render", "--fx", "delay", "--seed", "-3"],
+    "workers": ["render", "--fx", "delay", "--workers", "0"],
+    "batch": ["render", "--fx", "delay", "--batch", "100"],
+    "name": ["render", "--fx", "delay", "--out", "a b"],
+    "address": ["render", "--fx", "delay", "--out", "ftp://x/y"],
+    "source": ["render", "--fx", "delay", "--source", "banjo"],
+    "source path": ["render", "--fx", "delay", "--source", "wav_folder", "--set", "source.path=/nowhere"],
+    "source without its path": ["render", "--fx", "delay", "--source", "wav_folder"],
+    "scheduler": ["render", "--fx", "delay", "--n", "10", "--scheduler", "tcp://127.0.0.1:1"],
+    "dataset": ["featurize", "nowhere"],
+    "dataset to verify": ["dataset", "verify", "nowhere"],
+    "feature": ["featurize", "nowhere", "--features", "mffc"],
+    "model": ["train", "regresor-mlp", "--data", "nowhere"],
+    "data": ["train", "regressor-mlp", "--data", "nowhere"],
+    "split": ["train", "regressor-mlp", "--data", "nowhere", "--split", "column"],
+    "run": ["evaluate", "nowhere"],
+    "chained recipe": ["run", "nowhere.yaml"],
+    "chained recipe that is a dataset's": ["run", "distortion"],
+    "kind": ["list", "efects"],
+    "member": ["show", "effect", "korus"],
+    "command": ["rendr"],
+    "option": ["render", "--fxx", "delay"],
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG.values(), ids=WRONG.keys())
+def test_misuse_is_one_line_and_exit_code_2(
+    arguments: list[str], home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["timbre-data", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    said = capsys.readouterr()
+    assert left.value.code == 2, said.err
+    assert said.out == ""
+    assert len(said.err.strip().splitlines()) == 1
+    assert said.err.startswith("timbre-data: ")
+    assert not list(home.glob("*/store/chunks/*"))
+
+
+def test_help_does_not_wait_for_heavy_imports() -> None:
+    script = f"import sys; import timbre_data.cli; print(sorted(set(sys.modules) & {HEAVY!r}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+COMMANDS = ("", "render", "featurize", "train", "evaluate", "run", "list", "show", "doctor")
+DATASET_COMMANDS = ("list", "show", "log", "tag", "verify", "export")
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"dataset {command}" for command in DATASET_COMMANDS)])
+def test_every_command_has_help_with_an_example(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["timbre-data", *command.split(), "--help"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    assert "Usage:" in shown
+    if command:
+        assert "Example: timbre-data" in shown
+
+
+def test_the_chain_of_the_readme(home: Path, tmp_path: Path) -> None:
+    small = ["--n", "500", "--set", "audio.seconds=0.4"]
+    would = run("render", "--fx", "delay", *small, "--dry-run")
+    assert "would do 500 of 500 rows (new dataset)" in would.stdout
+    assert not home.exists()
+    rendered = json.loads(run("render", "--fx", "delay", *small, "--json").stdout)
+    assert (rendered["rows"], rendered["version"]) == (500, "1.0.0")
+    assert "finished already" in run("render", "--fx", "delay", *small).stdout
+    features = json.loads(
+        run("featurize", "delay", "--features", "autofx163,logmel", "--set", "logmel.n_mels=40", "--json").stdout
+    )
+    assert [report["rows"] for report in features] == [500, 500]
+    trained = run("train", "regressor-mlp", "--data", "delay", "--set", "max_epochs=2")
+    evaluated = json.loads(run("evaluate", trained.stdout.strip(), "--sounds", "4", "--json").stdout)
+    assert evaluated["parameters"] > 50_000
+    assert [row["name"] for row in json.loads(run("dataset", "list", "--json").stdout)] == ["delay"]
+    shown = json.loads(run("dataset", "show", "delay", "--json").stdout)
+    assert shown["present"] == 500
+    assert shown["recipe"]["audio"]["seconds"] == 0.4
+    assert run("dataset", "tag", "delay", "first").returncode == 0
+    assert run("dataset", "tag", "delay", "first").returncode == 2
+    log = json.loads(run("dataset", "log", "delay", "--json").stdout)
+    assert "first" in log[0]["tags"]
+    verified = json.loads(run("dataset", "verify", "delay@first", "--rerender", "20", "--json").stdout)
+    assert verified["whole"]
+    assert verified["rerender"]["equal"] == 20
+    assert run("dataset", "export", "delay", "--to", str(tmp_path / "out"), "--format", "wav").returncode == 0
+    assert run("dataset", "export", "delay", "--to", str(tmp_path / "out"), "--format", "wav").returncode == 2
+
+
+def test_verify_of_a_damaged_dataset_exits_with_3(home: Path) -> None:
+    run("render", "--fx", "delay", "--n", "100", "--set", "audio.seconds=0.4")
+    biggest = max((home / "delay" / "store" / "chunks").iterdir(), key=lambda path: path.stat().st_size)
+    biggest.write_bytes(biggest.read_bytes()[:-9])
+    done = run("dataset", "verify", "delay")
+    assert done.returncode == 3
+    assert "NOT WHOLE" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_lists_show_every_kind() -> None:
+    assert "plucked_string" in run("list", "sources").stdout
+    assert "autofx163" in json.loads(run("list", "features", "--json").stdout)
+    assert "drive_db" in run("show", "effect", "distortion").stdout
+    assert "58315" in run("show", "model", "regressor-mlp").stdout
+    assert "plucked_string: 1872 notes" in run("doctor").stdout
+
+
+def test_rows_that_fail_stop_the_build_with_their_parameters_or_are_marked(tmp_path: Path) -> None:
+    """A chain that silences every sound: the rows cannot be made."""
+    arguments = ["render", "--fx", "compressor", "--n", "20", "--set", "audio.seconds=0.2", "--out", "bad"]
+    broken = "from timbre_data.pipeline import render; render.SILENCE_PEAK = 9.0; render.MAX_ATTEMPTS = 3; from timbre_data.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", broken, *arguments], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cannot be used" in done.stderr
