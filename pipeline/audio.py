@@ -82,23 +82,17 @@ def _sums(wet: Audio, dry: Audio) -> tuple[float, float, float]:
 
 
 @njit(cache=True, nogil=True)
-def _levels(wet: Audio, bits: NDArray[np.int32], dry: Audio, peaks: Audio, differences: Audio) -> None:
+def _levels(wet: Audio, bits: NDArray[np.int32], dry: Audio, peak_bits: NDArray[np.int32], differences: Audio) -> None:
     for row in range(len(wet)):
         largest = np.int32(0)
         for n in range(bits.shape[1]):  # magnitudes compare like integers, and those vectorise
             largest = max(largest, bits[row, n] & np.int32(0x7FFFFFFF))
+        peak_bits[row] = largest
         wet_wet, wet_dry, dry_dry = _sums(wet[row], dry[row])
-        if largest >= np.int32(0x7F800000) or not np.isfinite(wet_wet):
-            peaks[row] = differences[row] = np.nan
-            continue
-        peak = np.float32(0.0)
-        for n in range(bits.shape[1]):
-            if bits[row, n] & np.int32(0x7FFFFFFF) == largest:
-                peak = abs(wet[row, n])
-                break
-        peaks[row] = peak
         differences[row] = 0.0
-        if wet_wet > 0.0 and dry_dry > 0.0:
+        if not np.isfinite(wet_wet):
+            differences[row] = np.nan
+        elif wet_wet > 0.0 and dry_dry > 0.0:
             differences[row] = 10.0 * np.log10(max(1.0 - wet_dry * wet_dry / (dry_dry * wet_wet), 1e-12))
 
 
@@ -108,10 +102,11 @@ def levels(wet: Audio, dry: Audio) -> tuple[Audio, Audio]:
     The change is |wet - c dry|^2 / |wet|^2 with the best gain c, so a change of level is none; below about -60 dB nobody hears it.
     """
     rows = len(wet)
-    peaks, differences = np.empty(rows, np.float32), np.empty(rows, np.float32)
+    peak_bits, differences = np.empty(rows, np.int32), np.empty(rows, np.float32)
     flat = np.ascontiguousarray(wet, np.float32).reshape(rows, -1)
-    _levels(flat, flat.view(np.int32), np.ascontiguousarray(dry, np.float32).reshape(rows, -1), peaks, differences)
-    return peaks, differences
+    _levels(flat, flat.view(np.int32), np.ascontiguousarray(dry, np.float32).reshape(rows, -1), peak_bits, differences)
+    peaks = peak_bits.view(np.float32)
+    return np.where(np.isfinite(peaks) & np.isfinite(differences), peaks, np.float32(np.nan)), differences
 
 
 @njit(cache=True, nogil=True)

@@ -25,7 +25,7 @@ from timbre_data.schemas.errors import BuildError, InterruptedBuildError, Timbre
 
 COMMIT_SECONDS = float(os.environ.get("TIMBRE_DATA_COMMIT_SECONDS", "4"))
 """Seconds between commits; a kill loses at most so much work."""
-MAX_BATCH = 1024
+MAX_BATCH = 2048
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter to itself; with Python's 5 ms, cores wait for each other between renders."""
 
@@ -173,6 +173,7 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
     settings = {
         "distributed.worker.memory.spill": False,
         "distributed.admin.tick.limit": "1h",
+        "distributed.worker.profile.enabled": False,
         "logging.distributed": "error",
     }
     with (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.kinds import Audio, Effect
-from timbre_data.pipeline.seeding import Stage, generator
+from timbre_data.pipeline.seeding import Stage, generator, number_of
 from timbre_data.schemas.parameter import FloatArray
 from timbre_data.schemas.recipe import Chain, Step
 from timbre_data.schemas.space import ParameterSpace
@@ -54,6 +54,7 @@ class EffectChain:
                 for parameter in space.each()
             )
         )
+        self._salt = number_of(" ".join(self.space.names))  # two chains of one seed draw independently
         self.always_whole = (
             not chain.shuffle and chain.choose is None and all(step.probability == 1 for step in chain.steps)
         )
@@ -63,9 +64,9 @@ class EffectChain:
         probability = np.empty((len(rows), len(self.space)))
         order = np.tile(np.arange(len(self.labels), dtype=np.int8), (len(rows), 1))
         for k, row in enumerate(rows.tolist()):
-            probability[k] = generator(seed, row, Stage.LABELS, attempt).random(len(self.space))
+            probability[k] = generator(seed, self._salt, row, Stage.LABELS, attempt).random(len(self.space))
             if not self.always_whole:
-                order[k] = self._draw_order(generator(seed, row, Stage.CHAIN, attempt))
+                order[k] = self._draw_order(generator(seed, self._salt, row, Stage.CHAIN, attempt))
         if self.space.sobol and attempt == 0:
             self._use_sobol(probability, seed, rows)
         labels = self.space.quantile(probability)
@@ -77,8 +78,9 @@ class EffectChain:
 
     def render(self, audio: Audio, rate: int, values: FloatArray, order: NDArray[np.int8]) -> Audio:
         """Send one sound through one row's chain: float32 (channels, samples), the same shape as `audio`."""
-        used = [step for step in np.argsort(order, kind="stable").tolist() if order[step] != UNUSED]
-        for step in used:
+        for position, step in sorted(zip(order.tolist(), range(len(order)), strict=True)):
+            if position == UNUSED:
+                continue
             audio = self.effects[step].render(audio, rate, self.step_values(values, step))
         return audio
 
@@ -116,7 +118,11 @@ class EffectChain:
 
         columns = [i for i, parameter in enumerate(self.space.each()) if parameter.distribution.type == "sobol"]
         for start, stop in _runs(rows):
-            engine = qmc.Sobol(len(columns), scramble=True, rng=np.random.default_rng(np.random.SeedSequence(seed)))
+            engine = qmc.Sobol(
+                len(columns),
+                scramble=True,
+                rng=np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(self._salt,))),
+            )
             engine.fast_forward(
                 int(rows[start]) + 1
             )  # the first point is the same for all dimensions before scrambling

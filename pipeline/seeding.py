@@ -1,4 +1,4 @@
-"""Where every random number comes from: (seed, row, stage, attempt) and nothing else.
+"""Where every random number comes from: (seed, chain, row, stage, attempt) and nothing else.
 
 So a dataset has the same bytes for any number of workers, any batch size, order or resume, and growing n keeps its first rows.
 """
@@ -22,8 +22,13 @@ class Stage(IntEnum):
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
-    """Return the generator of one purpose: `generator(seed, row, Stage.LABELS, attempt)`."""
+    """Return the generator of one purpose: `generator(seed, chain, row, Stage.LABELS, attempt)`."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+def number_of(text: str) -> int:
+    """Hash a text to a number of 32 bits: the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
 
 
 def share(text: str, seed: int) -> float:

@@ -225,4 +225,4 @@ class Parameter(_Frozen):
             return self.positions[int(value)]
         if self.kind == "switch":
             return "on" if value else "off"
-        return f"{value:.3g} {self.unit}".rstrip()
+        return f"{value:.4g} {self.unit}".rstrip()

@@ -18,9 +18,17 @@ def render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
 
 
 def unidentifiable(values: Mapping[str, float], seconds: float) -> set[str]:
-    """Name what cannot be heard: all but mix at mix 0; feedback when the second echo falls after the note."""
+    """Name what cannot be heard.
+
+    At mix 0 all but mix; at delay 0 all but the delay (the echo is the sound itself); the delay and the feedback when the
+    first echo falls after the note, the feedback alone when only the second does.
+    """
     if values["mix"] == 0:
-        return {"delay_seconds", "feedback"} & set(values)
-    if 2 * values["delay_seconds"] >= seconds:
-        return {"feedback"} & set(values)
-    return set()
+        unheard = {"delay_seconds", "feedback"}
+    elif values["delay_seconds"] == 0:
+        unheard = {"feedback", "mix"}
+    elif values["delay_seconds"] >= seconds:
+        unheard = {"delay_seconds", "feedback"}
+    else:
+        unheard = {"feedback"} if 2 * values["delay_seconds"] >= seconds else set()
+    return unheard & set(values)

@@ -36,6 +36,21 @@ ROW_ARRAYS = (
 )
 DRY_ARRAYS = ("dry/audio", "dry/identity", "dry/group", "dry/note", "dry/velocity", "dry/f0_hz", "dry/gain")
 
+
+class _Encoded(cpu.Buffer):
+    """Bytes on their way to the store, which asks for them as bytes: no copy in between."""
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(np.frombuffer(value, "u1"))
+        self._value = value
+
+    def to_bytes(self) -> bytes:
+        return self._value
+
+
+SMALL_BYTES = 4096
+"""Columns with rows up to this size are packed before they are hashed."""
+
 Columns = Mapping[str, NDArray[Any]]
 
 
@@ -92,7 +107,7 @@ class TaskSession:
             asyncio.run(self._set(chunks))
 
     async def _set(self, chunks: Sequence[tuple[str, bytes]]) -> None:
-        await asyncio.gather(*(self._session.store.set(key, cpu.Buffer.from_bytes(value)) for key, value in chunks))
+        await asyncio.gather(*(self._session.store.set(key, _Encoded(value)) for key, value in chunks))
 
     def _wait(self) -> None:
         if self._writing is not None:
@@ -120,13 +135,25 @@ def encoded(array: zarr.Array[Any], values: NDArray[Any]) -> bytes:
 
 
 def hashes(columns: Columns, order: Sequence[str]) -> NDArray[np.uint64]:
-    """Content hash of each row over the named columns [shape=(n,)]; never 0, which means "not there"."""
+    """Content hash of each row over the named columns [shape=(n,)]; never 0, which means "not there". Large numbers first, then small ones, then texts."""
     parts = [columns[path] for path in order]
-    result = np.empty(len(parts[0]), np.uint64)
-    for row in range(len(result)):
+    count = len(parts[0])
+    large = [part for part in parts if part.dtype.kind not in "OTU" and part[:1].nbytes > SMALL_BYTES]
+    small = [part for part in parts if part.dtype.kind not in "OTU" and part[:1].nbytes <= SMALL_BYTES]
+    texts = [part for part in parts if part.dtype.kind in "OTU"]
+    packed = (
+        np.concatenate([np.ascontiguousarray(part).view(np.uint8).reshape(count, -1) for part in small], axis=1)
+        if small
+        else None
+    )
+    result = np.empty(count, np.uint64)
+    for row in range(count):
         digest = xxhash.xxh3_64()
-        for part in parts:
-            value = part[row]
-            digest.update(str(value).encode() + b"\0" if part.dtype.kind in "OTU" else np.ascontiguousarray(value).data)
+        for part in large:
+            digest.update(np.ascontiguousarray(part[row]).data)
+        if packed is not None:
+            digest.update(packed[row].data)
+        for part in texts:
+            digest.update(str(part[row]).encode() + b"\0")
         result[row] = digest.intdigest() or 1
     return result

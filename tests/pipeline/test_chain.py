@@ -27,6 +27,7 @@ def test_labels_depend_on_seed_and_row_only() -> None:
     assert np.array_equal(scattered.labels, whole.labels[[97, 5, 40]])
     assert not np.array_equal(chain.draw(4, np.arange(100)).labels, whole.labels)
     assert not np.array_equal(chain.draw(3, np.arange(100), attempt=1).labels, whole.labels)
+    assert abs(np.corrcoef(whole.labels[:, 7], chain_of("delay").draw(3, np.arange(100)).labels[:, 0])[0, 1]) < 0.4
 
 
 def test_uniform_labels_are_uniform_and_independent() -> None:

@@ -73,7 +73,9 @@ def test_render_featurize_read_verify_and_grow_on_s3(bucket: str) -> None:
     local = build(small_recipe("delay", n=300), "local")
     extract.featurize(local.location, {"autofx163": {}}, Cluster(workers=2))
     expected = all_columns(Dataset("local"))
-    assert all((values == expected[path]).all() for path, values in all_columns(remote).items() if values.dtype.kind != "f")
+    assert all(
+        (values == expected[path]).all() for path, values in all_columns(remote).items() if values.dtype.kind != "f"
+    )
     assert Dataset(f"{address}@v1.0.0").n == 200
 
 

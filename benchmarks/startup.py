@@ -1,0 +1,51 @@
+"""Seconds until `--help`, and until the first row of a new dataset is rendered, in fresh processes; then growth of memory with n."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+
+from benchmarks._common import report
+
+CLI = [sys.executable, "-c", "from timbre_data.cli import main; main()"]
+FIRST_ROW = """
+import sys, time
+from timbre_data.pipeline import recipes, render, stages
+from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.store.repository import locate
+original = render._make_hot_rows
+def first(*arguments):
+    original(*arguments)
+    print(time.time(), flush=True)
+    render._make_hot_rows = original
+render._make_hot_rows = first
+recipe = recipes.load(recipes.override(recipes.for_effect("distortion"), {"n": int(sys.argv[2])}))
+stages.render(recipe, locate(sys.argv[1] + "/d" + sys.argv[2]), Cluster())
+import resource
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+def main() -> None:
+    helps = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([*CLI, "--help"], capture_output=True, check=True)
+        helps.append(time.perf_counter() - start)
+    figures = {"help_s": min(helps)}
+    with tempfile.TemporaryDirectory() as folder:
+        for n in (10_000, 40_000):
+            start = time.time()
+            done = subprocess.run(
+                [sys.executable, "-c", FIRST_ROW, folder, str(n)], capture_output=True, text=True, check=True
+            )
+            first, memory = done.stdout.split()[0], done.stdout.split()[-1]
+            figures[f"first_row_s_n{n}"] = float(first) - start
+            figures[f"peak_memory_gb_n{n}"] = float(memory)
+    report("startup", **figures)
+
+
+if __name__ == "__main__":
+    main()
