@@ -20,7 +20,7 @@ app = typer.Typer(
     context_settings=HELP,
 )
 dataset_app = typer.Typer(
-    help="Look after datasets: list, show, log, tag, verify, export.", no_args_is_help=True, context_settings=HELP
+    help="Look after datasets: list, show, log, tag, verify, export, gc.", no_args_is_help=True, context_settings=HELP
 )
 app.add_typer(dataset_app, name="dataset")
 
@@ -368,6 +368,20 @@ def dataset_verify(
         raise typer.Exit(3)
     if again and again["equal"] < again["rendered"]:
         raise typer.Exit(1)
+
+
+@dataset_app.command("gc", epilog="Example: timbre-data dataset gc distortion")
+def dataset_gc(
+    dataset: Home,
+    older_than: Annotated[float, typer.Option("--older-than", help="Hours that a file must be old, 1 or more.")] = 24.0,
+    as_json: Json = False,
+) -> None:
+    """Delete what killed builds left behind; commits and tags stay. Waits for nobody: refused while somebody writes."""
+    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.versions import collect_garbage
+
+    found = collect_garbage(locate(dataset), older_than)
+    emit(found, f"{dataset}: {found['chunks']} chunks deleted, {found['bytes'] / 1e6:.1f} MB", as_json)
 
 
 @dataset_app.command("export", epilog="Example: timbre-data dataset export distortion --to distortion-wav --format wav")

@@ -76,7 +76,7 @@ def test_help_does_not_wait_for_heavy_imports() -> None:
 
 
 COMMANDS = ("", "render", "featurize", "train", "evaluate", "run", "list", "show", "doctor")
-DATASET_COMMANDS = ("list", "show", "log", "tag", "verify", "export")
+DATASET_COMMANDS = ("list", "show", "log", "tag", "verify", "export", "gc")
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *(f"dataset {command}" for command in DATASET_COMMANDS)])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import BRANCH, Location, open_repository
+from timbre_data.pipeline.store.repository import BRANCH, Location, exists, open_repository
 from timbre_data.pipeline.store.writer import Writer
 from timbre_data.schemas.errors import UsageError
+
+MIN_GARBAGE_HOURS = 1.0
 
 
 def log(location: Location) -> list[dict[str, Any]]:
@@ -37,6 +40,22 @@ def tag(location: Location, name: str) -> str:
             raise UsageError(f"tag '{name}' is taken, and tags never move: choose another.")
         writer.tag(name)
         return writer.snapshot
+
+
+def collect_garbage(location: Location, older_than_hours: float) -> dict[str, int]:
+    """Delete files that no commit refers to: what killed builds left. Commits and tags stay, all of them.
+
+    Held off from writers by the lock, and files younger than `older_than_hours` stay, because somebody beyond the lock's reach
+    (another machine, a cluster's worker) may be about to commit them. Raises `UsageError` for less than an hour.
+    """
+    if older_than_hours < MIN_GARBAGE_HOURS:
+        raise UsageError(
+            f"--older-than {older_than_hours:g} is too young: {MIN_GARBAGE_HOURS:g} hour or more, or a running build could lose its work."
+        )
+    if not exists(location):
+        open_repository(location)
+    with Writer(location) as writer:
+        return writer.collect_garbage(datetime.now(UTC) - timedelta(hours=older_than_hours))
 
 
 def summary(data: Dataset) -> dict[str, Any]:

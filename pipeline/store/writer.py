@@ -13,6 +13,7 @@ import os
 import pickle
 import socket
 import time
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -142,6 +143,12 @@ class Writer:
                 self._session.commit(message, metadata=metadata)
             self._begin()
         return self.snapshot
+
+    def collect_garbage(self, older_than: datetime) -> dict[str, int]:
+        """Delete files that no commit refers to and that are older than a moment. Returns what was deleted."""
+        with translated_errors(self.location.address):
+            found = self._repo.garbage_collect(older_than)
+        return {"chunks": found.chunks_deleted, "bytes": found.bytes_deleted}
 
     def tag(self, name: str) -> None:
         """Name the last commit, for good."""

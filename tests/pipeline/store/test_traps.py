@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import BRANCH, locate
 from timbre_data.pipeline.store.rows import TaskSession, encoded
 from timbre_data.pipeline.store.verify import verify
+from timbre_data.pipeline.store.versions import collect_garbage
 from timbre_data.pipeline.store.writer import Writer
 from timbre_data.schemas.errors import BuildError, CorruptDataError, LockedError, NotFoundError, UsageError
 
@@ -313,3 +315,21 @@ def test_history_is_linear_and_locked_writers_leave_no_commit(data: Dataset) -> 
     build(small_recipe(n=200), "d")
     assert time.monotonic() - start < 60
     assert len(list(open_repository(data.location).ancestry(branch=BRANCH))) == before
+
+
+def test_garbage_collection_keeps_out_of_a_writers_way_and_loses_nothing(data: Dataset) -> None:
+    with Writer(data.location), pytest.raises(LockedError):
+        collect_garbage(data.location, 24)
+    with pytest.raises(UsageError, match="too young"):
+        collect_garbage(data.location, 0.1)
+    with Writer(data.location) as writer:  # a build that was killed: chunks written, never committed
+        task = TaskSession(writer.task_session(), data.location.address)
+        task.write(0, {"audio": np.full((64, *data.array("audio").shape[1:]), 5, np.int16)})
+        task.close()
+    files = list((data.location.folder / "store" / "chunks").iterdir())
+    assert collect_garbage(data.location, 24)["chunks"] == 0
+    assert len(list((data.location.folder / "store" / "chunks").iterdir())) == len(files)
+    with Writer(data.location) as writer:  # as if a day had passed
+        assert writer.collect_garbage(datetime.now(UTC) + timedelta(hours=1))["chunks"] >= 1
+    assert verify(Dataset("d")).whole
+    assert Dataset("d@v1.0.0").n == 200
