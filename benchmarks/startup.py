@@ -10,7 +10,7 @@ import time
 from benchmarks._common import report
 
 CLI = [sys.executable, "-c", "from timbre_data.cli import main; main()"]
-FIRST_ROW = """
+FIRST_ROW = r"""
 import sys, time
 from timbre_data.pipeline import recipes, render, stages
 from timbre_data.pipeline.build import Cluster
@@ -18,7 +18,8 @@ from timbre_data.pipeline.store.repository import locate
 original = render._make_hot_rows
 def first(*arguments):
     original(*arguments)
-    print(time.time(), flush=True)
+    sys.stdout.write(f"{time.time()}\n")
+    sys.stdout.flush()
     render._make_hot_rows = original
 render._make_hot_rows = first
 recipe = recipes.load(recipes.override(recipes.for_effect("distortion"), {"n": int(sys.argv[2])}))

@@ -25,7 +25,7 @@ from timbre_data.schemas.recipe import Recipe
 
 MAX_ATTEMPTS = 50
 """Draws of one row before it counts as impossible."""
-HOT_ROWS = 4
+HOT_ROWS = 8
 """Rows that go from decoding to encoding together: few enough for a core's cache, enough to share the calls."""
 
 
