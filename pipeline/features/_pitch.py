@@ -6,11 +6,15 @@ import numpy as np
 import torch
 from numba import njit
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 from timbre_data.pipeline.features._frames import frame_count
 from timbre_data.pipeline.kinds import Audio
 
-FRAME = 2048
+WINDOW = 1024
+"""Samples that are compared with their shifted selves; a frame is centred where window and shifted window meet."""
+NOTE_HOP = 1024
+"""Hop where one pitch is wanted for a whole note."""
 FMIN_HZ = 60.0
 FMAX_HZ = 1400.0
 THRESHOLD = 0.1
@@ -18,16 +22,16 @@ THRESHOLD = 0.1
 
 
 @njit(cache=True, nogil=True)
-def _frames(sound: Audio, hop_length: int, whole: Audio, half: Audio) -> None:
-    """Centred frames, and their first halves alone; outside the sound is silence."""
-    length = whole.shape[1]
+def _frames(sound: Audio, hop_length: int, reach: int, whole: Audio, half: Audio) -> None:
+    """Windows of `WINDOW` samples, alone and with the `reach` samples after them; outside the sound is silence."""
     for frame in range(whole.shape[0]):
-        start = frame * hop_length - length // 2
-        for n in range(length):
+        start = frame * hop_length - WINDOW
+        for n in range(whole.shape[1]):
             position = start + n
-            value = sound[position] if 0 <= position < len(sound) else np.float32(0.0)
+            inside = 0 <= position < len(sound) and n < WINDOW + reach
+            value = sound[position] if inside else np.float32(0.0)
             whole[frame, n] = value
-            half[frame, n] = value if n < length // 2 else np.float32(0.0)
+            half[frame, n] = value if n < WINDOW else np.float32(0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -49,7 +53,7 @@ def _pick(
     depth: NDArray[np.float64],
 ) -> None:
     """Frequency of each frame (Hz) and how periodic it is (depth of the dip; small is good)."""
-    window = whole.shape[1] // 2
+    window = WINDOW
     normalised = np.empty(high + 2)
     for frame in range(whole.shape[0]):
         energy = 0.0
@@ -84,26 +88,28 @@ def _pick(
 
 
 class Yin:
-    """YIN over centred frames of 2048 samples, between 60 and 1400 Hz."""
+    """YIN over windows of 1024 samples, between 60 and 1400 Hz."""
 
     def __init__(self, samples: int, rate: int, hop_length: int) -> None:
         frames = frame_count(samples, hop_length)
         self._hop_length, self._rate = hop_length, rate
         self._low = max(2, int(rate / FMAX_HZ))
-        self._high = min(FRAME // 2 - 2, int(rate / FMIN_HZ) + 1)
-        self._whole, self._half = torch.empty(frames, FRAME), torch.empty(frames, FRAME)
-        self._a = torch.empty(frames, FRAME // 2 + 1, dtype=torch.complex64)
+        self._high = min(WINDOW - 2, int(rate / FMIN_HZ) + 1)
+        self._reach = self._high + 2
+        self._length = next_fast_len(WINDOW + self._reach, real=True)
+        self._whole, self._half = torch.empty(frames, self._length), torch.empty(frames, self._length)
+        self._a = torch.empty(frames, self._length // 2 + 1, dtype=torch.complex64)
         self._b = torch.empty_like(self._a)
-        self._correlation = torch.empty(frames, FRAME)
+        self._correlation = torch.empty(frames, self._length)
         self.hz, self.depth = np.empty(frames), np.empty(frames)
 
     def __call__(self, sound: Audio) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Frequency (Hz, NaN in silence) and depth of the dip of every frame; overwritten by the next call."""
-        _frames(sound, self._hop_length, self._whole.numpy(), self._half.numpy())
+        _frames(sound, self._hop_length, self._reach, self._whole.numpy(), self._half.numpy())
         torch.fft.rfft(self._whole, out=self._a)
         torch.fft.rfft(self._half, out=self._b)
         _multiply_conjugate(self._a.numpy(), self._b.numpy())
-        torch.fft.irfft(self._a, n=FRAME, out=self._correlation)
+        torch.fft.irfft(self._a, n=self._length, out=self._correlation)
         _pick(
             self._whole.numpy(),
             self._correlation.numpy(),
@@ -127,4 +133,4 @@ def typical(hz: NDArray[np.float64], depth: NDArray[np.float64]) -> float:
 
 def note_f0(sound: Audio, rate: int) -> float:
     """Measure the pitch of a note [shape=(samples,)] in Hz; NaN for silence."""
-    return typical(*Yin(len(sound), rate, 512)(np.ascontiguousarray(sound, np.float32)))
+    return typical(*Yin(len(sound), rate, NOTE_HOP)(np.ascontiguousarray(sound, np.float32)))

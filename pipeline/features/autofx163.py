@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from timbre_data.pipeline.features import _mel
 from timbre_data.pipeline.features._frames import ShortTimeTransform, magnitude
-from timbre_data.pipeline.features._pitch import Yin, typical
+from timbre_data.pipeline.features._pitch import NOTE_HOP, Yin, typical
 from timbre_data.pipeline.features._statistics import FUNCTIONALS, functionals
 from timbre_data.pipeline.kinds import Audio, Columns, FeatureSet
 
@@ -123,7 +123,7 @@ def _columns(rate: int, samples: int, settings: Autofx163Settings) -> Columns:
 def _compute(audio: Audio, rate: int, f0_hz: NDArray[np.float32], settings: Autofx163Settings) -> NDArray[np.float32]:
     samples = audio.shape[1]
     transform = ShortTimeTransform(samples, settings.n_fft, settings.hop_length)
-    yin = Yin(samples, rate, settings.hop_length)
+    yin = Yin(samples, rate, NOTE_HOP)
     magnitudes = np.empty((transform.frames, settings.n_fft // 2 + 1), np.float32)
     mel = np.empty((transform.frames, settings.n_mels), np.float32)
     mfcc = np.empty((transform.frames, N_MFCC), np.float32)
