@@ -17,17 +17,7 @@ def describe(kind: str, name: str) -> dict[str, Any]:
     data: dict[str, Any] = {"name": name, "kind": kind, "summary": member.summary}
     if kind == "effect":
         data["family"] = member.family
-        data["parameters"] = [
-            {
-                "name": p.name,
-                "low": p.bounds[0],
-                "high": p.bounds[1],
-                "unit": p.unit,
-                "kind": p.kind,
-                "description": p.description,
-            }
-            for p in member.space.each()
-        ]
+        data["parameters"] = [parameter.summary() for parameter in member.space.each()]
     elif kind == "model":
         from dataclasses import asdict
 

@@ -218,6 +218,12 @@ class Parameter(_Frozen):
         position = np.searchsorted(edges, probability, side="right")
         return np.asarray(np.minimum(position, self.steps - 1) / max(self.steps - 1, 1))
 
+    def summary(self) -> dict[str, object]:
+        """Name, range, unit, kind and description, as plain data."""
+        low, high = self.bounds
+        fields: dict[str, object] = {"name": self.name, "low": low, "high": high, "unit": self.unit, "kind": self.kind}
+        return fields | {"description": self.description}
+
     def describe(self, unit: float) -> str:
         """A normalised value as a person reads it: "440 Hz", "sine", "on"."""
         value = float(self.to_value(unit))

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import pedalboard
-
-from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.effects._modulated_delay import render
+from timbre_data.pipeline.kinds import Effect
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
-
-
-def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    plugin = pedalboard.Chorus(
-        rate_hz=values["rate_hz"],
-        depth=values["depth"],
-        centre_delay_ms=values["centre_delay_ms"],
-        feedback=0.0,
-        mix=values["mix"],
-    )
-    return plugin(audio, rate)
-
 
 EFFECT = Effect(
     summary="Chorus: slow, shallow modulation of a 10-30 ms delay, no feedback.",
@@ -31,5 +16,5 @@ EFFECT = Effect(
         Parameter(name="centre_delay_ms", low=10, high=30, unit="ms"),
         Parameter(name="mix", low=0.25, high=0.75),
     ),
-    render=_render,
+    render=render,
 )

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import pedalboard
-
-from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.effects._modulated_delay import render
+from timbre_data.pipeline.kinds import Effect
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
-
-
-def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    plugin = pedalboard.Chorus(
-        rate_hz=values["rate_hz"],
-        depth=values["depth"],
-        centre_delay_ms=values["centre_delay_ms"],
-        feedback=values["feedback"],
-        mix=values["mix"],
-    )
-    return plugin(audio, rate)
-
 
 EFFECT = Effect(
     summary="Flanger: slow modulation of a 2-6 ms delay with feedback.",
@@ -32,5 +17,5 @@ EFFECT = Effect(
         Parameter(name="feedback", low=0.2, high=0.85),
         Parameter(name="mix", low=0.3, high=0.7),
     ),
-    render=_render,
+    render=render,
 )

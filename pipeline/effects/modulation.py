@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pedalboard
-
-from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.effects._modulated_delay import render
+from timbre_data.pipeline.kinds import Effect
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
-
-
-def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    plugin = pedalboard.Chorus(
-        rate_hz=values["rate_hz"],
-        depth=values["depth"],
-        centre_delay_ms=values["centre_delay_ms"],
-        feedback=values["feedback"],
-        mix=values["mix"],
-    )
-    return plugin(audio, rate)
 
 
 def _unidentifiable(values: Mapping[str, float], seconds: float) -> set[str]:
@@ -47,6 +35,6 @@ EFFECT = Effect(
         Parameter(name="feedback", description="share of the delayed sound fed back"),
         Parameter(name="mix", description="0 dry, 1 wet"),
     ),
-    render=_render,
+    render=render,
     unidentifiable=_unidentifiable,
 )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pedalboard
-
+from timbre_data.pipeline.effects._modulated_delay import render
 from timbre_data.pipeline.kinds import Audio, Effect
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
@@ -15,10 +14,7 @@ CENTRE_DELAY_MS = 12.0
 
 
 def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    plugin = pedalboard.Chorus(
-        rate_hz=values["rate_hz"], depth=values["depth"], centre_delay_ms=CENTRE_DELAY_MS, feedback=0.0, mix=1.0
-    )
-    return plugin(audio, rate)
+    return render(audio, rate, {**values, "centre_delay_ms": CENTRE_DELAY_MS, "mix": 1.0})
 
 
 EFFECT = Effect(

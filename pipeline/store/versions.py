@@ -77,17 +77,7 @@ def summary(data: Dataset) -> dict[str, Any]:
             name: {"shape": found["shape"], "settings": found["settings"]}
             for name, found in data.feature_sets().items()
         },
-        "parameters": [
-            {
-                "name": p.name,
-                "low": p.bounds[0],
-                "high": p.bounds[1],
-                "unit": p.unit,
-                "kind": p.kind,
-                "description": p.description,
-            }
-            for p in data.space.each()
-        ],
+        "parameters": [parameter.summary() for parameter in data.space.each()],
         "recipe": data.recipe.model_dump(mode="json"),
         "provenance": data.meta["provenance"],
     }

@@ -40,6 +40,15 @@ def biquad(kind: str, hz: float, gain_db: float, q: float) -> tuple[np.ndarray, 
     return np.array(b), np.array([a + 1 - (a - 1) * c + s, 2 * (a - 1 - (a + 1) * c), a + 1 - (a - 1) * c - s])
 
 
+FLAT = {
+    "low_shelf_cutoff_hz": 100.0,
+    "low_shelf_gain_db": 0.0,
+    "low_shelf_q": 0.7,
+    "high_shelf_cutoff_hz": 1000.0,
+    "high_shelf_gain_db": 0.0,
+    "high_shelf_q": 0.7,
+}
+"""Shelves that do nothing."""
 SHELVES = [(cutoff, gain, q) for cutoff in (60.0, 300.0, 480.0) for gain in (-10.0, 6.5) for q in (0.5, 2.0)]
 
 
@@ -48,17 +57,9 @@ SHELVES = [(cutoff, gain, q) for cutoff in (60.0, 300.0, 480.0) for gain in (-10
 def test_distortion_has_the_labelled_shelves(kind: str, cutoff: float, gain: float, q: float) -> None:
     """A tiny impulse passes tanh unchanged, so the response is that of the two shelves."""
     cutoff *= 1 if kind == "low" else 4
-    flat = {
-        "low_shelf_cutoff_hz": 100.0,
-        "low_shelf_gain_db": 0.0,
-        "low_shelf_q": 0.7,
-        "high_shelf_cutoff_hz": 1000.0,
-        "high_shelf_gain_db": 0.0,
-        "high_shelf_q": 0.7,
-    }
     label = {f"{kind}_shelf_cutoff_hz": cutoff, f"{kind}_shelf_gain_db": gain, f"{kind}_shelf_q": q}
     sound = impulse(size=1e-3)
-    out = render("distortion", sound, drive_db=0.0, **(flat | label))
+    out = render("distortion", sound, drive_db=0.0, **(FLAT | label))
     expected = scipy.signal.lfilter(*biquad(kind, cutoff, gain, q), sound[0].astype(np.float64))
     assert np.abs(out - expected).max() < 1e-7  # of 1e-3: float32
 
@@ -66,16 +67,8 @@ def test_distortion_has_the_labelled_shelves(kind: str, cutoff: float, gain: flo
 @pytest.mark.parametrize("drive_db", [0.0, 12.0, 60.0])
 def test_distortion_is_tanh_of_the_drive(drive_db: float) -> None:
     sound = sine(220, 0.2, 0.7)
-    flat = {
-        "low_shelf_cutoff_hz": 100.0,
-        "low_shelf_gain_db": 0.0,
-        "low_shelf_q": 0.7,
-        "high_shelf_cutoff_hz": 1000.0,
-        "high_shelf_gain_db": 0.0,
-        "high_shelf_q": 0.7,
-    }
     assert np.allclose(
-        render("distortion", sound, drive_db=drive_db, **flat), np.tanh(10 ** (drive_db / 20) * sound[0]), atol=2e-5
+        render("distortion", sound, drive_db=drive_db, **FLAT), np.tanh(10 ** (drive_db / 20) * sound[0]), atol=2e-5
     )
 
 
