@@ -302,9 +302,12 @@ def _run_lightning(
         )
         resume = folder / "last.ckpt"
         torch.set_num_threads(min(2, os.cpu_count() or 1))
-        trainer.fit(module, feed, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
-    if trainer.interrupted:
-        raise InterruptedBuildError(f"interrupted: epochs up to the last whole one are kept in {folder}.")
+        try:
+            trainer.fit(module, feed, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
+        except (KeyboardInterrupt, SystemExit):  # Lightning answers Ctrl-C by leaving the program
+            raise InterruptedBuildError(
+                f"interrupted: epochs up to the last whole one are kept in {folder}; the same command goes on from there."
+            ) from None
 
 
 def losses(folder: Path) -> list[dict[str, float]]:

@@ -18,7 +18,7 @@ from timbre_data.pipeline import recipes
 from timbre_data.pipeline.build import Cluster, Silent
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.schemas.errors import LeakingSplitError, RecipeError, UsageError
+from timbre_data.schemas.errors import InterruptedBuildError, LeakingSplitError, RecipeError, UsageError
 from timbre_data.schemas.settings import PipelineRecipe, TrainSettings
 
 EFFECTS = ("modulation", "delay", "distortion")
@@ -192,3 +192,20 @@ def test_a_chained_recipe_is_checked_before_anything_is_made(home: Path) -> None
             say=print,
         )
     assert not home.exists()
+
+
+def test_ctrl_c_keeps_the_epochs_and_says_so(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings(shared, "regressor-mlp", "distortion", max_epochs=4)
+    record = training._Record.on_train_epoch_end
+
+    def interrupt(self: Any, trainer: Any, module: Any) -> None:
+        record(self, trainer, module)
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training._Record, "on_train_epoch_end", interrupt)
+    with pytest.raises(InterruptedBuildError, match="the same command goes on") as caught:
+        training.train(chosen, name="stopped")
+    assert caught.value.exit_code == 130
+    monkeypatch.setattr(training._Record, "on_train_epoch_end", record)
+    assert training.train(chosen, name="stopped")[1] == "resumed"
