@@ -39,6 +39,7 @@ class Model:
     learning_rate: float
     max_epochs: int
     patience: int
+    learning_rate_decay: float = 1.0
     published: Mapping[str, tuple[Shape, int]] = field(default_factory=dict)
 
 

@@ -80,7 +80,7 @@ def resolve(settings: TrainSettings) -> TrainSettings:
     kind: Model = catalogue.load("model", settings.model)
     options = recipes.validate(kind.options, settings.options, f"model {settings.model}")
     filled: dict[str, Any] = {"model": settings.model.replace("_", "-"), "options": options.model_dump(mode="json")}
-    for field in ("features", "batch_size", "learning_rate", "max_epochs", "patience"):
+    for field in ("features", "batch_size", "learning_rate", "learning_rate_decay", "max_epochs", "patience"):
         if getattr(settings, field) is None:
             filled[field] = getattr(kind, field)
     return settings.model_copy(update=filled)
@@ -172,7 +172,7 @@ def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Ca
         families=rows.class_families if kind.task == "classification" else (),
     )
     tensors = _tensors(kind, rows, probabilities)
-    module = _Module(network, kind, settings.learning_rate or kind.learning_rate)
+    module = _Module(network, kind, settings)
     _run_lightning(module, _Feed(tensors, train_rows, validation_rows, settings), settings, folder, say)
     best = torch.load(folder / "best.ckpt", weights_only=True)
     module.load_state_dict(best["state_dict"])
@@ -217,9 +217,9 @@ class _Feed(L.LightningDataModule):
 class _Module(L.LightningModule):
     """Loss and optimiser: NLL of the soft-max, or MSE over a row's own parameters; Adam (.9, .999)."""
 
-    def __init__(self, network: Standardised, kind: Model, learning_rate: float) -> None:
+    def __init__(self, network: Standardised, kind: Model, settings: TrainSettings) -> None:
         super().__init__()
-        self.network, self._kind, self._learning_rate = network, kind, learning_rate
+        self.network, self._kind, self._settings = network, kind, settings
 
     def _loss(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         features, probabilities, targets, own = batch
@@ -236,8 +236,15 @@ class _Module(L.LightningModule):
     def validation_step(self, batch: tuple[torch.Tensor, ...], index: int) -> None:
         self.log("validation_loss", self._loss(batch), on_epoch=True, batch_size=len(batch[0]))
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.network.parameters(), lr=self._learning_rate, betas=(0.9, 0.999))
+    def configure_optimizers(self) -> Any:
+        rate, decay = self._settings.learning_rate, self._settings.learning_rate_decay
+        assert rate is not None
+        assert decay is not None
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=rate, betas=(0.9, 0.999))
+        if decay == 1:
+            return optimizer
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=decay, patience=0, threshold=0)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "validation_loss"}}
 
 
 class _Record(Callback):

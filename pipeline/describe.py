@@ -28,7 +28,8 @@ def describe(kind: str, name: str) -> dict[str, Any]:
             "options": _fields(member.options),
         }
         data["training"] = {
-            key: getattr(member, key) for key in ("batch_size", "learning_rate", "max_epochs", "patience")
+            key: getattr(member, key)
+            for key in ("batch_size", "learning_rate", "learning_rate_decay", "max_epochs", "patience")
         }
         data["published"] = [
             {"variant": variant, **asdict(shape), "parameters": count}

@@ -33,6 +33,9 @@ class TrainSettings(_Settings):
     seed: int = Field(0, ge=0)
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
+    learning_rate_decay: float | None = Field(
+        None, gt=0, le=1, description="factor on the learning rate after every epoch without improvement; 1 for none"
+    )
     max_epochs: int | None = Field(None, ge=1)
     patience: int | None = Field(None, ge=1)
     limit: int | None = Field(None, ge=1, description="use only the first so many rows of each dataset")
