@@ -109,7 +109,7 @@ def train(
     folder = runs_home() / (name or default_name(settings, snapshots))
     if (folder / SETTINGS).is_file():
         before = open_run(folder)
-        if before.settings != settings or before.snapshots != snapshots:
+        if resolve(before.settings) != settings or before.snapshots != snapshots:
             raise UsageError(f"{folder} is a run with other settings or data: choose another --name, or leave it out.")
         if before.finished:
             return folder, "finished already"
