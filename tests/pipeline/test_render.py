@@ -108,10 +108,12 @@ def test_keep_going_marks_impossible_rows(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_how_much_an_effect_changes_is_a_label(render: Callable[..., Dataset]) -> None:
-    data = render("delay", "d", n=200)
-    mix = data.space.to_values(data.read("params"))[:, 2]
+    data = render("delay", "d", n=600)
+    seconds, _, mix = data.space.to_values(data.read("params")).T
     change = data.read("labels/effect_db")
-    assert np.median(change[mix < 0.15]) < np.median(change[mix > 0.4]) - 5
+    echoing = (seconds > 0.02) & (seconds < 0.3)
+    assert np.median(change[echoing & (mix < 0.15)]) < np.median(change[echoing & (mix > 0.3) & (mix < 0.7)]) - 5
+    assert (change[seconds > 0.4] < -60).mean() > 0.9  # the echo falls after the note: nothing is left of it but level
     silent = build(
         recipes.load(
             {"name": "s", "chain": [{"effect": "delay", "parameters": {"mix": 0}}], "n": 10, "audio": {"seconds": 0.3}}
