@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from pathlib import Path
 from typing import Any
 
+from timbre_data.pipeline.build import available_cores
 from timbre_data.pipeline.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results"
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = available_cores()
 
 
 def report(name: str, **figures: Any) -> None:

@@ -59,6 +59,11 @@ class Silent:
         """Ignore."""
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Where tasks run: `workers` threads of this process, or the cluster behind a scheduler's address.
@@ -66,11 +71,7 @@ class Cluster:
     `batch` is rows a task, a multiple of 256; by default chosen so that every worker gets several tasks.
     """
 
-    workers: int = field(
-        default_factory=lambda: (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
-    )
+    workers: int = field(default_factory=available_cores)
     scheduler: str | None = None
     batch: int | None = None
 

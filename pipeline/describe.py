@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import Any
 
 from timbre_data.pipeline import catalogue, recipes
+from timbre_data.pipeline.build import available_cores
 from timbre_data.pipeline.store.repository import home
 from timbre_data.schemas.errors import TimbreDataError
 
@@ -69,8 +69,7 @@ def check_machine() -> list[dict[str, Any]]:
             checks.append({"what": f"source {name}", "ok": True, "detail": f"{count} notes"})
         except TimbreDataError as error:
             checks.append({"what": f"source {name}", "ok": False, "detail": str(error)})
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    checks.append({"what": "cores", "ok": True, "detail": str(cores)})
+    checks.append({"what": "cores", "ok": True, "detail": str(available_cores())})
     folder = home().absolute()
     while not folder.exists():
         folder = folder.parent

@@ -62,7 +62,7 @@ def render(
         return _foresee(recipe, location)
     _check_space(recipe, location)
     progress = progress or Silent()
-    with Writer(location) as writer:
+    with Writer(location, create=True) as writer:
         _prepare(writer, plan, inventory)
         missing_dry = _missing(writer, "integrity/dry", plan.dry_count(recipe.n))
         missing = _missing(writer, "integrity/rows", recipe.n)

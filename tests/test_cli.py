@@ -40,6 +40,8 @@ WRONG = {
     "scheduler": ["render", "--fx", "delay", "--n", "10", "--scheduler", "tcp://127.0.0.1:1"],
     "dataset": ["featurize", "nowhere"],
     "dataset to verify": ["dataset", "verify", "nowhere"],
+    "dataset to tag": ["dataset", "tag", "nowhere", "first"],
+    "dataset to clean": ["dataset", "gc", "nowhere"],
     "feature": ["featurize", "nowhere", "--features", "mffc"],
     "model": ["train", "regresor-mlp", "--data", "nowhere"],
     "data": ["train", "regressor-mlp", "--data", "nowhere"],
@@ -67,6 +69,7 @@ def test_misuse_is_one_line_and_exit_code_2(
     assert len(said.err.strip().splitlines()) == 1
     assert said.err.startswith("timbre-data: ")
     assert not list(home.glob("*/store/chunks/*"))
+    assert not (home / "nowhere").exists()
 
 
 def test_help_does_not_wait_for_heavy_imports() -> None:

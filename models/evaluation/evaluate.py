@@ -47,9 +47,9 @@ def evaluate(
     """
     if split not in SPLITS:
         raise UsageError(f"--on {split} is not a split: choose {', '.join(SPLITS)}.")
-    settings = training.open_run(run).settings
+    made = training.open_run(run)
+    settings, snapshots = made.settings, made.snapshots
     trained = checkpoints.load(run)
-    snapshots = training.open_run(run).snapshots
     datasets = [Dataset(name, snapshots[name]) for name in settings.data]
     rows, probabilities = training.prepare(settings, datasets)
     leaking = rows.leaking_groups()

@@ -7,7 +7,7 @@ from typing import Any
 
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import BRANCH, Location, exists, open_repository
+from timbre_data.pipeline.store.repository import BRANCH, Location, open_repository
 from timbre_data.pipeline.store.writer import Writer
 from timbre_data.schemas.errors import UsageError
 
@@ -52,8 +52,6 @@ def collect_garbage(location: Location, older_than_hours: float) -> dict[str, in
         raise UsageError(
             f"--older-than {older_than_hours:g} is too young: {MIN_GARBAGE_HOURS:g} hour or more, or a running build could lose its work."
         )
-    if not exists(location):
-        open_repository(location)
     with Writer(location) as writer:
         return writer.collect_garbage(datetime.now(UTC) - timedelta(hours=older_than_hours))
 

@@ -35,23 +35,26 @@ from timbre_data.schemas.errors import BuildError, LockedError, TimbreDataError
 
 
 class Writer:
-    """Exclusive access to one dataset; use as a context manager. Raises `LockedError` when somebody else is writing."""
+    """Exclusive access to one dataset; use as a context manager. Raises `LockedError` when somebody else is writing.
 
-    def __init__(self, location: Location) -> None:
+    Without `create`, a dataset that is not there is a `NotFoundError`.
+    """
+
+    def __init__(self, location: Location, *, create: bool = False) -> None:
         self.location = location
+        self._may_create = create
         self._lock: FileLock | None = None
         self._dirty = False
 
     def __enter__(self) -> Self:
         guard_against_fork()
-        fresh = not exists(self.location)
+        if not self._may_create:
+            open_repository(self.location)  # before the lock, which would leave a folder behind
         if not self.location.remote:
             self._take_lock()
         try:
             with translated_errors(self.location.address):
-                self._repo = (
-                    create(self.location) if fresh and not exists(self.location) else open_repository(self.location)
-                )
+                self._repo = open_repository(self.location) if exists(self.location) else create(self.location)
                 self._begin()
                 if not self._has_root():
                     self.root()
