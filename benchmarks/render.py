@@ -1,6 +1,6 @@
 """Rendering against a bare pedalboard loop and against a plain script, on the same cores, notes and parameters.
 
-The bare loop: one thread per core, flush-to-zero, dry notes in memory, parameters drawn already, nothing kept.
+The bare loop: pedalboard's three plug-ins, one thread per core, flush-to-zero, dry notes in memory, parameters drawn already, nothing kept.
 The plain script: one loop; reads the dry WAV, renders, writes a WAV and a line of JSON for each row.
 Everything of ours is counted: Dask's start, dry notes, drawing, rendering, encoding, writing, committing.
 """
@@ -11,16 +11,20 @@ import json
 import resource
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pedalboard
 import soundfile
 import torch
+from pedalboard._pedalboard import Pedalboard  # the package does not export it to type checkers
 
 from benchmarks._common import CORES, report
 from timbre_data.pipeline import recipes, stages
 from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.kinds import Audio
 from timbre_data.pipeline.plan import Plan
 from timbre_data.pipeline.store.repository import locate
 
@@ -29,11 +33,20 @@ REFERENCE_ROWS = 8_000
 SCRIPT_ROWS = 1_500
 
 
+def _pedalboard_alone(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
+    low, high = ([values[f"{side}_shelf_{name}"] for name in ("cutoff_hz", "gain_db", "q")] for side in ("low", "high"))
+    plugins = [
+        pedalboard.Distortion(values["drive_db"]),
+        pedalboard.LowShelfFilter(*low),
+        pedalboard.HighShelfFilter(*high),
+    ]
+    return Pedalboard(plugins)(audio, rate)
+
+
 def main() -> None:
     recipe = recipes.load(recipes.for_effect("distortion"))
     plan = Plan(recipe)
     draw = plan.chain.draw(0, np.arange(REFERENCE_ROWS))
-    effect = plan.chain.effects[0]
     values = [plan.chain.step_values(row, 0) for row in draw.values]
     rate, samples = recipe.audio.rate, recipe.audio.samples
     notes = [plan.source.render(int(i), rate, 1, samples) for i in plan.dry_order]
@@ -41,7 +54,7 @@ def main() -> None:
     def bare(rows: range) -> None:
         torch.set_flush_denormal(True)
         for row in rows:
-            effect.render(notes[row % len(notes)], rate, values[row])
+            _pedalboard_alone(notes[row % len(notes)], rate, values[row])
 
     def bare_rate() -> float:
         start = time.perf_counter()
@@ -64,7 +77,7 @@ def main() -> None:
             with Path(f"{folder}/rows.json").open("w") as labels:
                 for row in range(SCRIPT_ROWS):
                     dry, _ = soundfile.read(f"{folder}/dry{row}.wav", dtype="float32")
-                    wet = effect.render(dry[None], rate, values[row])
+                    wet = _pedalboard_alone(dry[None], rate, values[row])
                     soundfile.write(f"{folder}/wet{row}.wav", wet[0] / np.abs(wet).max(), rate)
                     labels.write(json.dumps(values[row]) + "\n")
             return SCRIPT_ROWS / (time.perf_counter() - start)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pedalboard
 import pytest
 import scipy.signal
+from pedalboard._pedalboard import Pedalboard  # the package does not export it to type checkers
 
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.kinds import Audio
@@ -70,6 +72,27 @@ def test_distortion_is_tanh_of_the_drive(drive_db: float) -> None:
     assert np.allclose(
         render("distortion", sound, drive_db=drive_db, **FLAT), np.tanh(10 ** (drive_db / 20) * sound[0]), atol=2e-5
     )
+
+
+def test_distortion_is_that_of_pedalboard() -> None:
+    rng = np.random.default_rng(0)
+    effect = catalogue.load("effect", "distortion")
+    sound = (rng.standard_normal((2, 22_050)) * 0.3).astype(np.float32)
+    for row in rng.random((50, len(effect.space))).astype(np.float32):
+        values = effect.space.as_mapping(effect.space.to_values(row[None])[0])
+        low, high = (
+            [values[f"{side}_shelf_{name}"] for name in ("cutoff_hz", "gain_db", "q")] for side in ("low", "high")
+        )
+        chain = [
+            pedalboard.Distortion(values["drive_db"]),
+            pedalboard.LowShelfFilter(*low),
+            pedalboard.HighShelfFilter(*high),
+        ]
+        expected = Pedalboard(chain)(sound, RATE)
+        ours = effect.render(sound, RATE, values)
+        assert (
+            np.abs(ours - expected).max() < 1e-3 * np.abs(expected).max()
+        )  # pedalboard filters in float32, ours in float64
 
 
 @pytest.mark.parametrize("name", ["delay", "feedback_delay", "slapback_delay"])
