@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +31,8 @@ class Standardised(nn.Module):
 
     def fit(self, features: torch.Tensor) -> None:
         """Take mean and deviation of the training features [shape=(n, inputs)]; a constant feature stays as it is."""
+        if not features.shape[1]:
+            return
         features = features.double()
         self.mean.copy_(features.mean(dim=0))
         deviation = features.std(dim=0, unbiased=False)
@@ -40,16 +42,30 @@ class Standardised(nn.Module):
             )
         )
 
-    def forward(self, features: torch.Tensor, probabilities: torch.Tensor | None = None) -> torch.Tensor:
-        """Standardise, then apply the network."""
+    def forward(
+        self, features: torch.Tensor, probabilities: torch.Tensor | None = None, audio: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Standardise the features, then apply the network."""
+        given = {} if audio is None else {"audio": audio}
         scaled = (features - self.mean) / self.deviation
-        result = self.network(scaled) if probabilities is None else self.network(scaled, probabilities)
+        result = (
+            self.network(scaled, **given) if probabilities is None else self.network(scaled, probabilities, **given)
+        )
         return cast(torch.Tensor, result)
+
+
+def as_sound(audio: torch.Tensor) -> torch.Tensor:
+    """Stored samples as float32 in [-1, 1] (int16 or float32) [shape=(n, samples)]."""
+    return audio.float() / 32767 if audio.dtype == torch.int16 else audio
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network ready to use, with what its inputs and outputs are called."""
+    """A network ready to use, with what its inputs and outputs are called.
+
+    `rate`, `samples` and `feature_settings` say how a sound becomes its input; `parameters` describes the outputs of a regressor
+    (kind, range, unit) and `effects` the effect of each; `families` the family of each class.
+    """
 
     model: str
     network: Standardised
@@ -59,19 +75,39 @@ class Trained:
     feature_names: tuple[str, ...]
     outputs: tuple[str, ...]
     families: tuple[str, ...] = ()
+    target: str = "effect"
+    rate: int = 0
+    samples: int = 0
+    feature_settings: dict[str, Any] = field(default_factory=dict)
+    parameters: tuple[dict[str, Any], ...] = ()
+    effects: tuple[str, ...] = ()
 
     @torch.inference_mode()
-    def predict(self, features: torch.Tensor, probabilities: torch.Tensor | None = None) -> torch.Tensor:
-        """Class probabilities or normalised parameters of raw (not standardised) features."""
+    def predict(
+        self, features: torch.Tensor, probabilities: torch.Tensor | None = None, audio: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Class probabilities or normalised parameters of raw (not standardised) features, and sounds where the network takes them."""
         self.network.eval()
+        size = 8192 if audio is None else 64
         result = torch.cat(
             [
-                self.network(features[i : i + 8192], None if probabilities is None else probabilities[i : i + 8192])
-                for i in range(0, len(features), 8192)
+                self.network(
+                    features[i : i + size],
+                    None if probabilities is None else probabilities[i : i + size],
+                    None if audio is None else as_sound(audio[i : i + size]),
+                )
+                for i in range(0, len(features), size)
             ]
         )
+        if self.task == "classification":
+            return torch.sigmoid(result) if self.target == "effects" else torch.softmax(result, dim=1)
+        return result
+
+    @property
+    def task(self) -> str:
+        """Classification or regression."""
         kind: Model = catalogue.load("model", self.model)
-        return torch.softmax(result, dim=1) if kind.task == "classification" else result
+        return kind.task
 
 
 def save(trained: Trained, folder: Path) -> None:

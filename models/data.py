@@ -25,7 +25,9 @@ class Rows:
 
     `features` [shape=(n, d)]; `labels` and `own` [shape=(n, p)]: normalised parameters over the union of all datasets, and
     which belong to the row; `heard` [shape=(n, p)]: those that can be identified; `classes` [shape=(n,)] into `class_names`;
-    `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]: what splits keep together.
+    `present` [shape=(n, k)] which classes a row has (several in a chain), where `classes` is -1 unless it has just one;
+    `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]: what splits keep together;
+    `audio` [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for; `parameters` and `effects` describe the columns of `labels`.
     """
 
     features: NDArray[np.float32]
@@ -37,11 +39,18 @@ class Rows:
     classes: NDArray[np.int64]
     class_names: tuple[str, ...]
     class_families: tuple[str, ...]
+    present: NDArray[np.bool_]
     effect_db: NDArray[np.float32]
     split: NDArray[np.uint8]
     dataset: NDArray[np.int64]
     row: NDArray[np.int64]
     group: NDArray[np.object_]
+    parameters: tuple[dict[str, Any], ...]
+    effects: tuple[str, ...]
+    feature_settings: dict[str, Any]
+    rate: int
+    samples: int
+    audio: NDArray[Any] | None = None
 
     def where(self, split: int) -> NDArray[np.int64]:
         """Indices of the rows of one split: 0 train, 1 validation, 2 test."""
@@ -52,13 +61,41 @@ class Rows:
         return set(self.group[self.split < 2]) & set(self.group[self.split == 2])
 
 
-def load_rows(datasets: Sequence[Dataset], features: Sequence[str], split: str, limit: int | None = None) -> Rows:
-    """Read the tables of several datasets into memory. Raises `UsageError` where features are missing or rows are not labelled alike."""
-    names = _union(name for data in datasets for name in data.space.names)
-    steps = _union(step for data in datasets for step in _steps(data))
-    families = {
-        step: family for data in datasets for step, family in zip(_steps(data), data.meta["families"], strict=True)
+def load_rows(
+    datasets: Sequence[Dataset],
+    features: Sequence[str],
+    split: str,
+    limit: int | None = None,
+    *,
+    target: str = "effect",
+    audio: bool = False,
+) -> Rows:
+    """Read the tables of several datasets into memory, and with `audio` their sounds.
+
+    `target` "effect" and "effects" make a class of every effect, "family" of every family. Raises `UsageError` where features are
+    missing or rows are not labelled alike.
+    """
+    parameters = {
+        described["name"]: (described, _effect_of(data, described["name"]))
+        for data in datasets
+        for described in data.parameters
     }
+    names = list(parameters)
+    families = {
+        (family if target == "family" else step.effect): family
+        for data in datasets
+        for step, family in zip(data.recipe.chain.steps, data.meta["families"], strict=True)
+    }
+    classes: list[str] = list(families)
+    if target == "family":
+        classes.sort(key=lambda name: (*FAMILIES, "other").index(name))
+    if (
+        audio
+        and len({(data.recipe.audio.rate, data.recipe.audio.samples, data.recipe.audio.dtype) for data in datasets}) > 1
+    ):
+        raise UsageError(
+            "these datasets have sounds of different rates, lengths or types: a network that hears sounds needs one."
+        )
     parts: list[dict[str, NDArray[Any]]] = []
     for number, data in enumerate(datasets):
         usable = data.usable()[:limit]
@@ -73,12 +110,15 @@ def load_rows(datasets: Sequence[Dataset], features: Sequence[str], split: str, 
         index = data.read("dry/index", rows).astype(np.int64)[usable]
         groups = data.read("dry/group")
         part: dict[str, NDArray[Any]] = {
-            "features": np.concatenate([_features(data, name, usable, stop) for name in features], axis=1),
+            "features": np.concatenate(
+                [np.empty((len(usable), 0), np.float32), *(_features(data, name, usable, stop) for name in features)],
+                axis=1,
+            ),
             "effect_db": data.read("labels/effect_db", rows)[usable],
             "split": data.read("split", rows)[usable]
             if split == "note"
             else row_split(usable + number * 2**32, data.recipe.split),
-            "classes": _classes(data, rows, steps)[usable],
+            "present": _present(data, rows, classes, target)[usable],
             "dataset": np.full(len(usable), number),
             "row": usable,
             "group": np.asarray(groups, dtype=object)[index],
@@ -91,6 +131,8 @@ def load_rows(datasets: Sequence[Dataset], features: Sequence[str], split: str, 
             wide = np.zeros((len(usable), len(names)), dtype)
             wide[:, columns] = data.read(path, rows)[usable]
             part[key] = wide
+        if audio:
+            part["audio"] = _mono(data, usable, stop)
         parts.append(part)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     unknown = joined["features"].shape[0] - int(np.isfinite(joined["features"]).all(axis=1).sum())
@@ -103,25 +145,49 @@ def load_rows(datasets: Sequence[Dataset], features: Sequence[str], split: str, 
     )
     return Rows(
         **joined,
+        classes=np.where(joined["present"].sum(axis=1) == 1, joined["present"].argmax(axis=1), -1),
         feature_names=feature_names,
         parameter_names=tuple(names),
-        class_names=tuple(steps),
-        class_families=tuple(families[step] for step in steps),
+        class_names=tuple(classes),
+        class_families=tuple(families[name] for name in classes),
+        parameters=tuple(described for described, _ in parameters.values()),
+        effects=tuple(effect for _, effect in parameters.values()),
+        feature_settings=_settings(datasets, features),
+        rate=datasets[0].recipe.audio.rate,
+        samples=datasets[0].recipe.audio.samples,
     )
 
 
-def _union(names: Iterator[str]) -> list[str]:
-    return list(dict.fromkeys(names))
+def _effect_of(data: Dataset, parameter: str) -> str:
+    """The effect that a column named `step.parameter` belongs to."""
+    return next(step.effect for step in data.recipe.chain.steps if step.label == parameter.partition(".")[0])
 
 
-def _steps(data: Dataset) -> list[str]:
-    return data.names("labels/order", "steps")
+def _settings(datasets: Sequence[Dataset], features: Sequence[str]) -> dict[str, Any]:
+    """With which settings each feature set was made: the same in all datasets."""
+    found = {feature: datasets[0].feature_sets()[feature]["settings"] for feature in features}
+    for data in datasets[1:]:
+        for feature, settings in found.items():
+            if data.feature_sets()[feature]["settings"] != settings:
+                raise UsageError(f"{feature} was made with other settings in {data.name} than in {datasets[0].name}.")
+    return found
+
+
+def _mono(data: Dataset, usable: NDArray[np.int64], stop: int) -> NDArray[Any]:
+    """Sounds as stored, mixed to one channel [shape=(n, samples)]."""
+    out = np.empty((stop, data.recipe.audio.samples), data.recipe.audio.dtype)
+    for start in range(0, stop, 1024):
+        part = data.read("audio", slice(start, min(start + 1024, stop)))
+        out[start : start + len(part)] = part[:, 0] if part.shape[1] == 1 else part.mean(axis=1)
+    return out if len(usable) == stop else out[usable]
 
 
 def _features(data: Dataset, name: str, usable: NDArray[np.int64], stop: int) -> NDArray[np.float32]:
     path = data.feature_sets()[name]["path"]
     if not path.startswith("features/"):
-        raise UsageError(f"{name} is a spectrogram; this model takes feature vectors such as autofx163.")
+        raise UsageError(
+            f"{name} is a spectrogram; this model takes feature vectors such as autofx163 (autofx makes its own spectrograms from the sounds)."
+        )
     there = data.read(f"integrity/{name}", slice(0, stop))[usable]
     if not (there != 0).all():
         raise UsageError(
@@ -130,22 +196,31 @@ def _features(data: Dataset, name: str, usable: NDArray[np.int64], stop: int) ->
     return np.asarray(data.read(path, slice(0, stop))[usable], np.float32)
 
 
-def _classes(data: Dataset, rows: slice, steps: list[str]) -> NDArray[np.int64]:
-    """The one effect of each row, as an index into `steps`; -1 where a row has several or none."""
+def _present(data: Dataset, rows: slice, classes: list[str], target: str) -> NDArray[np.bool_]:
+    """Which classes each row has [shape=(n, k)]."""
     used = data.read("labels/order", rows) >= 0
-    own = np.array([steps.index(step) for step in _steps(data)])
-    return np.where(used.sum(axis=1) == 1, own[used.argmax(axis=1)], -1)
+    out = np.zeros((len(used), len(classes)), bool)
+    for column, (step, family) in enumerate(zip(data.recipe.chain.steps, data.meta["families"], strict=True)):
+        out[:, classes.index(family if target == "family" else step.effect)] |= used[:, column]
+    return out
 
 
-def family_probabilities(probabilities: torch.Tensor, families: Sequence[str]) -> torch.Tensor:
-    """Spread a classifier's probabilities [shape=(n, classes)] over the six families of IDMT-SMT [shape=(n, 6)]."""
+def family_probabilities(probabilities: torch.Tensor, families: Sequence[str], target: str = "effect") -> torch.Tensor:
+    """Spread a classifier's probabilities [shape=(n, classes)] over the six families of IDMT-SMT [shape=(n, 6)].
+
+    They add up, except those of a classifier of whole chains ("effects"), where the largest of a family counts.
+    """
     out = torch.zeros(len(probabilities), len(FAMILIES), dtype=probabilities.dtype)
     for column, family in enumerate(families):
         if family not in FAMILIES:
             raise UsageError(
                 f"a classifier with the class family '{family}' cannot condition: the published vector has {', '.join(FAMILIES)}."
             )
-        out[:, FAMILIES.index(family)] += probabilities[:, column]
+        place = FAMILIES.index(family)
+        if target == "effects":
+            out[:, place] = torch.maximum(out[:, place], probabilities[:, column])
+        else:
+            out[:, place] += probabilities[:, column]
     return out
 
 

@@ -14,18 +14,21 @@ Task = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network maps: `inputs` features and `conditioning` class probabilities to `outputs` numbers."""
+    """What a network maps: `inputs` features, `conditioning` class probabilities and, for some, sounds to `outputs` numbers."""
 
     inputs: int
     outputs: int
     conditioning: int = 0
+    samples: int = 0
+    rate: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """A network and the training that its paper gives it.
 
-    `build(shape, options)` makes the network: `forward(features[, probabilities])` gives logits (classification) or values in [0, 1] (regression).
+    `build(shape, options)` makes the network: `forward(features[, probabilities])` gives logits (classification) or values in [0, 1]
+    (regression). With `input` "audio" it is `forward(features[, probabilities], audio=sounds)`, and features may be none.
     `published` holds parameter counts: variant -> (shape, count); the tests compare.
     """
 
@@ -40,6 +43,7 @@ class Model:
     max_epochs: int
     patience: int
     learning_rate_decay: float = 1.0
+    input: Literal["features", "audio"] = "features"
     published: Mapping[str, tuple[Shape, int]] = field(default_factory=dict)
 
 

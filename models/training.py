@@ -22,13 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from timbre_data.models import checkpoints
-from timbre_data.models.checkpoints import Standardised, Trained
+from timbre_data.models.checkpoints import Standardised, Trained, as_sound
 from timbre_data.models.data import Batches, Rows, family_probabilities, load_rows
 from timbre_data.models.kinds import Model, Shape
 from timbre_data.models.losses import masked_mse
@@ -131,34 +133,46 @@ def train(
 def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, torch.Tensor | None]:
     """Load the rows of a run, and the class probabilities where it is conditioned [shape=(n, 6)]."""
     assert settings.features is not None
-    rows = load_rows(datasets, settings.features, settings.split, settings.limit)
+    kind: Model = catalogue.load("model", settings.model)
+    rows = load_rows(
+        datasets,
+        settings.features,
+        settings.split,
+        settings.limit,
+        target=settings.target,
+        audio=kind.input == "audio",
+    )
     if not settings.conditioning:
         return rows, None
     classifier = checkpoints.load(find_run(settings.conditioning))
-    names = list(rows.feature_names)
-    try:
-        columns = [names.index(name) for name in classifier.feature_names]
-    except ValueError:
+    features = load_rows(datasets, classifier.features, settings.split, settings.limit, target=settings.target)
+    if features.feature_settings != classifier.feature_settings:
         raise UsageError(
-            f"--conditioning {settings.conditioning} needs features that this run does not load: {', '.join(classifier.features)}."
-        ) from None
-    probabilities = classifier.predict(torch.from_numpy(rows.features[:, columns]))
-    return rows, family_probabilities(probabilities, classifier.families)
+            f"--conditioning {settings.conditioning} was trained on features with other settings than these datasets have."
+        )
+    probabilities = classifier.predict(torch.from_numpy(features.features))
+    return rows, family_probabilities(probabilities, classifier.families, classifier.target)
 
 
 def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Callable[[str], None]) -> None:
     kind: Model = catalogue.load("model", settings.model)
     rows, probabilities = prepare(settings, datasets)
     if kind.task == "classification":
-        rows = _only_single_class(rows)
+        _check_classes(rows, settings.target)
     train_rows, validation_rows = rows.where(0), rows.where(1)
+    if settings.train_rows:
+        train_rows = _first_of_each(rows, train_rows, settings.train_rows)
+        validation_rows = _first_of_each(rows, validation_rows, settings.train_rows // 8)
     if not len(train_rows) or not len(validation_rows):
         raise UsageError("there are too few rows for a training and a validation split: render more.")
     L.seed_everything(settings.seed, verbose=False)
     outputs = rows.class_names if kind.task == "classification" else rows.parameter_names
     if not outputs:
         raise UsageError("these datasets have no parameters to learn: choose one with an effect that has some.")
-    shape = Shape(rows.features.shape[1], len(outputs), 0 if probabilities is None else len(FAMILIES))
+    conditioning = 0 if probabilities is None else len(FAMILIES)
+    shape = Shape(rows.features.shape[1], len(outputs), conditioning)
+    if kind.input == "audio":
+        shape = replace(shape, samples=rows.samples, rate=rows.rate)
     network = Standardised(kind.build(shape, kind.options.model_validate(settings.options)), shape.inputs)
     network.fit(torch.from_numpy(rows.features[train_rows]))
     trained = Trained(
@@ -170,8 +184,14 @@ def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Ca
         feature_names=rows.feature_names,
         outputs=tuple(outputs),
         families=rows.class_families if kind.task == "classification" else (),
+        target=settings.target,
+        rate=rows.rate,
+        samples=rows.samples,
+        feature_settings=rows.feature_settings,
+        parameters=rows.parameters if kind.task == "regression" else (),
+        effects=rows.effects if kind.task == "regression" else (),
     )
-    tensors = _tensors(kind, rows, probabilities)
+    tensors = _tensors(kind, rows, probabilities, settings.target)
     module = _Module(network, kind, settings)
     _run_lightning(module, _Feed(tensors, train_rows, validation_rows, settings), settings, folder, say)
     best = torch.load(folder / "best.ckpt", weights_only=True)
@@ -179,20 +199,30 @@ def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Ca
     checkpoints.save(replace(trained, network=module.network), folder)
 
 
-def _only_single_class(rows: Rows) -> Rows:
-    """Refuse rows that have several effects: one class cannot name them."""
+def _first_of_each(rows: Rows, chosen: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """The first `count` of the chosen rows of every dataset."""
+    return np.concatenate([chosen[rows.dataset[chosen] == number][:count] for number in np.unique(rows.dataset)])
+
+
+def _check_classes(rows: Rows, target: str) -> None:
+    """Refuse rows that have several effects where one class is to name them."""
     several = int((rows.classes < 0).sum())
-    if several:
-        raise UsageError(f"{several} rows have no effect or several: a single-class model cannot learn them.")
+    if several and target != "effects":
+        raise UsageError(
+            f"{several} rows have no effect or several: one class cannot name them; learn all of them with --target effects."
+        )
     if len(rows.class_names) < 2:
         raise UsageError(f"there is only the class {rows.class_names[0]}: give more datasets with --data a,b.")
-    return rows
 
 
-def _tensors(kind: Model, rows: Rows, probabilities: torch.Tensor | None) -> list[torch.Tensor]:
+def _tensors(kind: Model, rows: Rows, probabilities: torch.Tensor | None, target: str) -> list[torch.Tensor]:
     extra = torch.zeros(len(rows.features), 0) if probabilities is None else probabilities
-    targets = torch.from_numpy(rows.classes) if kind.task == "classification" else torch.from_numpy(rows.labels)
-    return [torch.from_numpy(rows.features), extra, targets, torch.from_numpy(rows.own)]
+    if kind.task == "regression":
+        targets = torch.from_numpy(rows.labels)
+    else:
+        targets = torch.from_numpy(rows.present.astype(np.float32) if target == "effects" else rows.classes)
+    audio = torch.zeros(len(rows.features), 0) if rows.audio is None else torch.from_numpy(rows.audio)
+    return [torch.from_numpy(rows.features), extra, targets, torch.from_numpy(rows.own), audio]
 
 
 class _Feed(L.LightningDataModule):
@@ -211,7 +241,7 @@ class _Feed(L.LightningDataModule):
         return Batches(self._train, self._settings.batch_size or 64, self._settings.seed, epoch)
 
     def val_dataloader(self) -> Batches:
-        return Batches(self._validation, 8192, None)
+        return Batches(self._validation, 8192 if not self._validation[-1].shape[1] else 64, None)
 
 
 class _Module(L.LightningModule):
@@ -222,8 +252,14 @@ class _Module(L.LightningModule):
         self.network, self._kind, self._settings = network, kind, settings
 
     def _loss(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        features, probabilities, targets, own = batch
-        predicted = self.network(features, probabilities if probabilities.shape[1] else None)
+        features, probabilities, targets, own, audio = batch
+        predicted = self.network(
+            features,
+            probabilities if probabilities.shape[1] else None,
+            as_sound(audio) if audio.shape[1] else None,
+        )
+        if self._kind.task == "classification" and self._settings.target == "effects":
+            return F.binary_cross_entropy_with_logits(predicted, targets)
         if self._kind.task == "classification":
             return F.cross_entropy(predicted, targets)
         return masked_mse(predicted, targets, own)
@@ -305,6 +341,7 @@ def _run_lightning(
             reload_dataloaders_every_n_epochs=1,
             deterministic=True,
             accelerator="auto",
+            precision=settings.precision,
             devices=1,
         )
         resume = folder / "last.ckpt"

@@ -22,6 +22,8 @@ class TrainSettings(_Settings):
 
     `split` "note" keeps every dry note on one side (honest); "row" is the AutoFX paper's random split over rows, which
     puts the same note on both sides. `conditioning` names a run of a classifier whose class probabilities are added to the input.
+    `target` is what a classifier learns: the one "effect" of a row, its "family" (the six aggregated classes of IDMT-SMT), or all
+    "effects" of a chain (several labels a row). `precision` "bf16-mixed" computes convolutions in bfloat16.
     A value left None is the model's own (published) one.
     """
 
@@ -30,6 +32,8 @@ class TrainSettings(_Settings):
     features: Annotated[tuple[str, ...] | None, BeforeValidator(_as_tuple)] = None
     conditioning: str | None = None
     split: Literal["note", "row"] = "note"
+    target: Literal["effect", "family", "effects"] = "effect"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(0, ge=0)
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
@@ -39,6 +43,11 @@ class TrainSettings(_Settings):
     max_epochs: int | None = Field(None, ge=1)
     patience: int | None = Field(None, ge=1)
     limit: int | None = Field(None, ge=1, description="use only the first so many rows of each dataset")
+    train_rows: int | None = Field(
+        None,
+        ge=8,
+        description="train on only the first so many training rows of each dataset (an eighth as many for validation); the test set stays whole",
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="the model's own options")
 
 

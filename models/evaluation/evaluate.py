@@ -61,7 +61,9 @@ def evaluate(
     if not len(chosen):
         raise UsageError(f"the {split} split is empty: render more rows.")
     predicted = trained.predict(
-        torch.from_numpy(rows.features[chosen]), None if probabilities is None else probabilities[chosen]
+        torch.from_numpy(rows.features[chosen]),
+        None if probabilities is None else probabilities[chosen],
+        None if rows.audio is None else torch.from_numpy(rows.audio[chosen]),
     ).numpy()
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)

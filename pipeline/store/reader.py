@@ -68,8 +68,13 @@ class Dataset:
     @property
     def space(self) -> ParameterSpace:
         """The joint parameter space of the chain."""
-        described = self.array("params").attrs["parameters"]
-        return ParameterSpace.model_validate({"parameters": described})
+        return ParameterSpace.model_validate({"parameters": self.parameters})
+
+    @property
+    def parameters(self) -> list[dict[str, Any]]:
+        """The parameters of the columns of `params`, described."""
+        found: Any = self.array("params").attrs["parameters"]
+        return list(found)
 
     @property
     def version(self) -> str:

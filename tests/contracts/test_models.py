@@ -28,12 +28,25 @@ def test_the_regressors_counts_are_the_papers() -> None:
     assert counts == {"163NC": 58_315, "163C": 58_915, "211C": 63_715}
 
 
+def test_the_convolutional_networks_counts_are_the_papers() -> None:
+    counts = {variant: count for variant, (_, count) in catalogue.load("model", "autofx").published.items()}
+    assert (counts["AutoFX"], counts["AutoFX + features"]) == (3_651_407, 3_675_983)
+
+
+def shape_and_inputs(model: Model, rows: int) -> tuple[Shape, dict[str, torch.Tensor]]:
+    """A small shape for any model, and inputs of that shape."""
+    if model.input == "features":
+        return Shape(20, 4), {"features": 1000 * torch.randn(rows, 20) + 5}
+    inputs = {"features": torch.randn(rows, 20), "audio": 0.5 * torch.randn(rows, 8000)}
+    return Shape(20, 4, samples=8000, rate=22_050), inputs
+
+
 @pytest.mark.parametrize("name", NAMES)
 class TestModel:
     def test_maps_features_to_outputs(self, name: str) -> None:
         model: Model = catalogue.load("model", name)
-        network = model.build(Shape(20, 4), model.options())
-        out = network(torch.randn(7, 20))
+        shape, inputs = shape_and_inputs(model, 7)
+        out = model.build(shape, model.options())(**inputs)
         assert out.shape == (7, 4)
         if model.task == "regression":
             assert (out >= 0).all()
@@ -41,20 +54,22 @@ class TestModel:
 
     def test_every_weight_learns(self, name: str) -> None:
         model: Model = catalogue.load("model", name)
-        network = model.build(Shape(20, 4), model.options())
-        network(torch.randn(64, 20)).square().sum().backward()
+        shape, inputs = shape_and_inputs(model, 16)
+        network = model.build(shape, model.options())
+        inputs["features"] /= 1000
+        network(**inputs).square().sum().backward()
         assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in network.parameters())
 
     def test_is_saved_and_loaded_the_same(self, name: str, tmp_path: Path) -> None:
         model: Model = catalogue.load("model", name)
-        network = Standardised(model.build(Shape(20, 4), model.options()), 20)
-        features = 1000 * torch.randn(50, 20) + 5
-        features[:, 3] = 7  # a constant feature must not divide by zero
-        network.fit(features)
+        shape, inputs = shape_and_inputs(model, 12)
+        network = Standardised(model.build(shape, model.options()), 20)
+        inputs["features"][:, 3] = 7  # a constant feature must not divide by zero
+        network.fit(inputs["features"])
         trained = Trained(
             name,
             network,
-            Shape(20, 4),
+            shape,
             model.options().model_dump(),
             ("autofx163",),
             tuple(map(str, range(20))),
@@ -62,8 +77,8 @@ class TestModel:
         )
         checkpoints.save(trained, tmp_path)
         again = checkpoints.load(tmp_path)
-        assert torch.isfinite(trained.predict(features)).all()
-        assert torch.equal(again.predict(features), trained.predict(features))
+        assert torch.isfinite(trained.predict(**inputs)).all()
+        assert torch.equal(again.predict(**inputs), trained.predict(**inputs))
         assert again.outputs == trained.outputs
 
     def test_names_its_paper(self, name: str) -> None:
