@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.kinds import FAMILIES
+from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.kinds import FAMILIES, Effect
 from timbre_data.pipeline.plan import row_split
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
@@ -82,7 +83,7 @@ def load_rows(
     }
     names = list(parameters)
     families = {
-        (family if target == "family" else step.effect): family
+        (family if target == "family" else class_of(step.effect)): family
         for data in datasets
         for step, family in zip(data.recipe.chain.steps, data.meta["families"], strict=True)
     }
@@ -158,6 +159,12 @@ def load_rows(
     )
 
 
+def class_of(effect: str) -> str:
+    """What a classifier calls an effect: several choruses are one class."""
+    member: Effect = catalogue.load("effect", effect)
+    return member.effect_class or effect.replace("-", "_")
+
+
 def _effect_of(data: Dataset, parameter: str) -> str:
     """The effect that a column named `step.parameter` belongs to."""
     return next(step.effect for step in data.recipe.chain.steps if step.label == parameter.partition(".")[0])
@@ -201,7 +208,7 @@ def _present(data: Dataset, rows: slice, classes: list[str], target: str) -> NDA
     used = data.read("labels/order", rows) >= 0
     out = np.zeros((len(used), len(classes)), bool)
     for column, (step, family) in enumerate(zip(data.recipe.chain.steps, data.meta["families"], strict=True)):
-        out[:, classes.index(family if target == "family" else step.effect)] |= used[:, column]
+        out[:, classes.index(family if target == "family" else class_of(step.effect))] |= used[:, column]
     return out
 
 

@@ -28,6 +28,7 @@ class Effect:
 
     `render(audio, rate, values)` is pure: float32 (channels, samples) in, the same shape out; `values` are physical.
     `unidentifiable(values, seconds)` names the parameters that nobody could hear at these settings (anything at mix 0).
+    `effect_class` is what a classifier is to call it where that is not its own name: several choruses are one class.
     """
 
     summary: str
@@ -35,6 +36,7 @@ class Effect:
     space: ParameterSpace
     render: Callable[[Audio, int, Mapping[str, float]], Audio]
     unidentifiable: Callable[[Mapping[str, float], float], set[str]] = _all_identifiable
+    effect_class: str = ""
 
 
 @dataclass(frozen=True)

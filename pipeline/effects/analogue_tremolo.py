@@ -1,0 +1,31 @@
+"""Tremolo of the optical kind: a lamp and a photocell turn a triangle into a lopsided swell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from timbre_data.pipeline.effects._analogue import triangle
+from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.schemas.parameter import Parameter
+from timbre_data.schemas.space import ParameterSpace
+
+
+def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
+    swell = 0.5 + 0.5 * triangle(values["rate_hz"], audio.shape[1], rate, values["phase"])
+    return (audio * (1 - values["depth"] * swell ** values["shape"])).astype(np.float32)
+
+
+EFFECT = Effect(
+    summary="Optical tremolo: y = x (1 - depth s^shape) with a triangle s in [0, 1].",
+    family="tremolo",
+    effect_class="tremolo",
+    space=ParameterSpace.of(
+        Parameter(name="rate_hz", low=1.5, high=10, unit="Hz", kind="log"),
+        Parameter(name="depth", low=0.3, high=0.95),
+        Parameter(name="shape", low=0.5, high=3, kind="log"),
+        Parameter(name="phase", low=0, high=1, unit="cycles", description="where the oscillator starts"),
+    ),
+    render=_render,
+)

@@ -1,0 +1,31 @@
+"""Slapback from tape: one quick, darkened echo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from timbre_data.pipeline.effects._analogue import delay_line, one_pole
+from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.schemas.parameter import Parameter
+from timbre_data.schemas.space import ParameterSpace
+
+
+def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
+    delays = np.full(audio.shape[1], values["delay_seconds"] * rate)
+    wet = delay_line(audio, delays, tone=one_pole(values["tone_hz"], rate), saturate=True)
+    return (audio + values["level"] * wet).astype(np.float32)
+
+
+EFFECT = Effect(
+    summary="Tape slapback: a single echo after 50-200 ms through a low-pass and a saturating tape.",
+    family="delay",
+    effect_class="slapback_delay",
+    space=ParameterSpace.of(
+        Parameter(name="delay_seconds", low=0.05, high=0.2, unit="s", kind="log"),
+        Parameter(name="tone_hz", low=1500, high=6000, unit="Hz", kind="log"),
+        Parameter(name="level", low=0.3, high=0.9),
+    ),
+    render=_render,
+)
