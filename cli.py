@@ -198,6 +198,9 @@ def train(
         typer.Option("--conditioning", help="Run of a classifier whose probabilities are added to the input."),
     ] = None,
     split: Annotated[str, typer.Option("--split", help="note (honest) or row (the paper's, which leaks).")] = "note",
+    target: Annotated[
+        str, typer.Option("--target", help="A classifier learns: effect, family, or effects (all of a chain).")
+    ] = "effect",
     name: Annotated[str | None, typer.Option("--name", help="Name of the run; by default from the settings.")] = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     settings: Settings = None,
@@ -216,6 +219,7 @@ def train(
         "features": features,
         "conditioning": conditioning,
         "split": split,
+        "target": target,
         "seed": seed,
     }
     checked = recipes.validate(TrainSettings, recipes.override(given, settings or []), "train")
@@ -243,6 +247,36 @@ def evaluate(
 
     found = evaluate_run(training.find_run(run), split=on, allow_leak=allow_leak, sound_rows=sounds)
     typer.echo(f"tables, plots and predictions are in {found.folder}", err=True)
+    emit(found.metrics, found.markdown(), as_json)
+
+
+@app.command(epilog="Example: timbre-data compare effects11 --against effects11-analogue")
+def compare(
+    data: Annotated[str, typer.Argument(help="Datasets, comma-separated, with autofx163 features.")],
+    against: Annotated[
+        str, typer.Option("--against", help="Datasets of another generator: does what is learned carry over?")
+    ] = "",
+    models: Annotated[
+        str | None, typer.Option("--models", help="Comma-separated; see timbre-data list baselines. Also class-mlp.")
+    ] = None,
+    target: Annotated[str, typer.Option("--target", help="effect, or family (the six aggregated classes).")] = "effect",
+    folds: Annotated[int, typer.Option("--folds", help="Folds of the cross-validation by dry note.")] = 9,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run; by default from the settings.")] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Compare classifiers: accuracy, cost, confusion, which features matter, and another generator's sounds."""
+    from timbre_data.models.comparison import compare as compare_classifiers
+    from timbre_data.pipeline import recipes
+    from timbre_data.schemas.settings import CompareSettings
+
+    given: dict[str, Any] = {"data": data, "target": target, "folds": folds, "seed": seed}
+    given |= {"against": against} if against else {}
+    given |= {"models": models} if models else {}
+    checked = recipes.validate(CompareSettings, recipes.override(given, settings or []), "compare")
+    found = compare_classifiers(checked, name=name, say=lambda line: typer.echo(line, err=True))
+    typer.echo(f"tables and plots are in {found.folder}", err=True)
     emit(found.metrics, found.markdown(), as_json)
 
 

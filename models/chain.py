@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from timbre_data.models import training
+from timbre_data.models.comparison import compare
 from timbre_data.models.evaluation.evaluate import FOLDER, evaluate
 from timbre_data.pipeline import extract, recipes, stages
 from timbre_data.pipeline.build import Cluster, Progress
@@ -45,6 +46,14 @@ def run_chain(
         ):
             report.append({"stage": f"featurize {dataset.name}", "done": found.reason, "version": found.version})
     runs: dict[str, Path] = {}
+    for comparison in recipe.compare:
+        if dry_run:
+            report.append({"stage": f"compare {comparison.name}", "done": "would compare what is not yet compared"})
+            continue
+        say(f"compare {comparison.name}")
+        compared = compare(comparison.settings, name=f"{recipe.name}-{comparison.name}", say=say)
+        say(compared.markdown())
+        report.append({"stage": f"compare {comparison.name}", "done": f"tables in {compared.folder}"})
     for stage in recipe.train:
         if dry_run:
             report.append(
@@ -61,6 +70,14 @@ def run_chain(
 def _check(recipe: PipelineRecipe, resolved: list[Recipe]) -> None:
     """Find wrong names before hours of rendering, not after."""
     datasets, earlier = {dataset.name for dataset in resolved}, set()
+    for comparison in recipe.compare:
+        for name in (*comparison.settings.data, *comparison.settings.against):
+            if name not in datasets:
+                raise RecipeError(
+                    f"compare.{comparison.name}.data",
+                    name,
+                    f"datasets of this recipe are {', '.join(sorted(datasets))}",
+                )
     for stage in recipe.train:
         training.resolve(stage.settings)
         for name in stage.settings.data:

@@ -47,6 +47,19 @@ class Model:
     published: Mapping[str, tuple[Shape, int]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """A classical classifier: `build(seed)` gives a scikit-learn estimator that takes standardised features.
+
+    `published` maps a data set of the paper to what it reports: accuracy, fit_seconds, inference_ms, megabytes.
+    """
+
+    summary: str
+    source: str
+    build: Callable[[int], Any]
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
 def parameter_count(network: nn.Module) -> int:
     """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -124,7 +124,8 @@ def train(
             resumed = (folder / "last.ckpt").is_file()
             about = {"settings": settings.model_dump(mode="json"), "snapshots": snapshots, "provenance": provenance()}
             (folder / SETTINGS).write_text(json.dumps(about, indent=2), encoding="utf-8")
-            _fit(settings, datasets, folder, say)
+            rows, probabilities = prepare(settings, datasets)
+            fit_rows(settings, rows, probabilities, folder, say)
     except Timeout:
         raise LockedError(f"{folder} is being trained by another process.") from None
     return folder, "resumed" if resumed else "trained"
@@ -154,11 +155,17 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
     return rows, family_probabilities(probabilities, classifier.families, classifier.target)
 
 
-def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Callable[[str], None]) -> None:
+def fit_rows(
+    settings: TrainSettings,
+    rows: Rows,
+    probabilities: torch.Tensor | None,
+    folder: Path,
+    say: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Train on rows that are loaded already, into a folder, by resolved settings. Leaves `model.pt` there."""
     kind: Model = catalogue.load("model", settings.model)
-    rows, probabilities = prepare(settings, datasets)
     if kind.task == "classification":
-        _check_classes(rows, settings.target)
+        check_classes(rows, settings.target)
     train_rows, validation_rows = rows.where(0), rows.where(1)
     if settings.train_rows:
         train_rows = _first_of_each(rows, train_rows, settings.train_rows)
@@ -204,7 +211,7 @@ def _first_of_each(rows: Rows, chosen: NDArray[np.int64], count: int) -> NDArray
     return np.concatenate([chosen[rows.dataset[chosen] == number][:count] for number in np.unique(rows.dataset)])
 
 
-def _check_classes(rows: Rows, target: str) -> None:
+def check_classes(rows: Rows, target: str) -> None:
     """Refuse rows that have several effects where one class is to name them."""
     several = int((rows.classes < 0).sum())
     if several and target != "effects":

@@ -15,6 +15,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "effect": ("timbre_data.pipeline.effects", "EFFECT"),
     "source": ("timbre_data.pipeline.sources", "SOURCE"),
     "feature": ("timbre_data.pipeline.features", "FEATURES"),
+    "baseline": ("timbre_data.models.baselines", "BASELINE"),
     "model": ("timbre_data.models.architectures", "MODEL"),
 }
 

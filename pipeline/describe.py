@@ -18,6 +18,8 @@ def describe(kind: str, name: str) -> dict[str, Any]:
     if kind == "effect":
         data["family"] = member.family
         data["parameters"] = [parameter.summary() for parameter in member.space.each()]
+    elif kind == "baseline":
+        data |= {"source": member.source, "estimator": str(member.build(0)), "published": dict(member.published)}
     elif kind == "model":
         from dataclasses import asdict
 

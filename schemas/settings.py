@@ -51,6 +51,42 @@ class TrainSettings(_Settings):
     options: dict[str, Any] = Field(default_factory=dict, description="the model's own options")
 
 
+class CompareSettings(_Settings):
+    """A comparison of classifiers by cross-validation over dry notes, with optionally another generator to carry over to."""
+
+    data: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(min_length=1)
+    against: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    features: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ("autofx163",)
+    models: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+        ("knn", "svm", "mlp", "class-mlp"), min_length=1
+    )
+    target: Literal["effect", "family"] = "effect"
+    folds: int = Field(9, ge=3, le=100)
+    permutations: int = Field(2, ge=0, description="how often each feature is permuted in each fold; 0 for not at all")
+    seed: int = Field(0, ge=0)
+    limit: int | None = Field(None, ge=1, description="use only the first so many rows of each dataset")
+
+
+class CompareStage(_Settings):
+    """A comparison inside a chained recipe."""
+
+    name: str = Field(pattern=NAME)
+    settings: CompareSettings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, data: Any) -> Any:
+        return _with_settings(data, "")
+
+
+def _with_settings(data: Any, default: str) -> Any:
+    """Let the settings of a stage stand beside its name."""
+    if isinstance(data, dict) and "settings" not in data:
+        inner = {key: value for key, value in data.items() if key != "name"}
+        return {"name": data.get("name", default), "settings": inner}
+    return data
+
+
 class TrainStage(_Settings):
     """A training run inside a chained recipe, named so that later stages can refer to it."""
 
@@ -60,12 +96,7 @@ class TrainStage(_Settings):
     @model_validator(mode="before")
     @classmethod
     def _flat(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "settings" not in data:
-            data = {
-                "name": data.get("name", data.get("model", "")),
-                "settings": {k: v for k, v in data.items() if k != "name"},
-            }
-        return data
+        return _with_settings(data, data.get("model", "") if isinstance(data, dict) else "")
 
 
 class DatasetStage(_Settings):
@@ -83,4 +114,5 @@ class PipelineRecipe(_Settings):
     claim: Claim | None = None
     datasets: tuple[DatasetStage, ...] = Field(min_length=1)
     features: tuple[str, ...] = ()
+    compare: tuple[CompareStage, ...] = ()
     train: tuple[TrainStage, ...] = ()

@@ -1,0 +1,1 @@
+"""Classical classifiers to compare with: one scikit-learn estimator a file."""
