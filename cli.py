@@ -280,6 +280,53 @@ def compare(
     emit(found.metrics, found.markdown(), as_json)
 
 
+@app.command(epilog="Example: timbre-data predict runs/autofx take.wav --dry clean.wav --out matched.wav")
+def predict(
+    run: Annotated[str, typer.Argument(help="A trained run: a classifier, or a regressor with or without one.")],
+    file: Annotated[Path, typer.Argument(help="A sound file: any format, rate, channels; one note or many.")],
+    dry: Annotated[
+        Path | None,
+        typer.Option("--dry", help="The dry recording: pitch is measured on it, and it is played through the effect."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write the matched sound (WAV).")] = None,
+    effect: Annotated[
+        str | None, typer.Option("--effect", help="Take this effect's parameters instead of the most probable one's.")
+    ] = None,
+    f0: Annotated[float | None, typer.Option("--f0", help="Pitch of the note in Hz, where known.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which effect made a sound and with which settings; with the dry sound, write the match."""
+    from timbre_data.models import prediction, training
+
+    if out is not None and dry is None:
+        raise UsageError("--out needs the dry sound to play through the effect: give it with --dry.")
+    predictor = prediction.Predictor(training.find_run(run))
+    found = predictor.predict(file, f0_hz=float("nan") if f0 is None else f0, dry=dry)
+    steps = predictor.steps(found, effect) if found.parameters else []
+    if predictor.needs_pitch and f0 is None and dry is None:
+        typer.echo(
+            "timbre-data: this run learned with known pitches; give --f0 or --dry, or train on autofx163_sound for recordings.",
+            err=True,
+        )
+    if out is not None and dry is not None:
+        prediction.write_match(dry, steps, out)
+        typer.echo(f"matched sound in {out}", err=True)
+    emit(prediction.as_data(found, steps), prediction.as_text(found, steps), as_json)
+
+
+@app.command("export-model", epilog="Example: timbre-data export-model runs/autofx --out autofx.pt2")
+def export_model(
+    run: Annotated[str, typer.Argument(help="A trained run.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write (.pt2).")],
+    as_json: Json = False,
+) -> None:
+    """Write a run as one file that needs only torch: features and units inside (see examples/standalone.py)."""
+    from timbre_data.models import export, training
+
+    about = export.export_model(training.find_run(run), out)
+    emit(about, str(out), as_json)
+
+
 @app.command(epilog="Example: timbre-data run datasets/recipes/autofx-small.yaml")
 def run(
     recipe: Annotated[str, typer.Argument(help="A chained recipe: YAML file or shipped name.")],

@@ -217,7 +217,7 @@ def family_probabilities(probabilities: torch.Tensor, families: Sequence[str], t
 
     They add up, except those of a classifier of whole chains ("effects"), where the largest of a family counts.
     """
-    out = torch.zeros(len(probabilities), len(FAMILIES), dtype=probabilities.dtype)
+    out = probabilities.new_zeros(probabilities.shape[0], len(FAMILIES))
     for column, family in enumerate(families):
         if family not in FAMILIES:
             raise UsageError(

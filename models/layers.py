@@ -57,7 +57,7 @@ class Spectrogram(nn.Module):
         self.shape = (n_mels if kind == "log_mel" else n_fft // 2 + 1, samples // hop_length + 1)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         if kind == "log_mel":
-            self.register_buffer("bands", _mel_matrix(rate, n_fft, n_mels), persistent=False)
+            self.register_buffer("bands", mel_matrix(rate, n_fft, n_mels), persistent=False)
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Map sounds to spectrograms, always in float32."""
@@ -82,7 +82,8 @@ class Spectrogram(nn.Module):
             return 10 * torch.log10(power + 1e-10) / 50
 
 
-def _mel_matrix(rate: int, n_fft: int, n_mels: int) -> torch.Tensor:
+def mel_matrix(rate: int, n_fft: int, n_mels: int) -> torch.Tensor:
+    """Slaney mel bands of equal area as a matrix [shape=(n_mels, n_fft // 2 + 1)]."""
     starts, counts, weights = mel_filters(rate, n_fft, n_mels, 0.0, rate / 2)
     dense = np.zeros((n_mels, n_fft // 2 + 1), np.float32)
     ends = np.cumsum(counts)

@@ -39,6 +39,38 @@ def read(path: Path, rate: int, channels: int) -> Audio:
     return np.ascontiguousarray(sound.T, np.float32)
 
 
+def read_mono(path: Path, rate: int, longest_seconds: float) -> Audio:
+    """Read a sound file of any rate, channel count and length as mono at `rate`, block by block [shape=(samples,)].
+
+    Raises `UnusableSoundError` for what is not a readable sound, or longer than `longest_seconds`.
+    """
+    import soundfile
+    import soxr
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.frames > longest_seconds * file.samplerate:
+                raise UnusableSoundError(
+                    f"{file.frames / file.samplerate:.0f} s is too long; cut it into parts of at most {longest_seconds:.0f} s"
+                )
+            same = file.samplerate == rate
+            stream = None if same else soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32", quality="VHQ")
+            parts = [np.empty(0, np.float32)]
+            for block in file.blocks(2**18, dtype="float32", always_2d=True):
+                mono = np.ascontiguousarray(block.mean(axis=1))
+                parts.append(mono if stream is None else stream.resample_chunk(mono))
+            if stream is not None:
+                parts.append(stream.resample_chunk(np.empty(0, np.float32), last=True))
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise UnusableSoundError(f"not a readable sound file ({str(error).splitlines()[0].rstrip('.')})") from None
+    sound = np.concatenate(parts)
+    if not len(sound):
+        raise UnusableSoundError("holds no samples")
+    if not np.isfinite(sound).all():
+        raise UnusableSoundError("holds samples that are not finite")
+    return sound
+
+
 def onset(audio: Audio, rate: int, threshold_db: float = -40.0) -> int:
     """Find the sample where a note begins: the first 3 ms frame above a fixed threshold, relative to the loudest one."""
     frame = max(1, round(0.003 * rate))
