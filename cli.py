@@ -146,6 +146,46 @@ def _told(report: Any, dry_run: bool) -> str:
     return f"{report.dataset}: {report.reason}, {report.rows} new of {report.total} rows{redrawn}{version}"
 
 
+@app.command("import", epilog="Example: timbre-data import idmt-smt-audio-effects ~/IDMT --set parts=[guitar]")
+def import_(
+    importer: Annotated[str, typer.Argument(help="A public dataset; see timbre-data list importers.")],
+    path: Annotated[str, typer.Argument(help="The folder it was unpacked into.")],
+    out: Annotated[
+        str | None, typer.Option("--out", help="Name, path or address; by default the importer's name.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option("--rate", help="Sampling rate in Hz.")] = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    batch: Batch = None,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Leave out what cannot be used and go on.")] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Import a public dataset: every file checked, decoded, cut to its onset, resampled and labelled."""
+    from timbre_data.pipeline import catalogue, imports, recipes
+    from timbre_data.pipeline.progress import bar
+    from timbre_data.pipeline.store.repository import locate
+
+    catalogue.load("importer", importer)
+    changes = recipes.override({}, settings or [])
+    audio = changes.pop("audio", {}) | ({"rate": rate} if rate is not None else {})
+    with bar(enabled=not dry_run, again=_again()) as progress:
+        report = imports.import_dataset(
+            importer,
+            changes | {"path": path},
+            locate(out or importer.replace("_", "-")),
+            _cluster(workers, scheduler, batch),
+            audio=audio,
+            progress=progress,
+            keep_going=keep_going,
+            dry_run=dry_run,
+        )
+    emit(vars(report), _told(report, dry_run), as_json)
+    if report.failed:
+        typer.echo(f"timbre-data: {len(report.failed)} recordings left out: {report.failed[0]}", err=True)
+
+
 @app.command(epilog="Example: timbre-data featurize distortion --features autofx163,logmel")
 def featurize(
     dataset: Home,

@@ -14,6 +14,7 @@ from timbre_data.schemas.errors import UnknownNameError
 KINDS: dict[str, tuple[str, str]] = {
     "effect": ("timbre_data.pipeline.effects", "EFFECT"),
     "source": ("timbre_data.pipeline.sources", "SOURCE"),
+    "importer": ("timbre_data.pipeline.importers", "IMPORTER"),
     "feature": ("timbre_data.pipeline.features", "FEATURES"),
     "baseline": ("timbre_data.models.baselines", "BASELINE"),
     "model": ("timbre_data.models.architectures", "MODEL"),

@@ -39,6 +39,9 @@ def describe(kind: str, name: str) -> dict[str, Any]:
         ]
         variants = {variant: member.build(shape, member.options()) for variant, (shape, _) in member.published.items()}
         data["layers"] = {variant: str(network).splitlines() for variant, network in list(variants.items())[:1]}
+    elif kind == "importer":
+        data |= {key: getattr(member, key) for key in ("citation", "licence", "url", "checksums", "steps")}
+        data["settings"] = _fields(member.settings)
     else:
         data["settings"] = _fields(member.settings)
     return data

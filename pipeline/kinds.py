@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from timbre_data.schemas.recipe import AudioFormat
 from timbre_data.schemas.space import ParameterSpace
 
 Audio = NDArray[np.float32]
@@ -71,6 +73,56 @@ class Source:
     summary: str
     settings: type[BaseModel]
     open: Callable[[Any], DrySource]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One file of a public dataset: its dry sound (an index into the origins), which step of the chain it has, and further labels."""
+
+    file: Path
+    identity: str
+    origin: int
+    step: str
+    labels: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What recordings have in common, so that a split keeps them together: a dry note, a song, a singer. `file` is a clean recording of it."""
+
+    identity: str
+    group: str = ""
+    file: Path | None = None
+    midi_note: float = float("nan")
+    f0_hz: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a folder holds: recordings in a fixed order, their origins, and every missing, unreadable or unexpected file with its reason."""
+
+    recordings: tuple[Recording, ...]
+    origins: tuple[Origin, ...]
+    problems: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importer:
+    """A public dataset: where it comes from, what it may be used for, and `scan(settings)`, which lists it without decoding a sound.
+
+    `settings` has at least `path`. `steps` are the effects a recording may have, by our names ("dry" alone where there are none).
+    `checksums` are those of the published archives, where known. Extra labels have the same names and types in all recordings.
+    """
+
+    summary: str
+    citation: str
+    licence: str
+    url: str
+    settings: type[BaseModel]
+    steps: tuple[str, ...]
+    audio: AudioFormat
+    scan: Callable[[Any], Inventory]
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -79,14 +79,14 @@ class MissingDependencyError(TimbreDataError):
 class SourceError(TimbreDataError):
     """Dry sounds that cannot be used: every one of them, with its reason."""
 
-    def __init__(self, source: str, failures: Mapping[str, str]) -> None:
+    def __init__(self, source: str, failures: Mapping[str, str], way_out: str = "") -> None:
         self.source, self.failures = source, dict(failures)
         listed = "; ".join(f"{name}: {reason}" for name, reason in list(self.failures.items())[:20])
         more = f"; and {len(self.failures) - 20} more" if len(self.failures) > 20 else ""
         count = len(self.failures)
         noun = "sound" if count == 1 else "sounds"
         super().__init__(
-            f"{source}: {count} {noun} cannot be used ({listed}{more}). Remove or repair them, then run again."
+            f"{source}: {count} {noun} cannot be used ({listed}{more}). Remove or repair them, then run again{f'; {way_out}' if way_out else ''}."
         )
 
 

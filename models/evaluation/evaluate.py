@@ -114,7 +114,7 @@ def _classification(
 ) -> tuple[dict[str, Any], tuple[Table, ...]]:
     true, guess = rows.classes[chosen], probabilities.argmax(axis=1)
     names = rows.class_names
-    audible = (rows.effect_db[chosen] >= INAUDIBLE_DB) | np.isin(
+    audible = ~(rows.effect_db[chosen] < INAUDIBLE_DB) | np.isin(  # unknown counts as audible
         true, [i for i, f in enumerate(rows.class_families) if f == "dry"]
     )
     scores = metrics.class_scores(guess, true, len(names))

@@ -40,7 +40,7 @@ def verify(data: Dataset) -> Verdict:
     expected = int(data.recipe.n)
     if data.n < expected:
         verdict.missing["rows"] = list(range(data.n, expected))
-    _check(data, verdict, "rows", "integrity/rows", ROW_ARRAYS)
+    _check(data, verdict, "rows", "integrity/rows", (*ROW_ARRAYS, *data.meta.get("extra_labels", ())))
     _check(data, verdict, "dry", "integrity/dry", DRY_ARRAYS)
     for name, found in data.feature_sets().items():
         _check(data, verdict, name, f"integrity/{name}", (found["path"],))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.fixtures.idmt_smt_audio_effects import make
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.kinds import DrySource, Source
 from timbre_data.schemas.errors import MissingDependencyError
@@ -20,6 +21,9 @@ def settings_for(name: str, folder: Path) -> dict[str, Any]:
         rng = np.random.default_rng(0)
         for i in range(4):
             soundfile.write(folder / f"{i}.wav", rng.uniform(-0.5, 0.5, (30_000, 1 + i % 2)), 44_100)
+        return {"path": folder}
+    if name == "idmt_smt_audio_effects":
+        make(folder)
         return {"path": folder}
     return {}
 

@@ -1,0 +1,1 @@
+"""One public dataset a file; a file's name is its public name."""

@@ -1,0 +1,290 @@
+"""Importing a public dataset: decode, cut, resample and store it as if it had been rendered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.audio import SILENCE_PEAK, encode, prepare_note, read, storing_gains
+from timbre_data.pipeline.build import (
+    Cluster,
+    Progress,
+    Silent,
+    Task,
+    TaskResult,
+    dask_client,
+    quiet_threads,
+    run,
+    tasks_for,
+)
+from timbre_data.pipeline.chain import UNUSED, EffectChain
+from timbre_data.pipeline.kinds import Audio, Importer, Inventory, UnusableSoundError
+from timbre_data.pipeline.plan import assign
+from timbre_data.pipeline.provenance import provenance
+from timbre_data.pipeline.recipes import validate
+from timbre_data.pipeline.seeding import share
+from timbre_data.pipeline.stages import Report, new_version
+from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.repository import Location
+from timbre_data.pipeline.store.rows import DRY_ARRAYS, ROW_ARRAYS, TaskSession, hashes
+from timbre_data.pipeline.store.writer import Writer, meta, set_meta
+from timbre_data.schemas.errors import SourceError, UsageError
+from timbre_data.schemas.recipe import Recipe
+
+THRESHOLD_DB = -40.0
+"""A recording begins where it first comes this near to its loudest moment."""
+
+
+@lru_cache(maxsize=4)
+def inventory_of(importer: str, settings_json: str) -> Inventory:
+    """What a folder holds; kept by each worker process."""
+    member: Importer = catalogue.load("importer", importer)
+    return member.scan(member.settings.model_validate(json.loads(settings_json)))
+
+
+def import_dataset(
+    importer: str,
+    settings: dict[str, Any],
+    location: Location,
+    cluster: Cluster,
+    *,
+    audio: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+    keep_going: bool = False,
+    dry_run: bool = False,
+) -> Report:
+    """Import a public dataset. The same command again resumes; a finished one is left alone.
+
+    Raises `SourceError` that names every missing, unreadable and unexpected file, unless `keep_going`: then they are left out and
+    recorded with the dataset.
+    """
+    member: Importer = catalogue.load("importer", importer)
+    name = importer.replace("-", "_")
+    checked = validate(member.settings, settings, f"import {importer}")
+    settings_json = json.dumps(checked.model_dump(mode="json"))
+    inventory = inventory_of(name, settings_json)
+    if inventory.problems and not keep_going:
+        raise SourceError(importer, inventory.problems, "--keep-going leaves them out")
+    if not inventory.recordings:
+        raise UsageError(f"{importer}: no recordings under {settings.get('path')}.")
+    recipe = validate(
+        Recipe,
+        {
+            "name": location.name,
+            "description": member.summary,
+            "licence": member.licence,
+            "citation": member.citation,
+            "source": {"name": name, **json.loads(settings_json)},
+            "chain": {"steps": [{"effect": step} for step in member.steps], "choose": 1},
+            "audio": member.audio.model_dump() | (audio or {}),
+            "n": len(inventory.recordings),
+        },
+    )
+    if dry_run:
+        return Report(
+            location.address,
+            recipe.n,
+            recipe.n,
+            f"{len(inventory.origins)} dry sounds, {len(inventory.problems)} problems",
+        )
+    with Writer(location, create=True) as writer:
+        digest = _digest(inventory)
+        _prepare(writer, recipe, inventory, digest)
+        notes: list[dict[str, Any]] = []
+        arguments = (name, settings_json, json.dumps(recipe.model_dump(mode="json")), keep_going)
+        with dask_client(cluster) as client:
+            for path, function, title in (
+                ("integrity/dry", import_origins, "dry sounds"),
+                ("integrity/rows", import_rows, "recordings"),
+            ):
+                stored = writer.peek()[path]
+                assert isinstance(stored, zarr.Array)
+                missing = np.flatnonzero(np.asarray(stored[:]) == 0)
+                if not len(missing):
+                    continue
+                (progress or Silent()).start(title, len(missing), recipe.audio.seconds)
+                tasks = tasks_for(missing, cluster.rows_per_task(len(missing)))
+                notes += run(
+                    client,
+                    cluster,
+                    writer,
+                    tasks,
+                    function,
+                    arguments,
+                    message=f"{{rows}} {title}",
+                    progress=progress or Silent(),
+                )
+                (progress or Silent()).stop()
+                _raise_failures(importer, notes, keep_going)
+        if not notes and meta(writer.peek()).get("version"):
+            version = str(meta(writer.peek())["version"])
+            return Report(location.address, 0, recipe.n, "finished already", writer.snapshot, version)
+        version = new_version(writer, f"{recipe.n} recordings")
+        failures = tuple(f"{file}: {reason}" for note in notes for file, reason in note.get("failures", {}).items())
+        return Report(location.address, recipe.n, recipe.n, "imported", writer.snapshot, version, failed=failures)
+
+
+def _raise_failures(importer: str, notes: list[dict[str, Any]], keep_going: bool) -> None:
+    failures = {file: f"unreadable: {reason}" for note in notes for file, reason in note.get("failures", {}).items()}
+    if failures and not keep_going:
+        raise SourceError(importer, dict(sorted(failures.items())), "--keep-going leaves them out")
+
+
+def _digest(inventory: Inventory) -> str:
+    digest = hashlib.sha256()
+    for recording in inventory.recordings:
+        digest.update(f"{recording.identity}\n{recording.step}\n{recording.origin}\n".encode())
+    return digest.hexdigest()
+
+
+def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory, digest: str) -> None:
+    stored = meta(writer.peek())
+    if stored:
+        before = Recipe.model_validate(stored["recipe"])
+        if stored["inventory"] != digest or before.identity() != recipe.identity():
+            raise UsageError(
+                f"{writer.location.address} was imported from other files or with other settings: choose another name with --out, or delete it first."
+            )
+        return
+    root = writer.root()
+    chain = EffectChain(recipe.chain)
+    parameters = [parameter.model_dump(mode="json") for parameter in chain.space.each()]
+    extra = _extra(inventory)
+    specs = layout.specs(recipe, parameters, chain.labels)
+    specs += [layout.ArraySpec(path, (), dtype) for path, dtype in extra.items()]
+    for spec in specs:
+        layout.create(root, spec, recipe.n if spec.follows == "rows" else len(inventory.origins), recipe.audio.codec)
+    set_meta(
+        root,
+        format_version=layout.FORMAT_VERSION,
+        kind="imported",
+        recipe=recipe.model_dump(mode="json"),
+        families=[effect.family for effect in chain.effects],
+        inventory=digest,
+        provenance=provenance(),
+        features={},
+        version=None,
+        extra_labels=list(extra),
+        problems=inventory.problems,
+    )
+    writer.commit(f"created for {recipe.n} recordings")
+
+
+def _extra(inventory: Inventory) -> dict[str, str]:
+    """The importer's own label arrays with their types, and where each row comes from."""
+    found = {"labels/file": "str"}
+    for name, value in inventory.recordings[0].labels.items():
+        found[f"labels/{name}"] = "str" if isinstance(value, str) else "float32"
+    return found
+
+
+def _sound(file: Path, recipe: Recipe) -> Audio:
+    audio = recipe.audio
+    return prepare_note(
+        read(file, audio.rate, audio.channels), audio.rate, audio.samples, cut_onset=True, threshold_db=THRESHOLD_DB
+    )
+
+
+def _store(sounds: Audio, recipe: Recipe) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    stored = np.empty(sounds.shape, recipe.audio.dtype)
+    gains = storing_gains(np.maximum(np.abs(sounds).max(axis=(1, 2)), SILENCE_PEAK), recipe.audio.peak)
+    gains[np.abs(sounds).max(axis=(1, 2)) == 0] = 1.0
+    encode(sounds, gains, stored)
+    return stored, gains
+
+
+def import_origins(
+    session: bytes, address: str, task: Task, importer: str, settings_json: str, recipe_json: str, keep_going: bool
+) -> TaskResult:
+    """Write the dry sounds `task.start` to `task.stop`: silence where the set has no clean recording of a note."""
+    quiet_threads()
+    inventory, recipe = inventory_of(importer, settings_json), Recipe.model_validate_json(recipe_json)
+    store = TaskSession(session, address)
+    failures: dict[str, str] = {}
+    for start, stop in task.audio_chunks():
+        origins = inventory.origins[start:stop]
+        sounds = np.zeros((len(origins), recipe.audio.channels, recipe.audio.samples), np.float32)
+        for k, origin in enumerate(origins):
+            if origin.file is None:
+                continue
+            try:
+                sounds[k] = _sound(origin.file, recipe)
+            except UnusableSoundError as error:
+                failures[str(origin.file)] = str(error)
+        stored, gains = _store(sounds, recipe)
+        columns: dict[str, NDArray[Any]] = {
+            "dry/audio": stored,
+            "dry/gain": gains,
+            "dry/identity": np.array([origin.identity for origin in origins], object),
+            "dry/group": np.array([origin.group or origin.identity for origin in origins], object),
+            "dry/note": np.array([origin.midi_note for origin in origins], np.float32),
+            "dry/velocity": np.full(len(origins), np.nan, np.float32),
+            "dry/f0_hz": np.array([origin.f0_hz for origin in origins], np.float32),
+        }
+        columns["integrity/dry"] = hashes(columns, DRY_ARRAYS)
+        store.write(start, columns)
+    if failures and not keep_going:
+        return TaskResult(session=session, rows=0, notes={"failures": failures})
+    return TaskResult(session=store.close(), rows=task.stop - task.start, notes={"failures": failures})
+
+
+def import_rows(
+    session: bytes, address: str, task: Task, importer: str, settings_json: str, recipe_json: str, keep_going: bool
+) -> TaskResult:
+    """Decode, cut, resample and write the recordings `task.start` to `task.stop`, with their labels."""
+    quiet_threads()
+    inventory, recipe = inventory_of(importer, settings_json), Recipe.model_validate_json(recipe_json)
+    chain = EffectChain(recipe.chain)
+    width, extra = len(chain.space), _extra(inventory)
+    store = TaskSession(session, address)
+    failures: dict[str, str] = {}
+    tables: list[dict[str, NDArray[Any]]] = []
+    for start, stop in task.audio_chunks():
+        recordings = inventory.recordings[start:stop]
+        count = len(recordings)
+        sounds = np.zeros((count, recipe.audio.channels, recipe.audio.samples), np.float32)
+        failed = np.zeros(count, bool)
+        for k, recording in enumerate(recordings):
+            try:
+                sounds[k] = _sound(recording.file, recipe)
+            except UnusableSoundError as error:
+                failures[recording.identity], failed[k] = str(error), True
+        stored, gains = _store(sounds, recipe)
+        order = np.full((count, len(chain.labels)), UNUSED, np.int8)
+        order[np.arange(count), [chain.labels.index(recording.step) for recording in recordings]] = 0
+        groups = [inventory.origins[one.origin].group or inventory.origins[one.origin].identity for one in recordings]
+        columns: dict[str, NDArray[Any]] = {
+            "audio": stored,
+            "params": np.zeros((count, width), np.float32),
+            "labels/mask": np.zeros((count, width), bool),
+            "labels/identifiable": np.zeros((count, width), bool),
+            "labels/order": order,
+            "labels/effect_db": np.full(
+                count, np.nan, np.float32
+            ),  # unknown: the clean recording is not the very sound that was processed
+            "split": assign(np.array([share(group, recipe.split.seed) for group in groups]), recipe.split),
+            "attempt": np.zeros(count, np.uint16),
+            "gain": gains,
+            "failed": failed,
+            "dry/index": np.array([recording.origin for recording in recordings], np.int32),
+        }
+        for path, dtype in extra.items():
+            values = [
+                one.identity if path == "labels/file" else one.labels[path.partition("/")[2]] for one in recordings
+            ]
+            columns[path] = np.array(values, object if dtype == "str" else dtype)
+        columns["integrity/rows"] = hashes(columns, (*ROW_ARRAYS, *extra))
+        store.write(start, {"audio": columns.pop("audio")})
+        tables.append(columns)
+    if failures and not keep_going:
+        return TaskResult(session=session, rows=0, notes={"failures": failures})
+    store.write(task.start, {path: np.concatenate([table[path] for table in tables]) for path in tables[0]})
+    return TaskResult(session=store.close(), rows=task.stop - task.start, notes={"failures": failures})

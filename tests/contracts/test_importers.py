@@ -1,0 +1,110 @@
+"""Every importer: says where its data comes from, finds every file, names every problem, and makes a dataset like any other.
+
+A new importer needs `tests/fixtures/NAME.py` with `make(folder)`, which writes a small tree in the real layout and returns how many
+recordings it holds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from timbre_data.models.data import load_rows
+from timbre_data.pipeline import catalogue, extract
+from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.imports import import_dataset
+from timbre_data.pipeline.kinds import Importer
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.repository import locate
+from timbre_data.pipeline.store.verify import verify
+from timbre_data.schemas.errors import NotFoundError, SourceError, UsageError
+
+NAMES = catalogue.names("importer")
+
+
+@pytest.fixture
+def tree(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, int]:
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    return request.param, folder, importlib.import_module(f"tests.fixtures.{request.param}").make(folder)
+
+
+def imported(name: str, folder: Path, out: str = "real", **options: Any) -> Dataset:
+    import_dataset(name, {"path": folder}, locate(out), options.pop("cluster", Cluster(workers=2)), **options)
+    return Dataset(out)
+
+
+@pytest.mark.parametrize("tree", NAMES, indirect=True)
+class TestImporter:
+    def test_says_where_it_comes_from(self, tree: tuple[str, Path, int]) -> None:
+        importer: Importer = catalogue.load("importer", tree[0])
+        assert importer.summary.endswith(".")
+        assert importer.licence
+        assert "(" in importer.citation
+        assert importer.url.startswith("https://")
+        assert all(kind_and_sum.count(":") == 1 for kind_and_sum in importer.checksums.values())
+        assert set(importer.steps) <= set(catalogue.names("effect"))
+
+    def test_every_recording_is_a_row_with_labels_and_a_group(self, tree: tuple[str, Path, int]) -> None:
+        name, folder, count = tree
+        data = imported(name, folder)
+        assert data.n == count == len(data.usable())
+        assert verify(data).whole
+        importer: Importer = catalogue.load("importer", name)
+        assert (data.recipe.licence, data.recipe.citation) == (importer.licence, importer.citation)
+        assert ((data.read("labels/order") >= 0).sum(axis=1) == 1).all()
+        assert set(data.read("labels/file")) == {
+            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() in (".wav", ".mp3")
+        }
+        peaks = np.abs(data.audio()).max(axis=(1, 2))
+        assert (peaks > 0.9).all()
+        groups = data.read("dry/group")[data.read("dry/index").astype(int)]
+        for group in set(groups):
+            assert len(set(data.split()[groups == group])) == 1
+
+    def test_the_bytes_do_not_depend_on_workers_or_batches(self, tree: tuple[str, Path, int]) -> None:
+        name, folder, _ = tree
+        one = imported(name, folder, "one", cluster=Cluster(workers=1))
+        two = imported(name, folder, "two", cluster=Cluster(workers=2, batch=256))
+        assert np.array_equal(one.read("integrity/rows"), two.read("integrity/rows"))
+        assert np.array_equal(one.read("integrity/dry"), two.read("integrity/dry"))
+
+    def test_again_is_a_no_op_and_other_files_are_refused(self, tree: tuple[str, Path, int]) -> None:
+        name, folder, _ = tree
+        data = imported(name, folder)
+        assert imported(name, folder).snapshot == data.snapshot
+        victim = sorted(folder.rglob("*.wav"))[0]
+        victim.unlink()
+        catalogue.load("importer", name).scan.cache_clear()
+        importlib.import_module("timbre_data.pipeline.imports").inventory_of.cache_clear()
+        with pytest.raises(SourceError, match="missing"):
+            imported(name, folder)
+        with pytest.raises(UsageError, match="other files"):
+            imported(name, folder, keep_going=True)
+
+    def test_unreadable_files_are_named_and_left_out_only_when_asked(self, tree: tuple[str, Path, int]) -> None:
+        name, folder, count = tree
+        victim = sorted(folder.rglob("*.wav"))[3]
+        victim.write_bytes(b"RIFFxxxx")
+        with pytest.raises(SourceError, match=victim.name):
+            imported(name, folder)
+        data = imported(name, folder, keep_going=True)
+        assert len(data.usable()) == count - 1
+
+    def test_a_wrong_folder_is_refused(self, tree: tuple[str, Path, int], tmp_path: Path) -> None:
+        (tmp_path / "nothing").mkdir()
+        with pytest.raises(NotFoundError):
+            imported(tree[0], tmp_path / "nothing")
+
+    def test_features_and_training_work_on_it(self, tree: tuple[str, Path, int]) -> None:
+        name, folder, count = tree
+        data = imported(name, folder)
+        extract.featurize(data.location, {"autofx163": {}}, Cluster(workers=2))
+        rows = load_rows([Dataset("real")], ["autofx163"], "note")
+        assert rows.features.shape == (count, 163)
+        assert (rows.classes >= 0).all()
+        assert not rows.own.any()
