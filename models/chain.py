@@ -24,7 +24,7 @@ def run_chain(
     """Do every stage of a chained recipe in order. Returns what was done: stage, done, and what it gave."""
     resolved = [
         recipes.load(
-            recipes.override(recipes.read(stage.recipe), stage.set)
+            recipes.override(recipes.read_named(stage.recipe), stage.set)
             | ({"features": list(recipe.features)} if recipe.features else {})
         )
         for stage in recipe.datasets

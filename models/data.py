@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.kinds import FAMILIES, Effect
+from timbre_data.pipeline.kinds import FAMILIES, Effect, Family
 from timbre_data.pipeline.plan import row_split
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
@@ -215,15 +215,14 @@ def _present(data: Dataset, rows: slice, classes: list[str], target: str) -> NDA
 def family_probabilities(probabilities: torch.Tensor, families: Sequence[str], target: str = "effect") -> torch.Tensor:
     """Spread a classifier's probabilities [shape=(n, classes)] over the six families of IDMT-SMT [shape=(n, 6)].
 
-    They add up, except those of a classifier of whole chains ("effects"), where the largest of a family counts.
+    They add up, except those of a classifier of whole chains ("effects"), where the largest of a family counts. A classifier with
+    a class outside the six families (an equaliser) conditions with its own classes instead [shape=(n, classes)].
     """
+    if not set(families) <= set(FAMILIES):
+        return probabilities
     out = probabilities.new_zeros(probabilities.shape[0], len(FAMILIES))
     for column, family in enumerate(families):
-        if family not in FAMILIES:
-            raise UsageError(
-                f"a classifier with the class family '{family}' cannot condition: the published vector has {', '.join(FAMILIES)}."
-            )
-        place = FAMILIES.index(family)
+        place = FAMILIES.index(cast(Family, family))
         if target == "effects":
             out[:, place] = torch.maximum(out[:, place], probabilities[:, column])
         else:

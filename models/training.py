@@ -9,6 +9,7 @@ RUN/evaluation/       what `evaluate` wrote
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -29,13 +30,12 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from timbre_data.models import checkpoints
+from timbre_data.models import checkpoints, energy
 from timbre_data.models.checkpoints import Standardised, Trained, as_sound
 from timbre_data.models.data import Batches, Rows, family_probabilities, load_rows
 from timbre_data.models.kinds import Model, Shape
 from timbre_data.models.losses import masked_mse
 from timbre_data.pipeline import catalogue, recipes
-from timbre_data.pipeline.kinds import FAMILIES
 from timbre_data.pipeline.provenance import provenance
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import InterruptedBuildError, LockedError, NotFoundError, UsageError
@@ -176,7 +176,7 @@ def fit_rows(
     outputs = rows.class_names if kind.task == "classification" else rows.parameter_names
     if not outputs:
         raise UsageError("these datasets have no parameters to learn: choose one with an effect that has some.")
-    conditioning = 0 if probabilities is None else len(FAMILIES)
+    conditioning = 0 if probabilities is None else probabilities.shape[1]
     shape = Shape(rows.features.shape[1], len(outputs), conditioning)
     if kind.input == "audio":
         shape = replace(shape, samples=rows.samples, rate=rows.rate)
@@ -353,8 +353,10 @@ def _run_lightning(
         )
         resume = folder / "last.ckpt"
         torch.set_num_threads(min(2, os.cpu_count() or 1))
+        meter = energy.Meter(folder) if settings.measure_energy else contextlib.nullcontext()
         try:
-            trainer.fit(module, feed, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
+            with meter:
+                trainer.fit(module, feed, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
         except (KeyboardInterrupt, SystemExit):  # Lightning answers Ctrl-C by leaving the program
             raise InterruptedBuildError(
                 f"interrupted: epochs up to the last whole one are kept in {folder}; the same command goes on from there."

@@ -54,6 +54,14 @@ def for_effect(name: str) -> dict[str, Any]:
     return {"name": stem, "chain": [{"effect": stem}]}
 
 
+def read_named(name: str) -> dict[str, Any]:
+    """A recipe by file or shipped name, or an effect's own by the effect's name."""
+    stem = name.replace("-", "_")
+    if not Path(name).is_file() and name not in shipped() and stem in catalogue.names("effect"):
+        return for_effect(stem)
+    return read(name)
+
+
 def override(data: dict[str, Any], settings: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
     """Apply `path.to.field=value` settings; numbers step into lists. Values are read as YAML."""
     if not isinstance(settings, Mapping):

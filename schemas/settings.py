@@ -35,6 +35,7 @@ class TrainSettings(_Settings):
     target: Literal["effect", "family", "effects"] = "effect"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(0, ge=0)
+    measure_energy: bool = Field(False, description="measure the energy of the training with codecarbon")
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
     learning_rate_decay: float | None = Field(
