@@ -333,6 +333,9 @@ def predict(
         str | None, typer.Option("--effect", help="Take this effect's parameters instead of the most probable one's.")
     ] = None,
     f0: Annotated[float | None, typer.Option("--f0", help="Pitch of the note in Hz, where known.")] = None,
+    refine: Annotated[
+        int, typer.Option("--refine", min=0, help="With --dry: search so many settings for one that sounds closer.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Say which effect made a sound and with which settings; with the dry sound, write the match."""
@@ -343,6 +346,10 @@ def predict(
     predictor = prediction.Predictor(training.find_run(run))
     found = predictor.predict(file, f0_hz=float("nan") if f0 is None else f0, dry=dry)
     steps = predictor.steps(found, effect) if found.parameters else []
+    if refine and dry is None:
+        raise UsageError("--refine needs the dry sound to compare with: give it with --dry.")
+    if refine and dry is not None:
+        steps = prediction.refine(predictor, steps, file, dry, refine)
     if predictor.needs_pitch and f0 is None and dry is None:
         typer.echo(
             "timbre-data: this run learned with known pitches; give --f0 or --dry, or train on autofx163_sound for recordings.",
@@ -352,6 +359,33 @@ def predict(
         prediction.write_match(dry, steps, out)
         typer.echo(f"matched sound in {out}", err=True)
     emit(prediction.as_data(found, steps), prediction.as_text(found, steps), as_json)
+
+
+@app.command(epilog="Example: timbre-data finetune runs/autofx-211C --on distortion-soundfont")
+def finetune(
+    run: Annotated[str, typer.Argument(help="A trained regressor over features.")],
+    on: Annotated[str, typer.Option("--on", help="An out-of-domain dataset with the same parameters and features.")],
+    steps: Annotated[int, typer.Option("--steps", min=2, help="Steps of each stage.")] = 150,
+    sounds: Annotated[int, typer.Option("--sounds", min=1, help="Held-out sounds to measure on.")] = 48,
+    evaluations: Annotated[int, typer.Option("--evaluations", min=8, help="Renders of each search.")] = 160,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Learn from sounds through the real effect, and search at inference time: what helps out of domain?"""
+    from timbre_data.models import finetuning, training
+
+    result, table = finetuning.study(
+        training.find_run(run),
+        on,
+        steps=steps,
+        test_rows=sounds,
+        evaluations=evaluations,
+        seed=seed,
+        cluster=_cluster(workers, None, None),
+        say=lambda line: typer.echo(line, err=True),
+    )
+    emit(result, table.markdown(), as_json)
 
 
 @app.command("export-model", epilog="Example: timbre-data export-model runs/autofx --out autofx.pt2")

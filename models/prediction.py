@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from timbre_data.models import checkpoints, training
 from timbre_data.models.checkpoints import Trained
 from timbre_data.models.data import class_of, family_probabilities
+from timbre_data.models.spectral import Task, search_one
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.audio import SILENCE_PEAK, decode, encode, onset, read_mono, storing_gains
+from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.features._frames import ShortTimeTransform, magnitude
 from timbre_data.pipeline.features._onsets import first_onsets, log_filters, superflux
 from timbre_data.pipeline.kinds import Audio, Effect, FeatureSet, UnusableSoundError
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
+from timbre_data.schemas.recipe import Recipe
 
 SHORTEST_SECONDS = 0.1
 """Less than this is no note."""
@@ -215,6 +218,45 @@ class Predictor:
                 f"this run knows no parameters of {', '.join(sorted(wanted)) or 'one effect alone'}; it knows those of {known}: choose with --effect."
             )
         return chosen if several or effect is not None else chosen[:1]
+
+
+def refine(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path, evaluations: int) -> list[Setting]:
+    """Better settings for the first note of a file, by a search (CMA-ES) on the distance of the dry sound through them, from `steps` on."""
+    if not steps or not evaluations:
+        return list(steps)
+    names = [step.effect for step in steps]
+    steps_ = [{"effect": name, "name": f"step{k}"} for k, name in enumerate(names)]
+    recipe = Recipe.model_validate(
+        {
+            "name": "match",
+            "chain": {"steps": steps_},
+            "audio": {"rate": predictor.rate, "seconds": predictor.samples / predictor.rate},
+        }
+    )
+    sounds = []
+    for path in (dry, file):
+        whole = load_sound(path, predictor.rate)
+        start = note_starts(whole, predictor.rate, predictor.samples)[0]
+        sound = np.zeros((1, predictor.samples), np.float32)
+        part = whole[start : start + predictor.samples]
+        sound[0, : len(part)] = part / np.abs(part).max()
+        sounds.append(sound)
+    space = EffectChain(recipe.chain).space
+    given = [value for step in steps for value in step.values.values()]
+    labels = np.array([[p.to_unit(value) for p, value in zip(space.each(), given, strict=True)]], np.float32)
+    order = np.arange(len(steps), dtype=np.int8)[None]
+    task = Task(recipe, sounds[0], sounds[1], labels, order)
+    best = search_one(task, labels[0], np.ones(labels.shape[1], bool), evaluations, seed=0)
+    found: list[Setting] = []
+    place = 0
+    for step in steps:
+        own = list(zip(step.values, space.parameters[place : place + len(step.values)], strict=True))
+        units = best[place : place + len(step.values)]
+        values = {name: float(p.to_value(unit)) for (name, p), unit in zip(own, units, strict=True)}
+        texts = {name: p.describe(float(unit)) for (name, p), unit in zip(own, units, strict=True)}
+        found.append(Setting(step.effect, values, texts))
+        place += len(own)
+    return found
 
 
 def _named(names: Sequence[str], values: NDArray[np.float32]) -> dict[str, float]:

@@ -17,7 +17,8 @@ import torch
 from timbre_data.models import checkpoints, training
 from timbre_data.models.evaluation.evaluate import evaluate
 from timbre_data.models.export import Features163, Yin, export_model
-from timbre_data.models.prediction import Predictor, load_sound, match, note_starts, write_match
+from timbre_data.models.prediction import Predictor, load_sound, match, note_starts, refine, write_match
+from timbre_data.models.spectral import distances
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.features._pitch import note_f0
 from timbre_data.pipeline.store.reader import Dataset
@@ -229,6 +230,23 @@ def test_features_that_cannot_be_exported_are_named(runs: Path, shared: Path, tm
     assert not (tmp_path / "model.pt2").exists()
     old = runs / "class" / checkpoints.MODEL_FILE
     assert old.is_file()
+
+
+def test_refining_brings_the_match_closer(
+    runs: Path, shared: Path, take: Callable[[str, int], Path], tmp_path: Path
+) -> None:
+    data = Dataset(str(shared / "distortion"))
+    dry = tmp_path / "dry.wav"
+    soundfile.write(dry, data.dry(3)[0], data.recipe.audio.rate, subtype="FLOAT")
+    predictor, wav = Predictor(runs / "regressor"), take("distortion", 3)
+    steps = predictor.steps(predictor.predict(wav, dry=dry), "distortion")
+    better = refine(predictor, steps, wav, dry, 120)
+    assert set(better[0].values) == set(steps[0].values)
+    target = load_sound(wav, 22_050)
+    before, after = (
+        distances(match(dry, one)[0][:, : len(target)].astype(np.float32), target[None])[0] for one in (steps, better)
+    )
+    assert after < 0.8 * before
 
 
 def test_the_command_line_predicts_and_exports(runs: Path, take: Callable[[str, int], Path], tmp_path: Path) -> None:
