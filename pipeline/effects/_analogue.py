@@ -16,7 +16,7 @@ Numbers = NDArray[np.float64]
 
 
 def triangle(rate_hz: float, samples: int, rate: int, phase: float = 0.0) -> Numbers:
-    """A triangle oscillator in [-1, 1] [shape=(samples,)]."""
+    """A triangle oscillator in [-1, 1] that begins at 0 and falls [shape=(samples,)]."""
     position = (rate_hz * np.arange(samples) / rate + phase + 0.25) % 1.0
     return 4 * np.abs(position - 0.5) - 1
 

@@ -209,3 +209,88 @@ def test_ctrl_c_keeps_the_epochs_and_says_so(shared: Path, monkeypatch: pytest.M
     assert caught.value.exit_code == 130
     monkeypatch.setattr(training._Record, "on_train_epoch_end", record)
     assert training.train(chosen, name="stopped")[1] == "resumed"
+
+
+def test_a_chain_is_recognised_with_several_labels_and_both_parameter_sets_are_learned(home: Path) -> None:
+    changes = {"n": 900, "audio.seconds": 0.4}
+    recipe = PipelineRecipe.model_validate(recipes.read("chains"))
+    stage = recipe.datasets[0].model_copy(update={"set": changes})
+    trains = tuple(
+        one.model_copy(update={"settings": one.settings.model_copy(update={"max_epochs": 15})}) for one in recipe.train
+    )
+    small = recipe.model_copy(update={"datasets": (stage,), "train": trains})
+    report = run_chain(small, Cluster(workers=2), progress=Silent(), say=lambda line: None)
+    effects, parameters = (entry["metrics"] for entry in report if entry["stage"].startswith("evaluate"))
+    assert set(effects["classes"]) == {"distortion", "modulation", "delay"}
+    assert effects["classes"]["distortion"]["f1"] > 0.8
+    assert 0.3 < effects["exact"] <= 1
+    assert set(parameters["parameters_each"]) >= {"distortion.drive_db", "delay.mix", "modulation.mix"}
+    assert parameters["parameters_each"]["distortion.drive_db"]["skill"] > 0.3
+    assert parameters["sounds"]["median"]["oracle"]["mrstft"] < 1e-3
+    data = Dataset("chain-of-two")
+    rows = load_rows([data], ["autofx163"], "note")
+    assert (rows.present.sum(axis=1) == 2).all()
+    assert (rows.classes == -1).all()
+    with pytest.raises(UsageError, match="--target effects"):
+        training.train(TrainSettings(model="class-mlp", data=("chain-of-two",)))
+
+
+def test_an_effect_needs_only_its_name_in_a_recipe(home: Path) -> None:
+    small = {"n": 300, "audio.seconds": 0.3}
+    recipe = {
+        "name": "more",
+        "datasets": [{"recipe": name, "set": small} for name in ("tremolo", "equaliser")],
+        "features": ["autofx163"],
+        "train": [
+            {"name": "class", "model": "class-mlp", "data": ["tremolo", "equaliser"], "max_epochs": 3},
+            {
+                "name": "p",
+                "model": "regressor-mlp",
+                "data": ["tremolo", "equaliser"],
+                "conditioning": "class",
+                "max_epochs": 2,
+            },
+        ],
+    }
+    report = run_chain(
+        PipelineRecipe.model_validate(recipe), Cluster(workers=2), progress=Silent(), say=lambda line: None
+    )
+    found = report[-1]["metrics"]["parameters_each"]
+    assert {"tremolo.rate_hz", "equaliser.peak_hz"} <= set(found)
+
+
+def test_classes_are_families_where_asked(shared: Path) -> None:
+    rows = load_rows([Dataset(str(shared / effect)) for effect in EFFECTS], ["autofx163"], "note", target="family")
+    assert rows.class_names == ("delay", "modulation", "distortion")  # in the order of the conditioning vector
+    assert np.bincount(rows.classes).tolist() == [700, 700, 700]
+
+
+def test_a_learning_curve_cuts_training_rows_only(shared: Path) -> None:
+    run, _ = training.train(settings(shared, "regressor-mlp", train_rows=40, max_epochs=1, measure_energy=True))
+    found = evaluate(run, sound_rows=0).metrics
+    whole, _ = training.train(settings(shared, "regressor-mlp", max_epochs=1))
+    assert found["rows"] == evaluate(whole, sound_rows=0).metrics["rows"]
+    assert found["cost"]["watt_hours"] > 0
+    assert found["cost"]["inference_ms"] < 25
+    mean = checkpoints.load(run).network.mean.numpy()
+    assert not np.allclose(mean, checkpoints.load(whole).network.mean.numpy())
+
+
+def test_autofx_trains_on_sounds_and_resumes(shared: Path) -> None:
+    options = {"spectrogram": "log_mel", "n_mels": 32}
+    classifier, _ = training.train(settings(shared, "class-mlp", max_epochs=2))
+    chosen = settings(
+        shared,
+        "autofx",
+        "delay",
+        train_rows=24,
+        max_epochs=2,
+        options=options,
+        conditioning=str(classifier),
+        precision="bf16-mixed",
+    )
+    run, done = training.train(chosen, name="cnn")
+    assert done == "trained"
+    trained = checkpoints.load(run)
+    assert (trained.samples, trained.rate, trained.shape.conditioning) == (8820, 22_050, 6)
+    assert evaluate(run, sound_rows=0).metrics["parameters"] > 3_000_000
