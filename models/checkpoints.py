@@ -64,7 +64,8 @@ class Trained:
     """A network ready to use, with what its inputs and outputs are called.
 
     `rate`, `samples` and `feature_settings` say how a sound becomes its input; `parameters` describes the outputs of a regressor
-    (kind, range, unit) and `effects` the effect of each; `families` the family of each class.
+    (kind, range, unit) and `effects` the effect of each; `families` the family of each class. It predicts in the `precision` in which
+    it was trained.
     """
 
     model: str
@@ -81,6 +82,7 @@ class Trained:
     feature_settings: dict[str, Any] = field(default_factory=dict)
     parameters: tuple[dict[str, Any], ...] = ()
     effects: tuple[str, ...] = ()
+    precision: str = "32-true"
 
     @torch.inference_mode()
     def predict(
@@ -89,16 +91,17 @@ class Trained:
         """Class probabilities or normalised parameters of raw (not standardised) features, and sounds where the network takes them."""
         self.network.eval()
         size = 8192 if audio is None else 64
-        result = torch.cat(
-            [
-                self.network(
-                    features[i : i + size],
-                    None if probabilities is None else probabilities[i : i + size],
-                    None if audio is None else as_sound(audio[i : i + size]),
-                )
-                for i in range(0, len(features), size)
-            ]
-        )
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16-mixed"):
+            result = torch.cat(
+                [
+                    self.network(
+                        features[i : i + size],
+                        None if probabilities is None else probabilities[i : i + size],
+                        None if audio is None else as_sound(audio[i : i + size]),
+                    )
+                    for i in range(0, len(features), size)
+                ]
+            ).float()
         if self.task == "classification":
             return torch.sigmoid(result) if self.target == "effects" else torch.softmax(result, dim=1)
         return result

@@ -195,6 +195,7 @@ def fit_rows(
         rate=rows.rate,
         samples=rows.samples,
         feature_settings=rows.feature_settings,
+        precision=settings.precision,
         parameters=rows.parameters if kind.task == "regression" else (),
         effects=rows.effects if kind.task == "regression" else (),
     )

@@ -47,6 +47,15 @@ WRONG = {
     "data": ["train", "regressor-mlp", "--data", "nowhere"],
     "split": ["train", "regressor-mlp", "--data", "nowhere", "--split", "column"],
     "run": ["evaluate", "nowhere"],
+    "run to use": ["predict", "nowhere", "a.wav"],
+    "run to tune": ["finetune", "nowhere", "--on", "nowhere"],
+    "run to export": ["export-model", "nowhere", "--out", "a.pt2"],
+    "importer": ["import", "idmt", "/nowhere"],
+    "folder to import": ["import", "idmt-smt-audio-effects", "/nowhere"],
+    "setting of an import": ["import", "idmt-smt-audio-effects", "/nowhere", "--set", "parts=[banjo]"],
+    "classifier": ["compare", "nowhere", "--models", "forest"],
+    "data to compare": ["compare", "nowhere"],
+    "target": ["compare", "nowhere", "--target", "colour"],
     "chained recipe": ["run", "nowhere.yaml"],
     "chained recipe that is a dataset's": ["run", "distortion"],
     "kind": ["list", "efects"],
@@ -78,7 +87,22 @@ def test_help_does_not_wait_for_heavy_imports() -> None:
     assert done.stdout.strip() == "[]"
 
 
-COMMANDS = ("", "render", "featurize", "train", "evaluate", "run", "list", "show", "doctor")
+COMMANDS = (
+    "",
+    "render",
+    "import",
+    "featurize",
+    "train",
+    "evaluate",
+    "compare",
+    "run",
+    "predict",
+    "finetune",
+    "export-model",
+    "list",
+    "show",
+    "doctor",
+)
 DATASET_COMMANDS = ("list", "show", "log", "tag", "verify", "export", "gc")
 
 
