@@ -20,7 +20,7 @@ from timbre_data.pipeline.seeding import Stage, generator
 from timbre_data.pipeline.store.layout import AUDIO_CHUNK
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.rows import DRY_ARRAYS, ROW_ARRAYS, Columns, TaskSession, hashes
-from timbre_data.schemas.errors import RenderError
+from timbre_data.schemas.errors import RenderError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
 MAX_ATTEMPTS = 50
@@ -254,6 +254,10 @@ _dry_cache = _DryCache()
 
 def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
     """Render `count` random rows again from the stored dry sounds and compare with what is stored, bit by bit."""
+    if data.meta.get("kind") == "imported":
+        raise UsageError(
+            f"{data.location.address} was imported: there is nothing to render again; leave --rerender out."
+        )
     quiet_threads()
     plan = Plan(data.recipe)
     usable = data.usable()

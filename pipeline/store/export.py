@@ -90,7 +90,9 @@ def records(data: Dataset) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     for start in range(0, data.n, AUDIO_CHUNK):
         rows = slice(start, min(start + AUDIO_CHUNK, data.n))
         sounds = decode(data.read("audio", rows))
-        columns = {path: data.read(path, rows) for path in (*plain, "params", "labels/mask", "labels/order", "failed")}
+        extra = tuple(data.meta.get("extra_labels", ()))
+        paths = (*plain, *extra, "params", "labels/mask", "labels/order", "failed")
+        columns = {path: data.read(path, rows) for path in paths}
         values = space.to_values(columns["params"])
         dry = np.unique(columns["dry/index"])
         identity = dict(zip(dry.tolist(), data.read("dry/identity", dry.astype(np.int64)), strict=True))
@@ -112,6 +114,12 @@ def records(data: Dataset) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
                 "gain": float(columns["gain"][k]),
                 "effect_db": float(columns["labels/effect_db"][k]),
             }
+            for path in extra:
+                value = columns[path][k]
+                record[path.partition("/")[2]] = str(value) if isinstance(value, str) else float(value)
+            if data.meta.get("kind") == "imported":  # nobody knows the parameters of recordings
+                yield record, sounds[k]
+                continue
             record |= {name: float(f"{values[k, i]:.7g}") if mask[i] else None for i, name in enumerate(space.names)}
             yield record, sounds[k]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from timbre_data.models.data import load_rows
@@ -18,6 +19,8 @@ from timbre_data.pipeline import catalogue, extract
 from timbre_data.pipeline.build import Cluster
 from timbre_data.pipeline.imports import import_dataset
 from timbre_data.pipeline.kinds import Importer
+from timbre_data.pipeline.render import rerender_rows
+from timbre_data.pipeline.store.export import export
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.pipeline.store.verify import verify
@@ -99,6 +102,18 @@ class TestImporter:
         (tmp_path / "nothing").mkdir()
         with pytest.raises(NotFoundError):
             imported(tree[0], tmp_path / "nothing")
+
+    def test_there_is_nothing_to_render_again(self, tree: tuple[str, Path, int]) -> None:
+        name, folder, _ = tree
+        with pytest.raises(UsageError, match="was imported"):
+            rerender_rows(imported(name, folder), 4)
+
+    def test_exports_carry_its_labels(self, tree: tuple[str, Path, int], tmp_path: Path) -> None:
+        name, folder, count = tree
+        export(imported(name, folder), tmp_path / "out", "wav")
+        tables = [pd.read_csv(path) for path in (tmp_path / "out").rglob("metadata.csv")]
+        assert sum(map(len, tables)) == count
+        assert {"file", "effects", "dry"} <= set(tables[0].columns)
 
     def test_features_and_training_work_on_it(self, tree: tuple[str, Path, int]) -> None:
         name, folder, count = tree

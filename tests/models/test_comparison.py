@@ -24,7 +24,7 @@ def rendered(name: str, steps: list[str]) -> Dataset:
         {
             "name": name,
             "chain": {"steps": steps, "choose": 1},
-            "n": 600,
+            "n": 450,
             "audio": {"seconds": 0.4},
             "features": ["autofx163"],
         }
@@ -52,6 +52,7 @@ def test_folds_keep_every_note_whole_and_are_even() -> None:
         folds_of(group, 60, seed=0)
 
 
+@pytest.mark.slow
 def test_a_comparison_scores_every_row_once_and_goes_on_where_it_stopped(two_generators: tuple[str, str]) -> None:
     ours, theirs = two_generators
     settings = CompareSettings(data=(ours,), against=(theirs,), folds=3, permutations=1)
@@ -67,7 +68,7 @@ def test_a_comparison_scores_every_row_once_and_goes_on_where_it_stopped(two_gen
     drops = [one["drop"] for one in found.metrics["permutation"]]
     assert len(drops) == 163
     assert drops == sorted(drops, reverse=True)
-    assert "**3 classes, 3-fold cross-validation by dry note, 600 rows**" in found.markdown()
+    assert "**3 classes, 3-fold cross-validation by dry note, 450 rows**" in found.markdown()
     before = {path: path.stat().st_mtime_ns for path in found.folder.glob("folds/*/cost.json")}
     again = compare(settings, name="c")
     assert {path: path.stat().st_mtime_ns for path in found.folder.glob("folds/*/cost.json")} == before
@@ -82,7 +83,7 @@ def test_the_accuracy_of_a_baseline_is_that_of_its_folds(two_generators: tuple[s
     order = data.read("labels/order")
     true = (order >= 0).argmax(axis=1)
     fold = folds_of(data.read("dry/group")[data.read("dry/index").astype(int)].astype(object), 3, 0)
-    predicted = np.empty(600, int)
+    predicted = np.empty(450, int)
     for number in range(3):
         predicted[fold == number] = np.load(found.folder / "folds" / f"knn-{number}" / "predicted.npy")
     assert found.metrics["classifiers"]["knn"]["accuracy"] == pytest.approx(accuracy_score(true, predicted))
