@@ -19,7 +19,7 @@ def test_every_shipped_recipe_is_valid(name: str) -> None:
     if "datasets" in data:
         chained = recipes.validate(PipelineRecipe, data)
         for stage in chained.datasets:
-            recipes.load(recipes.override(recipes.read(stage.recipe), stage.set))
+            recipes.load(recipes.override(recipes.read_named(stage.recipe), stage.set))
         for training_stage in chained.train:
             training.resolve(training_stage.settings)
     else:
