@@ -45,7 +45,6 @@ class Task:
 
 def render_labels(recipe: Recipe, dry: Audio, labels: NDArray[np.float64], order: NDArray[np.int8]) -> Audio:
     """Each dry sound through the chain with its normalised labels, at full scale [shape=(n, samples)]."""
-    quiet_threads()
     chain = EffectChain(recipe.chain)
     values = chain.space.to_values(np.clip(labels, 0, 1))
     out = np.empty(dry.shape, np.float32)
@@ -53,6 +52,12 @@ def render_labels(recipe: Recipe, dry: Audio, labels: NDArray[np.float64], order
         wet = chain.render(dry[k : k + 1], recipe.audio.rate, values[k], order[k])[0]
         out[k] = wet / max(float(np.abs(wet).max()), 1e-4)
     return out
+
+
+def _in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in a worker's thread, set up as for a build."""
+    quiet_threads()
+    return function(*arguments)
 
 
 class Renderer:
@@ -65,7 +70,9 @@ class Renderer:
         """Wet sounds [shape=(n, samples)]."""
         pieces = [slice(i, i + self._rows) for i in range(0, len(dry), self._rows)]
         futures = [
-            self._client.submit(render_labels, self._recipe, dry[piece], labels[piece], order[piece], pure=False)
+            self._client.submit(
+                _in_worker, render_labels, self._recipe, dry[piece], labels[piece], order[piece], pure=False
+            )
             for piece in pieces
         ]
         return np.concatenate(self._client.gather(futures))
@@ -192,7 +199,9 @@ def search(
     Rows are independent and spread over the client's workers. Never worse than the start.
     """
     futures = [
-        client.submit(search_one, task.take(np.array([k])), start[k], own[k], evaluations, seed + k, pure=False)
+        client.submit(
+            _in_worker, search_one, task.take(np.array([k])), start[k], own[k], evaluations, seed + k, pure=False
+        )
         for k in range(len(start))
     ]
     return np.stack(client.gather(futures))

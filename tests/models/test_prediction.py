@@ -251,6 +251,7 @@ def test_refining_brings_the_match_closer(
     assert after < 0.8 * before
 
 
+@pytest.mark.slow
 def test_the_command_line_predicts_and_exports(runs: Path, take: Callable[[str, int], Path], tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         main = "from timbre_data.cli import main; main()"
