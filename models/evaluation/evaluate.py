@@ -247,7 +247,8 @@ def _regression(
     skill = 1 - errors.mse / mean.mse
     plots.predicted_against_true(predicted, labels, own, rows.parameter_names, folder / "parameters.png")
     name = published.variant(trained.model, trained.shape.inputs, trained.shape.conditioning, trained.options)
-    comparable = set(rows.parameter_names) == set(published.COLUMNS)
+    one_effect_each = bool((rows.present[chosen].sum(axis=1) <= 1).all())
+    comparable = one_effect_each and set(rows.parameter_names) == set(published.COLUMNS)
     tables: list[Table] = []
     if comparable:
         tables.append(_beside_the_paper(errors, mean, rows.parameter_names, name))
