@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -80,6 +82,138 @@ class Spectrogram(nn.Module):
             if self._kind == "log_mel":
                 power = torch.matmul(self.bands, power)
             return 10 * torch.log10(power + 1e-10) / 50
+
+
+@dataclass(frozen=True)
+class FilterShape:
+    """So many filters of one shape over a spectrogram: `height` bins by `width` frames.
+
+    A musically motivated first layer (Pons et al. 2017) has several shapes side by side. Where a filter is lower than the spectrogram and
+    what it finds is pooled over all its positions, it answers to a timbre at any *pitch*; pooled over time, at any *duration* up to its width;
+    with spectrograms in dB or standardised, at any *loudness*. Tall, narrow shapes see the distribution of partials, wide ones their course.
+    """
+
+    count: int
+    height: int
+    width: int
+
+
+class ShapedFilters(nn.Module):
+    """Convolutions of several shapes over one spectrogram [shape=(n, 1, bins, frames)], side by side.
+
+    `padding` "valid" adds nothing, "time" keeps the number of frames, "same" the spectrogram's size. `norm` puts a batch norm after each. What
+    comes out is pooled (largest value) by `pool` (bins, frames; 0 is all there are) and joined along channels: with `pool` all shapes must
+    then have one size, or `flat` lays them out [shape=(n, features)].
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[FilterShape],
+        *,
+        padding: Literal["valid", "time", "same"],
+        pool: tuple[int, int],
+        norm: bool = False,
+        dropout: float = 0.0,
+        flat: bool = False,
+    ) -> None:
+        super().__init__()
+        self._shapes, self._padding, self._pool, self._flat = tuple(shapes), padding, pool, flat
+        self.branches = nn.ModuleList(nn.Conv2d(1, s.count, (s.height, s.width)) for s in shapes)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(s.count) if norm else nn.Identity() for s in shapes)
+        self.dropout = nn.Dropout(dropout)
+        for branch in self.branches:
+            assert isinstance(branch, nn.Conv2d)
+            nn.init.kaiming_uniform_(branch.weight)
+            assert branch.bias is not None
+            nn.init.zeros_(branch.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Filter, bend (ELU), pool and join."""
+        joined = []
+        for shape, branch, norm in zip(self._shapes, self.branches, self.norms, strict=True):
+            high = shape.height - 1 if self._padding == "same" else 0
+            wide = shape.width - 1 if self._padding in ("time", "same") else 0
+            padded = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+            y = F.elu(norm(branch(padded)))
+            y = F.max_pool2d(y, (self._pool[0] or y.shape[2], self._pool[1] or y.shape[3]))
+            joined.append(self.dropout(y.flatten(1) if self._flat else y))
+        return torch.cat(joined, dim=1)
+
+
+class MelFront(nn.Module):
+    """Sounds [shape=(n, samples)] to mel spectrograms [shape=(n, n_mels, frames)], padded or cut to `frames`.
+
+    "db": 10 log10 of power, 80 dB below its top at most; "log": log10(10,000 x + 1); "unit": dB brought to [0, 1] by its own extremes.
+    """
+
+    window: torch.Tensor
+    bands: torch.Tensor
+
+    def __init__(
+        self,
+        *,
+        rate: int,
+        n_fft: int,
+        hop_length: int,
+        n_mels: int,
+        frames: int,
+        scale: Literal["db", "log", "unit"],
+    ) -> None:
+        super().__init__()
+        self._n_fft, self._hop_length, self._frames, self._scale = n_fft, hop_length, frames, scale
+        self.shape = (n_mels, frames)
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.register_buffer("bands", mel_matrix(rate, n_fft, n_mels), persistent=False)
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        """Map sounds to spectrograms, always in float32."""
+        with torch.autocast(audio.device.type, enabled=False):
+            spectrum = torch.stft(
+                audio.float(),
+                self._n_fft,
+                self._hop_length,
+                window=self.window,
+                center=True,
+                pad_mode="constant",
+                return_complex=True,
+            )
+            mel = torch.matmul(self.bands, spectrum.real.square() + spectrum.imag.square())
+            mel = F.pad(mel, (0, max(self._frames - mel.shape[2], 0)))[:, :, : self._frames]
+            if self._scale == "log":
+                return torch.log10(10_000 * mel + 1)
+            decibels = 10 * torch.log10(mel + 1e-10)
+            top = decibels.amax(dim=(1, 2), keepdim=True)
+            decibels = torch.maximum(decibels, top - 80)
+            if self._scale == "db":
+                return decibels
+            low = decibels.amin(dim=(1, 2), keepdim=True)
+            return (decibels - low) / (top - low).clamp(min=1e-6)
+
+
+class Standardise(nn.Module):
+    """Subtract the training set's mean and divide by its deviation, of each bin or (`each` false) of all; `fit` takes them from spectrograms."""
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, bins: int, *, each: bool) -> None:
+        super().__init__()
+        self._each = each
+        self.register_buffer("mean", torch.zeros(bins, 1))
+        self.register_buffer("deviation", torch.ones(bins, 1))
+
+    def fit(self, spectrograms: torch.Tensor) -> None:
+        """Take mean and deviation of training spectrograms [shape=(n, bins, frames)]."""
+        x = spectrograms.double()
+        over = (0, 2) if self._each else (0, 1, 2)
+        mean, deviation = x.mean(dim=over, keepdim=True)[0], x.std(dim=over, keepdim=True)[0]
+        self.mean.copy_(mean.expand_as(self.mean))
+        self.deviation.copy_(deviation.clamp(min=1e-6).expand_as(self.deviation))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Standardise [shape=(n, bins, frames)] and add a channel [shape=(n, 1, bins, frames)]."""
+        standardised: torch.Tensor = (x.float() - self.mean) / self.deviation
+        return standardised[:, None]
 
 
 def mel_matrix(rate: int, n_fft: int, n_mels: int) -> torch.Tensor:

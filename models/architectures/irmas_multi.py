@@ -1,0 +1,49 @@
+"""Predominant instrument on IRMAS (Pons et al. 2017): the layer of six filter shapes, two 3 x 3 convolutions and a dense layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from timbre_data.models.architectures._timbre import NoOptions, TimbreNetwork, irmas_front, normed
+from timbre_data.models.architectures.irmas_single import SHAPES
+from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.layers import ShapedFilters
+
+
+def _build(shape: Shape, options: Any) -> nn.Module:
+    body = nn.Sequential(
+        ShapedFilters(SHAPES, padding="same", pool=(24, 32), norm=True),
+        nn.Dropout(0.25),
+        *normed(448, 128, padding=1),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.25),
+        *normed(128, 128, padding=1),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Linear(128, 256),
+        nn.ELU(),
+        nn.Dropout(0.5),
+        nn.Linear(256, shape.outputs),
+    )
+    return TimbreNetwork(irmas_front(shape.rate), body)
+
+
+MODEL = Model(
+    summary="Predominant instrument: a wide layer of six filter shapes under a deeper network.",
+    source="Pons et al. 2017, timbre CNNs, Table II (Multi-layer)",
+    task="classification",
+    input="audio",
+    front=lambda shape, options: irmas_front(shape.rate),
+    features=(),
+    build=_build,
+    options=NoOptions,
+    batch_size=16,
+    learning_rate=1e-3,
+    max_epochs=100,
+    patience=10,
+    counts_statistics=True,
+    published={"11 instruments": (Shape(0, 11, samples=32_768, rate=12_000), 743_723)},
+)

@@ -1,0 +1,44 @@
+"""Auto-tagging after Dieleman and Schrauwen 2014: filters over all of the frequency axis, then over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from timbre_data.models.architectures._timbre import NoOptions, TimbreNetwork, magnatagatune_front
+from timbre_data.models.kinds import Model, Shape
+
+
+def _build(shape: Shape, options: Any) -> nn.Module:
+    body = nn.Sequential(
+        nn.Conv2d(1, 32, (128, 8)),
+        nn.ReLU(),
+        nn.Flatten(2),
+        nn.MaxPool1d(4),
+        nn.Conv1d(32, 32, 8),
+        nn.ReLU(),
+        nn.MaxPool1d(4),
+        nn.Flatten(),
+        nn.Linear(32 * 9, 100),
+        nn.ReLU(),
+        nn.Linear(100, shape.outputs),
+    )
+    return TimbreNetwork(magnatagatune_front(shape.rate), body, each_band=True)
+
+
+MODEL = Model(
+    summary="Auto-tagging CNN with filters as high as the spectrogram.",
+    source="Dieleman and Schrauwen 2014, as compared in Pons et al. 2017, Table III",
+    task="classification",
+    input="audio",
+    front=lambda shape, options: magnatagatune_front(shape.rate),
+    features=(),
+    build=_build,
+    options=NoOptions,
+    batch_size=32,
+    learning_rate=1e-3,
+    max_epochs=100,
+    patience=10,
+    published={"50 tags": (Shape(0, 50, samples=48_000, rate=16_000), 74_974)},
+)
