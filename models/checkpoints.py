@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -102,6 +103,9 @@ class Trained:
                     for i in range(0, len(features), size)
                 ]
             ).float()
+        decode: Callable[[torch.Tensor], torch.Tensor] | None = getattr(self.network.network, "decode", None)
+        if decode is not None:
+            return decode(result)
         if self.task == "classification":
             return torch.sigmoid(result) if self.target == "effects" else torch.softmax(result, dim=1)
         return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from timbre_data.pipeline.kinds import FAMILIES, Effect, Family
 from timbre_data.pipeline.plan import row_split
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.parameter import Parameter
 
 INAUDIBLE_DB = -60.0
 """An effect that changes less than this cannot be heard."""
@@ -28,7 +29,7 @@ class Rows:
     which belong to the row; `heard` [shape=(n, p)]: those that can be identified; `classes` [shape=(n,)] into `class_names`;
     `present` [shape=(n, k)] which classes a row has (several in a chain), where `classes` is -1 unless it has just one;
     `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]: what splits keep together;
-    `audio` [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for; `parameters` and `effects` describe the columns of `labels`.
+    `audio` [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for, or what was heard of them; `parameters` and `effects` describe the columns of `labels`.
     """
 
     features: NDArray[np.float32]
@@ -70,8 +71,9 @@ def load_rows(
     *,
     target: str = "effect",
     audio: bool = False,
+    hear: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
 ) -> Rows:
-    """Read the tables of several datasets into memory, and with `audio` their sounds.
+    """Read the tables of several datasets into memory, and with `audio` their sounds, or what `hear` makes of some [shape=(k, samples)].
 
     `target` "effect" and "effects" make a class of every effect, "family" of every family. Raises `UsageError` where features are
     missing or rows are not labelled alike.
@@ -80,16 +82,17 @@ def load_rows(
         described["name"]: (described, _effect_of(data, described["name"]))
         for data in datasets
         for described in data.parameters
+        if not _constant(data, described)
     }
     names = list(parameters)
     families = {
-        (family if target == "family" else class_of(step.effect)): family
+        (family if target == "family" else class_of(step.member)): family
         for data in datasets
         for step, family in zip(data.recipe.chain.steps, data.meta["families"], strict=True)
     }
     classes: list[str] = list(families)
     if target == "family":
-        classes.sort(key=lambda name: (*FAMILIES, "other").index(name))
+        classes.sort(key=lambda name: (*FAMILIES, "other", "synth").index(name))
     if (
         audio
         and len({(data.recipe.audio.rate, data.recipe.audio.samples, data.recipe.audio.dtype) for data in datasets}) > 1
@@ -107,7 +110,8 @@ def load_rows(
                 f"{data.name} has no {', '.join(missing)}: run timbre-data featurize {data.name} --features {','.join(missing)}."
             )
         rows = slice(0, stop)
-        columns = [names.index(name) for name in data.space.names]
+        varied = [i for i, name in enumerate(data.space.names) if name in names]
+        columns = [names.index(data.space.names[i]) for i in varied]
         index = data.read("dry/index", rows).astype(np.int64)[usable]
         groups = data.read("dry/group")
         part: dict[str, NDArray[Any]] = {
@@ -122,7 +126,9 @@ def load_rows(
             "present": _present(data, rows, classes, target)[usable],
             "dataset": np.full(len(usable), number),
             "row": usable,
-            "group": np.asarray(groups, dtype=object)[index],
+            "group": np.array([f"{data.name} row {row}" for row in usable.tolist()], object)
+            if data.recipe.chain.synth
+            else np.asarray(groups, dtype=object)[index],
         }
         for key, path, dtype in (
             ("labels", "params", np.float32),
@@ -130,10 +136,10 @@ def load_rows(
             ("heard", "labels/identifiable", bool),
         ):
             wide = np.zeros((len(usable), len(names)), dtype)
-            wide[:, columns] = data.read(path, rows)[usable]
+            wide[:, columns] = data.read(path, rows)[usable][:, varied]
             part[key] = wide
         if audio:
-            part["audio"] = _mono(data, usable, stop)
+            part["audio"] = _mono(data, usable, stop, hear)
         parts.append(part)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     unknown = joined["features"].shape[0] - int(np.isfinite(joined["features"]).all(axis=1).sum())
@@ -160,14 +166,23 @@ def load_rows(
 
 
 def class_of(effect: str) -> str:
-    """What a classifier calls an effect: several choruses are one class."""
+    """What a classifier calls an effect: several choruses are one class. A synth is called by its name."""
+    if effect.replace("-", "_") not in catalogue.names("effect"):
+        return effect
     member: Effect = catalogue.load("effect", effect)
     return member.effect_class or effect.replace("-", "_")
 
 
 def _effect_of(data: Dataset, parameter: str) -> str:
     """The effect that a column named `step.parameter` belongs to."""
-    return next(step.effect for step in data.recipe.chain.steps if step.label == parameter.partition(".")[0])
+    step = next(step for step in data.recipe.chain.steps if step.label == parameter.partition(".")[0])
+    return step.effect or step.label
+
+
+def _constant(data: Dataset, described: dict[str, Any]) -> bool:
+    """Whether a knob of a synth never moves in a dataset: there is nothing to learn."""
+    drawn = Parameter.model_validate(described).quantile(np.linspace(0, 0.9999, 257))
+    return data.recipe.chain.synth is not None and bool(np.ptp(drawn) == 0)
 
 
 def _settings(datasets: Sequence[Dataset], features: Sequence[str]) -> dict[str, Any]:
@@ -180,12 +195,18 @@ def _settings(datasets: Sequence[Dataset], features: Sequence[str]) -> dict[str,
     return found
 
 
-def _mono(data: Dataset, usable: NDArray[np.int64], stop: int) -> NDArray[Any]:
-    """Sounds as stored, mixed to one channel [shape=(n, samples)]."""
-    out = np.empty((stop, data.recipe.audio.samples), data.recipe.audio.dtype)
+def _mono(
+    data: Dataset, usable: NDArray[np.int64], stop: int, hear: Callable[[NDArray[Any]], NDArray[Any]] | None
+) -> NDArray[Any]:
+    """Sounds as stored, mixed to one channel [shape=(n, samples)], or what is heard of them; never all sounds at once if that is less."""
+    out = np.empty(0)
     for start in range(0, stop, 1024):
         part = data.read("audio", slice(start, min(start + 1024, stop)))
-        out[start : start + len(part)] = part[:, 0] if part.shape[1] == 1 else part.mean(axis=1)
+        mono = part[:, 0] if part.shape[1] == 1 else part.mean(axis=1).astype(part.dtype)
+        heard = mono if hear is None else hear(mono)
+        if not start:
+            out = np.empty((stop, *heard.shape[1:]), heard.dtype)
+        out[start : start + len(heard)] = heard
     return out if len(usable) == stop else out[usable]
 
 
@@ -208,7 +229,7 @@ def _present(data: Dataset, rows: slice, classes: list[str], target: str) -> NDA
     used = data.read("labels/order", rows) >= 0
     out = np.zeros((len(used), len(classes)), bool)
     for column, (step, family) in enumerate(zip(data.recipe.chain.steps, data.meta["families"], strict=True)):
-        out[:, classes.index(family if target == "family" else class_of(step.effect))] |= used[:, column]
+        out[:, classes.index(family if target == "family" else class_of(step.member))] |= used[:, column]
     return out
 
 

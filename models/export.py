@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,9 @@ class Standalone(nn.Module):
             probabilities = self._probabilities(self._classifier, self.class_network, self.class_features, audio)
             condition = family_probabilities(probabilities, self._classifier.families, self._classifier.target)
         labels = self.network(self.features(audio), condition, audio if self._model.shape.samples else None)
+        decode: Callable[[torch.Tensor], torch.Tensor] | None = getattr(self.network.network, "decode", None)
+        if decode is not None:
+            labels = decode(labels)
         labels = labels.double().clamp(0, 1)
         linear = self.low + (self.high - self.low) * labels
         safe_low, safe_high = (torch.where(self.is_log, one, torch.ones_like(one)) for one in (self.low, self.high))

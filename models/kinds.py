@@ -14,13 +14,17 @@ Task = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network maps: `inputs` features, `conditioning` class probabilities and, for some, sounds to `outputs` numbers."""
+    """What a network maps: `inputs` features, `conditioning` class probabilities and, for some, sounds to `outputs` numbers.
+
+    `positions` of each output: how many positions a choice, switch or integer has, 0 for a continuous one.
+    """
 
     inputs: int
     outputs: int
     conditioning: int = 0
     samples: int = 0
     rate: int = 0
+    positions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +32,12 @@ class Model:
     """A network and the training that its paper gives it.
 
     `build(shape, options)` makes the network: `forward(features[, probabilities])` gives logits (classification) or values in [0, 1]
-    (regression). With `input` "audio" it is `forward(features[, probabilities], audio=sounds)`, and features may be none.
-    `published` holds parameter counts: variant -> (shape, count); the tests compare.
+    (regression). With `input` "audio" it is `forward(features[, probabilities], audio=sounds)`, and features may be none. `front(shape, options)`
+    makes its front without weights (a spectrogram), if it has one: training computes that once for all rows, while it reads them, and
+    `forward` takes its output too.
+    A network with `fit_front(spectrograms)` takes its standardisation from the training rows' spectrograms. A regressor may have a `loss(output, labels, own, heard)` of its own, and a `decode(output)` to values in [0, 1].
+    `published` holds parameter counts: variant -> (shape, count), with the running statistics of batch norms where `counts_statistics`; the
+    tests compare.
     """
 
     summary: str
@@ -43,7 +51,11 @@ class Model:
     max_epochs: int
     patience: int
     learning_rate_decay: float = 1.0
+    optimizer: Literal["adam", "sgd", "adagrad", "adadelta"] = "adam"
+    optimizer_options: Mapping[str, float] = field(default_factory=dict)
     input: Literal["features", "audio"] = "features"
+    front: Callable[[Shape, Any], nn.Module] | None = None
+    counts_statistics: bool = False
     published: Mapping[str, tuple[Shape, int]] = field(default_factory=dict)
 
 
@@ -60,6 +72,8 @@ class Baseline:
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def parameter_count(network: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+def parameter_count(network: nn.Module, *, statistics: bool = False) -> int:
+    """Number of trainable parameters, and with `statistics` of the running means and variances of batch norms (as Keras counts)."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)] if statistics else []
+    trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    return trained + sum(2 * norm.num_features for norm in norms)

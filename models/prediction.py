@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from timbre_data.models import checkpoints, training
 from timbre_data.models.checkpoints import Trained
 from timbre_data.models.data import class_of, family_probabilities
+from timbre_data.models.evaluation.sounds import rerender, with_constants
 from timbre_data.models.spectral import Task, search_one
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.audio import SILENCE_PEAK, decode, encode, onset, read_mono, storing_gains
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.features._frames import ShortTimeTransform, magnitude
 from timbre_data.pipeline.features._onsets import first_onsets, log_filters, superflux
+from timbre_data.pipeline.instruments import close_instruments
 from timbre_data.pipeline.kinds import Audio, Effect, FeatureSet, UnusableSoundError
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
@@ -81,12 +83,18 @@ class Predictor:
         if not self.trained.rate:
             raise UsageError(f"{run} was trained by an older version and does not say what it hears: train it again.")
         self.rate, self.samples = self.trained.rate, self.trained.samples
-        self._audio = Dataset(made.settings.data[0], made.snapshots[made.settings.data[0]]).recipe.audio
+        self.data = Dataset(made.settings.data[0], made.snapshots[made.settings.data[0]])
+        self._audio = self.data.recipe.audio
         self.classifier: Trained | None = None
         if self.trained.task == "classification":
             self.classifier = self.trained
         elif made.settings.conditioning:
             self.classifier = checkpoints.load(training.find_run(made.settings.conditioning))
+
+    @property
+    def of_a_synth(self) -> bool:
+        """Whether the run answers with the knobs of a synth."""
+        return self.data.recipe.chain.synth is not None and self.trained.task == "regression"
 
     @property
     def peak(self) -> str:
@@ -350,12 +358,32 @@ def match(dry: Path, steps: Sequence[Setting]) -> tuple[Audio, int]:
     return wet / max(float(np.abs(wet).max()), 1e-9), rate
 
 
+def write_played(predictor: Predictor, prediction: Prediction, out: Path) -> None:
+    """Write what a synth plays with predicted knobs (those that its dataset never moves as there), on the first note of its dataset.
+
+    Raises `UsageError` when the file cannot be written.
+    """
+    data = predictor.data
+    names = list(prediction.labels)
+    values = np.array([[prediction.labels[name] for name in names]], np.float32)
+    labels = with_constants(data, np.array([0]), names, values)[0]
+    try:
+        sound = rerender(data, EffectChain(data.recipe.chain), 0, labels)
+    finally:
+        close_instruments()
+    _write_whole(sound, predictor.rate, out)
+
+
 def write_match(dry: Path, steps: Sequence[Setting], out: Path) -> None:
     """Write a dry recording played through effects, as 24-bit WAV, whole or not at all. Raises `UsageError`."""
     wet, rate = match(dry, steps)
+    _write_whole(wet, rate, out)
+
+
+def _write_whole(sound: Audio, rate: int, out: Path) -> None:
     aside = out.with_name(out.name + ".partial")
     try:
-        soundfile.write(aside, wet.T, rate, subtype="PCM_24", format="WAV")
+        soundfile.write(aside, sound.T, rate, subtype="PCM_24", format="WAV")
         aside.rename(out)
     except (soundfile.LibsndfileError, OSError) as error:
         raise UsageError(f"{out} cannot be written ({str(error).splitlines()[0].rstrip('.')}).") from None

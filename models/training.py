@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from numpy.typing import NDArray
 from torch.nn import functional as F
+from torch.optim import SGD, Adadelta, Adagrad, Adam
 
 from timbre_data.models import checkpoints, energy
 from timbre_data.models.checkpoints import Standardised, Trained, as_sound
@@ -36,9 +37,11 @@ from timbre_data.models.data import Batches, Rows, family_probabilities, load_ro
 from timbre_data.models.kinds import Model, Shape
 from timbre_data.models.losses import masked_mse
 from timbre_data.pipeline import catalogue, recipes
+from timbre_data.pipeline.build import available_cores
 from timbre_data.pipeline.provenance import provenance
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import InterruptedBuildError, LockedError, NotFoundError, UsageError
+from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.settings import TrainSettings
 
 SETTINGS, EPOCHS = "settings.json", "epochs.csv"
@@ -64,7 +67,7 @@ def find_run(name: str) -> Path:
     for candidate in (Path(name), runs_home() / name):
         if (candidate / SETTINGS).is_file():
             return candidate
-    known = sorted(path.parent.name for path in runs_home().glob(f"*/{SETTINGS}"))
+    known = sorted(path.parent.name for path in runs_home().glob(f"*/{checkpoints.MODEL_FILE}"))
     raise NotFoundError(
         f"there is no run {name}. Known: {', '.join(known) or 'none'}. Make one with timbre-data train."
     )
@@ -82,6 +85,11 @@ def resolve(settings: TrainSettings) -> TrainSettings:
     kind: Model = catalogue.load("model", settings.model)
     options = recipes.validate(kind.options, settings.options, f"model {settings.model}")
     filled: dict[str, Any] = {"model": settings.model.replace("_", "-"), "options": options.model_dump(mode="json")}
+    if settings.optimizer is None or settings.optimizer == kind.optimizer:
+        filled["optimizer"] = kind.optimizer
+        filled["optimizer_options"] = dict(kind.optimizer_options) | (settings.optimizer_options or {})
+    else:
+        filled["optimizer_options"] = settings.optimizer_options or {}
     for field in ("features", "batch_size", "learning_rate", "learning_rate_decay", "max_epochs", "patience"):
         if getattr(settings, field) is None:
             filled[field] = getattr(kind, field)
@@ -142,6 +150,7 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
         settings.limit,
         target=settings.target,
         audio=kind.input == "audio",
+        hear=_hearing(kind, settings, datasets[0]),
     )
     if not settings.conditioning:
         return rows, None
@@ -180,8 +189,15 @@ def fit_rows(
     shape = Shape(rows.features.shape[1], len(outputs), conditioning)
     if kind.input == "audio":
         shape = replace(shape, samples=rows.samples, rate=rows.rate)
+    if kind.task == "regression":
+        shape = replace(shape, positions=tuple(Parameter.model_validate(p).steps for p in rows.parameters))
     network = Standardised(kind.build(shape, kind.options.model_validate(settings.options)), shape.inputs)
     network.fit(torch.from_numpy(rows.features[train_rows]))
+    fit_front: Callable[[torch.Tensor], None] | None = getattr(network.network, "fit_front", None)
+    if fit_front is not None and rows.audio is not None:
+        fit_front(torch.from_numpy(rows.audio[train_rows]))
+    if settings.initial:
+        _begin_with(network, settings.initial)
     trained = Trained(
         model=settings.model,
         network=network,
@@ -207,6 +223,33 @@ def fit_rows(
     checkpoints.save(replace(trained, network=module.network), folder)
 
 
+def _hearing(kind: Model, settings: TrainSettings, data: Dataset) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+    """What a model's front makes of sounds as stored [shape=(k, samples)], in half precision; None for a model without."""
+    if kind.front is None:
+        return None
+    shape = Shape(0, 0, samples=data.recipe.audio.samples, rate=data.recipe.audio.rate)
+    front = kind.front(shape, kind.options.model_validate(settings.options))
+    torch.set_num_threads(available_cores())
+
+    def hear(sounds: NDArray[Any]) -> NDArray[Any]:
+        with torch.inference_mode():
+            parts = torch.from_numpy(np.ascontiguousarray(sounds)).split(128)
+            return torch.cat([front(as_sound(part)).half() for part in parts]).numpy()
+
+    return hear
+
+
+def _begin_with(network: Standardised, run: str) -> None:
+    """Take over the weights of another run's network. Raises `UsageError` when it is not of the same shape."""
+    weights = checkpoints.load(find_run(run)).network.state_dict()
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UsageError(
+            f"initial {run}: its network has another shape ({str(error).splitlines()[-1].strip()})."
+        ) from None
+
+
 def _first_of_each(rows: Rows, chosen: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The first `count` of the chosen rows of every dataset."""
     return np.concatenate([chosen[rows.dataset[chosen] == number][:count] for number in np.unique(rows.dataset)])
@@ -230,7 +273,8 @@ def _tensors(kind: Model, rows: Rows, probabilities: torch.Tensor | None, target
     else:
         targets = torch.from_numpy(rows.present.astype(np.float32) if target == "effects" else rows.classes)
     audio = torch.zeros(len(rows.features), 0) if rows.audio is None else torch.from_numpy(rows.audio)
-    return [torch.from_numpy(rows.features), extra, targets, torch.from_numpy(rows.own), audio]
+    own, heard = torch.from_numpy(rows.own), torch.from_numpy(rows.heard)
+    return [torch.from_numpy(rows.features), extra, targets, own, heard, audio]
 
 
 class _Feed(L.LightningDataModule):
@@ -258,9 +302,10 @@ class _Module(L.LightningModule):
     def __init__(self, network: Standardised, kind: Model, settings: TrainSettings) -> None:
         super().__init__()
         self.network, self._kind, self._settings = network, kind, settings
+        self.hears_sounds = kind.input == "audio"
 
     def _loss(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        features, probabilities, targets, own, audio = batch
+        features, probabilities, targets, own, heard, audio = batch
         predicted = self.network(
             features,
             probabilities if probabilities.shape[1] else None,
@@ -270,6 +315,9 @@ class _Module(L.LightningModule):
             return F.binary_cross_entropy_with_logits(predicted, targets)
         if self._kind.task == "classification":
             return F.cross_entropy(predicted, targets)
+        loss: Callable[..., torch.Tensor] | None = getattr(self.network.network, "loss", None)
+        if loss is not None:
+            return loss(predicted, targets, own, heard)
         return masked_mse(predicted, targets, own)
 
     def training_step(self, batch: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
@@ -284,7 +332,12 @@ class _Module(L.LightningModule):
         rate, decay = self._settings.learning_rate, self._settings.learning_rate_decay
         assert rate is not None
         assert decay is not None
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=rate, betas=(0.9, 0.999))
+        classes = {"adam": Adam, "sgd": SGD, "adagrad": Adagrad, "adadelta": Adadelta}
+        made: type[Any] = classes[self._settings.optimizer or "adam"]
+        try:
+            optimizer = made(self.network.parameters(), lr=rate, **(self._settings.optimizer_options or {}))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"optimizer_options do not fit {self._settings.optimizer}: {error}.") from None
         if decay == 1:
             return optimizer
         scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=decay, patience=0, threshold=0)
@@ -353,7 +406,7 @@ def _run_lightning(
             devices=1,
         )
         resume = folder / "last.ckpt"
-        torch.set_num_threads(min(2, os.cpu_count() or 1))
+        torch.set_num_threads(available_cores() if module.hears_sounds else min(2, available_cores()))
         meter = energy.Meter(folder) if settings.measure_energy else contextlib.nullcontext()
         try:
             with meter:

@@ -193,7 +193,7 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
 
 
 class _Interrupt:
-    """Catches Ctrl-C while a build runs: the first ends it cleanly, a second one at once."""
+    """Catches Ctrl-C, and the SIGTERM of batch systems, while a build runs: the first ends it cleanly, a second one at once."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -201,17 +201,19 @@ class _Interrupt:
     def __enter__(self) -> _Interrupt:
         self._main = threading.current_thread() is threading.main_thread()
         if self._main:
-            self._before = signal.signal(signal.SIGINT, self._handle)
+            self._before = [(number, signal.signal(number, self._handle)) for number in (signal.SIGINT, signal.SIGTERM)]
         return self
 
     def __exit__(self, *ignored: object) -> None:
         if self._main:
-            signal.signal(signal.SIGINT, self._before)
+            for number, handler in self._before:
+                signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+        print("timbre-data: finishing what is in hand; once more stops at once.", file=sys.stderr, flush=True)
 
 
 def run(

@@ -13,6 +13,7 @@ from timbre_data.schemas.errors import UnknownNameError
 
 KINDS: dict[str, tuple[str, str]] = {
     "effect": ("timbre_data.pipeline.effects", "EFFECT"),
+    "synth": ("timbre_data.pipeline.synths", "SYNTH"),
     "source": ("timbre_data.pipeline.sources", "SOURCE"),
     "importer": ("timbre_data.pipeline.importers", "IMPORTER"),
     "feature": ("timbre_data.pipeline.features", "FEATURES"),

@@ -1,16 +1,18 @@
-"""A chain of effects: one joint parameter space, drawn row by row, rendered in order."""
+"""A chain: effects, or a synth and effects. One joint parameter space, drawn row by row, rendered in order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.kinds import Audio, Effect, Synth
 from timbre_data.pipeline.seeding import Stage, generator, number_of
 from timbre_data.schemas.parameter import FloatArray
 from timbre_data.schemas.recipe import Chain, Step
@@ -40,11 +42,11 @@ class EffectChain:
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self.labels = tuple(step.label for step in chain.steps)
-        self.effects: tuple[Effect, ...] = tuple(catalogue.load("effect", step.effect) for step in chain.steps)
-        self._spaces = [
-            _drawn_space(step, effect, i)
-            for i, (step, effect) in enumerate(zip(chain.steps, self.effects, strict=True))
-        ]
+        self.synth: Synth | None = catalogue.load("synth", chain.synth.synth) if chain.synth else None
+        self.effects: tuple[Effect | None, ...] = tuple(
+            _configured(step) if step.effect else None for step in chain.steps
+        )
+        self._spaces = [_drawn_space(step, self._own_space(i), i) for i, step in enumerate(chain.steps)]
         ends = np.cumsum([0, *map(len, self._spaces)])
         self._columns = [slice(int(a), int(b)) for a, b in pairwise(ends)]
         self.space = ParameterSpace(
@@ -58,6 +60,32 @@ class EffectChain:
         self.always_whole = (
             not chain.shuffle and chain.choose is None and all(step.probability == 1 for step in chain.steps)
         )
+
+    @cached_property
+    def synth_settings(self) -> Any:
+        """The settings of the chain's synth."""
+        assert self.synth is not None
+        assert self._chain.synth is not None
+        return self.synth.settings.model_validate(self._chain.synth.settings)
+
+    @property
+    def families(self) -> list[str]:
+        """The family of each step's effect; "synth" for a synth."""
+        return [effect.family if effect else "synth" for effect in self.effects]
+
+    def _own_space(self, step: int) -> ParameterSpace:
+        effect = self.effects[step]
+        if effect is not None:
+            return effect.space
+        assert self.synth is not None
+        return self.synth.space(self.synth_settings)
+
+    def _unidentifiable(self, step: int) -> Callable[[Mapping[str, float], float], set[str]]:
+        effect = self.effects[step]
+        if effect is not None:
+            return effect.unidentifiable
+        assert self.synth is not None
+        return self.synth.unidentifiable
 
     def draw(self, seed: int, rows: NDArray[np.int64], attempt: int = 0) -> Draw:
         """Draw the labels of `rows`: they depend on the recipe, the seed, the row and the attempt, on nothing else."""
@@ -77,11 +105,12 @@ class EffectChain:
         return Draw(labels=np.where(mask, labels, np.float32(0)), values=values, mask=mask, order=order)
 
     def render(self, audio: Audio, rate: int, values: FloatArray, order: NDArray[np.int8]) -> Audio:
-        """Send one sound through one row's chain: float32 (channels, samples), the same shape as `audio`."""
+        """Send one sound through the effects of one row's chain: float32 (channels, samples), the same shape as `audio`."""
         for position, step in sorted(zip(order.tolist(), range(len(order)), strict=True)):
-            if position == UNUSED:
+            effect = self.effects[step]
+            if position == UNUSED or effect is None:
                 continue
-            audio = self.effects[step].render(audio, rate, self.step_values(values, step))
+            audio = effect.render(audio, rate, self.step_values(values, step))
         return audio
 
     def step_values(self, values: FloatArray, step: int) -> dict[str, float]:
@@ -92,11 +121,10 @@ class EffectChain:
         """Which labels can be heard at all [shape=(n, p)]: false for the time of a delay at mix 0."""
         heard = draw.mask.copy()
         for k in range(len(draw.labels)):
-            for step, effect in enumerate(self.effects):
-                columns = self._columns[step]
+            for step, columns in enumerate(self._columns):
                 if draw.order[k, step] == UNUSED:
                     continue
-                unheard = effect.unidentifiable(self.step_values(draw.values[k], step), seconds)
+                unheard = self._unidentifiable(step)(self.step_values(draw.values[k], step), seconds)
                 for name in unheard:
                     heard[k, columns.start + self._spaces[step].names.index(name)] = False
         return heard
@@ -136,8 +164,15 @@ def _runs(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
     return list(pairwise(edges)) if len(rows) else []
 
 
-def _drawn_space(step: Step, effect: Effect, position: int) -> ParameterSpace:
-    space = effect.space
+def _configured(step: Step) -> Effect:
+    """The effect of a step, with its settings where it has some."""
+    effect: Effect = catalogue.load("effect", step.effect)
+    if effect.configure is None or effect.settings is None:
+        return effect
+    return effect.configure(effect.settings.model_validate(step.settings))
+
+
+def _drawn_space(step: Step, space: ParameterSpace, position: int) -> ParameterSpace:
     if step.resolution is not None:
         space = ParameterSpace(
             parameters=tuple(

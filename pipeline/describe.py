@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from timbre_data.pipeline import catalogue, recipes
 from timbre_data.pipeline.build import available_cores
 from timbre_data.pipeline.store.repository import home
-from timbre_data.schemas.errors import TimbreDataError
+from timbre_data.schemas.errors import MissingDependencyError, TimbreDataError
+from timbre_data.schemas.profile import Profile
 
 
 def describe(kind: str, name: str) -> dict[str, Any]:
@@ -18,6 +21,12 @@ def describe(kind: str, name: str) -> dict[str, Any]:
     if kind == "effect":
         data["family"] = member.family
         data["parameters"] = [parameter.summary() for parameter in member.space.each()]
+    elif kind == "synth":
+        data |= {"isolations": list(member.isolations), "settings": _fields(member.settings)}
+        if not any(field.is_required() for field in member.settings.model_fields.values()):
+            data["parameters"] = [parameter.summary() for parameter in member.space(member.settings()).each()]
+        if name == "midi":
+            data["profiles"] = list(recipes.shipped_profiles())
     elif kind == "baseline":
         data |= {"source": member.source, "estimator": str(member.build(0)), "published": dict(member.published)}
     elif kind == "model":
@@ -54,11 +63,41 @@ def _fields(model: Any) -> dict[str, Any]:
     }
 
 
+def _synths() -> list[dict[str, Any]]:
+    """Which synths can play here, and how external ones can be captured."""
+    from timbre_data.pipeline.synths import _jack, _realtime, midi
+
+    requirements: dict[str, Callable[[], None]] = {
+        "capture faster than real time (JACK)": _jack.require_jack,
+        "capture in real time (rtmidi, sounddevice)": _realtime.require_realtime,
+    }
+    requirements |= {
+        f"synth {name}": catalogue.load("synth", name).requires for name in catalogue.names("synth") if name != "midi"
+    }
+    for name in recipes.shipped_profiles():
+        requirements[f"synth {name}"] = partial(_require_program, midi.read_profile(name))
+    checks = []
+    for what, require in requirements.items():
+        try:
+            require()
+            checks.append({"what": what, "ok": True, "detail": "ready"})
+        except TimbreDataError as error:
+            checks.append({"what": what, "ok": False, "detail": str(error)})
+    return checks
+
+
+def _require_program(profile: Profile) -> None:
+    if not shutil.which(profile.command[0]):
+        raise MissingDependencyError(f"{profile.install}.")
+
+
 def check_machine() -> list[dict[str, Any]]:
     """What works here: one entry a capability, with what to install where it is missing."""
     checks: list[dict[str, Any]] = []
     for name in catalogue.names("source"):
         source = catalogue.load("source", name)
+        if source.gives == "midi":
+            continue
         needs = [field for field, info in source.settings.model_fields.items() if info.is_required()]
         if needs:
             checks.append(
@@ -74,6 +113,7 @@ def check_machine() -> list[dict[str, Any]]:
             checks.append({"what": f"source {name}", "ok": True, "detail": f"{count} notes"})
         except TimbreDataError as error:
             checks.append({"what": f"source {name}", "ok": False, "detail": str(error)})
+    checks += _synths()
     checks.append({"what": "cores", "ok": True, "detail": str(available_cores())})
     folder = home().absolute()
     while not folder.exists():

@@ -167,7 +167,7 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory, digest: str) 
         format_version=layout.FORMAT_VERSION,
         kind="imported",
         recipe=recipe.model_dump(mode="json"),
-        families=[effect.family for effect in chain.effects],
+        families=chain.families,
         inventory=digest,
         provenance=provenance(),
         features={},

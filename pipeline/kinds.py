@@ -31,6 +31,7 @@ class Effect:
     `render(audio, rate, values)` is pure: float32 (channels, samples) in, the same shape out; `values` are physical.
     `unidentifiable(values, seconds)` names the parameters that nobody could hear at these settings (anything at mix 0).
     `effect_class` is what a classifier is to call it where that is not its own name: several choruses are one class.
+    An effect with `settings` (which plug-in?) becomes one with a space by `configure(settings)`.
     """
 
     summary: str
@@ -39,6 +40,8 @@ class Effect:
     render: Callable[[Audio, int, Mapping[str, float]], Audio]
     unidentifiable: Callable[[Mapping[str, float], float], set[str]] = _all_identifiable
     effect_class: str = ""
+    settings: type[BaseModel] | None = None
+    configure: Callable[[Any], Effect] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,125 @@ class DrySource(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class PlayedNote:
+    """One note of a performance: when it begins and ends, its MIDI key and velocity (1 to 127)."""
+
+    start_seconds: float
+    stop_seconds: float
+    key: int
+    velocity: int
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What is played on a synth: MIDI messages as (seconds, bytes), in order."""
+
+    events: tuple[tuple[float, bytes], ...]
+
+    @classmethod
+    def of(cls, *notes: PlayedNote) -> Performance:
+        """Make a performance of single notes."""
+        ons = [(note.start_seconds, 1, bytes((0x90, note.key, note.velocity))) for note in notes]
+        offs = [(note.stop_seconds, 0, bytes((0x80, note.key, 0))) for note in notes]
+        return cls(tuple((seconds, message) for seconds, _, message in sorted(ons + offs)))
+
+    @property
+    def notes(self) -> tuple[PlayedNote, ...]:
+        """The notes, each held while its key or the sustain pedal is down; one that is never released sounds on."""
+        held: dict[int, tuple[float, int]] = {}
+        released: set[int] = set()
+        pedal, done = False, []
+
+        def end(key: int, seconds: float) -> None:
+            start, velocity = held.pop(key)
+            released.discard(key)
+            done.append(PlayedNote(start, seconds, key, velocity))
+
+        for seconds, message in self.events:
+            status, key, value = message[0] & 0xF0, message[1], message[2] if len(message) > 2 else 0
+            if status == 0x90 and value:
+                if key in held:
+                    end(key, seconds)
+                held[key] = (seconds, value)
+            elif status in (0x80, 0x90) and key in held:
+                if pedal:
+                    released.add(key)
+                else:
+                    end(key, seconds)
+            elif status == 0xB0 and key == 64:
+                pedal = value >= 64
+                for waiting in () if pedal else tuple(released):
+                    end(waiting, seconds)
+        for key in tuple(held):
+            end(key, float("inf"))
+        return tuple(sorted(done, key=lambda note: (note.start_seconds, note.key)))
+
+    def to_text(self) -> str:
+        """As stored with a dataset: "0.000000 903c64; 0.900000 803c00"."""
+        return "; ".join(f"{seconds:.6f} {message.hex()}" for seconds, message in self.events)
+
+    @classmethod
+    def from_text(cls, text: str) -> Performance:
+        """The inverse of `to_text`."""
+        parts = (part.split() for part in text.split(";")) if text else ()
+        return cls(tuple((float(seconds), bytes.fromhex(message)) for seconds, message in parts))
+
+
+class MidiSource(Protocol):
+    """A source of notes to play, for synths: each with what is known of it."""
+
+    notes: Sequence[Note]
+
+    def performance(self, index: int) -> Performance:
+        """What is played as note `index`."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A kind of dry sound: its settings model and how to open it."""
+    """A kind of dry sound, or ("midi") of notes for a synth to play: its settings model and how to open it."""
 
     summary: str
     settings: type[BaseModel]
-    open: Callable[[Any], DrySource]
+    open: Callable[[Any], Any]
+    gives: Literal["audio", "midi"] = "audio"
+
+
+class Instrument(Protocol):
+    """A synth, opened by one worker thread for itself."""
+
+    def play(self, performances: Sequence[Performance], values: Sequence[Mapping[str, float]], samples: int) -> Audio:
+        """Play each performance with its own patch (physical values): float32 (n, channels, samples)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of processes and files."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synth:
+    """A synthesiser: in-process, a hosted plug-in, or an external program.
+
+    `space(settings)` are its parameters; `open(settings, rate, channels, isolation)` gives one worker its instrument.
+    `interchangeable` names, by prefix, groups of knobs that can change places without a change of sound (equal oscillators).
+    `isolations` are the ways it can keep rows apart, cheapest first; ("pure",) when a row's sound depends on its own patch alone.
+    `in_real_time(settings)`: no two renders are ever equal, and each takes as long as it sounds.
+    `unidentifiable(values, seconds)` names parameters that nobody could hear at these settings. `requires()` raises
+    `MissingDependencyError` with what to install.
+    """
+
+    summary: str
+    settings: type[BaseModel]
+    space: Callable[[Any], ParameterSpace]
+    open: Callable[[Any, int, int, str], Instrument]
+    isolations: tuple[str, ...] = ("pure",)
+    batch: int = 8
+    interchangeable: tuple[tuple[str, ...], ...] = ()
+    in_real_time: Callable[[Any], bool] = lambda settings: False
+    unidentifiable: Callable[[Mapping[str, float], float], set[str]] = _all_identifiable
+    requires: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.chain import EffectChain
-from timbre_data.pipeline.kinds import DrySource
 from timbre_data.pipeline.recipes import open_source
 from timbre_data.pipeline.seeding import Stage, generator, share
 from timbre_data.schemas.recipe import Recipe, SplitRule
@@ -26,8 +26,8 @@ class Plan:
         self.chain = EffectChain(recipe.chain)
 
     @cached_property
-    def source(self) -> DrySource:
-        """The source of dry sound, opened when first needed."""
+    def source(self) -> Any:
+        """The source of dry sound (`DrySource`), or of notes for a synth (`MidiSource`), opened when first needed."""
         return open_source(self.recipe)
 
     @cached_property
@@ -51,6 +51,13 @@ class Plan:
     def split(self, dry: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Split of each dry sound: 0 train, 1 validation, 2 test. Decided by its group's name, so it never moves."""
         shares = np.array([share(self.group(int(index)), self.recipe.split.seed) for index in dry])
+        return assign(shares, self.recipe.split)
+
+    def row_splits(self, rows: NDArray[np.int64], dry: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Split of each row. With effects it is that of the dry sound; with a synth every row has a patch of its own, so it goes by row."""
+        if self.chain.synth is None:
+            return self.split(dry)
+        shares = np.array([share(f"row {row}", self.recipe.split.seed) for row in rows.tolist()])
         return assign(shares, self.recipe.split)
 
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.chain import EffectChain
-from timbre_data.pipeline.kinds import DrySource, Source
-from timbre_data.schemas.errors import NotFoundError, RecipeError
+from timbre_data.pipeline.kinds import Source, Synth
+from timbre_data.schemas.errors import NotFoundError, RecipeError, UnknownNameError
 from timbre_data.schemas.recipe import Recipe, SourceSpec, as_chain, as_named
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -54,6 +54,24 @@ def for_effect(name: str) -> dict[str, Any]:
     return {"name": stem, "chain": [{"effect": stem}]}
 
 
+def for_synth(name: str) -> dict[str, Any]:
+    """The recipe behind `--synth NAME`: the shipped one of that name, else this synth (or synth profile) alone with everything at its default."""
+    stem = name.replace("-", "_")
+    if stem in shipped():
+        return read(stem)
+    if stem not in catalogue.names("synth") and name in shipped_profiles():
+        return {"name": stem, "chain": [{"synth": "midi", "name": stem, "settings": {"profile": name}}]}
+    if stem not in catalogue.names("synth"):
+        raise UnknownNameError("synth", name, [*catalogue.names("synth"), *shipped_profiles()])
+    return {"name": stem, "chain": [{"synth": stem}]}
+
+
+def shipped_profiles() -> dict[str, Path]:
+    """Profiles of external synths that come with the package, by name."""
+    folder = Path(__file__).resolve().parents[1] / "datasets" / "profiles"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
 def read_named(name: str) -> dict[str, Any]:
     """A recipe by file or shipped name, or an effect's own by the effect's name."""
     stem = name.replace("-", "_")
@@ -82,6 +100,33 @@ def override(data: dict[str, Any], settings: Sequence[str] | Mapping[str, Any]) 
     for key, value in settings.items():
         data = _with(data, key.split("."), value, key)
     return data
+
+
+def read_grid(entries: Sequence[str]) -> dict[str, list[Any]]:
+    """Fields and the values that each is to take, of `path.to.field=[a, b, c]`. Numbers may be written 1e-3."""
+    found: dict[str, list[Any]] = {}
+    for entry in entries:
+        key, equals, text = entry.partition("=")
+        try:
+            values = yaml.safe_load(text) if equals else None
+        except yaml.YAMLError:
+            values = None
+        if not key or not isinstance(values, list) or not values:
+            raise RecipeError(
+                "--grid", entry, "expected path.to.field=[a,b,c], for example --grid learning_rate=[0.001,0.0001]"
+            )
+        found[key] = [_number(value) for value in values]
+    return found
+
+
+def _number(value: Any) -> Any:
+    """YAML reads 1e-3 (without a point) as text."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
 
 
 def _with(node: Any, path: list[str], value: Any, field: str) -> Any:
@@ -146,21 +191,69 @@ def load(data: Mapping[str, Any]) -> Recipe:
     """
     recipe = validate(Recipe, data)
     for position, step in enumerate(recipe.chain.steps):
-        catalogue.load("effect", step.effect)
-        if step.effect != step.effect.replace("-", "_"):
+        kind = "effect" if step.effect else "synth"
+        catalogue.load(kind, step.member)
+        if step.member != step.member.replace("-", "_"):
             raise RecipeError(
-                f"chain.steps.{position}.effect", step.effect, f"write it '{step.effect.replace('-', '_')}'"
+                f"chain.steps.{position}.{kind}", step.member, f"write it '{step.member.replace('-', '_')}'"
             )
+    if recipe.chain.synth:
+        recipe = _with_synth_settings(recipe)
+    recipe = _with_effect_settings(recipe)
     EffectChain(recipe.chain)
     for name in recipe.features:
         catalogue.load("feature", name)
     source: Source = catalogue.load("source", recipe.source.name)
+    if (source.gives == "midi") != bool(recipe.chain.synth):
+        begins = "a synth" if recipe.chain.synth else "an effect"
+        fitting = [
+            name
+            for name in catalogue.names("source")
+            if (catalogue.load("source", name).gives == "midi") == bool(recipe.chain.synth)
+        ]
+        gives = "notes" if source.gives == "midi" else "sound"
+        raise RecipeError(
+            "source",
+            recipe.source.name,
+            f"it gives {gives}, and a chain that begins with {begins} takes one of {', '.join(fitting)}",
+        )
     settings = validate(source.settings, recipe.source.settings, f"recipe: source {recipe.source.name}")
     resolved = SourceSpec.model_validate({"name": recipe.source.name} | settings.model_dump(mode="json"))
     return recipe.model_copy(update={"source": resolved})
 
 
-def open_source(recipe: Recipe) -> DrySource:
-    """Open the recipe's source of dry sound."""
+def _with_synth_settings(recipe: Recipe) -> Recipe:
+    """The recipe with the settings of its synth checked and written out."""
+    step = recipe.chain.synth
+    assert step is not None
+    synth: Synth = catalogue.load("synth", step.synth)
+    settings = validate(synth.settings, step.settings, f"recipe: synth {step.synth}").model_dump(mode="json")
+    if step.isolation not in ("auto", *synth.isolations):
+        raise RecipeError(
+            "chain.steps.0.isolation", step.isolation, f"{step.synth} has auto, {', '.join(synth.isolations)}"
+        )
+    steps = (step.model_copy(update={"settings": settings}), *recipe.chain.steps[1:])
+    return recipe.model_copy(update={"chain": recipe.chain.model_copy(update={"steps": steps})})
+
+
+def _with_effect_settings(recipe: Recipe) -> Recipe:
+    """The recipe with the settings of its effects checked and written out: which plug-in, where an effect is one."""
+    steps = list(recipe.chain.steps)
+    for position, step in enumerate(steps):
+        if step.synth:
+            continue
+        settings = catalogue.load("effect", step.effect).settings
+        if settings is None and step.settings:
+            raise RecipeError(
+                f"chain.steps.{position}.settings", step.settings, f"{step.effect} has parameters, but no settings"
+            )
+        if settings is not None:
+            checked = validate(settings, step.settings, f"recipe: effect {step.effect}")
+            steps[position] = step.model_copy(update={"settings": checked.model_dump(mode="json")})
+    return recipe.model_copy(update={"chain": recipe.chain.model_copy(update={"steps": tuple(steps)})})
+
+
+def open_source(recipe: Recipe) -> Any:
+    """Open the recipe's source: a `DrySource`, or for a synth a `MidiSource`."""
     source: Source = catalogue.load("source", recipe.source.name)
     return source.open(validate(source.settings, recipe.source.settings, f"source {recipe.source.name}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,19 +15,24 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.audio import SILENCE_PEAK, decode, encode, levels, storing_gains
 from timbre_data.pipeline.build import Task, TaskResult, quiet_threads
 from timbre_data.pipeline.chain import Draw
-from timbre_data.pipeline.kinds import Audio, UnusableSoundError
+from timbre_data.pipeline.instruments import close_instruments, instrument
+from timbre_data.pipeline.kinds import Audio, Performance, UnusableSoundError
 from timbre_data.pipeline.plan import Plan
 from timbre_data.pipeline.seeding import Stage, generator
 from timbre_data.pipeline.store.layout import AUDIO_CHUNK
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.rows import DRY_ARRAYS, ROW_ARRAYS, Columns, TaskSession, hashes
-from timbre_data.schemas.errors import RenderError, UsageError
+from timbre_data.pipeline.store.rows import DRY_ARRAYS, PLAYED_ARRAYS, ROW_ARRAYS, Columns, TaskSession, hashes
+from timbre_data.schemas.errors import RenderError, TimbreDataError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
 MAX_ATTEMPTS = 50
 """Draws of one row before it counts as impossible."""
+ROUNDING_DB = -84.0
+"""Two steps of 16 bits: what rounding and effects may make of a noise floor below them."""
 HOT_ROWS = 8
 """Rows that go from decoding to encoding together: few enough for a core's cache, enough to share the calls."""
+Inputs = NDArray[Any] | Sequence[Performance]
+"""What rows are made from: dry sounds as stored [shape=(n, channels, samples)], or what their synth plays."""
 
 
 @lru_cache(maxsize=8)
@@ -74,6 +80,25 @@ def render_dry(session: bytes, address: str, task: Task, recipe_json: str) -> Ta
     return TaskResult(session=store.close(), rows=task.stop - task.start)
 
 
+def write_played(session: bytes, address: str, task: Task, recipe_json: str) -> TaskResult:
+    """Write what the synth is to play as `task.start` to `task.stop` of the notes."""
+    plan = plan_of(recipe_json)
+    store = TaskSession(session, address)
+    indices = plan.dry_order[task.start : task.stop].tolist()
+    notes = [plan.source.notes[index] for index in indices]
+    columns: dict[str, NDArray[Any]] = {
+        "dry/midi": np.array([plan.source.performance(index).to_text() for index in indices], object),
+        "dry/identity": np.array([note.identity for note in notes], object),
+        "dry/group": np.array([note.group or note.identity for note in notes], object),
+        "dry/note": np.array([note.midi_note for note in notes], np.float32),
+        "dry/velocity": np.array([note.velocity for note in notes], np.float32),
+        "dry/f0_hz": np.array([note.f0_hz for note in notes], np.float32),
+    }
+    columns["integrity/dry"] = hashes(columns, PLAYED_ARRAYS)
+    store.write(task.start, columns)
+    return TaskResult(session=store.close(), rows=task.stop - task.start)
+
+
 def _check_dry(sound: Audio) -> None:
     if not np.isfinite(sound).all():
         raise UnusableSoundError("not finite")
@@ -94,15 +119,20 @@ def render_rows(
     for start, stop in task.audio_chunks():
         rows = np.arange(start, stop)
         dry_index = rows % dry_total
+        dry: Inputs
+        if plan.chain.synth:
+            dry = [plan.source.performance(index) for index in plan.dry_order[dry_index].tolist()]
+        else:
+            dry = _dry_cache.rows(store, dry_key, dry_index)
         try:
-            columns, again = make_rows(plan, rows, _dry_cache.rows(store, dry_key, dry_index))
-        except RenderError as error:
+            columns, again = make_rows(plan, rows, dry)
+        except RenderError:
             if not keep_going:
                 raise
-            columns, again, messages = _one_by_one(plan, rows, _dry_cache.rows(store, dry_key, dry_index), error)
+            columns, again, messages = _one_by_one(plan, rows, dry)
             failed += messages
         columns["dry/index"] = dry_index.astype(np.int32)
-        columns["split"] = plan.split(dry_index)
+        columns["split"] = plan.row_splits(rows, dry_index)
         rejected += again
         columns["integrity/rows"] = hashes(columns, ROW_ARRAYS)
         store.write(start, {"audio": columns.pop("audio")})
@@ -116,8 +146,8 @@ def render_rows(
     )
 
 
-def make_rows(plan: Plan, rows: NDArray[np.int64], dry: NDArray[Any]) -> tuple[dict[str, NDArray[Any]], int]:
-    """Render rows from their dry sounds as stored. Returns the columns of these rows and how many draws were rejected.
+def make_rows(plan: Plan, rows: NDArray[np.int64], dry: Inputs) -> tuple[dict[str, NDArray[Any]], int]:
+    """Render rows from their dry sounds as stored, or from what their synth plays. Returns the columns of these rows and how many draws were rejected.
 
     A silent or non-finite result is drawn again, with the attempt counted. Raises `RenderError` when a row cannot be made.
     """
@@ -131,20 +161,20 @@ def make_rows(plan: Plan, rows: NDArray[np.int64], dry: NDArray[Any]) -> tuple[d
         "gain": np.empty(count, np.float32),
         "failed": np.zeros(count, bool),
     }
-    for start in range(0, count, HOT_ROWS):
-        _make_hot_rows(plan, draw, rows, dry, slice(start, min(start + HOT_ROWS, count)), columns)
+    hot = plan.chain.synth.batch if plan.chain.synth else HOT_ROWS
+    for start in range(0, count, hot):
+        _make_hot_rows(plan, draw, rows, dry, slice(start, min(start + hot, count)), columns)
     columns |= {"params": draw.labels, "labels/mask": draw.mask, "labels/order": draw.order}
     columns["labels/identifiable"] = plan.chain.identifiable(draw, audio.seconds)
     return columns, int(columns["attempt"].sum())
 
 
-def _make_hot_rows(
-    plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: NDArray[Any], part: slice, columns: Columns
-) -> None:
+def _make_hot_rows(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, part: slice, columns: Columns) -> None:
     """Render a few rows while they stay in the core's cache, and fill their places in `columns`."""
-    source = decode(dry[part])
+    chosen = range(part.start, part.stop)
+    source = _sources(plan, draw, rows, dry, chosen)
     wet = np.empty_like(source)
-    for i, k in enumerate(range(part.start, part.stop)):
+    for i, k in enumerate(chosen):
         _render_one(plan, draw, k, int(rows[k]), source[i], wet[i])
     peaks, differences = levels(wet, source)
     for i in np.flatnonzero(~(peaks >= SILENCE_PEAK)).tolist():  # NaN too
@@ -155,17 +185,38 @@ def _make_hot_rows(
             if attempt == MAX_ATTEMPTS:
                 raise _row_error(plan, draw, k, row, f"{MAX_ATTEMPTS} draws were all silent or not finite")
             _redraw(plan, draw, k, row, attempt)
+            if plan.chain.synth:
+                source[i] = _sources(plan, draw, rows, dry, [k])[0]
             _render_one(plan, draw, k, row, source[i], wet[i])
             peaks[i : i + 1], differences[i : i + 1] = levels(wet[i : i + 1], source[i : i + 1])
         columns["attempt"][k] = attempt
     columns["gain"][part] = gains = storing_gains(peaks, plan.recipe.audio.peak)
-    columns["labels/effect_db"][part] = differences
+    columns["labels/effect_db"][part] = np.nan if plan.chain.synth and len(plan.chain.effects) == 1 else differences
     encode(wet, gains, columns["audio"][part])
+
+
+def _sources(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, chosen: Sequence[int]) -> Audio:
+    """What the effects of some rows get: their dry sounds, or what the synth plays [shape=(len(chosen), channels, samples)]."""
+    if plan.chain.synth is None:
+        assert isinstance(dry, np.ndarray)
+        return decode(dry[chosen[0] : chosen[-1] + 1])
+    audio = plan.recipe.audio
+    try:
+        player = instrument(plan.recipe.chain, plan.chain, audio)
+        patches = [plan.chain.step_values(draw.values[k], 0) for k in chosen]
+        return player.play([dry[k] for k in chosen], patches, audio.samples)
+    except TimbreDataError:
+        raise
+    except Exception as error:
+        k = chosen[0]
+        raise _row_error(plan, draw, k, int(rows[k]), f"{type(error).__name__}: {error}") from error
 
 
 def _render_one(plan: Plan, draw: Draw, k: int, row: int, source: Audio, out: Audio) -> None:
     try:
         out[...] = plan.chain.render(source, plan.recipe.audio.rate, draw.values[k], draw.order[k])
+    except TimbreDataError:
+        raise
     except Exception as error:
         raise _row_error(plan, draw, k, row, f"{type(error).__name__}: {error}") from error
 
@@ -184,9 +235,7 @@ def _row_error(plan: Plan, draw: Draw, k: int, row: int, cause: str) -> RenderEr
     return RenderError(row, plan.chain.space.as_mapping(draw.values[k]), cause)
 
 
-def _one_by_one(
-    plan: Plan, rows: NDArray[np.int64], dry: NDArray[Any], first: RenderError
-) -> tuple[dict[str, NDArray[Any]], int, list[str]]:
+def _one_by_one(plan: Plan, rows: NDArray[np.int64], dry: Inputs) -> tuple[dict[str, NDArray[Any]], int, list[str]]:
     """Render rows singly, marking those that fail instead of stopping."""
     parts: list[dict[str, NDArray[Any]]] = []
     rejected = 0
@@ -252,6 +301,25 @@ class _DryCache:
 _dry_cache = _DryCache()
 
 
+def stored_input(data: Dataset, row: int) -> Inputs:
+    """What one row of a dataset was made from: its dry sound as stored [shape=(1, channels, samples)], or what its synth played."""
+    index = np.asarray([data.read("dry/index", row)]).reshape(1).astype(np.int64)
+    if data.recipe.chain.synth:
+        return [Performance.from_text(str(data.read("dry/midi", index)[0]))]
+    return data.read("dry/audio", index)
+
+
+def runtime_recipe(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
+    """The recipe as it is carried out: with the isolation mode that was measured for its synth."""
+    measured = meta.get("isolation")
+    if not recipe.chain.synth or not measured:
+        return recipe
+    synth = recipe.chain.synth.model_copy(update={"isolation": measured["mode"]})
+    return recipe.model_copy(
+        update={"chain": recipe.chain.model_copy(update={"steps": (synth, *recipe.chain.steps[1:])})}
+    )
+
+
 def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
     """Render `count` random rows again from the stored dry sounds and compare with what is stored, bit by bit."""
     if data.meta.get("kind") == "imported":
@@ -259,17 +327,26 @@ def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
             f"{data.location.address} was imported: there is nothing to render again; leave --rerender out."
         )
     quiet_threads()
-    plan = Plan(data.recipe)
+    plan = Plan(runtime_recipe(data.recipe, data.meta))
     usable = data.usable()
     rows = np.sort(generator(seed, Stage.SOUND).choice(usable, min(count, len(usable)), replace=False))
     equal, largest = 0, -np.inf
-    for row in rows.tolist():
-        dry = data.read("dry/audio", np.asarray([data.read("dry/index", row)]).reshape(1).astype(np.int64))
-        columns, _ = make_rows(plan, np.array([row]), dry)
-        stored, made = data.read("audio", slice(row, row + 1)), columns["audio"]
-        equal += bool(
-            np.array_equal(stored, made) and np.array_equal(data.read("params", slice(row, row + 1)), columns["params"])
-        )
-        error = float(np.abs(decode(stored) - decode(made)).max())
-        largest = max(largest, 20 * np.log10(error) if error else -np.inf)
-    return {"rendered": len(rows), "equal": equal, "largest_db": largest}
+    try:
+        for row in rows.tolist():
+            dry = stored_input(data, row)
+            columns, _ = make_rows(plan, np.array([row]), dry)
+            stored, made = data.read("audio", slice(row, row + 1)), columns["audio"]
+            equal += bool(
+                np.array_equal(stored, made)
+                and np.array_equal(data.read("params", slice(row, row + 1)), columns["params"])
+            )
+            error = float(np.abs(decode(stored) - decode(made)).max())
+            largest = max(largest, 20 * np.log10(error) if error else -np.inf)
+    finally:
+        close_instruments()
+    isolation = data.meta.get("isolation")
+    floor = -np.inf
+    if isolation and isolation["noise_floor_db"] is not None:  # and a step of 16 bits for what rounding makes of it
+        floor = max(float(isolation["noise_floor_db"]), ROUNDING_DB)
+    within = equal == len(rows) or (np.isfinite(floor) and largest <= floor)
+    return {"rendered": len(rows), "equal": equal, "largest_db": largest, "floor_db": floor, "same": bool(within)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +15,11 @@ import zarr
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.build import Cluster, Progress, Silent, dask_client, run, tasks_for
+from timbre_data.pipeline.instruments import close_instruments
+from timbre_data.pipeline.isolation import measured_isolation
 from timbre_data.pipeline.plan import Plan
 from timbre_data.pipeline.provenance import provenance
-from timbre_data.pipeline.render import render_dry, render_rows
+from timbre_data.pipeline.render import render_dry, render_rows, runtime_recipe, write_played
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.reader import open_if_there
 from timbre_data.pipeline.store.repository import Location
@@ -91,19 +95,21 @@ def _render_missing(
     progress: Progress,
     keep_going: bool,
 ) -> list[dict[str, Any]]:
-    recipe_json = json.dumps(plan.recipe.model_dump(mode="json"))
-    with dask_client(cluster) as client:
+    played = plan.chain.synth is not None
+    runtime = runtime_recipe(plan.recipe, meta(writer.peek()))
+    recipe_json = json.dumps(runtime.model_dump(mode="json"))
+    with dask_client(cluster) as client, closing_instruments(client):
         if len(missing_dry):
-            progress.start("dry sounds", len(missing_dry), plan.recipe.audio.seconds)
+            progress.start("notes" if played else "dry sounds", len(missing_dry), plan.recipe.audio.seconds)
             tasks = tasks_for(missing_dry, layout.TABLE_CHUNK)
             notes = run(
                 client,
                 cluster,
                 writer,
                 tasks,
-                render_dry,
+                write_played if played else render_dry,
                 (recipe_json,),
-                message="{rows} dry sounds",
+                message="{rows} notes" if played else "{rows} dry sounds",
                 progress=progress,
             )
             progress.stop()
@@ -120,7 +126,20 @@ def _render_missing(
     return notes
 
 
+@contextmanager
+def closing_instruments(client: Any) -> Iterator[None]:
+    """Close the synths that workers opened, also those in other processes, however the build ends."""
+    try:
+        yield
+    finally:
+        close_instruments()
+        with suppress(Exception):  # workers that are gone have closed theirs
+            client.run(close_instruments)
+
+
 def _dry_key(writer: Writer) -> str:
+    if "dry/audio" not in writer.peek():
+        return ""
     stored = writer.peek()["integrity/dry"]
     assert isinstance(stored, zarr.Array)
     return hashlib.sha256(np.asarray(stored[:]).tobytes()).hexdigest()
@@ -149,9 +168,10 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
             format_version=layout.FORMAT_VERSION,
             kind="rendered",
             recipe=recipe.model_dump(mode="json"),
-            families=[effect.family for effect in plan.chain.effects],
+            families=plan.chain.families,
             inventory=inventory,
             provenance=provenance(),
+            isolation=measured_isolation(plan),
             features={},
             version=None,
         )

@@ -9,6 +9,7 @@
     |-- MissingDependencyError          1   something to install, and how
     |-- SourceError                     1   dry sounds that cannot be used, all of them listed
     |-- RenderError                     1   a row that failed: its index, its parameters, the cause
+    |-- SynthError                      1   a hosted or captured synth that failed three times
     |-- BuildError                      1   a build that could not go on (a full disk, a lost worker)
     |-- CorruptDataError                3   stored data that is damaged or missing
     |-- LockedError                     4   somebody else is writing
@@ -98,6 +99,17 @@ class RenderError(TimbreDataError):
         shown = ", ".join(f"{name}={value:g}" for name, value in self.parameters.items())
         super().__init__(
             f"row {row} could not be rendered: {cause} (parameters: {shown}). Rows before it are kept; --keep-going marks it failed and goes on."
+        )
+
+
+class SynthError(TimbreDataError):
+    """A hosted or captured synth that hung, crashed or stayed silent again and again."""
+
+    def __init__(self, synth: str, causes: Iterable[str]) -> None:
+        self.synth, self.causes = synth, list(causes)
+        told = "; then ".join(dict.fromkeys(self.causes))
+        super().__init__(
+            f"{synth} failed {len(self.causes)} times in a row ({told}). Rows before are kept; see timbre-data doctor, then run again."
         )
 
 

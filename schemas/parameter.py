@@ -222,6 +222,8 @@ class Parameter(_Frozen):
         """Name, range, unit, kind and description, as plain data."""
         low, high = self.bounds
         fields: dict[str, object] = {"name": self.name, "low": low, "high": high, "unit": self.unit, "kind": self.kind}
+        if self.positions:
+            fields["positions"] = list(self.positions)
         return fields | {"description": self.description}
 
     def describe(self, unit: float) -> str:

@@ -35,19 +35,42 @@ class SourceSpec(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Step(_Settings):
-    """One effect of a chain. `name` tells two of the same effect apart; `probability` is how often the step is on."""
+Isolation = Literal["auto", "reuse", "settle", "fresh", "fork", "process"]
 
-    effect: str
+
+class Step(_Settings):
+    """One effect of a chain, or at its beginning one synth.
+
+    `name` tells two of the same effect apart; `probability` is how often the step is on. A synth has `settings` of its own (checked
+    by the synth; an effect that is a plug-in has some too), and where it keeps state between sounds `isolation` says how rows are kept apart; "auto" measures which is needed.
+    """
+
+    effect: str = ""
+    synth: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    isolation: Isolation = "auto"
     name: str = Field("", pattern=r"^([a-z][a-z0-9_]*)?$")
     probability: float = Field(1.0, gt=0, le=1)
     resolution: float | None = Field(None, gt=0, le=0.5)
     parameters: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _effect_or_synth(self) -> Self:
+        if bool(self.effect) == bool(self.synth):
+            raise ValueError("a step is either an effect or a synth: give `effect` or `synth`")
+        if self.effect and self.isolation != "auto":
+            raise ValueError("only a synth has isolation")
+        return self
+
     @property
     def label(self) -> str:
         """The name in labels and parameter names."""
-        return self.name or self.effect
+        return self.name or self.member
+
+    @property
+    def member(self) -> str:
+        """The effect's or synth's name in the catalogue."""
+        return self.effect or self.synth
 
 
 class Chain(_Settings):
@@ -77,7 +100,20 @@ class Chain(_Settings):
             raise ValueError(f"choose must lie between 0 and the number of steps ({len(self.steps)})")
         if self.choose and any(step.probability < 1 for step in self.steps):
             raise ValueError("choose and probability exclude each other")
+        if any(step.synth for step in self.steps[1:]):
+            raise ValueError(
+                "a synth makes the sound that the effects after it change: it is the first step, and the only synth"
+            )
+        if self.synth and (self.choose or self.shuffle or self.synth.probability < 1):
+            raise ValueError(
+                "a synth is always there, and first: a chain that begins with one has no choose, shuffle or probability for it"
+            )
         return self
+
+    @property
+    def synth(self) -> Step | None:
+        """The synth at the beginning of the chain, if there is one."""
+        return self.steps[0] if self.steps[0].synth else None
 
 
 class AudioFormat(_Settings):
@@ -133,7 +169,7 @@ def as_chain(value: Any) -> Any:
 
 
 class Recipe(_Settings):
-    """One dataset: dry sounds from `source`, through `chain`, `n` rows from `seed`."""
+    """One dataset: dry sounds from `source`, through `chain`, `n` rows from `seed`. A synth gets notes from its source."""
 
     name: str = Field(pattern=NAME)
     description: str = ""
@@ -148,6 +184,21 @@ class Recipe(_Settings):
     split: SplitRule = SplitRule()
     features: tuple[str, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _notes_for_a_synth(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "source" not in data:
+            chain = as_chain(data.get("chain"))
+            steps = chain.get("steps") if isinstance(chain, dict) else None
+            if isinstance(steps, list) and steps and isinstance(steps[0], dict) and steps[0].get("synth"):
+                return data | {"source": "notes"}
+        return data
+
     def identity(self) -> dict[str, Any]:
         """The fields that decide bytes: what must not change while a dataset grows (n may) or gains features."""
-        return self.model_dump(mode="json", include={"source", "chain", "audio", "seed", "split"})
+        fields = self.model_dump(mode="json", include={"source", "chain", "audio", "seed", "split"})
+        for step in fields["chain"]["steps"]:  # as they were written before there were synths
+            for name, default in (("synth", ""), ("settings", {}), ("isolation", "auto")):
+                if step["effect"] and step[name] == default:
+                    del step[name]
+        return fields

@@ -36,8 +36,11 @@ class TrainSettings(_Settings):
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(0, ge=0)
     measure_energy: bool = Field(False, description="measure the energy of the training with codecarbon")
+    initial: str | None = Field(None, description="a run whose weights to begin with (more data, a lower rate)")
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
+    optimizer: Literal["adam", "sgd", "adagrad", "adadelta"] | None = None
+    optimizer_options: dict[str, float] | None = Field(None, description="rho, momentum, weight_decay ...")
     learning_rate_decay: float | None = Field(
         None, gt=0, le=1, description="factor on the learning rate after every epoch without improvement; 1 for none"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TIMBRE_DATA_HOME", str(tmp_path / "datasets"))
     monkeypatch.setenv("TIMBRE_DATA_RUNS", str(tmp_path / "runs"))
     return tmp_path / "datasets"
+
+
+@pytest.fixture(autouse=True)
+def ordinary_numbers() -> Iterator[None]:
+    """Rendering in the test's own thread flushes denormals to zero from then on; the next test gets them back."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 def small_recipe(effect: str = "distortion", **changes: Any) -> Recipe:

@@ -120,6 +120,7 @@ def test_every_command_has_help_with_an_example(
         assert "Example: timbre-data" in shown
 
 
+@pytest.mark.slow
 def test_the_chain_of_the_readme(home: Path, tmp_path: Path) -> None:
     small = ["--n", "500", "--set", "audio.seconds=0.4"]
     would = run("render", "--fx", "delay", *small, "--dry-run")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 from timbre_data.models import checkpoints, energy, training
 from timbre_data.models.checkpoints import Trained
 from timbre_data.models.data import INAUDIBLE_DB, Rows
-from timbre_data.models.evaluation import metrics, plots, published, sounds
+from timbre_data.models.evaluation import metrics, plots, published, sounds, synths
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.kinds import Model, parameter_count
 from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import LeakingSplitError, UsageError
@@ -79,12 +81,20 @@ def evaluate(
         "rows": len(chosen),
         "leaking_notes": len(leaking),
     }
+    played = any(data.recipe.chain.synth for data in datasets)
     if kind.task == "classification" and settings.target == "effects":
         found, tables = _several_labels(rows, chosen, predicted)
     elif kind.task == "classification":
         found, tables = _classification(rows, chosen, predicted, folder)
     else:
         found, tables = _regression(trained, rows, chosen, predicted, folder)
+        if played:
+            first = rows.dataset[chosen] == 0 if sound_rows else np.zeros(len(chosen), bool)
+            some = rows.row[chosen[: synths.MOST_ROWS][first[: synths.MOST_ROWS]]]
+            audible = synths.audible_knobs(datasets[0], some, rows.parameter_names)
+            knobs, more = synths.evaluate_knobs(rows, chosen, predicted, interchangeable(datasets), audible, folder)
+            found["knobs"] = knobs
+            tables = (more, *tables)
         if sound_rows:
             heard, table = _sounds(datasets, rows, chosen, predicted, sound_rows, seed, folder)
             found["sounds"] = heard
@@ -106,15 +116,36 @@ def evaluate(
             ),
         ),
     )
-    spent, cost = _cost(run, trained, rows, chosen, probabilities)
+    spent, cost = _cost(run, trained, datasets, rows, chosen, probabilities)
     evaluation = Evaluation(folder, facts | found | {"cost": spent}, (head, *tables, cost))
     (folder / "metrics.json").write_text(json.dumps(evaluation.metrics, indent=2), encoding="utf-8")
     (folder / "tables.md").write_text(evaluation.markdown() + "\n", encoding="utf-8")
     return evaluation
 
 
+def _sound(datasets: Sequence[Dataset], rows: Rows, one: int) -> torch.Tensor:
+    """One row's sound as stored, mixed to mono [shape=(1, samples)]: the network's front is part of what a prediction takes."""
+    stored = datasets[int(rows.dataset[one])].read("audio", int(rows.row[one]))
+    return torch.from_numpy(np.ascontiguousarray(stored[:1] if len(stored) == 1 else stored.mean(axis=0)[None]))
+
+
+def interchangeable(datasets: Sequence[Dataset]) -> tuple[tuple[str, ...], ...]:
+    """Groups of knobs of the datasets' synths that may be exchanged without a change of sound, as prefixes of their names."""
+    groups: dict[tuple[str, ...], None] = {}
+    for data in datasets:
+        chain = EffectChain(data.recipe.chain)
+        for group in chain.synth.interchangeable if chain.synth else ():
+            groups[tuple(f"{chain.labels[0]}.{prefix}" for prefix in group)] = None
+    return tuple(groups)
+
+
 def _cost(
-    run: Path, trained: Trained, rows: Rows, chosen: NDArray[np.int64], probabilities: torch.Tensor | None
+    run: Path,
+    trained: Trained,
+    datasets: Sequence[Dataset],
+    rows: Rows,
+    chosen: NDArray[np.int64],
+    probabilities: torch.Tensor | None,
 ) -> tuple[dict[str, Any], Table]:
     """What training took and what one prediction takes on one core, beside the paper's Table 5.1."""
     used = energy.read(run)
@@ -126,7 +157,7 @@ def _cost(
         trained.predict(
             torch.from_numpy(rows.features[one : one + 1]),
             None if probabilities is None else probabilities[one : one + 1],
-            None if rows.audio is None else torch.from_numpy(rows.audio[one : one + 1]),
+            None if rows.audio is None else _sound(datasets, rows, int(one)),
         )
         times.append(time.perf_counter() - begun)
     torch.set_num_threads(threads)
@@ -350,9 +381,12 @@ def _sounds(
     }
     for number_, data in enumerate(datasets):
         mine = picked[rows.dataset[chosen[picked]] == number_]
-        columns = [rows.parameter_names.index(name) for name in data.space.names]
-        predictions = {name: values[np.ix_(mine, columns)] for name, values in everywhere.items()}
-        for name, each in sounds.compare(data, rows.row[chosen[mine]].tolist(), predictions).items():
+        where = rows.row[chosen[mine]]
+        predictions = {
+            name: sounds.with_constants(data, where, rows.parameter_names, values[mine])
+            for name, values in everywhere.items()
+        }
+        for name, each in sounds.compare(data, where.tolist(), predictions).items():
             for distance, values in each.items():
                 joined[name][distance] += values.tolist()
     found = {name: {distance: np.array(values) for distance, values in each.items()} for name, each in joined.items()}
@@ -362,7 +396,7 @@ def _sounds(
     }
     table = Table(
         f"Sounds: parameters put back through the effect, median distance over {len(picked)} test rows",
-        ("parameters", "MRSTFT", "log-mel dB", "PSD dB"),
+        ("parameters", "MRSTFT", "log-mel dB", "PSD dB", "PSD summed squares"),
         tuple((name, *(number(medians[name][distance]) for distance in sounds.DISTANCES)) for name in medians),
         note="Oracle: the true parameters, so the floor that rendering itself leaves. Mean and random: what a model must beat.",
     )

@@ -82,3 +82,46 @@ def distances(found: dict[str, dict[str, NDArray[np.float64]]], path: Path) -> N
         axes.tick_params(axis="x", rotation=30)
         axes.grid(alpha=0.3, axis="y")
     _save(figure, path)
+
+
+def labels_against_outputs(
+    predicted: NDArray[Any], labels: NDArray[Any], heard: NDArray[np.bool_], names: tuple[str, ...], path: Path
+) -> None:
+    """Box plots of labels and of outputs, side by side for each parameter: a network that answers with the middle shows as flat boxes."""
+    figure, axes = plt.subplots(figsize=(max(6, 0.8 * len(names)), 4.2))
+    for shift, values, colour, label in ((-0.18, labels, "C0", "labels"), (0.18, predicted, "C1", "outputs")):
+        shown = [values[heard[:, i], i] if heard[:, i].any() else np.zeros(1) for i in range(len(names))]
+        boxes = axes.boxplot(
+            shown, positions=np.arange(len(names)) + shift, widths=0.3, patch_artist=True, showfliers=False
+        )
+        for box in boxes["boxes"]:
+            box.set(facecolor=colour, alpha=0.6, label=None)
+        axes.plot([], [], color=colour, linewidth=6, alpha=0.6, label=label)
+    axes.set_xticks(range(len(names)), [name.partition(".")[2] or name for name in names], rotation=60, ha="right")
+    axes.set(ylabel="normalised", ylim=(-0.03, 1.03))
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    _save(figure, path)
+
+
+def heat_map(
+    values: NDArray[Any], rows: list[str], columns: list[str], labels: tuple[str, str], title: str, path: Path
+) -> None:
+    """A grid of scores with its numbers, dark where low; NaN where a trial is missing."""
+    figure, axes = plt.subplots(figsize=(1.5 + 1.1 * len(columns), 1.5 + 0.7 * len(rows)))
+    image = axes.imshow(values, cmap="viridis", aspect="auto")
+    middle = np.nanmin(values) + 0.5 * (np.nanmax(values) - np.nanmin(values))
+    for i, j in np.ndindex(*values.shape):
+        if np.isfinite(values[i, j]):
+            axes.text(
+                j,
+                i,
+                f"{values[i, j]:.4g}",
+                ha="center",
+                va="center",
+                color="white" if values[i, j] < middle else "black",
+            )
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(ylabel=labels[0], xlabel=labels[1], title=title)
+    figure.colorbar(image)
+    _save(figure, path)

@@ -14,21 +14,24 @@ from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.audio import decode, encode, levels, storing_gains
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.features.logmel import LogMelSettings
+from timbre_data.pipeline.instruments import close_instruments, instrument
 from timbre_data.pipeline.kinds import Audio
+from timbre_data.pipeline.render import runtime_recipe, stored_input
 from timbre_data.pipeline.store.reader import Dataset
 
 FFT_SIZES = (64, 128, 256, 512, 1024, 2048)
 """Resolutions of the spectral loss in D'Hooghe 2022; hop 25 %, Hann."""
 DYNAMIC_DB = 80.0
 """What lies further below the loudest point of the target does not count."""
-DISTANCES = ("mrstft", "logmel_db", "psd_db")
+DISTANCES = ("mrstft", "logmel_db", "psd_db", "psd_mse")
 
 
 class Distances:
-    """Three distances between sounds of the same length [shape=(samples,)].
+    """Four distances between sounds of the same length [shape=(samples,)].
 
     `mrstft`: multi-resolution STFT, spectral convergence + log magnitude (auraloss). `logmel_db`: mean absolute difference of log-mel
-    spectrograms. `psd_db`: root mean square difference of Welch power spectra in dB.
+    spectrograms. `psd_db`: root mean square difference of Welch power spectra in dB. `psd_mse`: summed squared difference of Welch power spectra, each with its largest
+    value at 1 (the measure of Assayag's inverse synthesiser, as far as it is told).
     """
 
     def __init__(self, rate: int) -> None:
@@ -55,22 +58,45 @@ class Distances:
         )
         floor = target_mel.max() - DYNAMIC_DB
         logmel = float(np.abs(np.maximum(made_mel, floor) - np.maximum(target_mel, floor)).mean())
-        psd = [10 * np.log10(welch(sound, self._rate, nperseg=2048)[1] + 1e-20) for sound in (made, target)]
+        power = [welch(sound, self._rate, nperseg=2048)[1] for sound in (made, target)]
+        psd_mse = float(np.square(power[0] / max(power[0].max(), 1e-20) - power[1] / max(power[1].max(), 1e-20)).sum())
+        psd = [10 * np.log10(p + 1e-20) for p in power]
         floor = psd[1].max() - DYNAMIC_DB
         psd_db = float(np.sqrt(np.mean((np.maximum(psd[0], floor) - np.maximum(psd[1], floor)) ** 2)))
-        return {"mrstft": mrstft, "logmel_db": logmel, "psd_db": psd_db}
+        return {"mrstft": mrstft, "logmel_db": logmel, "psd_db": psd_db, "psd_mse": psd_mse}
 
 
 def rerender(data: Dataset, chain: EffectChain, row: int, labels: NDArray[np.float32]) -> Audio:
-    """Send a row's dry sound through its chain with other (normalised) parameters; stored as the dataset stores [shape=(channels, samples)]."""
-    dry = data.dry(row)
+    """Make a row's sound again with other (normalised) parameters: its dry sound through its chain, or its notes on its synth (the same one).
+
+    Stored as the dataset stores [shape=(channels, samples)].
+    """
     order = np.asarray(data.read("labels/order", row))
     values = chain.space.to_values(labels[None])[0]
-    wet = chain.render(dry, data.recipe.audio.rate, values, order)[None]
-    peaks, _ = levels(wet, dry[None])
-    stored = np.empty(wet.shape, data.recipe.audio.dtype)
-    encode(wet, storing_gains(np.maximum(peaks, 1e-4), data.recipe.audio.peak), stored)
+    audio = data.recipe.audio
+    if chain.synth:
+        notes = stored_input(data, row)
+        assert isinstance(notes, list)
+        player = instrument(runtime_recipe(data.recipe, data.meta).chain, chain, audio)
+        source = player.play(notes, [chain.step_values(values, 0)], audio.samples)[0]
+    else:
+        source = data.dry(row)
+    wet = chain.render(source, audio.rate, values, order)[None]
+    peaks, _ = levels(wet, source[None])
+    stored = np.empty(wet.shape, audio.dtype)
+    encode(wet, storing_gains(np.maximum(peaks, 1e-4), audio.peak), stored)
     return decode(stored)[0]
+
+
+def with_constants(
+    data: Dataset, rows: NDArray[np.int64], names: Sequence[str], values: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Normalised parameters of the dataset's whole space [shape=(rows, p)]: those that were predicted, and as stored those that never move."""
+    whole = np.asarray(data.read("params", rows), np.float32).copy()
+    for column, name in enumerate(data.space.names):
+        if name in names:
+            whole[:, column] = values[:, list(names).index(name)]
+    return whole
 
 
 def compare(
@@ -82,10 +108,13 @@ def compare(
     """
     chain, distances = EffectChain(data.recipe.chain), Distances(data.recipe.audio.rate)
     found: dict[str, dict[str, list[float]]] = {name: {distance: [] for distance in DISTANCES} for name in predictions}
-    for k, row in enumerate(rows):
-        target = data.audio(row).mean(axis=0)
-        for name, labels in predictions.items():
-            made = rerender(data, chain, row, labels[k]).mean(axis=0)
-            for distance, value in distances(made, target).items():
-                found[name][distance].append(value)
+    try:
+        for k, row in enumerate(rows):
+            target = data.audio(row).mean(axis=0)
+            for name, labels in predictions.items():
+                made = rerender(data, chain, row, labels[k]).mean(axis=0)
+                for distance, value in distances(made, target).items():
+                    found[name][distance].append(value)
+    finally:
+        close_instruments()
     return {name: {distance: np.array(values) for distance, values in each.items()} for name, each in found.items()}

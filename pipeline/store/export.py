@@ -204,7 +204,10 @@ def card(data: Dataset, form: str) -> str:
         f"- {data.n} sounds of {recipe.audio.seconds:g} s, {recipe.audio.rate} Hz, {recipe.audio.channels} channel(s); format: {form}",
         f"- licence {recipe.licence}; {recipe.citation}".rstrip("; "),
         f"- snapshot {data.snapshot}, seed {recipe.seed}, source of dry sound {recipe.source.name} (synthetic unless it plays recordings)",
-        "- splits go by dry sound: none is in two of them",
+        "- splits go by row, each with a patch of its own"
+        + (f"; isolation of rows: {data.meta['isolation']}" if data.meta.get("isolation") else "")
+        if recipe.chain.synth
+        else "- splits go by dry sound: none is in two of them",
         "- `gain` is what the stored sound was multiplied with; `effect_db` is how much the effect changed (below -60 dB nobody hears it)",
         "",
         "| parameter | range | unit | scale |",

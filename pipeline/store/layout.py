@@ -1,6 +1,7 @@
 """Which arrays a dataset has, how they are chunked and how they are encoded.
 
     audio          (n, channels, samples)      dry/audio      (m, channels, samples)   each dry sound once
+                                               dry/midi       (m,) what was played, instead of sound, where the chain begins with a synth
     params         (n, p) in [0, 1]            dry/*          identity, group, note, velocity, f0_hz, gain
     labels/*       mask, identifiable, order, effect_db
     split, attempt, gain, failed, dry/index    one number a row
@@ -47,6 +48,15 @@ def specs(recipe: Recipe, parameters: list[dict[str, Any]], steps: tuple[str, ..
     names = [parameter["name"] for parameter in parameters]
     described = {"names": names, "parameters": parameters}
     width = len(parameters)
+    played = recipe.chain.synth is not None
+    dry = (
+        [ArraySpec("dry/midi", (), "str", TABLE_CHUNK, "dry")]
+        if played
+        else [
+            ArraySpec("dry/audio", sound, dtype, AUDIO_CHUNK, "dry", {"rate": recipe.audio.rate}),
+            ArraySpec("dry/gain", (), "float32", TABLE_CHUNK, "dry"),
+        ]
+    )
     return [
         ArraySpec("audio", sound, dtype, AUDIO_CHUNK, attributes={"rate": recipe.audio.rate}),
         ArraySpec("params", (width,), "float32", attributes=described),
@@ -60,13 +70,12 @@ def specs(recipe: Recipe, parameters: list[dict[str, Any]], steps: tuple[str, ..
         ArraySpec("failed", (), "bool"),
         ArraySpec("dry/index", (), "int32"),
         ArraySpec("integrity/rows", (), "uint64"),
-        ArraySpec("dry/audio", sound, dtype, AUDIO_CHUNK, "dry", {"rate": recipe.audio.rate}),
+        *dry,
         ArraySpec("dry/identity", (), "str", TABLE_CHUNK, "dry"),
         ArraySpec("dry/group", (), "str", TABLE_CHUNK, "dry"),
         ArraySpec("dry/note", (), "float32", TABLE_CHUNK, "dry"),
         ArraySpec("dry/velocity", (), "float32", TABLE_CHUNK, "dry"),
         ArraySpec("dry/f0_hz", (), "float32", TABLE_CHUNK, "dry"),
-        ArraySpec("dry/gain", (), "float32", TABLE_CHUNK, "dry"),
         ArraySpec("integrity/dry", (), "uint64", TABLE_CHUNK, "dry"),
     ]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.store.layout import AUDIO_CHUNK
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.rows import DRY_ARRAYS, ROW_ARRAYS, hashes
+from timbre_data.pipeline.store.rows import ROW_ARRAYS, dry_arrays, hashes
 from timbre_data.schemas.errors import CorruptDataError
 
 
@@ -41,7 +41,7 @@ def verify(data: Dataset) -> Verdict:
     if data.n < expected:
         verdict.missing["rows"] = list(range(data.n, expected))
     _check(data, verdict, "rows", "integrity/rows", (*ROW_ARRAYS, *data.meta.get("extra_labels", ())))
-    _check(data, verdict, "dry", "integrity/dry", DRY_ARRAYS)
+    _check(data, verdict, "dry", "integrity/dry", dry_arrays(data.recipe))
     for name, found in data.feature_sets().items():
         _check(data, verdict, name, f"integrity/{name}", (found["path"],))
     return verdict

@@ -78,4 +78,5 @@ def summary(data: Dataset) -> dict[str, Any]:
         "parameters": [parameter.summary() for parameter in data.space.each()],
         "recipe": data.recipe.model_dump(mode="json"),
         "provenance": data.meta["provenance"],
+        **({"isolation": data.meta["isolation"]} if data.meta.get("isolation") else {}),
     }

@@ -1,4 +1,4 @@
-"""Every source of dry sound: distinct named notes, pure rendering, the asked-for format."""
+"""Every source, of dry sound or of notes: distinct named notes, pure rendering, the asked-for format."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 import soundfile
 
 from tests.fixtures.idmt_smt_audio_effects import make
+from tests.fixtures.midi import write_song
 from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.kinds import DrySource, Source
+from timbre_data.pipeline.kinds import DrySource, MidiSource, Performance, Source
 from timbre_data.schemas.errors import MissingDependencyError
 
 
@@ -25,7 +26,14 @@ def settings_for(name: str, folder: Path) -> dict[str, Any]:
     if name == "idmt_smt_audio_effects":
         make(folder)
         return {"path": folder}
+    if name == "midi_file":
+        write_song(folder / "song.mid")
+        return {"path": folder, "seconds": 1.0}
     return {}
+
+
+AUDIO = [name for name in catalogue.names("source") if catalogue.load("source", name).gives == "audio"]
+MIDI = [name for name in catalogue.names("source") if catalogue.load("source", name).gives == "midi"]
 
 
 @pytest.fixture
@@ -37,7 +45,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> DrySource:
         pytest.fail(f"install what the tests need (scripts/setup): {error}")
 
 
-@pytest.mark.parametrize("source", catalogue.names("source"), indirect=True)
+@pytest.mark.parametrize("source", AUDIO, indirect=True)
 class TestSource:
     def test_notes_have_distinct_identities(self, source: DrySource) -> None:
         identities = [note.identity for note in source.notes]
@@ -61,3 +69,25 @@ class TestSource:
         sound = source.render(0, 22_050, 1, 22_050)[0]
         loud = np.flatnonzero(np.abs(sound) > 0.1 * np.abs(sound).max())
         assert loud[0] < 0.05 * 22_050  # a soft recorded attack takes a while
+
+
+@pytest.mark.parametrize("source", MIDI, indirect=True)
+class TestMidiSource:
+    def test_notes_have_distinct_identities(self, source: MidiSource) -> None:
+        identities = [note.identity for note in source.notes]
+        assert len(set(identities)) == len(identities) > 0
+
+    def test_every_performance_plays_from_its_first_moment(self, source: MidiSource) -> None:
+        for index in range(len(source.notes)):
+            performance = source.performance(index)
+            assert performance.notes[0].start_seconds == 0
+            assert all(
+                1 <= note.velocity <= 127 and note.stop_seconds > note.start_seconds for note in performance.notes
+            )
+            assert [seconds for seconds, _ in performance.events] == sorted(
+                seconds for seconds, _ in performance.events
+            )
+
+    def test_what_is_stored_plays_the_same(self, source: MidiSource) -> None:
+        performance = source.performance(0)
+        assert Performance.from_text(performance.to_text()).to_text() == performance.to_text()

@@ -211,6 +211,7 @@ def test_ctrl_c_keeps_the_epochs_and_says_so(shared: Path, monkeypatch: pytest.M
     assert training.train(chosen, name="stopped")[1] == "resumed"
 
 
+@pytest.mark.slow
 def test_a_chain_is_recognised_with_several_labels_and_both_parameter_sets_are_learned(home: Path) -> None:
     changes = {"n": 900, "audio.seconds": 0.4}
     recipe = PipelineRecipe.model_validate(recipes.read("chains"))
@@ -235,6 +236,7 @@ def test_a_chain_is_recognised_with_several_labels_and_both_parameter_sets_are_l
         training.train(TrainSettings(model="class-mlp", data=("chain-of-two",)))
 
 
+@pytest.mark.slow
 def test_an_effect_needs_only_its_name_in_a_recipe(home: Path) -> None:
     small = {"n": 300, "audio.seconds": 0.3}
     recipe = {

@@ -87,6 +87,8 @@ def test_order_is_the_order_of_the_sound() -> None:
     audio = np.random.default_rng(0).uniform(-1, 1, (1, 4000)).astype(np.float32)
     values = chain.space.to_values(np.full((1, len(chain.space)), 0.4))[0]
     first, second = chain.effects
+    assert first is not None
+    assert second is not None
     distortion, delay = chain.step_values(values, 0), chain.step_values(values, 1)
     there = chain.render(audio, 22_050, values, np.array([0, 1], np.int8))
     back = chain.render(audio, 22_050, values, np.array([1, 0], np.int8))

@@ -1,0 +1,187 @@
+"""Are a synth's knobs found again? Positions by share right, other knobs by skill, where they can be heard; with and without exchanged oscillators."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbre_data.models.data import Rows
+from timbre_data.models.evaluation import metrics, plots
+from timbre_data.models.evaluation.tables import Table, number
+from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.chain import EffectChain
+from timbre_data.pipeline.features.logmel import LogMelSettings
+from timbre_data.pipeline.instruments import close_instruments, instrument
+from timbre_data.pipeline.render import runtime_recipe, stored_input
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.parameter import Parameter
+
+MOVED = 0.25
+"""By how much of its range a knob is turned to find out whether it can be heard."""
+AUDIBLE_DB = 1.0
+"""The change of the log-mel spectrogram, on average over its cells, from which a knob counts as audible."""
+MOST_ROWS = 400
+
+
+def evaluate_knobs(
+    rows: Rows,
+    chosen: NDArray[np.int64],
+    predicted: NDArray[np.float32],
+    groups: Sequence[Sequence[str]],
+    audible: NDArray[np.bool_],
+    folder: Path,
+) -> tuple[dict[str, Any], Table]:
+    """Score every knob over the chosen rows in which it means something, and over those in which it is `audible` [shape=(m, p)] (the first m).
+
+    Draws the box plots of labels against outputs.
+    """
+    labels, heard = rows.labels[chosen], rows.own[chosen] & rows.heard[chosen]
+    measured = np.zeros_like(heard)
+    measured[: len(audible)] = audible & heard[: len(audible)]
+    names = rows.parameter_names
+    swapped = exchanged(predicted, labels, heard, names, groups)
+    train = rows.where(0)
+    mean = metrics.mean_predictor(rows.labels[train], rows.own[train] & rows.heard[train], len(chosen))
+    each: dict[str, dict[str, Any]] = {}
+    for i, name in enumerate(names):
+        steps = Parameter.model_validate(rows.parameters[i]).steps
+        clear = heard[:, i]
+        if not clear.any():
+            continue
+        scores = {
+            key: _score(guess[where, i], labels[where, i], mean[where, i], steps)
+            for key, guess, where in (
+                ("plain", predicted, clear),
+                ("swapped", swapped, clear),
+                ("audible", swapped, measured[:, i]),
+            )
+        }
+        spread = float(predicted[clear, i].std() / max(float(labels[clear, i].std()), 1e-9))
+        each[name] = {
+            "rows": int(clear.sum()),
+            "positions": steps,
+            "score": scores["plain"],
+            "score_swapped": scores["swapped"],
+            "audible_rows": int(measured[:, i].sum()),
+            "score_audible": scores["audible"],
+            "output_spread": spread,
+        }
+    right = [knob["score_swapped"] for knob in each.values() if knob["positions"]]
+    skills = [knob["score_swapped"] for knob in each.values() if not knob["positions"]]
+    clear_skills = [knob["score_audible"] for knob in each.values() if not knob["positions"] and knob["audible_rows"]]
+    plots.labels_against_outputs(predicted, labels, heard, names, folder / "boxes.png")
+    found: dict[str, Any] = {
+        "positions_right": float(np.mean(right)) if right else None,
+        "worst_position": float(np.min(right)) if right else None,
+        "skill": float(np.mean(skills)) if skills else None,
+        "skill_audible": float(np.mean(clear_skills)) if clear_skills else None,
+        "each": each,
+    }
+    with_swaps = any(len(group) > 1 and any(name.startswith(group[1]) for name in names) for group in groups)
+    table = Table(
+        f"Knobs: positions {_percent(found['positions_right'])} right, other knobs' mean skill {number(found['skill']) if skills else '-'}"
+        + (f", {number(found['skill_audible'])} where audible" if clear_skills else ""),
+        ("knob", "rows", "measure", "score", *(("score, oscillators exchanged as they fit",) if with_swaps else ()), "where audible", "rows", "spread of outputs"),
+        tuple(
+            (
+                name,
+                str(knob["rows"]),
+                f"share right of {knob['positions']}" if knob["positions"] else "skill over the mean",
+                number(knob["score"]),
+                *((number(knob["score_swapped"]),) if with_swaps else ()),
+                number(knob["score_audible"]) if knob["audible_rows"] else "-",
+                str(knob["audible_rows"]),
+                number(knob["output_spread"]),
+            )
+            for name, knob in each.items()
+        ),
+        note="Skill: 1 - MSE / MSE of the mean predictor. Audible: turning this knob alone by a quarter of its range changes the log-mel spectrogram by 1 dB or more on average (measured, over the first rows). Spread of outputs: their deviation relative to the labels'; 0 is a constant output.",
+    )  # fmt: skip
+    return found, table
+
+
+def audible_knobs(data: Dataset, chosen: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which knobs can be heard in each row [shape=(rows, p)]: each is turned by a quarter of its range (a choice to another position), and played.
+
+    The change is the mean absolute difference of the two log-mel spectrograms, down to 80 dB below the louder one's top.
+    """
+    chain = EffectChain(data.recipe.chain)
+    own = {name: i for i, name in enumerate(data.space.names)}
+    audio = data.recipe.audio
+    player = instrument(runtime_recipe(data.recipe, data.meta).chain, chain, audio)
+    out = np.zeros((len(chosen), len(names)), bool)
+    try:
+        for k, row in enumerate(chosen.tolist()):
+            labels = data.read("params", row)
+            order = np.asarray(data.read("labels/order", row))
+            variants = np.tile(labels, (len(names) + 1, 1))
+            for i, name in enumerate(names):
+                parameter = data.space.parameters[own[name]]
+                step = 1 / (parameter.steps - 1) if parameter.steps else MOVED
+                variants[i + 1, own[name]] += step if labels[own[name]] + step <= 1 else -step
+            values = chain.space.to_values(variants)
+            notes = stored_input(data, row)
+            assert isinstance(notes, list)
+            sources = player.play(notes * len(values), [chain.step_values(v, 0) for v in values], audio.samples)
+            played = [chain.render(s, audio.rate, v, order).mean(axis=0) for s, v in zip(sources, values, strict=True)]
+            mel = catalogue.load("feature", "logmel").compute(
+                np.stack(played), audio.rate, np.full(len(played), np.nan, np.float32), LogMelSettings()
+            )
+            for i in range(len(names)):
+                floor = max(mel[0].max(), mel[i + 1].max()) - 80
+                change = np.abs(np.maximum(mel[i + 1], floor) - np.maximum(mel[0], floor)).mean()
+                out[k, i] = change >= AUDIBLE_DB
+    finally:
+        close_instruments()
+    return out
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _score(guess: NDArray[Any], labels: NDArray[Any], mean: NDArray[Any], steps: int) -> float:
+    if steps:
+        return float((np.rint(guess * (steps - 1)) == np.rint(labels * (steps - 1))).mean())
+    return 1 - float(np.square(guess - labels).mean() / max(float(np.square(mean - labels).mean()), 1e-12))
+
+
+def exchanged(
+    predicted: NDArray[np.float32],
+    labels: NDArray[np.float32],
+    heard: NDArray[np.bool_],
+    names: Sequence[str],
+    groups: Sequence[Sequence[str]],
+) -> NDArray[np.float32]:
+    """Predictions with interchangeable parts (oscillators) in the order that fits each row's labels best [shape=(n, p)].
+
+    Two patches whose oscillators change places sound alike, so a network cannot know which is the first.
+    """
+    best = predicted.copy()
+    for group in groups:
+        parts = [[i for i, name in enumerate(names) if name.startswith(prefix)] for prefix in group]
+        ends = [[names[i][len(prefix) :] for i in part] for prefix, part in zip(group, parts, strict=True)]
+        common = [end for end in ends[0] if all(end in other for other in ends)]
+        columns = [[part[own.index(end)] for end in common] for part, own in zip(parts, ends, strict=True)]
+        if not common or len(columns) < 2:
+            continue
+        orders = list(itertools.permutations(range(len(columns))))
+        errors = np.empty((len(orders), len(labels)))
+        for k, order in enumerate(orders):
+            errors[k] = sum(
+                (np.square(predicted[:, columns[source]] - labels[:, columns[place]]) * heard[:, columns[place]]).sum(
+                    axis=1
+                )
+                for place, source in enumerate(order)
+            )
+        winner = errors.argmin(axis=0)
+        for k, order in enumerate(orders):
+            rows = winner == k
+            for place, source in enumerate(order):
+                best[np.ix_(rows, columns[place])] = predicted[np.ix_(rows, columns[source])]
+    return best

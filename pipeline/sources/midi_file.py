@@ -1,0 +1,116 @@
+"""Phrases for a synth to play, cut from standard MIDI files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from timbre_data.pipeline.kinds import Note, Performance, Source
+from timbre_data.schemas.errors import MissingDependencyError, NotFoundError, SourceError
+
+SOUNDING = ("note_on", "note_off", "control_change", "pitchwheel", "aftertouch", "polytouch")
+"""Messages that are played. Program changes are not: the patch is the row's."""
+
+
+class MidiFileSettings(BaseModel):
+    """A .mid file or a folder of them, cut into phrases of `seconds`; channels are merged unless one is chosen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    path: Path
+    seconds: float = Field(4.0, gt=0, le=600)
+    channel: int | None = Field(None, ge=0, le=15)
+    drums: bool = Field(False, description="keep channel 10 (9 counted from 0), which is percussion in General MIDI")
+
+
+def read_messages(path: Path, channel: int | None, drums: bool) -> list[tuple[float, bytes]]:
+    """All sounding messages of a file as (seconds, bytes on channel 0), tempo applied. Raises `ValueError` for what is not MIDI."""
+    import mido
+
+    found, seconds = [], 0.0
+    try:
+        for message in mido.MidiFile(path):  # iterating merges the tracks and gives seconds between messages
+            seconds += message.time
+            if message.type not in SOUNDING:
+                continue
+            if (channel is not None and message.channel != channel) or (message.channel == 9 and not drums):
+                continue
+            found.append((seconds, bytes(message.copy(channel=0).bytes())))
+    except (OSError, EOFError, ValueError, IndexError, KeyError) as error:
+        raise ValueError(str(error) or "ends too early") from None
+    return found
+
+
+def phrases(messages: Sequence[tuple[float, bytes]], seconds: float) -> list[Performance]:
+    """Cut messages into phrases that begin with a note and last `seconds`; what sounds on at the cut is released there."""
+    found: list[Performance] = []
+    place = 0
+    while place < len(messages):
+        while place < len(messages) and not _is_on(messages[place][1]):
+            place += 1
+        if place == len(messages):
+            break
+        start, events = messages[place][0], []
+        down: set[int] = set()
+        while place < len(messages) and messages[place][0] < start + seconds:
+            moment, message = messages[place]
+            if _is_on(message):
+                down.add(message[1])
+            elif message[0] & 0xF0 in (0x80, 0x90):
+                down.discard(message[1])
+            events.append((moment - start, message))
+            place += 1
+        events += [(seconds, bytes((0x80, key, 0))) for key in sorted(down)]
+        found.append(Performance(tuple(events)))
+    return found
+
+
+def _is_on(message: bytes) -> bool:
+    return message[0] & 0xF0 == 0x90 and message[2] > 0
+
+
+class MidiFile:
+    """The phrases of all files, in order; a split keeps those of one file together."""
+
+    def __init__(self, settings: MidiFileSettings) -> None:
+        try:
+            import mido  # noqa: F401
+        except ImportError:
+            raise MissingDependencyError("midi_file: mido is missing; pip install mido.") from None
+        path = settings.path.expanduser()
+        files = (
+            [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in (".mid", ".midi"))
+        )
+        if not files:
+            raise NotFoundError(
+                f"midi_file: there is no .mid file at {path}. Give a file or folder with --set source.path=PATH."
+            )
+        failures: dict[str, str] = {}
+        self.notes: list[Note] = []
+        self._performances: list[Performance] = []
+        for file in files:
+            try:
+                cut = phrases(read_messages(file, settings.channel, settings.drums), settings.seconds)
+            except ValueError as error:
+                failures[file.name] = f"not a readable MIDI file ({error})"
+                continue
+            if not cut:
+                failures[file.name] = "holds no notes"
+            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+            self.notes += [Note(identity=f"{name}/{k:04d}", group=name) for k in range(len(cut))]
+            self._performances += cut
+        if failures:
+            raise SourceError("midi_file", failures)
+
+    def performance(self, index: int) -> Performance:
+        """One phrase, from its first note on."""
+        return self._performances[index]
+
+
+SOURCE = Source(
+    summary="Phrases for a synth from standard MIDI files (.mid).",
+    settings=MidiFileSettings,
+    open=MidiFile,
+    gives="midi",
+)

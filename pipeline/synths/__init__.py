@@ -1,0 +1,1 @@
+"""One file per member; a file's name is its public name."""

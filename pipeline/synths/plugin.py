@@ -1,0 +1,84 @@
+"""Any VST3 (or, on macOS, Audio Unit) instrument, in a process of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from timbre_data.pipeline.kinds import Instrument, Synth
+from timbre_data.pipeline.synths._hosted import Hosted
+from timbre_data.schemas.parameter import Distribution, Parameter, Uniform
+from timbre_data.schemas.space import ParameterSpace
+
+
+class PluginParameter(BaseModel):
+    """One parameter: our name for it, the plug-in's (`target`), and what it is; the plug-in gets numbers in [0, 1]."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    target: str = ""
+    kind: str = "linear"
+    positions: tuple[str, ...] = ()
+    distribution: Distribution = Uniform()
+    description: str = ""
+
+    def parameter(self) -> Parameter:
+        """As a parameter of the dataset."""
+        fields: dict[str, Any] = {"positions": self.positions} if self.kind == "choice" else {}
+        return Parameter(
+            name=self.name, kind=self.kind, distribution=self.distribution, description=self.description, **fields
+        )
+
+
+class PluginSettings(BaseModel):
+    """A plug-in file and the parameters to draw, by name; `timbre-data synth inspect FILE` writes them. `fixed` are raw values in [0, 1]."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    path: str
+    plugin_name: str = Field("", description="which one, where a file holds several")
+    parameters: tuple[PluginParameter, ...] = Field(min_length=1)
+    fixed: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_inspect(cls, data: Any) -> Any:
+        if isinstance(data, dict):  # what `synth inspect` writes besides
+            return {key: value for key, value in data.items() if key not in ("unusable", "instrument")}
+        return data
+
+
+def unit_values(space: ParameterSpace, patch: Any) -> dict[str, float]:
+    """A patch as the raw values in [0, 1] that a plug-in takes."""
+    return {name: float(space[name].to_unit(value)) for name, value in patch.items()}
+
+
+class _Plugin(Hosted):
+    def __init__(self, settings: PluginSettings, rate: int, channels: int, isolation: str) -> None:
+        names = {parameter.name: parameter.target or parameter.name for parameter in settings.parameters}
+        arguments = (settings.path, settings.plugin_name, rate, channels, names, settings.fixed)
+        factory = ("timbre_data.pipeline.synths._plugin", "HostedPlugin")
+        super().__init__(f"plugin {settings.path}", factory, arguments, isolation, rate, slowest=4.0)
+        self._space = space_of(settings)
+
+    def play(self, performances: Any, values: Any, samples: int) -> Any:
+        return super().play(performances, [unit_values(self._space, patch) for patch in values], samples)
+
+
+def space_of(settings: PluginSettings) -> ParameterSpace:
+    """The parameters that are drawn."""
+    return ParameterSpace(parameters=tuple(parameter.parameter() for parameter in settings.parameters))
+
+
+def _open(settings: PluginSettings, rate: int, channels: int, isolation: str) -> Instrument:
+    return _Plugin(settings, rate, channels, isolation)
+
+
+SYNTH = Synth(
+    summary="VST3 and Audio Unit instruments, by pedalboard; parameters by name (see timbre-data synth inspect).",
+    settings=PluginSettings,
+    space=space_of,
+    open=_open,
+    isolations=("reuse", "settle", "fork", "fresh", "process"),
+    batch=64,
+)

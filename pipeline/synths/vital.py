@@ -1,0 +1,93 @@
+"""Vital, a wavetable synthesiser of commercial grade, through the `vita` wheel (GPL); in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from timbre_data.pipeline.kinds import Instrument, Synth
+from timbre_data.pipeline.synths._hosted import Hosted
+from timbre_data.pipeline.synths._vital import require_vita
+from timbre_data.pipeline.synths.plugin import unit_values
+from timbre_data.schemas.parameter import Condition, Parameter
+from timbre_data.schemas.space import ParameterSpace
+
+FILTER_MODELS = ("analog", "dirty", "ladder", "digital", "diode", "formant", "comb", "phaser")
+FIXED = {
+    "osc_1_random_phase": 0.0,
+    "osc_2_random_phase": 0.0,
+    "osc_2_on": 1.0,
+    "filter_1_on": 1.0,
+    "filter_1_filter_input": 1.0,
+}
+"""Free phases off (two renders would differ), both oscillators and the filter on, their levels and mixes being parameters."""
+MODULATIONS = (("env_2", "filter_1_cutoff"),)
+
+
+def _time(name: str, description: str) -> Parameter:
+    return Parameter(name=name, description=f"{description}; Vital's own scale, 0 to 32 s by the fourth power")
+
+
+SPACE = ParameterSpace.of(
+    Parameter(name="osc_1_level"),
+    Parameter(name="osc_1_wave_frame", description="place in the wavetable", condition=Condition(parameter="osc_1_level", above=0.0)),
+    Parameter(name="osc_1_unison_detune", condition=Condition(parameter="osc_1_level", above=0.0)),
+    Parameter(name="osc_1_distortion_amount", condition=Condition(parameter="osc_1_level", above=0.0)),
+    Parameter(name="osc_2_level"),
+    Parameter(name="osc_2_tune", low=-1, high=1, unit="semitones", condition=Condition(parameter="osc_2_level", above=0.0)),
+    Parameter(name="filter_1_model", kind="choice", positions=FILTER_MODELS),
+    Parameter(name="filter_1_cutoff", low=8, high=136, unit="semitones"),
+    Parameter(name="filter_1_resonance"),
+    Parameter(name="filter_1_drive", low=0, high=20, unit="dB"),
+    Parameter(name="filter_1_mix"),
+    _time("env_1_attack", "amplitude"),
+    _time("env_1_decay", "amplitude"),
+    Parameter(name="env_1_sustain"),
+    _time("env_1_release", "amplitude"),
+    _time("env_2_attack", "filter"),
+    _time("env_2_decay", "filter"),
+    Parameter(name="env_2_sustain"),
+    _time("env_2_release", "filter"),
+)  # fmt: skip
+
+
+class VitalSettings(BaseModel):
+    """`fixed`: further controls (see `vita.Synth().get_controls()`) at values in their own units."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    fixed: dict[str, float] = {}
+
+
+class _Vital(Hosted):
+    def __init__(self, settings: VitalSettings, rate: int, channels: int, isolation: str) -> None:
+        arguments = (rate, channels, FIXED | settings.fixed, MODULATIONS)
+        super().__init__(
+            "vital", ("timbre_data.pipeline.synths._vital", "HostedVital"), arguments, isolation, rate, slowest=8.0
+        )
+
+    def play(self, performances: Any, values: Any, samples: int) -> Any:
+        return super().play(performances, [unit_values(SPACE, patch) for patch in values], samples)
+
+
+def _open(settings: VitalSettings, rate: int, channels: int, isolation: str) -> Instrument:
+    return _Vital(settings, rate, channels, isolation)
+
+
+def _unidentifiable(values: Mapping[str, float], seconds: float) -> set[str]:
+    if values["filter_1_mix"] > 0.02:
+        return set()
+    return {"filter_1_model", "filter_1_cutoff", "filter_1_resonance", "filter_1_drive", "env_2_attack", "env_2_decay", "env_2_sustain", "env_2_release"}  # fmt: skip
+
+
+SYNTH = Synth(
+    summary="Vital (wavetable synthesiser) through the vita wheel: two oscillators, a filter, two envelopes, chosen by name.",
+    settings=VitalSettings,
+    space=lambda settings: SPACE,
+    open=_open,
+    isolations=("reuse", "settle", "fork", "fresh", "process"),
+    batch=64,
+    unidentifiable=_unidentifiable,
+    requires=require_vita,
+)

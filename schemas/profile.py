@@ -1,0 +1,156 @@
+"""A synth profile: everything there is to know about an external synth in order to capture it. A YAML file."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from timbre_data.schemas.parameter import Distribution, Kind, Parameter, Uniform
+from timbre_data.schemas.recipe import NAME
+from timbre_data.schemas.space import ParameterSpace
+
+STEPS_7, STEPS_14 = 127, 16383
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProfileParameter(_Settings):
+    """One knob and the message that turns it: a control change (`cc`), an NRPN (its two numbers) or a program change.
+
+    `values` are the controller values at which positions begin (a choice or switch); other knobs run over 0 to 127, or over `sent`
+    (14 bits with an NRPN). `target` is what the program itself calls the knob, where a file tells it which controller drives which.
+    """
+
+    name: str
+    cc: int | None = Field(None, ge=0, le=119)
+    nrpn: tuple[int, int] | None = None
+    program: bool = False
+    kind: Kind = "linear"
+    low: float = 0.0
+    high: float = 127.0
+    unit: str = ""
+    positions: tuple[str, ...] = ()
+    values: tuple[int, ...] = ()
+    sent: tuple[int, int] | None = None
+    target: str = ""
+    distribution: Distribution = Uniform()
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _one_message(self) -> Self:
+        if [self.cc is not None, self.nrpn is not None, self.program].count(True) != 1:
+            raise ValueError(f"{self.name} needs exactly one of cc, nrpn and program")
+        count = 2 if self.kind == "switch" else len(self.positions)
+        if self.kind in ("choice", "switch") and self.values and len(self.values) != count:
+            raise ValueError(f"{self.name} has {count} positions and {len(self.values)} values")
+        if self.nrpn and not all(0 <= number <= 127 for number in self.nrpn):
+            raise ValueError(f"{self.name}: the numbers of an NRPN lie between 0 and 127")
+        if any(not 0 <= value <= self.most for value in (*self.values, *(self.sent or ()))):
+            raise ValueError(f"{self.name}: values lie between 0 and {self.most}")
+        return self
+
+    @property
+    def most(self) -> int:
+        """The largest value its message can carry."""
+        return STEPS_14 if self.nrpn else STEPS_7
+
+    def parameter(self) -> Parameter:
+        """As a parameter of the dataset: a continuous one has just as many steps as the message can tell apart."""
+        continuous = self.kind in ("linear", "log", "db")
+        low, high = self.sent or (0, self.most)
+        fields = {} if self.kind in ("choice", "switch") else {"low": self.low, "high": self.high}
+        return Parameter(
+            name=self.name,
+            kind=self.kind,
+            unit=self.unit,
+            positions=self.positions,
+            distribution=self.distribution,
+            resolution=1 / max(abs(high - low), 2) if continuous else None,
+            midi_cc=self.cc,
+            description=self.description,
+            **fields,
+        )
+
+    def messages(self, value: float) -> list[bytes]:
+        """The MIDI messages (channel 1) that set the knob to a value in its own unit."""
+        parameter = self.parameter()
+        if self.kind in ("choice", "switch"):
+            count = max(parameter.steps - 1, 1)
+            number = self.values[int(value)] if self.values else round(int(value) * self.most / count)
+        else:
+            low, high = self.sent or (0, self.most)
+            number = round(low + (high - low) * float(parameter.to_unit(value)))
+        if self.program:
+            return [bytes((0xC0, number))]
+        if self.cc is not None:
+            return [bytes((0xB0, self.cc, number))]
+        assert self.nrpn is not None
+        high_part, low_part = self.nrpn
+        fine = (
+            38,
+            number & 127,
+        )  # before the coarse part for synths that act on that, and after it as the standard has it
+        selected = ((99, high_part), (98, low_part), fine, (6, number >> 7), fine)
+        return [bytes((0xB0, controller, content)) for controller, content in selected]
+
+
+class Ports(_Settings):
+    """Where its MIDI goes in and its sound comes out, as regular expressions over the names of ports: left, right ..."""
+
+    midi: str
+    audio: tuple[str, ...] = Field(min_length=1)
+
+
+class Profile(_Settings):
+    """An external synth: how it is started, reached, turned and calmed.
+
+    `command` starts it (nothing: it is running already, or is a piece of hardware); `{soundfont}`, `{rate}`, `{port}` (a free TCP port) and `{folder}` (an empty
+    folder of its own, also its home) are filled in. `files` are written there before the start; `{targets}` becomes 128 lines, line n
+    the target of controller n. `start` are messages (hexadecimal) sent once, `reset` before every row. `settle_seconds` is how long
+    it needs between a row's messages and its note for controllers to arrive, and with isolation "settle" the last note to be gone.
+    """
+
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    licence: str = ""
+    install: str = Field("", description="what to install, in a sentence")
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
+    ports: Ports
+    start: tuple[str, ...] = ()
+    reset: tuple[str, ...] = ("b07800", "b07b00", "b07900")  # all sound off, all notes off, reset all controllers
+    start_seconds: float = Field(10.0, gt=0, description="how long to wait for its ports")
+    control_seconds: float = Field(0.05, ge=0, description="between a row's controllers and its note")
+    primer_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="how long a row's notes are played unheard before it, for a synth that glides from the last patch to the next",
+    )
+    settle_seconds: float = Field(1.0, ge=0, description="what isolation `settle` waits before a row")
+    parameters: tuple[ProfileParameter, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _playable(self) -> Self:
+        for message in (*self.start, *self.reset):
+            try:
+                bytes.fromhex(message)
+            except ValueError:
+                raise ValueError(f"{message!r} is not a MIDI message in hexadecimal") from None
+        numbers = [p.cc for p in self.parameters if p.cc is not None]
+        if len(set(numbers)) != len(numbers):
+            raise ValueError("two parameters have the same cc")
+        self.space()
+        return self
+
+    def space(self) -> ParameterSpace:
+        """Its parameters."""
+        return ParameterSpace(parameters=tuple(parameter.parameter() for parameter in self.parameters))
+
+    def targets(self) -> str:
+        """128 lines: what each controller drives, or null."""
+        driven = {parameter.cc: parameter.target or parameter.name for parameter in self.parameters}
+        return "".join(f"{driven.get(number, 'null')}\n" for number in range(128))
