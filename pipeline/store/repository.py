@@ -1,23 +1,28 @@
 """Naming and opening datasets: Icechunk repositories in a local folder or under an `s3://` address.
 
-A local dataset is a folder `NAME/` with the repository in `NAME/store/` and the writer's lock beside it. Icechunk's threads
-do not survive a fork, and a child that touches the repository hangs; here it gets an error instead.
+A local dataset is a folder `NAME/` with the repository in `NAME/store/` and the writer's lock beside it. `store/` appears by
+a rename, with its first commit in it, so a reader finds all of it or nothing. Icechunk's threads do not survive a fork, and
+a child that touches the repository hangs; here it gets an error instead.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import icechunk
+import zarr
 
 from timbre_data.schemas.errors import BuildError, CorruptDataError, NotFoundError, UsageError
 from timbre_data.schemas.recipe import NAME
 
 STORE = "store"
+UNBORN = "store.unborn"
+"""Where a local repository is before its first commit; what a kill leaves there is removed by the next attempt."""
 BRANCH = "main"
 _opened_in: set[int] = set()
 
@@ -68,7 +73,7 @@ def locate(name: str) -> Location:
 
 def _storage(location: Location) -> Any:
     if not location.remote:
-        return icechunk.local_filesystem_storage(str((location.folder / STORE).absolute()))
+        return _local_storage(location.folder / STORE)
     bucket, _, prefix = location.address.removeprefix("s3://").partition("/")
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     return icechunk.s3_storage(
@@ -79,6 +84,10 @@ def _storage(location: Location) -> Any:
         allow_http=bool(endpoint and endpoint.startswith("http:")),
         force_path_style=endpoint is not None,
     )
+
+
+def _local_storage(folder: Path) -> Any:
+    return icechunk.local_filesystem_storage(str(folder.absolute()))
 
 
 def guard_against_fork() -> None:
@@ -97,12 +106,19 @@ def exists(location: Location) -> bool:
 
 
 def create(location: Location) -> icechunk.Repository:
-    """Create an empty repository."""
+    """Create an empty repository, a local one with an empty root group. Whoever calls this holds the dataset's lock."""
     guard_against_fork()
     _opened_in.add(os.getpid())
-    if not location.remote:
-        location.folder.mkdir(parents=True, exist_ok=True)
-    return icechunk.Repository.create(_storage(location))
+    if location.remote:
+        return icechunk.Repository.create(_storage(location))
+    unborn = location.folder / UNBORN
+    shutil.rmtree(unborn, ignore_errors=True)
+    unborn.mkdir(parents=True)
+    session = icechunk.Repository.create(_local_storage(unborn)).writable_session(BRANCH)
+    zarr.open_group(session.store, mode="w")
+    session.commit("begun")
+    unborn.rename(location.folder / STORE)
+    return icechunk.Repository.open(_storage(location))
 
 
 def open_repository(location: Location) -> icechunk.Repository:

@@ -82,9 +82,10 @@ class Writer:
                 f"{self.location.address} is being written{by}: wait for it, or stop it and run this again."
             ) from None
         self._lock = lock
-        owner.write_text(
-            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")})
-        )
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        aside = owner.with_suffix(".new")  # renamed, so that whoever is refused never reads half of it
+        aside.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+        aside.replace(owner)
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -92,7 +93,7 @@ class Writer:
             self._lock = None
 
     def _has_root(self) -> bool:
-        """Whether there is a root group: not yet in a new repository, nor in one whose creation was killed."""
+        """Whether there is a root group: not yet in a new repository in object storage, nor in one whose creation was killed."""
         try:
             self.peek()
         except FileNotFoundError:

@@ -21,7 +21,7 @@ from tests.conftest import build, small_recipe
 from timbre_data.pipeline import extract
 from timbre_data.pipeline.build import Cluster
 from timbre_data.pipeline.store import layout
-from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.reader import Dataset, open_if_there
 from timbre_data.pipeline.store.repository import BRANCH, locate
 from timbre_data.pipeline.store.rows import TaskSession, encoded
 from timbre_data.pipeline.store.verify import verify
@@ -62,6 +62,23 @@ def test_two_commands_at_once_lose_nothing(home: Path) -> None:
     codes = sorted(process.wait() for process in pair)
     assert codes in ([0, 4], [0, 0])
     assert verify(Dataset("both")).whole
+
+
+def test_a_dataset_appears_all_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks while another process creates it, or after a kill in the midst of that, finds nothing yet."""
+    location = locate("new")
+
+    def look(*ignored: object) -> None:
+        assert open_if_there(location.address) is None
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "rename", look)
+        with pytest.raises(KeyboardInterrupt), Writer(location, create=True):
+            pass
+    assert open_if_there(location.address) is None
+    build(small_recipe(n=10), "new")
+    assert verify(Dataset("new")).whole
 
 
 @pytest.mark.parametrize("position", [0.1, 0.5, 0.9])
@@ -206,7 +223,7 @@ def test_a_forked_child_gets_an_error_instead_of_hanging(data: Dataset, method: 
 def test_an_open_dataset_refuses_to_work_in_a_forked_child(data: Dataset) -> None:
     script = """
         import os
-        from timbre_data.pipeline.store.reader import Dataset
+        from timbre_data.pipeline.store.reader import Dataset, open_if_there
         from timbre_data.schemas.errors import BuildError
         data = Dataset("d")
         data.audio(0)
