@@ -619,8 +619,8 @@ def list_members(
     """List the members of a kind."""
     from timbre_data.pipeline import catalogue, recipes
 
-    files = {"recipe": recipes.shipped, "profile": recipes.shipped_profiles}.get(kind.removesuffix("s"))
-    names = list(files()) if files else catalogue.names(catalogue.kind_of(kind))
+    kind = kind.removesuffix("s")
+    names = list(recipes.shipped(kind)) if kind in recipes.FILES else catalogue.names(catalogue.kind_of(kind))
     emit(names, "\n".join(names), as_json)
 
 
@@ -637,13 +637,14 @@ def show_member(
     from timbre_data.pipeline.describe import describe
     from timbre_data.schemas.errors import UnknownNameError
 
-    files = {"recipe": recipes.shipped, "profile": recipes.shipped_profiles}.get(kind.removesuffix("s"))
-    if kind.removesuffix("s") == "synth" and name in recipes.shipped_profiles():
-        files = recipes.shipped_profiles  # what render --synth takes, show shows
-    if files:
-        if name not in files():
-            raise UnknownNameError(kind.removesuffix("s"), name, files())
-        data = yaml.safe_load(files()[name].read_text(encoding="utf-8"))
+    kind = kind.removesuffix("s")
+    if kind == "synth" and name in recipes.shipped("profile"):
+        kind = "profile"  # what render --synth takes, show shows
+    if kind in recipes.FILES:
+        files = recipes.shipped(kind)
+        if name not in files:
+            raise UnknownNameError(kind, name, files)
+        data = yaml.safe_load(files[name].read_text(encoding="utf-8"))
     else:
         data = describe(catalogue.kind_of(kind), name)
     emit(data, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120).rstrip(), as_json)

@@ -10,7 +10,8 @@ extra = {"about.json": ""}
 model = torch.export.load(sys.argv[1], extra_files=extra).module()
 about = json.loads(extra["about.json"])
 sound, rate = soundfile.read(sys.argv[2], dtype="float32", always_2d=True)
-assert rate == about["rate"], f"resample to {about['rate']} Hz first"
+if rate != about["rate"]:
+    sys.exit(f"{sys.argv[2]} has {rate} Hz: resample it to {about['rate']} Hz first")
 audio = torch.zeros(1, about["samples"])
 length = min(len(sound), about["samples"])
 audio[0, :length] = torch.from_numpy(sound[:length].mean(axis=1))

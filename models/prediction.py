@@ -18,7 +18,7 @@ from timbre_data.models.data import class_of, family_probabilities
 from timbre_data.models.evaluation.sounds import rerender, with_constants
 from timbre_data.models.spectral import Task, search_one
 from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.audio import SILENCE_PEAK, decode, encode, onset, read_mono, storing_gains
+from timbre_data.pipeline.audio import SILENCE_PEAK, decode, encode, onset, read_mono, storing_gains, write_wav
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.features._frames import ShortTimeTransform, magnitude
 from timbre_data.pipeline.features._onsets import first_onsets, log_filters, superflux
@@ -56,7 +56,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a file says: every note, and all of them together (mean probability, median of each normalised parameter)."""
+    """What a file says: every note, and all of them together (mean probability, median of each normalised parameter).
+
+    `texts` are the parameters for people, without those that mean nothing beside the others (the knobs of an oscillator that is off).
+    """
 
     file: str
     notes: tuple[NotePrediction, ...]
@@ -180,10 +183,19 @@ class Predictor:
             parameters={} if middle is None else named(middle),
             labels={} if middle is None else _named([parameter.name for parameter in described], middle),
             units={parameter.name: parameter.unit for parameter in described},
-            texts={}
-            if middle is None
-            else {p.name: p.describe(float(value)) for p, value in zip(described, middle, strict=True)},
+            texts={} if middle is None else self._texts(described, middle),
         )
+
+    def _texts(self, parameters: Sequence[Parameter], labels: NDArray[np.float32]) -> dict[str, str]:
+        """Parameters as text, without those that are masked by the predicted values of others."""
+        active = dict.fromkeys((p.name for p in parameters), True)
+        if self.of_a_synth:
+            whole = with_constants(self.data, np.array([0]), list(active), labels[None])
+            chain = EffectChain(self.data.recipe.chain)
+            mask = chain.active(chain.space.to_values(whole), np.zeros((1, len(chain.labels)), np.int8))[0]
+            active = dict(zip(self.data.space.names, mask.tolist(), strict=True))
+        described = zip(parameters, labels.tolist(), strict=True)
+        return {p.name: p.describe(label) for p, label in described if active[p.name]}
 
     def _pitches(self, dry: Audio, count: int) -> NDArray[np.float32]:
         """Pitch of each note of a dry recording with the same notes; its first where it has fewer."""
@@ -204,7 +216,8 @@ class Predictor:
             step, _, parameter = name.partition(".")
             setting = by_step.setdefault((step, owner), Setting(owner, {}, {}))
             setting.values[parameter] = value
-            setting.texts[parameter] = prediction.texts[name]
+            if name in prediction.texts:
+                setting.texts[parameter] = prediction.texts[name]
         several = self.classifier is not None and self.classifier.target == "effects"
         if effect is not None:
             wanted = {effect.replace("-", "_")}
@@ -371,22 +384,13 @@ def write_played(predictor: Predictor, prediction: Prediction, out: Path) -> Non
         sound = rerender(data, EffectChain(data.recipe.chain), 0, labels)
     finally:
         close_instruments()
-    _write_whole(sound, predictor.rate, out)
+    write_wav(sound, predictor.rate, out)
 
 
 def write_match(dry: Path, steps: Sequence[Setting], out: Path) -> None:
     """Write a dry recording played through effects, as 24-bit WAV, whole or not at all. Raises `UsageError`."""
     wet, rate = match(dry, steps)
-    _write_whole(wet, rate, out)
-
-
-def _write_whole(sound: Audio, rate: int, out: Path) -> None:
-    aside = out.with_name(out.name + ".partial")
-    try:
-        soundfile.write(aside, sound.T, rate, subtype="PCM_24", format="WAV")
-        aside.rename(out)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise UsageError(f"{out} cannot be written ({str(error).splitlines()[0].rstrip('.')}).") from None
+    write_wav(wet, rate, out)
 
 
 def as_data(prediction: Prediction, steps: Sequence[Setting]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import time
 import warnings
 from collections.abc import Callable
@@ -134,6 +135,10 @@ def train(
             (folder / SETTINGS).write_text(json.dumps(about, indent=2), encoding="utf-8")
             rows, probabilities = prepare(settings, datasets)
             fit_rows(settings, rows, probabilities, folder, say)
+    except UsageError:
+        if not (folder / EPOCHS).is_file():
+            shutil.rmtree(folder)  # a request that was refused leaves no run behind
+        raise
     except Timeout:
         raise LockedError(f"{folder} is being trained by another process.") from None
     return folder, "resumed" if resumed else "trained"
@@ -338,6 +343,10 @@ class _Module(L.LightningModule):
             optimizer = made(self.network.parameters(), lr=rate, **(self._settings.optimizer_options or {}))
         except (TypeError, ValueError) as error:
             raise UsageError(f"optimizer_options do not fit {self._settings.optimizer}: {error}.") from None
+        if self._settings.schedule == "cosine":
+            steps = int(self.trainer.estimated_stepping_batches)
+            cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
         if decay == 1:
             return optimizer
         scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=decay, patience=0, threshold=0)

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 from numba import njit
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.kinds import Audio, UnusableSoundError
+from timbre_data.schemas.errors import UsageError
 
 SILENCE_PEAK = 1e-4
 """A sound whose peak stays below this (-80 dB) counts as silent."""
@@ -21,7 +23,6 @@ def read(path: Path, rate: int, channels: int) -> Audio:
 
     Too many channels are averaged, one is repeated. Raises `UnusableSoundError` for what is not a readable sound.
     """
-    import soundfile
     import soxr
 
     try:
@@ -44,7 +45,6 @@ def read_mono(path: Path, rate: int, longest_seconds: float) -> Audio:
 
     Raises `UnusableSoundError` for what is not a readable sound, or longer than `longest_seconds`.
     """
-    import soundfile
     import soxr
 
     try:
@@ -95,6 +95,19 @@ def prepare_note(audio: Audio, rate: int, samples: int, *, cut_onset: bool, thre
     audio = audio[:, :samples]
     audio = audio / np.abs(audio).max()
     return np.pad(audio, ((0, 0), (0, samples - audio.shape[1]))).astype(np.float32)
+
+
+def write_wav(sound: Audio, rate: int, out: Path) -> None:
+    """Write a sound [shape=(channels, samples)] as 24-bit WAV, whole or not at all. Raises `UsageError` where that cannot be done."""
+    if out.suffix.lower() != ".wav":
+        raise UsageError(f"{out}: sounds are written as WAV; give a name that ends in .wav.")
+    aside = out.with_name(out.name + ".partial")
+    try:
+        soundfile.write(aside, sound.T, rate, subtype="PCM_24", format="WAV")
+        aside.replace(out)
+    except (soundfile.LibsndfileError, OSError) as error:
+        aside.unlink(missing_ok=True)
+        raise UsageError(f"{out} cannot be written ({str(error).splitlines()[0].rstrip('.')}).") from None
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})

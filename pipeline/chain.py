@@ -99,10 +99,15 @@ class EffectChain:
             self._use_sobol(probability, seed, rows)
         labels = self.space.quantile(probability)
         values = self.space.to_values(labels)
-        mask = np.empty(labels.shape, bool)
+        mask = self.active(values, order)
+        return Draw(labels=np.where(mask, labels, np.float32(0)), values=values, mask=mask, order=order)
+
+    def active(self, values: FloatArray, order: NDArray[np.int8]) -> NDArray[np.bool_]:
+        """Which parameters mean anything in each row: their step is used, and their conditions hold [shape=(n, p)]."""
+        mask = np.empty(values.shape, bool)
         for step, (space, columns) in enumerate(zip(self._spaces, self._columns, strict=True)):
             mask[:, columns] = space.active(values[:, columns]) & (order[:, step] != UNUSED)[:, None]
-        return Draw(labels=np.where(mask, labels, np.float32(0)), values=values, mask=mask, order=order)
+        return mask
 
     def render(self, audio: Audio, rate: int, values: FloatArray, order: NDArray[np.int8]) -> Audio:
         """Send one sound through the effects of one row's chain: float32 (channels, samples), the same shape as `audio`."""

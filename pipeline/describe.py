@@ -26,7 +26,7 @@ def describe(kind: str, name: str) -> dict[str, Any]:
         if not any(field.is_required() for field in member.settings.model_fields.values()):
             data["parameters"] = [parameter.summary() for parameter in member.space(member.settings()).each()]
         if name == "midi":
-            data["profiles"] = list(recipes.shipped_profiles())
+            data["profiles"] = list(recipes.shipped("profile"))
     elif kind == "baseline":
         data |= {"source": member.source, "estimator": str(member.build(0)), "published": dict(member.published)}
     elif kind == "model":
@@ -74,7 +74,7 @@ def _synths() -> list[dict[str, Any]]:
     requirements |= {
         f"synth {name}": catalogue.load("synth", name).requires for name in catalogue.names("synth") if name != "midi"
     }
-    for name in recipes.shipped_profiles():
+    for name in recipes.shipped("profile"):
         requirements[f"synth {name}"] = partial(_require_program, midi.read_profile(name))
     checks = []
     for what, require in requirements.items():

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
+from timbre_data.pipeline.audio import decode, write_wav
 from timbre_data.pipeline.instruments import close_instruments
 from timbre_data.pipeline.plan import Plan
 from timbre_data.pipeline.render import make_rows
-from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
 
@@ -21,10 +20,6 @@ def play_one(recipe: Recipe, out: Path) -> dict[str, str]:
         columns, _ = make_rows(plan, np.array([0]), [plan.source.performance(0)])
     finally:
         close_instruments()
-    sound = columns["audio"][0]
-    try:
-        soundfile.write(out, sound.T, recipe.audio.rate, format="WAV")
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise UsageError(f"{out} cannot be written ({str(error).rstrip('.')}).") from None
+    write_wav(decode(columns["audio"])[0], recipe.audio.rate, out)
     described = zip(plan.chain.space.each(), columns["params"][0], columns["labels/mask"][0], strict=True)
     return {parameter.name: parameter.describe(float(unit)) for parameter, unit, active in described if active}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
+from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 PACKAGES = (
@@ -28,9 +31,20 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
+def code_fingerprint() -> str:
+    """The first 12 digits of a SHA-256 over the source of everything that makes sounds and labels (`schemas/` and `pipeline/`)."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted([*root.glob("schemas/**/*.py"), *root.glob("pipeline/**/*.py")]):
+        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def provenance() -> dict[str, Any]:
-    """Package versions, Python, operating system, C library and processor."""
+    """Package versions, our code, Python, operating system, C library and processor."""
     return {
+        "code": code_fingerprint(),
         "packages": {package: version for package in PACKAGES if (version := _version(package))},
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",

@@ -12,15 +12,19 @@ from pydantic import BaseModel, ValidationError
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.kinds import Source, Synth
-from timbre_data.schemas.errors import NotFoundError, RecipeError, UnknownNameError
+from timbre_data.schemas.errors import MissingFieldError, NotFoundError, RecipeError, UnknownNameError
 from timbre_data.schemas.recipe import Recipe, SourceSpec, as_chain, as_named
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def shipped() -> dict[str, Path]:
-    """Recipes that come with the package, by name."""
-    folder = Path(__file__).resolve().parents[1] / "datasets" / "recipes"
+FILES = ("recipe", "profile")
+"""Kinds whose members are YAML files."""
+
+
+def shipped(kind: str = "recipe") -> dict[str, Path]:
+    """Files that come with the package, by name: those of a kind, "recipe" or "profile" (of an external synth)."""
+    folder = Path(__file__).resolve().parents[1] / "datasets" / f"{kind}s"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
@@ -59,17 +63,11 @@ def for_synth(name: str) -> dict[str, Any]:
     stem = name.replace("-", "_")
     if stem in shipped():
         return read(stem)
-    if stem not in catalogue.names("synth") and name in shipped_profiles():
+    if stem not in catalogue.names("synth") and name in shipped("profile"):
         return {"name": stem, "chain": [{"synth": "midi", "name": stem, "settings": {"profile": name}}]}
     if stem not in catalogue.names("synth"):
-        raise UnknownNameError("synth", name, [*catalogue.names("synth"), *shipped_profiles()])
+        raise UnknownNameError("synth", name, [*catalogue.names("synth"), *shipped("profile")])
     return {"name": stem, "chain": [{"synth": stem}]}
-
-
-def shipped_profiles() -> dict[str, Path]:
-    """Profiles of external synths that come with the package, by name."""
-    folder = Path(__file__).resolve().parents[1] / "datasets" / "profiles"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def read_named(name: str) -> dict[str, Any]:
@@ -156,12 +154,24 @@ def validate(model: type[Model], data: Mapping[str, Any], where: str = "recipe")
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = f"there is no such field; fields are {', '.join(_fields_at(model, first['loc'][:-1]))}"
-        value = "nothing" if first["type"] == "missing" else first["input"]
-        raise RecipeError(field, value, message[:1].lower() + message[1:], where) from None
+        if first["type"] == "missing":
+            raise MissingFieldError(field, _description(model, first["loc"]), where) from None
+        raise RecipeError(field, first["input"], message[:1].lower() + message[1:], where) from None
+
+
+def _description(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """What the field at `location` is, as far as it is told."""
+    found = _model_at(model, location[:-1]).model_fields.get(str(location[-1]))
+    return (found.description or "") if found else ""
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields of the model that `location` leads to, as far as it can be followed."""
+    """Names of the fields of the model that `location` leads to."""
+    return list(_model_at(model, location).model_fields)
+
+
+def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model that `location` leads to, as far as it can be followed."""
     current: Any = model
     for part in location:
         if isinstance(part, int):
@@ -171,7 +181,8 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
         if not inner:
             break
         current = inner
-    return list(current.model_fields)
+    assert issubclass(current, BaseModel)
+    return current
 
 
 def _inner_model(annotation: Any) -> type[BaseModel] | None:

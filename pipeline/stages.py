@@ -19,14 +19,23 @@ from timbre_data.pipeline.instruments import close_instruments
 from timbre_data.pipeline.isolation import measured_isolation
 from timbre_data.pipeline.plan import Plan
 from timbre_data.pipeline.provenance import provenance
-from timbre_data.pipeline.render import render_dry, render_rows, runtime_recipe, write_played
+from timbre_data.pipeline.render import (
+    ROUNDING_DB,
+    render_dry,
+    render_rows,
+    rerender_rows,
+    runtime_recipe,
+    write_played,
+)
 from timbre_data.pipeline.store import layout
-from timbre_data.pipeline.store.reader import open_if_there
+from timbre_data.pipeline.store.reader import Dataset, open_if_there
 from timbre_data.pipeline.store.repository import Location
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.schemas.errors import BuildError, SourceError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
+ROWS_MADE_AGAIN = 8
+"""How many rows are compared before other code, or another machine, adds to a dataset."""
 GROWING = ("name", "description", "licence", "citation", "claim", "n", "features")
 """Recipe fields that may change while a dataset lives; all others decide its bytes."""
 
@@ -178,6 +187,8 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
         writer.commit(f"created for {recipe.n} rows")
         return
     _refuse_other_recipe(writer.location, Recipe.model_validate(stored["recipe"]), recipe)
+    if recipe.n > stored["recipe"]["n"] or not stored["version"]:
+        _refuse_other_sound(writer.location, stored)
     if stored["inventory"] != inventory:
         raise UsageError(
             f"{writer.location.address}: the source {recipe.source.name} offers other sounds than when this dataset was begun; put them back, or render under a new name with --out."
@@ -199,6 +210,20 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
                 array.resize((recipe.n, *shape))
         set_meta(root, recipe=recipe.model_dump(mode="json"), provenance=provenance())
         writer.commit(f"grown to {recipe.n} rows")
+
+
+def _refuse_other_sound(location: Location, stored: dict[str, Any]) -> None:
+    """Where other code or another machine is to go on with a dataset: make some of its rows again first, and refuse if they sound otherwise."""
+    if stored.get("provenance") == provenance():
+        return
+    data = Dataset(location.address)
+    if not len(data.usable()):
+        return
+    again = rerender_rows(data, ROWS_MADE_AGAIN)
+    if not again["same"] and again["largest_db"] > ROUNDING_DB:
+        raise UsageError(
+            f"{location.address} was begun with another version or on another machine, whose sounds differ from those made here (by up to {again['largest_db']:.0f} dB): go on where it was begun, or render under a new name with --out."
+        )
 
 
 def _refuse_other_recipe(location: Location, stored: Recipe, asked: Recipe) -> None:

@@ -4,6 +4,7 @@
     |-- UsageError                      2   the request itself is wrong
     |   |-- UnknownNameError                an effect, source, feature, model ... that is not in the catalogue
     |   |-- RecipeError                     a field of a recipe: which one, its value, what is allowed
+    |   |   `-- MissingFieldError               one that has no default and was not given
     |   |-- NotFoundError                   a dataset, run, recipe or file that is not there
     |   `-- LeakingSplitError               an evaluation whose test rows share dry notes with its training rows
     |-- MissingDependencyError          1   something to install, and how
@@ -63,6 +64,15 @@ class RecipeError(UsageError):
     def __init__(self, field: str, value: object, allowed: str, where: str = "recipe") -> None:
         self.field, self.value, self.allowed = field, value, allowed
         super().__init__(f"{where}: {field} = {value!r} is not allowed: {allowed}.")
+
+
+class MissingFieldError(RecipeError):
+    """A field without a default that was not given; `description` says what it is."""
+
+    def __init__(self, field: str, description: str, where: str = "recipe") -> None:
+        super().__init__(field, None, description, where)
+        what = f" ({description})" if description else ""
+        self.args = (f"{where}: {field}{what} is missing: give it in the recipe or with --set.",)
 
 
 class NotFoundError(UsageError):

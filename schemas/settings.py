@@ -42,7 +42,14 @@ class TrainSettings(_Settings):
     optimizer: Literal["adam", "sgd", "adagrad", "adadelta"] | None = None
     optimizer_options: dict[str, float] | None = Field(None, description="rho, momentum, weight_decay ...")
     learning_rate_decay: float | None = Field(
-        None, gt=0, le=1, description="factor on the learning rate after every epoch without improvement; 1 for none"
+        None,
+        gt=0,
+        le=1,
+        description="with schedule plateau: factor on the learning rate after every epoch without improvement; 1 for none",
+    )
+    schedule: Literal["plateau", "cosine"] = Field(
+        "plateau",
+        description="how the learning rate falls: by learning_rate_decay when the validation loss does, or along half a cosine, step by step, to nothing at max_epochs",
     )
     max_epochs: int | None = Field(None, ge=1)
     patience: int | None = Field(None, ge=1)

@@ -66,23 +66,33 @@ class Distances:
         return {"mrstft": mrstft, "logmel_db": logmel, "psd_db": psd_db, "psd_mse": psd_mse}
 
 
-def rerender(data: Dataset, chain: EffectChain, row: int, labels: NDArray[np.float32]) -> Audio:
-    """Make a row's sound again with other (normalised) parameters: its dry sound through its chain, or its notes on its synth (the same one).
+def sounds_of(data: Dataset, chain: EffectChain, row: int, labels: NDArray[np.float32]) -> tuple[Audio, Audio]:
+    """What a row would sound like with other (normalised) parameters [shape=(k, p)]: after its chain, and before it, as float32 [shape=(k, channels, samples)].
 
-    Stored as the dataset stores [shape=(channels, samples)].
+    Before the chain there is its dry sound, or what its synth plays of its notes.
     """
     order = np.asarray(data.read("labels/order", row))
-    values = chain.space.to_values(labels[None])[0]
+    values = chain.space.to_values(labels)
     audio = data.recipe.audio
     if chain.synth:
         notes = stored_input(data, row)
         assert isinstance(notes, list)
         player = instrument(runtime_recipe(data.recipe, data.meta).chain, chain, audio)
-        source = player.play(notes, [chain.step_values(values, 0)], audio.samples)[0]
+        sources = player.play(notes * len(values), [chain.step_values(v, 0) for v in values], audio.samples)
     else:
-        source = data.dry(row)
-    wet = chain.render(source, audio.rate, values, order)[None]
-    peaks, _ = levels(wet, source[None])
+        sources = np.repeat(data.dry(row)[None], len(values), axis=0)
+    wet = [chain.render(source, audio.rate, v, order) for source, v in zip(sources, values, strict=True)]
+    return np.stack(wet), sources
+
+
+def rerender(data: Dataset, chain: EffectChain, row: int, labels: NDArray[np.float32]) -> Audio:
+    """Make a row's sound again with other (normalised) parameters: its dry sound through its chain, or its notes on its synth (the same one).
+
+    Stored as the dataset stores [shape=(channels, samples)].
+    """
+    audio = data.recipe.audio
+    wet, source = sounds_of(data, chain, row, labels[None])
+    peaks, _ = levels(wet, source)
     stored = np.empty(wet.shape, audio.dtype)
     encode(wet, storing_gains(np.maximum(peaks, 1e-4), audio.peak), stored)
     return decode(stored)[0]

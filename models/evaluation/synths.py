@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from timbre_data.models.data import Rows
 from timbre_data.models.evaluation import metrics, plots
+from timbre_data.models.evaluation.sounds import sounds_of
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.features.logmel import LogMelSettings
-from timbre_data.pipeline.instruments import close_instruments, instrument
-from timbre_data.pipeline.render import runtime_recipe, stored_input
+from timbre_data.pipeline.instruments import close_instruments
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.parameter import Parameter
 
@@ -112,25 +112,18 @@ def audible_knobs(data: Dataset, chosen: NDArray[np.int64], names: Sequence[str]
     """
     chain = EffectChain(data.recipe.chain)
     own = {name: i for i, name in enumerate(data.space.names)}
-    audio = data.recipe.audio
-    player = instrument(runtime_recipe(data.recipe, data.meta).chain, chain, audio)
     out = np.zeros((len(chosen), len(names)), bool)
     try:
         for k, row in enumerate(chosen.tolist()):
             labels = data.read("params", row)
-            order = np.asarray(data.read("labels/order", row))
             variants = np.tile(labels, (len(names) + 1, 1))
             for i, name in enumerate(names):
                 parameter = data.space.parameters[own[name]]
                 step = 1 / (parameter.steps - 1) if parameter.steps else MOVED
                 variants[i + 1, own[name]] += step if labels[own[name]] + step <= 1 else -step
-            values = chain.space.to_values(variants)
-            notes = stored_input(data, row)
-            assert isinstance(notes, list)
-            sources = player.play(notes * len(values), [chain.step_values(v, 0) for v in values], audio.samples)
-            played = [chain.render(s, audio.rate, v, order).mean(axis=0) for s, v in zip(sources, values, strict=True)]
+            played = sounds_of(data, chain, row, variants)[0].mean(axis=1)
             mel = catalogue.load("feature", "logmel").compute(
-                np.stack(played), audio.rate, np.full(len(played), np.nan, np.float32), LogMelSettings()
+                played, data.recipe.audio.rate, np.full(len(played), np.nan, np.float32), LogMelSettings()
             )
             for i in range(len(names)):
                 floor = max(mel[0].max(), mel[i + 1].max()) - 80

@@ -19,9 +19,7 @@ def load(path: str, plugin_name: str | None) -> Any:
     from pedalboard import load_plugin  # type: ignore[attr-defined]  # the stubs leave it out
 
     if not Path(path).expanduser().exists():
-        raise NotFoundError(
-            f"plugin: there is no {path}. Give a .vst3 or .component with --set chain.0.settings.path=FILE."
-        )
+        raise NotFoundError(f"plugin: there is no {path}. Give the path of a .vst3 or .component.")
     try:
         return load_plugin(str(Path(path).expanduser()), plugin_name=plugin_name or None)
     except (ImportError, ValueError, RuntimeError) as error:

@@ -8,17 +8,16 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from timbre_data.pipeline import recipes
 from timbre_data.pipeline.kinds import Instrument, Synth
 from timbre_data.pipeline.synths._hosted import Hosted
 from timbre_data.schemas.errors import NotFoundError, RecipeError
 from timbre_data.schemas.profile import Profile
 
-PROFILES = Path(__file__).resolve().parents[2] / "datasets" / "profiles"
-
 
 def read_profile(name: str) -> Profile:
     """Read a profile by its file or the name of a shipped one. Raises `NotFoundError` or `RecipeError`."""
-    known = {path.stem: path for path in sorted(PROFILES.glob("*.yaml"))}
+    known = recipes.shipped("profile")
     path = known.get(name, Path(name).expanduser())
     if not path.is_file():
         raise NotFoundError(f"there is no synth profile {name}. Give a YAML file, or one of: {', '.join(known)}.")

@@ -35,7 +35,7 @@ class PluginSettings(BaseModel):
     """A plug-in file and the parameters to draw, by name; `timbre-data synth inspect FILE` writes them. `fixed` are raw values in [0, 1]."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    path: str
+    path: str = Field(description="a .vst3 or .component; timbre-data synth inspect FILE writes settings for it")
     plugin_name: str = Field("", description="which one, where a file holds several")
     parameters: tuple[PluginParameter, ...] = Field(min_length=1)
     fixed: dict[str, float] = Field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,22 @@ def test_what_can_be_heard_is_measured(tiny: Path) -> None:
     audible = audible_knobs(data, np.arange(12), names)
     assert audible[:, 0].mean() > 0.9
     assert not audible[:, 2].any()  # its oscillator is off
+
+
+def test_knobs_of_an_oscillator_that_is_off_are_not_told(home: Path) -> None:
+    recipe = recipes.load(recipes.override(recipes.for_synth("subtractive"), {"n": 20, "audio.seconds": 0.1}))
+    build(recipe, "panel")
+    predictor = object.__new__(prediction.Predictor)
+    predictor.data = Dataset("panel")
+    predictor.trained = SimpleNamespace(task="regression")  # type: ignore[assignment]  # all that is asked of it here
+    labels = np.full(len(predictor.data.space.names), 0.5, np.float32)
+    names = predictor.data.space.names
+    for name, value in (("osc2_on", 1.0), ("osc3_on", 0.0)):
+        labels[names.index(f"subtractive.{name}")] = value
+    told = predictor._texts(list(predictor.data.space.each()), labels)
+    assert "subtractive.osc2_waveform" in told
+    assert "subtractive.osc3_on" in told
+    assert not {name for name in told if name.startswith("subtractive.osc3_")} - {"subtractive.osc3_on"}
 
 
 @pytest.mark.slow

@@ -71,8 +71,11 @@ def test_the_same_command_again_does_nothing(shared: Path) -> None:
     assert (run / checkpoints.MODEL_FILE).stat().st_mtime_ns == before
 
 
-def test_a_stopped_training_resumes_to_the_same_network(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = settings(shared, "regressor-mlp", "distortion", max_epochs=6)
+@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
+def test_a_stopped_training_resumes_to_the_same_network(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    chosen = settings(shared, "regressor-mlp", "distortion", max_epochs=6, schedule=schedule)
     straight, _ = training.train(chosen, name="straight")
     record = training._Record.on_train_epoch_end
 
@@ -139,7 +142,8 @@ def test_labels_of_joined_datasets_are_found_by_name(shared: Path) -> None:
 def test_wrong_requests_say_what_to_do(shared: Path, fields: dict[str, Any], said: str) -> None:
     effects = EFFECTS[: fields.pop("data", 3)]
     with pytest.raises(UsageError, match=said):
-        training.train(settings(shared, fields.pop("model", "regressor-mlp"), *effects, **fields))
+        training.train(settings(shared, fields.pop("model", "regressor-mlp"), *effects, **fields), name="refused")
+    assert not (training.runs_home() / "refused").exists()
 
 
 def test_batches_hold_every_row_once_in_an_order_of_seed_and_epoch() -> None:

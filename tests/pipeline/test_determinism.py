@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from timbre_data.pipeline import extract
 from timbre_data.pipeline.build import Cluster, Task, tasks_for
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
 from timbre_data.pipeline.store.verify import verify
-from timbre_data.schemas.errors import CorruptDataError
+from timbre_data.schemas.errors import CorruptDataError, UsageError
 
 CLI = [sys.executable, "-c", "from timbre_data.cli import main; main()"]
 FEATURES: dict[str, dict[str, object]] = {"autofx163": {}, "autofx48": {}, "logmel": {}, "stft": {}}
@@ -46,6 +47,21 @@ def test_any_workers_and_batch_size(reference: Dataset, workers: int, batch: int
     data = build(small_recipe(n=1100), "other", cluster=cluster)
     extract.featurize(data.location, FEATURES, cluster)
     same(Dataset("other"), reference)
+
+
+def test_other_code_may_go_on_only_if_it_makes_the_same_sounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    from timbre_data.pipeline import provenance, stages
+    from timbre_data.pipeline.effects import distortion
+
+    build(small_recipe(n=40), "begun")
+    monkeypatch.setattr(stages, "provenance", lambda: provenance.provenance() | {"code": "another"})
+    assert build(small_recipe(n=60), "begun").n == 60
+    louder = dataclasses.replace(distortion.EFFECT, render=lambda dry, rate, values: np.float32(0.5) * dry)
+    monkeypatch.setattr(distortion, "EFFECT", louder)
+    monkeypatch.setattr(stages, "provenance", lambda: provenance.provenance() | {"code": "a third"})
+    with pytest.raises(UsageError, match="whose sounds differ"):
+        build(small_recipe(n=80), "begun")
+    assert Dataset("begun").n == 60
 
 
 def test_grown_in_steps(reference: Dataset) -> None:
