@@ -249,8 +249,12 @@ def train(
     ] = None,
     split: Annotated[str, typer.Option("--split", help="note (honest) or row (the paper's, which leaks).")] = "note",
     target: Annotated[
-        str, typer.Option("--target", help="A classifier learns: effect, family, or effects (all of a chain).")
-    ] = "effect",
+        str | None,
+        typer.Option(
+            "--target",
+            help="A classifier learns: effect, family, effects (all of a chain) or tags; by default tags where there are some, else effect.",
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run; by default from the settings.")] = None,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     settings: Settings = None,

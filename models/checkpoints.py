@@ -66,7 +66,7 @@ class Trained:
 
     `rate`, `samples` and `feature_settings` say how a sound becomes its input; `parameters` describes the outputs of a regressor
     (kind, range, unit) and `effects` the effect of each; `families` the family of each class. It predicts in the `precision` in which
-    it was trained.
+    it was trained. `several`: it gives each class a probability of its own (any number may be there); otherwise they add up to 1.
     """
 
     model: str
@@ -84,6 +84,7 @@ class Trained:
     parameters: tuple[dict[str, Any], ...] = ()
     effects: tuple[str, ...] = ()
     precision: str = "32-true"
+    several: bool = False
 
     @torch.inference_mode()
     def predict(
@@ -107,7 +108,7 @@ class Trained:
         if decode is not None:
             return decode(result)
         if self.task == "classification":
-            return torch.sigmoid(result) if self.target == "effects" else torch.softmax(result, dim=1)
+            return torch.sigmoid(result) if self.several or self.target == "effects" else torch.softmax(result, dim=1)
         return result
 
     @property

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.kinds import FAMILIES, Effect, Family
 from timbre_data.pipeline.plan import row_split
+from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
@@ -28,7 +29,7 @@ class Rows:
     `features` [shape=(n, d)]; `labels` and `own` [shape=(n, p)]: normalised parameters over the union of all datasets, and
     which belong to the row; `heard` [shape=(n, p)]: those that can be identified; `classes` [shape=(n,)] into `class_names`;
     `present` [shape=(n, k)] which classes a row has (several in a chain), where `classes` is -1 unless it has just one;
-    `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]: what splits keep together;
+    `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]: what splits keep together; `clip` [shape=(n,)] equal for the pieces of one recording (of one dry sound);
     `audio` [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for, or what was heard of them; `parameters` and `effects` describe the columns of `labels`.
     """
 
@@ -47,6 +48,7 @@ class Rows:
     dataset: NDArray[np.int64]
     row: NDArray[np.int64]
     group: NDArray[np.object_]
+    clip: NDArray[np.int64]
     parameters: tuple[dict[str, Any], ...]
     effects: tuple[str, ...]
     feature_settings: dict[str, Any]
@@ -75,7 +77,7 @@ def load_rows(
 ) -> Rows:
     """Read the tables of several datasets into memory, and with `audio` their sounds, or what `hear` makes of some [shape=(k, samples)].
 
-    `target` "effect" and "effects" make a class of every effect, "family" of every family. Raises `UsageError` where features are
+    `target` "effect" and "effects" make a class of every effect, "family" of every family, "tags" of every tag. Raises `UsageError` where features are
     missing or rows are not labelled alike.
     """
     parameters = {
@@ -90,6 +92,8 @@ def load_rows(
         for data in datasets
         for step, family in zip(data.recipe.chain.steps, data.meta["families"], strict=True)
     }
+    if target == "tags":
+        families = dict.fromkeys(_tags_of(datasets), "other")
     classes: list[str] = list(families)
     if target == "family":
         classes.sort(key=lambda name: (*FAMILIES, "other", "synth").index(name))
@@ -123,7 +127,8 @@ def load_rows(
             "split": data.read("split", rows)[usable]
             if split == "note"
             else row_split(usable + number * 2**32, data.recipe.split),
-            "present": _present(data, rows, classes, target)[usable],
+            "present": (data.read(TAGS, rows) if target == "tags" else _present(data, rows, classes, target))[usable],
+            "clip": number * 2**32 + index,
             "dataset": np.full(len(usable), number),
             "row": usable,
             "group": np.array([f"{data.name} row {row}" for row in usable.tolist()], object)
@@ -163,6 +168,19 @@ def load_rows(
         rate=datasets[0].recipe.audio.rate,
         samples=datasets[0].recipe.audio.samples,
     )
+
+
+def _tags_of(datasets: Sequence[Dataset]) -> list[str]:
+    """The names of the tags, which must be the same in all datasets."""
+    without = [data.name for data in datasets if not data.has(TAGS)]
+    if without:
+        raise UsageError(f"{', '.join(without)} has no tags: learn effects with --target effect, effects or family.")
+    names = [data.names(TAGS) for data in datasets]
+    if any(other != names[0] for other in names):
+        raise UsageError(
+            f"{', '.join(data.name for data in datasets)} have different tags: train on datasets with the same ones."
+        )
+    return names[0]
 
 
 def class_of(effect: str) -> str:

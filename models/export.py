@@ -215,7 +215,7 @@ class Standalone(nn.Module):
         self, trained: Trained, network: nn.Module, features: nn.Module, audio: torch.Tensor
     ) -> torch.Tensor:
         logits = network(features(audio), None, audio if trained.shape.samples else None)
-        return torch.sigmoid(logits) if trained.target == "effects" else torch.softmax(logits, dim=1)
+        return torch.sigmoid(logits) if trained.several or trained.target == "effects" else torch.softmax(logits, dim=1)
 
 
 class _NoFeatures(nn.Module):

@@ -40,6 +40,7 @@ from timbre_data.models.losses import masked_mse
 from timbre_data.pipeline import catalogue, recipes
 from timbre_data.pipeline.build import available_cores
 from timbre_data.pipeline.provenance import provenance
+from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import InterruptedBuildError, LockedError, NotFoundError, UsageError
 from timbre_data.schemas.parameter import Parameter
@@ -114,8 +115,11 @@ def train(
     dry_run: bool = False,
 ) -> tuple[Path, str]:
     """Train a model. Returns the run's folder and what was done: "trained", "resumed" or "finished already"."""
-    settings = resolve(settings)
     datasets = [Dataset(data) for data in settings.data]
+    if settings.target is None:
+        tagged = all(data.has(TAGS) for data in datasets)
+        settings = settings.model_copy(update={"target": "tags" if tagged else "effect"})
+    settings = resolve(settings)
     snapshots = {data: dataset.snapshot for data, dataset in zip(settings.data, datasets, strict=True)}
     folder = runs_home() / (name or default_name(settings, snapshots))
     if (folder / SETTINGS).is_file():
@@ -153,14 +157,16 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
         settings.features,
         settings.split,
         settings.limit,
-        target=settings.target,
+        target=settings.target or "effect",
         audio=kind.input == "audio",
         hear=_hearing(kind, settings, datasets[0]),
     )
     if not settings.conditioning:
         return rows, None
     classifier = checkpoints.load(find_run(settings.conditioning))
-    features = load_rows(datasets, classifier.features, settings.split, settings.limit, target=settings.target)
+    features = load_rows(
+        datasets, classifier.features, settings.split, settings.limit, target=settings.target or "effect"
+    )
     if features.feature_settings != classifier.feature_settings:
         raise UsageError(
             f"--conditioning {settings.conditioning} was trained on features with other settings than these datasets have."
@@ -178,9 +184,14 @@ def fit_rows(
 ) -> None:
     """Train on rows that are loaded already, into a folder, by resolved settings. Leaves `model.pt` there."""
     kind: Model = catalogue.load("model", settings.model)
-    if kind.task == "classification":
-        check_classes(rows, settings.target)
+    target = settings.target or "effect"
     train_rows, validation_rows = rows.where(0), rows.where(1)
+    several = target == "effects"
+    if kind.task == "classification" and target == "tags":
+        seen = np.concatenate([train_rows, validation_rows])
+        several = kind.several_labels or bool((rows.classes[seen] < 0).any())
+    elif kind.task == "classification":
+        check_classes(rows, target)
     if settings.train_rows:
         train_rows = _first_of_each(rows, train_rows, settings.train_rows)
         validation_rows = _first_of_each(rows, validation_rows, settings.train_rows // 8)
@@ -212,7 +223,8 @@ def fit_rows(
         feature_names=rows.feature_names,
         outputs=tuple(outputs),
         families=rows.class_families if kind.task == "classification" else (),
-        target=settings.target,
+        target=target,
+        several=several,
         rate=rows.rate,
         samples=rows.samples,
         feature_settings=rows.feature_settings,
@@ -220,8 +232,8 @@ def fit_rows(
         parameters=rows.parameters if kind.task == "regression" else (),
         effects=rows.effects if kind.task == "regression" else (),
     )
-    tensors = _tensors(kind, rows, probabilities, settings.target)
-    module = _Module(network, kind, settings)
+    tensors = _tensors(kind, rows, probabilities, several)
+    module = _Module(network, kind, settings, several)
     _run_lightning(module, _Feed(tensors, train_rows, validation_rows, settings), settings, folder, say)
     best = torch.load(folder / "best.ckpt", weights_only=True)
     module.load_state_dict(best["state_dict"])
@@ -271,12 +283,12 @@ def check_classes(rows: Rows, target: str) -> None:
         raise UsageError(f"there is only the class {rows.class_names[0]}: give more datasets with --data a,b.")
 
 
-def _tensors(kind: Model, rows: Rows, probabilities: torch.Tensor | None, target: str) -> list[torch.Tensor]:
+def _tensors(kind: Model, rows: Rows, probabilities: torch.Tensor | None, several: bool) -> list[torch.Tensor]:
     extra = torch.zeros(len(rows.features), 0) if probabilities is None else probabilities
     if kind.task == "regression":
         targets = torch.from_numpy(rows.labels)
     else:
-        targets = torch.from_numpy(rows.present.astype(np.float32) if target == "effects" else rows.classes)
+        targets = torch.from_numpy(rows.present.astype(np.float32) if several else rows.classes)
     audio = torch.zeros(len(rows.features), 0) if rows.audio is None else torch.from_numpy(rows.audio)
     own, heard = torch.from_numpy(rows.own), torch.from_numpy(rows.heard)
     return [torch.from_numpy(rows.features), extra, targets, own, heard, audio]
@@ -302,12 +314,14 @@ class _Feed(L.LightningDataModule):
 
 
 class _Module(L.LightningModule):
-    """Loss and optimiser: NLL of the soft-max, or MSE over a row's own parameters; Adam (.9, .999)."""
+    """Loss and optimiser: NLL of the soft-max, binary cross-entropy of several labels, or MSE over a row's own parameters; Adam (.9, .999)."""
 
-    def __init__(self, network: Standardised, kind: Model, settings: TrainSettings) -> None:
+    def __init__(self, network: Standardised, kind: Model, settings: TrainSettings, several: bool) -> None:
         super().__init__()
-        self.network, self._kind, self._settings = network, kind, settings
+        self.network, self._kind, self._settings, self._several = network, kind, settings, several
         self.hears_sounds = kind.input == "audio"
+        kinds = (torch.nn.Conv1d, torch.nn.Conv2d)
+        self._convolutions = [module.weight for module in network.modules() if isinstance(module, kinds)]
 
     def _loss(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         features, probabilities, targets, own, heard, audio = batch
@@ -316,7 +330,7 @@ class _Module(L.LightningModule):
             probabilities if probabilities.shape[1] else None,
             as_sound(audio) if audio.shape[1] else None,
         )
-        if self._kind.task == "classification" and self._settings.target == "effects":
+        if self._kind.task == "classification" and self._several:
             return F.binary_cross_entropy_with_logits(predicted, targets)
         if self._kind.task == "classification":
             return F.cross_entropy(predicted, targets)
@@ -327,6 +341,8 @@ class _Module(L.LightningModule):
 
     def training_step(self, batch: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
         loss = self._loss(batch)
+        if self._kind.l2_convolutions:
+            loss = loss + self._kind.l2_convolutions * sum(weight.square().sum() for weight in self._convolutions)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
         return loss
 

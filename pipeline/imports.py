@@ -26,7 +26,7 @@ from timbre_data.pipeline.build import (
     tasks_for,
 )
 from timbre_data.pipeline.chain import UNUSED, EffectChain
-from timbre_data.pipeline.kinds import Audio, Importer, Inventory, UnusableSoundError
+from timbre_data.pipeline.kinds import Audio, Importer, Inventory, Recording, UnusableSoundError
 from timbre_data.pipeline.plan import assign
 from timbre_data.pipeline.provenance import provenance
 from timbre_data.pipeline.recipes import validate
@@ -158,7 +158,7 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory, digest: str) 
     chain = EffectChain(recipe.chain)
     parameters = [parameter.model_dump(mode="json") for parameter in chain.space.each()]
     extra = _extra(inventory)
-    specs = layout.specs(recipe, parameters, chain.labels)
+    specs = layout.specs(recipe, parameters, chain.labels, inventory.tags)
     specs += [layout.ArraySpec(path, (), dtype) for path, dtype in extra.items()]
     for spec in specs:
         layout.create(root, spec, recipe.n if spec.follows == "rows" else len(inventory.origins), recipe.audio.codec)
@@ -172,7 +172,7 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory, digest: str) 
         provenance=provenance(),
         features={},
         version=None,
-        extra_labels=list(extra),
+        extra_labels=[*([layout.TAGS] if inventory.tags else []), *extra],
         problems=inventory.problems,
     )
     writer.commit(f"created for {recipe.n} recordings")
@@ -191,6 +191,26 @@ def _sound(file: Path, recipe: Recipe) -> Audio:
     return prepare_note(
         read(file, audio.rate, audio.channels), audio.rate, audio.samples, cut_onset=True, threshold_db=THRESHOLD_DB
     )
+
+
+class _Pieces:
+    """Decodes recordings; a file of which several rows take a piece is decoded once, since they stand side by side."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._file: Path | None = None
+        self._whole: Audio = np.empty((0, 0), np.float32)
+
+    def __call__(self, recording: Recording) -> Audio:
+        """The sound of one row [shape=(channels, samples)], padded with silence. Raises `UnusableSoundError`."""
+        if recording.start_seconds is None:
+            return _sound(recording.file, self._recipe)
+        audio = self._recipe.audio
+        if recording.file != self._file:
+            self._whole, self._file = read(recording.file, audio.rate, audio.channels), recording.file
+        start = round(recording.start_seconds * audio.rate)
+        part = self._whole[:, start : start + audio.samples]
+        return np.pad(part, ((0, 0), (0, audio.samples - part.shape[1])))
 
 
 def _store(sounds: Audio, recipe: Recipe) -> tuple[NDArray[Any], NDArray[np.float32]]:
@@ -245,6 +265,7 @@ def import_rows(
     chain = EffectChain(recipe.chain)
     width, extra = len(chain.space), _extra(inventory)
     store = TaskSession(session, address)
+    decoded = _Pieces(recipe)
     failures: dict[str, str] = {}
     tables: list[dict[str, NDArray[Any]]] = []
     for start, stop in task.audio_chunks():
@@ -254,7 +275,7 @@ def import_rows(
         failed = np.zeros(count, bool)
         for k, recording in enumerate(recordings):
             try:
-                sounds[k] = _sound(recording.file, recipe)
+                sounds[k] = decoded(recording)
             except UnusableSoundError as error:
                 failures[recording.identity], failed[k] = str(error), True
         stored, gains = _store(sounds, recipe)
@@ -270,7 +291,11 @@ def import_rows(
             "labels/effect_db": np.full(
                 count, np.nan, np.float32
             ),  # unknown: the clean recording is not the very sound that was processed
-            "split": assign(np.array([share(group, recipe.split.seed) for group in groups]), recipe.split),
+            "split": assign(
+                np.array([share(group, recipe.split.seed) for group in groups]),
+                recipe.split,
+                [inventory.origins[one.origin].split for one in recordings],
+            ),
             "attempt": np.zeros(count, np.uint16),
             "gain": gains,
             "failed": failed,
@@ -281,7 +306,9 @@ def import_rows(
                 one.identity if path == "labels/file" else one.labels[path.partition("/")[2]] for one in recordings
             ]
             columns[path] = np.array(values, object if dtype == "str" else dtype)
-        columns["integrity/rows"] = hashes(columns, (*ROW_ARRAYS, *extra))
+        if inventory.tags:
+            columns[layout.TAGS] = layout.tag_table([one.tags for one in recordings], inventory.tags)
+        columns["integrity/rows"] = hashes(columns, (*ROW_ARRAYS, *([layout.TAGS] if inventory.tags else []), *extra))
         store.write(start, {"audio": columns.pop("audio")})
         tables.append(columns)
     if failures and not keep_going:

@@ -46,10 +46,15 @@ class Effect:
 
 @dataclass(frozen=True)
 class Note:
-    """A dry sound before it is made. `identity` is unique in its source; splits go by `group` (by default the same)."""
+    """A dry sound before it is made. `identity` is unique in its source; splits go by `group` (by default the same).
+
+    `tags` are what is in it (instruments, a mood), from the source's own list `tags`; `split` says where it belongs where that is not left to its group.
+    """
 
     identity: str
     group: str = ""
+    tags: tuple[str, ...] = ()
+    split: Literal["", "train", "validation", "test"] = ""
     midi_note: float = float("nan")
     velocity: float = float("nan")
     f0_hz: float = float("nan")
@@ -60,7 +65,10 @@ class UnusableSoundError(Exception):
 
 
 class DrySource(Protocol):
-    """A source with its settings chosen: a list of notes, each made on demand, purely."""
+    """A source with its settings chosen: a list of notes, each made on demand, purely.
+
+    One whose notes have tags has `tags`, the names of all there are, in their order.
+    """
 
     notes: Sequence[Note]
 
@@ -192,21 +200,30 @@ class Synth:
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One file of a public dataset: its dry sound (an index into the origins), which step of the chain it has, and further labels."""
+    """One file of a public dataset, or a piece of one: its dry sound (an index into the origins), which step of the chain it has, its tags, and further labels.
+
+    `start_seconds` is where a piece begins; without it, the row begins where its sound sets in.
+    """
 
     file: Path
     identity: str
     origin: int
     step: str
     labels: Mapping[str, float | str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    start_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What recordings have in common, so that a split keeps them together: a dry note, a song, a singer. `file` is a clean recording of it."""
+    """What recordings have in common, so that a split keeps them together: a dry note, a song, a singer. `file` is a clean recording of it.
+
+    `split` is where its publishers put it, where they did.
+    """
 
     identity: str
     group: str = ""
+    split: Literal["", "train", "validation", "test"] = ""
     file: Path | None = None
     midi_note: float = float("nan")
     f0_hz: float = float("nan")
@@ -214,11 +231,15 @@ class Origin:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a folder holds: recordings in a fixed order, their origins, and every missing, unreadable or unexpected file with its reason."""
+    """What a folder holds: recordings in a fixed order, their origins, and every missing, unreadable or unexpected file with its reason.
+
+    `tags` are the names of all tags, in their order. Pieces of one file stand side by side.
+    """
 
     recordings: tuple[Recording, ...]
     origins: tuple[Origin, ...]
     problems: dict[str, str]
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.recipes import open_source
 from timbre_data.pipeline.seeding import Stage, generator, share
+from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.schemas.recipe import Recipe, SplitRule
 
 
@@ -35,6 +37,11 @@ class Plan:
         """Index in the source of each stored dry sound [shape=(m,)]."""
         return generator(self.recipe.seed, Stage.DRY_ORDER).permutation(len(self.source.notes))
 
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """Names of all tags that the source's notes may have; none for most."""
+        return tuple(getattr(self.source, "tags", ()))
+
     def dry_count(self, n: int) -> int:
         """How many dry sounds `n` rows need."""
         return min(n, len(self.source.notes))
@@ -49,9 +56,10 @@ class Plan:
         return note.group or note.identity
 
     def split(self, dry: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Split of each dry sound: 0 train, 1 validation, 2 test. Decided by its group's name, so it never moves."""
+        """Split of each dry sound: 0 train, 1 validation, 2 test. Where the source does not say, decided by its group's name, so it never moves."""
         shares = np.array([share(self.group(int(index)), self.recipe.split.seed) for index in dry])
-        return assign(shares, self.recipe.split)
+        given = [self.source.notes[int(self.dry_order[index])].split for index in dry]
+        return assign(shares, self.recipe.split, given)
 
     def row_splits(self, rows: NDArray[np.int64], dry: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Split of each row. With effects it is that of the dry sound; with a synth every row has a patch of its own, so it goes by row."""
@@ -61,9 +69,13 @@ class Plan:
         return assign(shares, self.recipe.split)
 
 
-def assign(shares: NDArray[np.float64], rule: SplitRule) -> NDArray[np.uint8]:
-    """Turn numbers in [0, 1) into splits by the rule's shares."""
-    return np.searchsorted([rule.train, rule.train + rule.validation], shares, side="right").astype(np.uint8)
+def assign(shares: NDArray[np.float64], rule: SplitRule, given: Sequence[str] = ()) -> NDArray[np.uint8]:
+    """Turn numbers in [0, 1) into splits by the rule's shares, except where a split is given by name."""
+    splits = np.searchsorted([rule.train, rule.train + rule.validation], shares, side="right").astype(np.uint8)
+    for k, name in enumerate(given):
+        if name:
+            splits[k] = SPLITS.index(name)
+    return splits
 
 
 def row_split(rows: NDArray[np.int64], rule: SplitRule) -> NDArray[np.uint8]:

@@ -22,8 +22,8 @@ class TrainSettings(_Settings):
 
     `split` "note" keeps every dry note on one side (honest); "row" is the AutoFX paper's random split over rows, which
     puts the same note on both sides. `conditioning` names a run of a classifier whose class probabilities are added to the input.
-    `target` is what a classifier learns: the one "effect" of a row, its "family" (the six aggregated classes of IDMT-SMT), or all
-    "effects" of a chain (several labels a row). `precision` "bf16-mixed" computes convolutions in bfloat16.
+    `target` is what a classifier learns: the one "effect" of a row, its "family" (the six aggregated classes of IDMT-SMT), all
+    "effects" of a chain (several labels a row), or the "tags" of sounds that have some; left out, tags where there are some, else effect. `precision` "bf16-mixed" computes convolutions in bfloat16.
     A value left None is the model's own (published) one.
     """
 
@@ -32,7 +32,7 @@ class TrainSettings(_Settings):
     features: Annotated[tuple[str, ...] | None, BeforeValidator(_as_tuple)] = None
     conditioning: str | None = None
     split: Literal["note", "row"] = "note"
-    target: Literal["effect", "family", "effects"] = "effect"
+    target: Literal["effect", "family", "effects", "tags"] | None = None
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(0, ge=0)
     measure_energy: bool = Field(False, description="measure the energy of the training with codecarbon")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
+from timbre_data.models.kinds import Model, Shape
 from timbre_data.models.layers import MelFront, Standardise
 
 
@@ -34,6 +38,36 @@ class TimbreNetwork(nn.Module):
         x = audio if audio.dim() == 3 else self.front(audio)
         scores: torch.Tensor = self.body(self.standardise(x))
         return scores
+
+
+def timbre_model(
+    front: Callable[[int], MelFront],
+    body: Callable[[Shape, Any], nn.Module],
+    *,
+    summary: str,
+    source: str,
+    published: Mapping[str, tuple[Shape, int]],
+    each_band: bool = False,
+    standardised: bool = True,
+    **training: Any,
+) -> Model:
+    """A classifier of sounds: the spectrogram `front(rate)`, standardised as a whole or `each_band` by itself, and the network `body(shape, options)`."""
+
+    def build(shape: Shape, options: Any) -> nn.Module:
+        return TimbreNetwork(front(shape.rate), body(shape, options), each_band=each_band, standardised=standardised)
+
+    usual: dict[str, Any] = {"options": NoOptions, "learning_rate": 1e-3, "max_epochs": 100, "patience": 10}
+    return Model(
+        summary=summary,
+        source=source,
+        task="classification",
+        input="audio",
+        features=(),
+        front=lambda shape, options: front(shape.rate),
+        build=build,
+        published=published,
+        **usual | training,
+    )
 
 
 def irmas_front(rate: int) -> MelFront:

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from timbre_data.models.architectures._timbre import NoOptions, TimbreNetwork
-from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.architectures._timbre import timbre_model
+from timbre_data.models.kinds import Shape
 from timbre_data.models.layers import MelFront
 
 
@@ -16,27 +16,21 @@ def _front(rate: int) -> MelFront:
     return MelFront(rate=rate, n_fft=512, hop_length=256, n_mels=96, frames=1366, scale="db")
 
 
-def _build(shape: Shape, options: Any) -> nn.Module:
+def _body(shape: Shape, options: Any) -> nn.Module:
     layers: list[nn.Module] = []
     for before, after, pool in ((1, 128, (2, 4)), (128, 384, (4, 5)), (384, 768, (3, 8)), (768, 2048, (4, 8))):
         layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(pool)]
     layers += [nn.Flatten(), nn.Linear(2048, shape.outputs)]
-    return TimbreNetwork(_front(shape.rate), nn.Sequential(*layers))
+    return nn.Sequential(*layers)
 
 
-MODEL = Model(
+MODEL = timbre_model(
+    _front,
+    _body,
     summary="Auto-tagging FCN-4: four 3 x 3 convolutions, pooled until one cell is left.",
     source="Choi, Fazekas and Sandler 2016, as compared in Pons et al. 2017, Table III",
-    task="classification",
-    input="audio",
-    front=lambda shape, options: _front(shape.rate),
-    features=(),
-    build=_build,
-    options=NoOptions,
     batch_size=16,
-    learning_rate=1e-3,
-    max_epochs=100,
-    patience=10,
     counts_statistics=True,
+    several_labels=True,
     published={"50 tags": (Shape(0, 50, samples=348_000, rate=12_000), 17_372_594)},
 )

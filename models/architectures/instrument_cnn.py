@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from timbre_data.models.architectures._timbre import NoOptions, TimbreNetwork
-from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.architectures._timbre import timbre_model
+from timbre_data.models.kinds import Shape
 from timbre_data.models.layers import MelFront
 
 
@@ -16,7 +16,7 @@ def _front(rate: int) -> MelFront:
     return MelFront(rate=rate, n_fft=2048, hop_length=512, n_mels=128, frames=128, scale="unit")
 
 
-def _build(shape: Shape, options: Any) -> nn.Module:
+def _body(shape: Shape, options: Any) -> nn.Module:
     layers: list[nn.Module] = []
     for before, after in ((1, 64), (64, 128), (128, 256)):
         layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
@@ -28,24 +28,22 @@ def _build(shape: Shape, options: Any) -> nn.Module:
         nn.Dropout(0.5),
         nn.Linear(256, shape.outputs),
     ]
-    return TimbreNetwork(_front(shape.rate), nn.Sequential(*layers), standardised=False)
+    return nn.Sequential(*layers)
 
 
-MODEL = Model(
+MODEL = timbre_model(
+    _front,
+    _body,
     summary="Instrument CNN: three convolutions over a log-mel spectrogram in [0, 1], averaged.",
     source="Sivalingam et al., instrument recognition on IRMAS (78.47 %)",
-    task="classification",
-    input="audio",
-    front=lambda shape, options: _front(shape.rate),
-    features=(),
-    build=_build,
-    options=NoOptions,
     batch_size=32,
     learning_rate=5e-4,
     learning_rate_decay=0.5,
     max_epochs=60,
     patience=10,
     counts_statistics=True,
+    l2_convolutions=1e-4,
+    standardised=False,
     published={
         "11 classes": (Shape(0, 11, samples=66_150, rate=22_050), 440_075),
         "4 classes": (Shape(0, 4, samples=66_150, rate=22_050), 438_276),

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from timbre_data.models.architectures._timbre import NoOptions, TimbreNetwork
-from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.architectures._timbre import timbre_model
+from timbre_data.models.kinds import Shape
 from timbre_data.models.layers import MelFront
 
 
@@ -16,7 +16,7 @@ def _front(rate: int) -> MelFront:
     return MelFront(rate=rate, n_fft=1024, hop_length=512, n_mels=128, frames=43, scale="db")
 
 
-def _build(shape: Shape, options: Any) -> nn.Module:
+def _body(shape: Shape, options: Any) -> nn.Module:
     layers: list[nn.Module] = []
     before = 1
     for after in (32, 64, 128, 256):
@@ -25,21 +25,15 @@ def _build(shape: Shape, options: Any) -> nn.Module:
         layers += [nn.MaxPool2d(3), nn.Dropout(0.25)] if after < 256 else [nn.AdaptiveMaxPool2d(1)]
         before = after
     layers += [nn.Flatten(), nn.Linear(256, 1024), nn.LeakyReLU(0.33), nn.Dropout(0.5), nn.Linear(1024, shape.outputs)]
-    return TimbreNetwork(_front(shape.rate), nn.Sequential(*layers))
+    return nn.Sequential(*layers)
 
 
-MODEL = Model(
+MODEL = timbre_model(
+    _front,
+    _body,
     summary="Predominant instrument: a deep network of 3 x 3 filters.",
     source="Han, Kim and Lee 2017, as compared in Pons et al. 2017, Table II",
-    task="classification",
-    input="audio",
-    front=lambda shape, options: _front(shape.rate),
-    features=(),
-    build=_build,
-    options=NoOptions,
     batch_size=64,
-    learning_rate=1e-3,
-    max_epochs=100,
-    patience=10,
+    several_labels=True,
     published={"11 instruments": (Shape(0, 11, samples=22_050, rate=22_050), 1_446_123)},
 )

@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import nn
 
-from timbre_data.models.architectures._timbre import NoOptions, TimbreNetwork, irmas_front, normed
+from timbre_data.models.architectures._timbre import irmas_front, normed, timbre_model
 from timbre_data.models.architectures.irmas_single import SHAPES
-from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.kinds import Shape
 from timbre_data.models.layers import ShapedFilters
 
 
-def _build(shape: Shape, options: Any) -> nn.Module:
-    body = nn.Sequential(
+def _body(shape: Shape, options: Any) -> nn.Module:
+    return nn.Sequential(
         ShapedFilters(SHAPES, padding="same", pool=(24, 32), norm=True),
         nn.Dropout(0.25),
         *normed(448, 128, padding=1),
@@ -28,22 +28,15 @@ def _build(shape: Shape, options: Any) -> nn.Module:
         nn.Dropout(0.5),
         nn.Linear(256, shape.outputs),
     )
-    return TimbreNetwork(irmas_front(shape.rate), body)
 
 
-MODEL = Model(
+MODEL = timbre_model(
+    irmas_front,
+    _body,
     summary="Predominant instrument: a wide layer of six filter shapes under a deeper network.",
     source="Pons et al. 2017, timbre CNNs, Table II (Multi-layer)",
-    task="classification",
-    input="audio",
-    front=lambda shape, options: irmas_front(shape.rate),
-    features=(),
-    build=_build,
-    options=NoOptions,
     batch_size=16,
-    learning_rate=1e-3,
-    max_epochs=100,
-    patience=10,
     counts_statistics=True,
+    l2_convolutions=1e-5,
     published={"11 instruments": (Shape(0, 11, samples=32_768, rate=12_000), 743_723)},
 )

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from timbre_data.models.architectures._timbre import NoOptions, TimbreNetwork, irmas_front
-from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.architectures._timbre import irmas_front, timbre_model
+from timbre_data.models.kinds import Shape
 from timbre_data.models.layers import FilterShape, ShapedFilters
 
 SHAPES = (
@@ -16,29 +16,22 @@ SHAPES = (
 )
 
 
-def _build(shape: Shape, options: Any) -> nn.Module:
-    body = nn.Sequential(
+def _body(shape: Shape, options: Any) -> nn.Module:
+    return nn.Sequential(
         ShapedFilters(SHAPES, padding="same", pool=(96, 32), norm=True),
         nn.Flatten(),
         nn.Dropout(0.5),
         nn.Linear(448 * 4, shape.outputs),
     )
-    return TimbreNetwork(irmas_front(shape.rate), body)
 
 
-MODEL = Model(
+MODEL = timbre_model(
+    irmas_front,
+    _body,
     summary="Predominant instrument: one wide layer of six filter shapes.",
     source="Pons et al. 2017, timbre CNNs, Table II (Single-layer)",
-    task="classification",
-    input="audio",
-    front=lambda shape, options: irmas_front(shape.rate),
-    features=(),
-    build=_build,
-    options=NoOptions,
     batch_size=16,
-    learning_rate=1e-3,
-    max_epochs=100,
-    patience=10,
     counts_statistics=True,
+    l2_convolutions=1e-5,
     published={"11 instruments": (Shape(0, 11, samples=32_768, rate=12_000), 62_763)},
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from timbre_data.models.architectures._timbre import TimbreNetwork, jingju_front
-from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.architectures._timbre import jingju_front, timbre_model
+from timbre_data.models.kinds import Shape
 
 
 class JingjuMlpOptions(BaseModel):
@@ -16,24 +16,18 @@ class JingjuMlpOptions(BaseModel):
     hidden: int = Field(511, ge=1)
 
 
-def _build(shape: Shape, options: JingjuMlpOptions) -> nn.Module:
+def _body(shape: Shape, options: JingjuMlpOptions) -> nn.Module:
     h = options.hidden
     layers = (nn.Linear(400, h), nn.ReLU(), nn.Linear(h, h), nn.ReLU(), nn.Linear(h, shape.outputs))
-    return TimbreNetwork(jingju_front(shape.rate, 5), nn.Sequential(nn.Flatten(), *layers))
+    return nn.Sequential(nn.Flatten(), *layers)
 
 
-MODEL = Model(
+MODEL = timbre_model(
+    lambda rate: jingju_front(rate, 5),
+    _body,
     summary="Phonemes of singing: a perceptron of two hidden layers over five frames of log-mel.",
     source="Pons et al. 2017, timbre CNNs, Table I (MLP)",
-    task="classification",
-    input="audio",
-    front=lambda shape, options: jingju_front(shape.rate, 5),
-    features=(),
-    build=_build,
     options=JingjuMlpOptions,
     batch_size=128,
-    learning_rate=1e-3,
-    max_epochs=100,
-    patience=10,
     published={"dan": (Shape(0, 29, samples=2205, rate=44_100), 481_391)},
 )

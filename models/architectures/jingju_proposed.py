@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from timbre_data.models.architectures._timbre import NoOptions, TimbreNetwork, jingju_front
-from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.architectures._timbre import jingju_front, timbre_model
+from timbre_data.models.kinds import Shape
 from timbre_data.models.layers import FilterShape, ShapedFilters
 
 SHAPES = tuple(
@@ -15,25 +15,18 @@ SHAPES = tuple(
 )
 
 
-def _build(shape: Shape, options: Any) -> nn.Module:
-    body = nn.Sequential(
+def _body(shape: Shape, options: Any) -> nn.Module:
+    return nn.Sequential(
         ShapedFilters(SHAPES, padding="valid", pool=(2, 0), dropout=0.3, flat=True), nn.Linear(4480, shape.outputs)
     )
-    return TimbreNetwork(jingju_front(shape.rate, 21), body)
 
 
-MODEL = Model(
+MODEL = timbre_model(
+    lambda rate: jingju_front(rate, 21),
+    _body,
     summary="Phonemes of singing: one wide layer of six filter shapes over 21 frames of log-mel.",
     source="Pons et al. 2017, timbre CNNs, Table I (Proposed)",
-    task="classification",
-    input="audio",
-    front=lambda shape, options: jingju_front(shape.rate, 21),
-    features=(),
-    build=_build,
-    options=NoOptions,
     batch_size=128,
-    learning_rate=1e-3,
-    max_epochs=100,
-    patience=10,
+    l2_convolutions=1e-5,
     published={"29 phonemes": (Shape(0, 29, samples=9261, rate=44_100), 222_557)},
 )

@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import nn
 
-from timbre_data.models.architectures._timbre import NoOptions, TimbreNetwork, magnatagatune_front
-from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.architectures._timbre import magnatagatune_front, timbre_model
+from timbre_data.models.kinds import Shape
 
 
-def _build(shape: Shape, options: Any) -> nn.Module:
-    body = nn.Sequential(
+def _body(shape: Shape, options: Any) -> nn.Module:
+    return nn.Sequential(
         nn.Conv2d(1, 32, (128, 8)),
         nn.ReLU(),
         nn.Flatten(2),
@@ -24,21 +24,15 @@ def _build(shape: Shape, options: Any) -> nn.Module:
         nn.ReLU(),
         nn.Linear(100, shape.outputs),
     )
-    return TimbreNetwork(magnatagatune_front(shape.rate), body, each_band=True)
 
 
-MODEL = Model(
+MODEL = timbre_model(
+    magnatagatune_front,
+    _body,
     summary="Auto-tagging CNN with filters as high as the spectrogram.",
     source="Dieleman and Schrauwen 2014, as compared in Pons et al. 2017, Table III",
-    task="classification",
-    input="audio",
-    front=lambda shape, options: magnatagatune_front(shape.rate),
-    features=(),
-    build=_build,
-    options=NoOptions,
     batch_size=32,
-    learning_rate=1e-3,
-    max_epochs=100,
-    patience=10,
+    several_labels=True,
+    each_band=True,
     published={"50 tags": (Shape(0, 50, samples=48_000, rate=16_000), 74_974)},
 )

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from timbre_data.pipeline.audio import decode
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK, SPLITS
+from timbre_data.pipeline.store.layout import AUDIO_CHUNK, SPLITS, TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import CorruptDataError, UsageError
 
@@ -116,7 +116,12 @@ def records(data: Dataset) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
             }
             for path in extra:
                 value = columns[path][k]
-                record[path.partition("/")[2]] = str(value) if isinstance(value, str) else float(value)
+                if path == TAGS:
+                    record["tags"] = "+".join(
+                        name for name, there in zip(data.names(TAGS), value, strict=True) if there
+                    )
+                else:
+                    record[path.partition("/")[2]] = str(value) if isinstance(value, str) else float(value)
             if data.meta.get("kind") == "imported":  # nobody knows the parameters of recordings
                 yield record, sounds[k]
                 continue

@@ -3,7 +3,7 @@
     audio          (n, channels, samples)      dry/audio      (m, channels, samples)   each dry sound once
                                                dry/midi       (m,) what was played, instead of sound, where the chain begins with a synth
     params         (n, p) in [0, 1]            dry/*          identity, group, note, velocity, f0_hz, gain
-    labels/*       mask, identifiable, order, effect_db
+    labels/*       mask, identifiable, order, effect_db; tags (n, k) where its source or importer has some
     split, attempt, gain, failed, dry/index    one number a row
     features/<set>, spectrograms/<name>        one row of features a row, made by `featurize`
     integrity/*    content hash of every row of the above; 0 means "not there yet"
@@ -13,10 +13,13 @@ Audio has chunks of 64 rows, everything else of 256: a task covers whole chunks 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import zarr
+from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
 from timbre_data.schemas.recipe import Recipe
@@ -41,8 +44,13 @@ class ArraySpec:
     attributes: dict[str, Any] | None = None
 
 
-def specs(recipe: Recipe, parameters: list[dict[str, Any]], steps: tuple[str, ...]) -> list[ArraySpec]:
-    """List the arrays of a rendered dataset."""
+TAGS = "labels/tags"
+
+
+def specs(
+    recipe: Recipe, parameters: list[dict[str, Any]], steps: tuple[str, ...], tags: tuple[str, ...] = ()
+) -> list[ArraySpec]:
+    """List the arrays of a dataset."""
     sound = (recipe.audio.channels, recipe.audio.samples)
     dtype = recipe.audio.dtype
     names = [parameter["name"] for parameter in parameters]
@@ -64,6 +72,7 @@ def specs(recipe: Recipe, parameters: list[dict[str, Any]], steps: tuple[str, ..
         ArraySpec("labels/identifiable", (width,), "bool", attributes={"names": names}),
         ArraySpec("labels/order", (len(steps),), "int8", attributes={"steps": list(steps), "unused": -1}),
         ArraySpec("labels/effect_db", (), "float32"),
+        *([ArraySpec(TAGS, (len(tags),), "bool", attributes={"names": list(tags)})] if tags else []),
         ArraySpec("split", (), "uint8", attributes={"names": list(SPLITS)}),
         ArraySpec("attempt", (), "uint16"),
         ArraySpec("gain", (), "float32"),
@@ -78,6 +87,18 @@ def specs(recipe: Recipe, parameters: list[dict[str, Any]], steps: tuple[str, ..
         ArraySpec("dry/f0_hz", (), "float32", TABLE_CHUNK, "dry"),
         ArraySpec("integrity/dry", (), "uint64", TABLE_CHUNK, "dry"),
     ]
+
+
+def tag_table(rows: Sequence[Sequence[str]], tags: Sequence[str]) -> NDArray[np.bool_]:
+    """Which tags each row has [shape=(n, k)]. Raises `ValueError` for one that is not in the list."""
+    place = {tag: column for column, tag in enumerate(tags)}
+    out = np.zeros((len(rows), len(tags)), bool)
+    for k, own in enumerate(rows):
+        for tag in own:
+            if tag not in place:
+                raise ValueError(f"the tag {tag} is not in the list of all tags")
+            out[k, place[tag]] = True
+    return out
 
 
 def compressors(dtype: str, codec: str) -> list[Any]:

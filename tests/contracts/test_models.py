@@ -41,6 +41,11 @@ def shape_and_inputs(model: Model, rows: int) -> tuple[Shape, dict[str, torch.Te
     return Shape(20, 4, samples=12_000, rate=22_050), inputs
 
 
+@pytest.fixture(autouse=True)
+def the_same_weights_every_time() -> None:
+    torch.manual_seed(0)
+
+
 @pytest.mark.parametrize("name", NAMES)
 class TestModel:
     def test_maps_features_to_outputs(self, name: str) -> None:
