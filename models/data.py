@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.kinds import FAMILIES, Effect, Family
 from timbre_data.pipeline.plan import row_split
-from timbre_data.pipeline.store.layout import TAGS
+from timbre_data.pipeline.store.layout import CLIP, TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
@@ -128,7 +128,7 @@ def load_rows(
             if split == "note"
             else row_split(usable + number * 2**32, data.recipe.split),
             "present": (data.read(TAGS, rows) if target == "tags" else _present(data, rows, classes, target))[usable],
-            "clip": number * 2**32 + index,
+            "clip": number * 2**32 + _clips(data, rows, usable, index),
             "dataset": np.full(len(usable), number),
             "row": usable,
             "group": np.array([f"{data.name} row {row}" for row in usable.tolist()], object)
@@ -168,6 +168,13 @@ def load_rows(
         rate=datasets[0].recipe.audio.rate,
         samples=datasets[0].recipe.audio.samples,
     )
+
+
+def _clips(data: Dataset, rows: slice, usable: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each row's clip: the one it is told to be a piece of, else its dry sound."""
+    if not data.has(CLIP):
+        return index
+    return np.unique(data.read(CLIP, rows)[usable].astype(object), return_inverse=True)[1].astype(np.int64)
 
 
 def _tags_of(datasets: Sequence[Dataset]) -> list[str]:

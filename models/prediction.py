@@ -117,15 +117,21 @@ class Predictor:
         stored = self._as_stored(notes)
         probabilities = labels = None
         if self.classifier is not None:
-            probabilities = self.classifier.predict(self._features(self.classifier, stored, f0_hz))
+            probabilities = self._answer(self.classifier, stored, f0_hz)
         if self.trained.task == "regression":
             condition = None
             if probabilities is not None:
                 assert self.classifier is not None
                 condition = family_probabilities(probabilities, self.classifier.families, self.classifier.target)
-            hears = torch.from_numpy(stored) if self.trained.shape.samples else None
-            labels = self.trained.predict(self._features(self.trained, stored, f0_hz), condition, hears).numpy()
+            labels = self._answer(self.trained, stored, f0_hz, condition).numpy()
         return None if probabilities is None else probabilities.numpy(), labels
+
+    def _answer(
+        self, model: Trained, stored: Audio, f0_hz: NDArray[np.float32], condition: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What a model says of notes, by features or by the sounds themselves."""
+        hears = torch.from_numpy(stored) if model.shape.samples else None
+        return model.predict(self._features(model, stored, f0_hz), condition, hears)
 
     def _as_stored(self, notes: Audio) -> Audio:
         """Notes as the dataset would hold them: level and rounding."""
@@ -149,7 +155,7 @@ class Predictor:
         Raises `UsageError` for files that cannot be read, are silent or too short.
         """
         sound = load_sound(path, self.rate)
-        starts = note_starts(sound, self.rate, self.samples)
+        starts = self._starts(sound)
         notes = np.zeros((len(starts), self.samples), np.float32)
         for k, start in enumerate(starts):
             part = sound[start : start + self.samples]
@@ -196,6 +202,12 @@ class Predictor:
             active = dict(zip(self.data.space.names, mask.tolist(), strict=True))
         described = zip(parameters, labels.tolist(), strict=True)
         return {p.name: p.describe(label) for p, label in described if active[p.name]}
+
+    def _starts(self, sound: Audio) -> list[int]:
+        """Where notes begin; for a run that knows tags, pieces side by side, the last one only if at least half of it is sound."""
+        if self.trained.task == "classification" and self.trained.target == "tags":
+            return list(range(0, max(1, len(sound) - self.samples // 2), self.samples))
+        return note_starts(sound, self.rate, self.samples)
 
     def _pitches(self, dry: Audio, count: int) -> NDArray[np.float32]:
         """Pitch of each note of a dry recording with the same notes; its first where it has fewer."""

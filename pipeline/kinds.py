@@ -48,13 +48,15 @@ class Effect:
 class Note:
     """A dry sound before it is made. `identity` is unique in its source; splits go by `group` (by default the same).
 
-    `tags` are what is in it (instruments, a mood), from the source's own list `tags`; `split` says where it belongs where that is not left to its group.
+    `tags` are what is in it (instruments, a mood), from the source's own list `tags`; `split` says where it belongs where that is not left to its group;
+    `clip` what it is a piece of, in a source that cuts longer sounds into pieces.
     """
 
     identity: str
     group: str = ""
     tags: tuple[str, ...] = ()
     split: Literal["", "train", "validation", "test"] = ""
+    clip: str = ""
     midi_note: float = float("nan")
     velocity: float = float("nan")
     f0_hz: float = float("nan")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.recipes import open_source
 from timbre_data.pipeline.seeding import Stage, generator, share
-from timbre_data.pipeline.store.layout import SPLITS
+from timbre_data.pipeline.store.layout import CLIP, SPLITS, TAGS, tag_table
 from timbre_data.schemas.recipe import Recipe, SplitRule
 
 
@@ -41,6 +41,21 @@ class Plan:
     def tags(self) -> tuple[str, ...]:
         """Names of all tags that the source's notes may have; none for most."""
         return tuple(getattr(self.source, "tags", ()))
+
+    @cached_property
+    def extra_labels(self) -> tuple[str, ...]:
+        """Label arrays that only some sources give: tags, and the clips that their sounds are pieces of."""
+        clips = any(note.clip for note in self.source.notes)
+        return (*([TAGS] if self.tags else []), *([CLIP] if clips else []))
+
+    def extra_columns(self, dry: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Those arrays for rows that use these stored dry sounds."""
+        notes = [self.source.notes[index] for index in self.dry_order[dry].tolist()]
+        columns: dict[str, NDArray[Any]] = {
+            TAGS: tag_table([note.tags for note in notes], self.tags),
+            CLIP: np.array([note.clip for note in notes], object),
+        }
+        return {path: columns[path] for path in self.extra_labels}
 
     def dry_count(self, n: int) -> int:
         """How many dry sounds `n` rows need."""

@@ -19,7 +19,7 @@ from timbre_data.pipeline.instruments import close_instruments, instrument
 from timbre_data.pipeline.kinds import Audio, Performance, UnusableSoundError
 from timbre_data.pipeline.plan import Plan
 from timbre_data.pipeline.seeding import Stage, generator
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK, TAGS, tag_table
+from timbre_data.pipeline.store.layout import AUDIO_CHUNK
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.rows import DRY_ARRAYS, PLAYED_ARRAYS, ROW_ARRAYS, Columns, TaskSession, hashes
 from timbre_data.schemas.errors import RenderError, TimbreDataError, UsageError
@@ -133,11 +133,9 @@ def render_rows(
             failed += messages
         columns["dry/index"] = dry_index.astype(np.int32)
         columns["split"] = plan.row_splits(rows, dry_index)
-        if plan.tags:
-            notes = [plan.source.notes[index] for index in plan.dry_order[dry_index].tolist()]
-            columns[TAGS] = tag_table([note.tags for note in notes], plan.tags)
+        columns |= plan.extra_columns(dry_index)
         rejected += again
-        columns["integrity/rows"] = hashes(columns, (*ROW_ARRAYS, *([TAGS] if plan.tags else [])))
+        columns["integrity/rows"] = hashes(columns, (*ROW_ARRAYS, *plan.extra_labels))
         store.write(start, {"audio": columns.pop("audio")})
         tables.append(columns)
     store.write(task.start, {path: np.concatenate([table[path] for table in tables]) for path in tables[0]})

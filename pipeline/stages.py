@@ -167,7 +167,7 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
     recipe, stored = plan.recipe, meta(writer.peek())
     dry = plan.dry_count(recipe.n)
     parameters = [parameter.model_dump(mode="json") for parameter in plan.chain.space.each()]
-    specs = layout.specs(recipe, parameters, plan.chain.labels, plan.tags)
+    specs = layout.specs(recipe, parameters, plan.chain.labels, plan.tags, clips=layout.CLIP in plan.extra_labels)
     if not stored:
         root = writer.root()
         for spec in specs:
@@ -183,7 +183,7 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
             isolation=measured_isolation(plan),
             features={},
             version=None,
-            extra_labels=[layout.TAGS] if plan.tags else [],
+            extra_labels=list(plan.extra_labels),
         )
         writer.commit(f"created for {recipe.n} rows")
         return

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from timbre_data.models import checkpoints, energy, training
 from timbre_data.models.checkpoints import Trained
 from timbre_data.models.data import INAUDIBLE_DB, Rows
-from timbre_data.models.evaluation import metrics, plots, published, sounds, synths
+from timbre_data.models.evaluation import metrics, plots, published, sounds, synths, tags
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.kinds import Model, parameter_count
 from timbre_data.pipeline import catalogue
@@ -84,6 +84,8 @@ def evaluate(
     played = any(data.recipe.chain.synth for data in datasets)
     if kind.task == "classification" and settings.target == "effects":
         found, tables = _several_labels(rows, chosen, predicted)
+    elif kind.task == "classification" and settings.target == "tags":
+        found, tables = tags.evaluate_tags(rows, chosen, predicted, settings.model, folder)
     elif kind.task == "classification":
         found, tables = _classification(rows, chosen, predicted, folder)
     else:

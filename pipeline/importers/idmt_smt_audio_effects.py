@@ -15,6 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from timbre_data.pipeline.importers._files import files_below
 from timbre_data.pipeline.kinds import Importer, Inventory, Origin, Recording
 from timbre_data.schemas.errors import NotFoundError
 from timbre_data.schemas.recipe import AudioFormat
@@ -51,7 +52,6 @@ LISTED = {
     "fxsetting": "fx_setting",
 }
 """Fields of the XML lists that must agree with the file's name."""
-IGNORED = (".ds_store", "thumbs.db", "desktop.ini")
 
 
 class IdmtSettings(BaseModel):
@@ -111,9 +111,7 @@ def _listed(folder: Path, root: Path, problems: dict[str, str]) -> Iterator[tupl
 
 def _there(folder: Path, root: Path, problems: dict[str, str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted((folder / "Samples").rglob("*")):
-        if path.is_dir() or path.name.lower() in IGNORED:
-            continue
+    for path in files_below(folder / "Samples"):
         shown = path.relative_to(root).as_posix()
         if path.suffix.lower() != ".wav":
             problems[shown] = "unexpected: not a WAV file"

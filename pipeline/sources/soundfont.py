@@ -10,15 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from timbre_data.pipeline.audio import prepare_note
 from timbre_data.pipeline.kinds import Audio, Note, Source
-from timbre_data.schemas.errors import MissingDependencyError, NotFoundError
+from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
+from timbre_data.schemas.errors import NotFoundError
 
-SEARCH = (
-    Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"),
-    Path("/usr/share/sounds/sf2/TimGM6mb.sf2"),
-    Path("/usr/share/soundfonts/default.sf2"),
-    Path("/usr/share/sounds/sf2/default-GM.sf2"),
-)
-INSTALL = "install FluidSynth and a SoundFont: pip install 'timbre-data[soundfont]' and, on Debian, apt-get install libfluidsynth3 fluid-soundfont-gm (or timgm6mb-soundfont)"
 CLEAN_ELECTRIC_GUITAR = 27
 """General MIDI program (counted from 0) of the clean electric guitar."""
 
@@ -36,32 +30,14 @@ class SoundfontSettings(BaseModel):
     threshold_db: float = Field(-40.0, le=0, ge=-120)
 
 
-def find_soundfont(path: Path | None) -> Path:
-    """Return the SoundFont to use; raise an error that says what to install or correct."""
-    if path is not None:
-        if not path.expanduser().is_file():
-            raise NotFoundError(f"soundfont: there is no file {path}. Give an SF2 file with --set source.path=FILE.")
-        return path.expanduser()
-    for candidate in SEARCH:
-        if candidate.is_file():
-            return candidate
-    raise MissingDependencyError(
-        f"soundfont: no SoundFont on this machine; {INSTALL}, or give --set source.path=FILE.sf2."
-    )
-
-
 class Soundfont:
     """One program of a SoundFont: every key at every velocity."""
 
     def __init__(self, settings: SoundfontSettings) -> None:
-        try:
-            import fluidsynth
-        except (ImportError, OSError):
-            raise MissingDependencyError(f"soundfont: FluidSynth is missing; {INSTALL}.") from None
+        fluidsynth()
         low, high = settings.keys
         if not (0 <= low <= high <= 127 and all(1 <= velocity <= 127 for velocity in settings.velocities)):
             raise NotFoundError("soundfont: keys must be [low, high] within 0-127 and velocities within 1-127.")
-        self._module = fluidsynth
         self._settings = settings
         self._path = find_soundfont(settings.path)
         self._chosen = [(key, velocity) for key in range(low, high + 1) for velocity in settings.velocities]
@@ -76,26 +52,13 @@ class Soundfont:
         ]
 
     def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
-        """Play note `index`, held throughout: float32 (channels, samples) from its onset, peak at 1.
+        """Play note `index`, held throughout: float32 (channels, samples) from its onset, peak at 1."""
+        from mido import Message
 
-        Every note gets a synthesiser of its own (30 ms): a used one carries the tail and the dither of the notes before it.
-        """
         key, velocity = self._chosen[index]
-        synth = self._module.Synth(gain=0.8, samplerate=float(rate))
-        try:
-            for name in ("synth.reverb.active", "synth.chorus.active"):
-                synth.setting(name, 0)
-            number = synth.sfload(str(self._path))
-            if number == -1:
-                raise NotFoundError(f"soundfont: {self._path} is not a SoundFont that FluidSynth can read.")
-            if synth.program_select(0, number, self._settings.bank, self._settings.program) == -1:
-                raise NotFoundError(
-                    f"soundfont: {self._path.name} has no program {self._settings.program} in bank {self._settings.bank}."
-                )
-            synth.noteon(0, key, velocity)
-            stereo = np.array(synth.get_samples(samples + rate // 4), np.float32).reshape(-1, 2).T / 32768.0
-        finally:
-            synth.delete()
+        events = [(0.0, Message("note_on", note=key, velocity=velocity))]
+        programs = [(0, self._settings.bank, self._settings.program)]
+        stereo = play(self._path, programs, events, rate, samples + rate // 4)
         audio = stereo if channels == 2 else np.repeat(stereo.mean(axis=0, keepdims=True), channels, axis=0)
         return prepare_note(
             audio, rate, samples, cut_onset=self._settings.cut_onset, threshold_db=self._settings.threshold_db

@@ -3,7 +3,7 @@
     audio          (n, channels, samples)      dry/audio      (m, channels, samples)   each dry sound once
                                                dry/midi       (m,) what was played, instead of sound, where the chain begins with a synth
     params         (n, p) in [0, 1]            dry/*          identity, group, note, velocity, f0_hz, gain
-    labels/*       mask, identifiable, order, effect_db; tags (n, k) where its source or importer has some
+    labels/*       mask, identifiable, order, effect_db; tags (n, k) and clip (n,) where its source has some
     split, attempt, gain, failed, dry/index    one number a row
     features/<set>, spectrograms/<name>        one row of features a row, made by `featurize`
     integrity/*    content hash of every row of the above; 0 means "not there yet"
@@ -44,11 +44,16 @@ class ArraySpec:
     attributes: dict[str, Any] | None = None
 
 
-TAGS = "labels/tags"
+TAGS, CLIP = "labels/tags", "labels/clip"
 
 
 def specs(
-    recipe: Recipe, parameters: list[dict[str, Any]], steps: tuple[str, ...], tags: tuple[str, ...] = ()
+    recipe: Recipe,
+    parameters: list[dict[str, Any]],
+    steps: tuple[str, ...],
+    tags: tuple[str, ...] = (),
+    *,
+    clips: bool = False,
 ) -> list[ArraySpec]:
     """List the arrays of a dataset."""
     sound = (recipe.audio.channels, recipe.audio.samples)
@@ -73,6 +78,7 @@ def specs(
         ArraySpec("labels/order", (len(steps),), "int8", attributes={"steps": list(steps), "unused": -1}),
         ArraySpec("labels/effect_db", (), "float32"),
         *([ArraySpec(TAGS, (len(tags),), "bool", attributes={"names": list(tags)})] if tags else []),
+        *([ArraySpec(CLIP, (), "str")] if clips else []),
         ArraySpec("split", (), "uint8", attributes={"names": list(SPLITS)}),
         ArraySpec("attempt", (), "uint16"),
         ArraySpec("gain", (), "float32"),

@@ -58,7 +58,7 @@ class MidiSettings(BaseModel):
 def _open(settings: MidiSettings, rate: int, channels: int, isolation: str) -> Instrument:
     soundfont = settings.soundfont
     if not soundfont and any("{soundfont}" in word for word in settings.profile.command):
-        from timbre_data.pipeline.sources.soundfont import find_soundfont
+        from timbre_data.pipeline.sources._fluidsynth import find_soundfont
 
         soundfont = str(find_soundfont(None))
     name, profile = settings.profile.name, settings.profile

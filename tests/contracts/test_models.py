@@ -43,7 +43,7 @@ def shape_and_inputs(model: Model, rows: int) -> tuple[Shape, dict[str, torch.Te
 
 @pytest.fixture(autouse=True)
 def the_same_weights_every_time() -> None:
-    torch.manual_seed(0)
+    torch.manual_seed(1)  # with 0, all sigmoids of inverse_synth are saturated, as its wide initialisation has it
 
 
 @pytest.mark.parametrize("name", NAMES)

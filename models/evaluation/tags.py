@@ -1,0 +1,124 @@
+"""Scores of classifiers of tags: of pieces and of whole clips, by threshold and by ranking, beside the papers' tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
+
+from timbre_data.models.data import Rows
+from timbre_data.models.evaluation import metrics, plots, published
+from timbre_data.models.evaluation.tables import Table, number
+
+MEAN_THRESHOLD = 0.2
+"""Of a clip's mean probability, from which a tag counts as there (Pons et al. 2017)."""
+RELATIVE_THRESHOLD = 0.5
+"""Of a clip's summed probabilities divided by the largest (Han et al. 2017)."""
+
+
+def evaluate_tags(
+    rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], model: str, folder: Path
+) -> tuple[dict[str, Any], tuple[Table, ...]]:
+    """Score probabilities of the chosen pieces [shape=(n, k)], each piece by itself and averaged over the pieces of a clip."""
+    names = rows.class_names
+    clips, piece_of = np.unique(rows.clip[chosen], return_inverse=True)
+    pieces = np.bincount(piece_of)[:, None]
+    summed = np.zeros((len(clips), len(names)))
+    np.add.at(summed, piece_of, probabilities)
+    true = np.zeros((len(clips), len(names)), bool)
+    np.logical_or.at(true, piece_of, rows.present[chosen])
+    mean = summed / pieces
+    found: dict[str, Any] = {"clips": len(clips), "pieces": len(chosen)}
+    tables: list[Table] = []
+    if (true.sum(axis=1) == 1).all():
+        answer, right = mean.argmax(axis=1), true.argmax(axis=1)
+        scores = metrics.class_scores(answer, right, len(names))
+        piece_accuracy = float((probabilities.argmax(axis=1) == rows.present[chosen].argmax(axis=1)).mean())
+        found |= {
+            "accuracy": scores.accuracy,
+            "accuracy_pieces": piece_accuracy,
+            "confusion": scores.confusion.tolist(),
+        }
+        plots.confusion(scores.confusion, names, folder / "confusion.png")
+        tables.append(
+            Table(
+                "Accuracy, one tag a clip",
+                ("of", "accuracy", "number"),
+                (
+                    ("clips", number(scores.accuracy), str(len(clips))),
+                    ("pieces", number(piece_accuracy), str(len(chosen))),
+                    *(("paper, IRMAS (real recordings)", number(value), "-") for value in published.TAG_ACCURACY.get(model, ())),
+                ),
+            )
+        )  # fmt: skip
+    found["thresholds"] = {
+        f"mean > {MEAN_THRESHOLD:g}": _scores(mean > MEAN_THRESHOLD, true),
+        f"sum / largest > {RELATIVE_THRESHOLD:g}": _scores(
+            summed / np.maximum(summed.max(axis=1, keepdims=True), 1e-12) > RELATIVE_THRESHOLD, true
+        ),
+    }
+    tables.append(_threshold_table(found["thresholds"], model))
+    each = {name: _ranking(mean[:, i], true[:, i]) for i, name in enumerate(names)}
+    ranked = [one for one in each.values() if one["roc_auc"] is not None]
+    found["tags"] = each
+    found["roc_auc"] = float(np.mean([one["roc_auc"] for one in ranked])) if ranked else None
+    found["pr_auc"] = float(np.mean([one["pr_auc"] for one in ranked])) if ranked else None
+    by_itself = precision_recall_fscore_support(true, mean > MEAN_THRESHOLD, zero_division=0)
+    tables.append(
+        Table(
+            f"Tags: mean ROC-AUC {number(found['roc_auc']) if ranked else '-'}, PR-AUC {number(found['pr_auc']) if ranked else '-'} over {len(ranked)} of {len(names)} tags",
+            ("tag", "clips with it", "ROC-AUC", "PR-AUC", "precision", "recall", "F1"),
+            tuple(
+                (
+                    name,
+                    str(each[name]["clips"]),
+                    *("-" if each[name][key] is None else number(each[name][key]) for key in ("roc_auc", "pr_auc")),
+                    *(number(float(by_itself[column][i])) for column in range(3)),
+                )
+                for i, name in enumerate(names)
+            ),
+            note=_beside(model),
+        )
+    )
+    return found, tuple(tables)
+
+
+def _scores(guess: NDArray[np.bool_], true: NDArray[np.bool_]) -> dict[str, float]:
+    """Micro and macro precision, recall and F1 (scikit-learn; 0 where undefined)."""
+    found: dict[str, float] = {}
+    for average in ("micro", "macro"):
+        values = precision_recall_fscore_support(true, guess, average=average, zero_division=0)
+        found |= {f"{average}_{name}": float(value) for name, value in zip(("precision", "recall", "f1"), values[:3], strict=True)}  # fmt: skip
+    return found
+
+
+def _ranking(scores: NDArray[np.float64], true: NDArray[np.bool_]) -> dict[str, Any]:
+    """Areas under the ROC and the precision-recall curve; None where all clips or none have the tag."""
+    known = true.any() and not true.all()
+    return {
+        "clips": int(true.sum()),
+        "roc_auc": float(roc_auc_score(true, scores)) if known else None,
+        "pr_auc": float(average_precision_score(true, scores)) if known else None,
+    }
+
+
+def _threshold_table(thresholds: dict[str, dict[str, float]], model: str) -> Table:
+    columns = [f"{average}_{name}" for average in ("micro", "macro") for name in ("precision", "recall", "f1")]
+    rows = [(name, *(number(scores[column]) for column in columns)) for name, scores in thresholds.items()]
+    for name, (micro, macro) in published.IRMAS_F1.items() if model.replace("-", "_").startswith("irmas") else ():
+        rows.append((f"paper, IRMAS: {name}", "-", "-", number(micro), "-", "-", number(macro)))
+    return Table(
+        "Which tags are there, by threshold",
+        ("threshold", *(column.replace("_", " ").replace("f1", "F1") for column in columns)),
+        tuple(rows),
+    )
+
+
+def _beside(model: str) -> str:
+    if not model.replace("-", "_").startswith(("mtt", "choi")):
+        return ""
+    told = ", ".join(f"{name} {value:g}" for name, value in published.MAGNATAGATUNE_AUC.items())
+    return f"Mean ROC-AUC in the paper, on MagnaTagATune's real clips: {told}."

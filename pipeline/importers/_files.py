@@ -1,0 +1,37 @@
+"""What importers share: listing files, and cutting long ones into pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import soundfile
+
+IGNORED = (".ds_store", "thumbs.db", "desktop.ini")
+"""Files that operating systems leave in folders, in lower case."""
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder in a fixed order, without what operating systems leave there."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name.lower() not in IGNORED:
+            yield path
+
+
+def seconds_of(path: Path) -> float | str:
+    """How long a sound file is by its header, or what is wrong with it."""
+    if not path.stat().st_size:
+        return "unreadable: an empty file"
+    try:
+        about = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        return f"unreadable: not a sound file ({str(error).splitlines()[0].rstrip('.')})"
+    if not about.frames:
+        return "unreadable: holds no samples"
+    return float(about.frames / about.samplerate)
+
+
+def piece_starts(seconds: float, piece: float) -> list[float]:
+    """Where the pieces of a sound begin: side by side, the last one only if at least half of it is sound; always one."""
+    count = max(1, round(seconds / piece - 1e-6))
+    return [k * piece for k in range(count)]

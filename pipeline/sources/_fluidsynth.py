@@ -1,0 +1,90 @@
+"""FluidSynth, one fresh synthesiser for everything that is played: a used one carries the tail and the dither of what came before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from timbre_data.pipeline.kinds import Audio
+from timbre_data.schemas.errors import MissingDependencyError, NotFoundError
+
+SEARCH = (
+    Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"),
+    Path("/usr/share/sounds/sf2/TimGM6mb.sf2"),
+    Path("/usr/share/soundfonts/default.sf2"),
+    Path("/usr/share/sounds/sf2/default-GM.sf2"),
+)
+INSTALL = "install FluidSynth and a SoundFont: pip install 'timbre-data[soundfont]' and, on Debian, apt-get install libfluidsynth3 fluid-soundfont-gm (or timgm6mb-soundfont)"
+
+
+def find_soundfont(path: Path | None) -> Path:
+    """Return the SoundFont to use; raise an error that says what to install or correct."""
+    if path is not None:
+        if not path.expanduser().is_file():
+            raise NotFoundError(f"soundfont: there is no file {path}. Give an SF2 file with --set source.path=FILE.")
+        return path.expanduser()
+    for candidate in SEARCH:
+        if candidate.is_file():
+            return candidate
+    raise MissingDependencyError(
+        f"soundfont: no SoundFont on this machine; {INSTALL}, or give --set source.path=FILE.sf2."
+    )
+
+
+def fluidsynth() -> Any:
+    """The library. Raises `MissingDependencyError`."""
+    try:
+        import fluidsynth as module
+    except (ImportError, OSError):
+        raise MissingDependencyError(f"soundfont: FluidSynth is missing; {INSTALL}.") from None
+    return module
+
+
+def play(
+    soundfont: Path,
+    programs: Sequence[tuple[int, int, int]],
+    events: Sequence[tuple[float, Any]],
+    rate: int,
+    samples: int,
+) -> Audio:
+    """Play MIDI messages (seconds, `mido.Message`), in order, on (channel, bank, program)s: float32 [shape=(2, samples)].
+
+    Raises `NotFoundError` for what is no SoundFont, or a program that it does not have.
+    """
+    synth = fluidsynth().Synth(gain=0.8, samplerate=float(rate))
+    try:
+        for name in ("synth.reverb.active", "synth.chorus.active"):
+            synth.setting(name, 0)
+        number = synth.sfload(str(soundfont))
+        if number == -1:
+            raise NotFoundError(f"soundfont: {soundfont} is not a SoundFont that FluidSynth can read.")
+        for channel, bank, program in programs:
+            if synth.program_select(channel, number, bank, program) == -1:
+                raise NotFoundError(f"soundfont: {soundfont.name} has no program {program} in bank {bank}.")
+        parts: list[Any] = []
+        done = 0
+        for seconds, message in events:
+            until = min(round(seconds * rate), samples)
+            if until > done:
+                parts.append(synth.get_samples(until - done))
+                done = until
+            _send(synth, message)
+        if done < samples:
+            parts.append(synth.get_samples(samples - done))
+    finally:
+        synth.delete()
+    return np.concatenate(parts).astype(np.float32).reshape(-1, 2).T / 32768.0
+
+
+def _send(synth: Any, message: Any) -> None:
+    if message.type == "note_on" and message.velocity:
+        synth.noteon(message.channel, message.note, message.velocity)
+    elif message.type in ("note_on", "note_off"):
+        synth.noteoff(message.channel, message.note)
+    elif message.type == "control_change":
+        synth.cc(message.channel, message.control, message.value)
+    elif message.type == "pitchwheel":
+        synth.pitch_bend(message.channel, message.pitch)

@@ -1,0 +1,110 @@
+"""A stand-in for IRMAS: random phrases of its eleven instruments, by programs of General MIDI SoundFonts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from timbre_data.pipeline.kinds import Audio, Note, Source
+from timbre_data.pipeline.seeding import generator, number_of, share
+from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
+from timbre_data.pipeline.sources._phrases import INSTRUMENTS, phrase
+from timbre_data.schemas.errors import UsageError
+
+Split = Literal["train", "validation", "test"]
+TEST_PROGRAMS = 0.25
+VALIDATION, TEST = 0.12, 0.2
+"""Shares of phrases."""
+SOFTEST_DB = -12.0
+
+
+class GmInstrumentsSettings(BaseModel):
+    """How many phrases, by which SoundFonts, and what is kept for testing.
+
+    `held_out` "program": of every instrument with several programs (over all SoundFonts) a quarter, at least one, is heard in test
+    phrases only; an instrument with one program is divided by phrase. "phrase": all are divided by phrase. `most_voices` above 1 makes
+    test phrases of one to so many instruments at random levels, as in the testing part of IRMAS.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    phrases: int = Field(3000, ge=11)
+    soundfonts: tuple[Path, ...] = Field((), description="SF2 files; by default the one found on this machine")
+    held_out: Literal["program", "phrase"] = "program"
+    most_voices: int = Field(1, ge=1, le=5)
+    seed: int = Field(0, ge=0)
+
+
+class GmInstruments:
+    """Phrases, the instruments in turn; what is played in each depends on the seed and its number only."""
+
+    tags = tuple(INSTRUMENTS)
+
+    def __init__(self, settings: GmInstrumentsSettings) -> None:
+        fluidsynth()
+        self._settings = settings
+        self._fonts = {path.stem: path for path in (find_soundfont(one) for one in settings.soundfonts or (None,))}
+        if len(self._fonts) < len(settings.soundfonts):
+            raise UsageError("gm_instruments: two SoundFonts have the same file name.")
+        self._programs = {
+            name: [(font, program) for font in sorted(self._fonts) for program in player.programs]
+            for name, player in INSTRUMENTS.items()
+        }
+        self._kept = {name: self._for_testing(name) for name in self.tags}
+        self._voices: list[tuple[tuple[str, str, int], ...]] = []
+        self.notes: Sequence[Note] = [self._plan(index) for index in range(settings.phrases)]
+
+    def _for_testing(self, name: str) -> set[tuple[str, int]]:
+        """The programs of an instrument that are heard in test phrases only."""
+        programs = self._programs[name]
+        if self._settings.held_out == "phrase" or len(programs) < 2:
+            return set()
+        ordered = sorted(programs, key=lambda one: share(f"{one[0]}/{one[1]}", self._settings.seed))
+        return set(ordered[: max(1, round(TEST_PROGRAMS * len(ordered)))])
+
+    def _choice(self, rng: np.random.Generator, name: str, split: Split) -> tuple[str, str, int]:
+        kept = self._kept[name]
+        fitting = [one for one in self._programs[name] if not kept or (one in kept) == (split == "test")]
+        font, program = fitting[int(rng.integers(len(fitting)))]
+        return name, font, program
+
+    def _plan(self, index: int) -> Note:
+        """Who plays in a phrase, and where it belongs."""
+        rng = generator(self._settings.seed, number_of("gm_instruments"), index, 0)
+        share_ = rng.random()
+        split: Split = "test" if share_ < TEST else "validation" if share_ < TEST + VALIDATION else "train"
+        first = self._choice(rng, self.tags[index % len(self.tags)], split)
+        voices = [first]
+        if split == "test" and self._settings.most_voices > 1:
+            others = rng.permutation([name for name in self.tags if name != first[0]]).tolist()
+            voices += [
+                self._choice(rng, name, split) for name in others[: int(rng.integers(self._settings.most_voices))]
+            ]
+        self._voices.append(tuple(voices))
+        identity = f"phrase{index:06d}/{'+'.join(f'{name}:{font}:{program}' for name, font, program in voices)}"
+        by_program = len(voices) == 1 and self._kept[first[0]]
+        group = f"{first[0]}:{first[1]}:{first[2]}" if by_program else identity
+        return Note(identity=identity, group=group, tags=tuple(name for name, _, _ in voices), split=split)
+
+    def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
+        """Play a phrase: float32 (channels, samples), peak at 1."""
+        rng = generator(self._settings.seed, number_of("gm_instruments"), index, 1)
+        mixed = np.zeros((2, samples), np.float32)
+        for number, (name, font, program) in enumerate(self._voices[index]):
+            events: Any = phrase(rng, INSTRUMENTS[name], samples / rate)
+            sound = play(self._fonts[font], [(0, 0, program)], events, rate, samples)
+            level = 0.0 if not number else float(rng.uniform(SOFTEST_DB, 0))
+            mixed += 10 ** (level / 20) * sound / max(float(np.abs(sound).max()), 1e-6)
+        if channels != 2:
+            mixed = np.repeat(mixed.mean(axis=0, keepdims=True), channels, axis=0)
+        return np.ascontiguousarray(mixed / max(float(np.abs(mixed).max()), 1e-6), np.float32)
+
+
+SOURCE = Source(
+    summary="Stand-in for IRMAS: random phrases of its eleven instruments from General MIDI SoundFonts.",
+    settings=GmInstrumentsSettings,
+    open=GmInstruments,
+)

@@ -1,0 +1,108 @@
+"""Tags: learned with a soft-max or with several labels, scored by clip as scikit-learn does, predicted for whole files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from sklearn.metrics import f1_score, roc_auc_score
+
+from tests.conftest import build
+from timbre_data.models import checkpoints, prediction, training
+from timbre_data.models.data import load_rows
+from timbre_data.models.evaluation.evaluate import evaluate
+from timbre_data.models.evaluation.tags import evaluate_tags
+from timbre_data.pipeline import recipes
+from timbre_data.pipeline.store.layout import TAGS
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.settings import TrainSettings
+
+
+@pytest.fixture(scope="module")
+def instruments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("instruments") / "gm"
+    changes = {"n": 220, "source.phrases": 220, "source.most_voices": 3, "audio.rate": 12_000, "audio.seconds": 1}
+    build(recipes.load(recipes.override(recipes.read("gm-instruments"), changes)), str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips") / "tags"
+    changes = {"n": 120, "source.clips": 40, "source.pieces": 3}
+    build(recipes.load(recipes.override(recipes.read("gm-tags"), changes)), str(folder))
+    return folder
+
+
+def test_tags_and_splits_are_those_of_the_source(instruments: Path, clips: Path) -> None:
+    data = Dataset(str(instruments))
+    tags, split = data.read(TAGS), data.split()
+    assert (tags[split < 2].sum(axis=1) == 1).all()
+    assert tags[split == 2].sum(axis=1).max() > 1
+    names = data.names(TAGS)
+    for row, identity in enumerate(data.read("dry/identity")[data.read("dry/index").astype(int)]):
+        assert {names[i] for i in np.flatnonzero(tags[row])} == {
+            voice.partition(":")[0] for voice in identity.partition("/")[2].split("+")
+        }
+    assert not load_rows([data], (), "note", target="tags").leaking_groups()
+    by_clip = load_rows([Dataset(str(clips))], (), "note", target="tags")
+    assert len(set(by_clip.group)) == 40
+    assert len(set(by_clip.clip)) == 40
+
+
+def test_one_tag_a_row_is_learned_with_a_soft_max_and_several_with_sigmoids(instruments: Path, clips: Path) -> None:
+    for data, model, several in (
+        (instruments, "irmas-single", False),
+        (instruments, "irmas-han", True),
+        (clips, "mtt-proposed", True),
+    ):
+        run, _ = training.train(TrainSettings(model=model, data=(str(data),), max_epochs=1), name=f"{model}")
+        trained = checkpoints.load(run)
+        assert (trained.target, trained.several) == ("tags", several)
+        found = evaluate(run, sound_rows=0).metrics
+        assert 0 <= found["thresholds"]["mean > 0.2"]["micro_f1"] <= 1
+        assert (run / "evaluation" / "tables.md").is_file()
+
+
+def test_scores_of_clips_are_scikit_learns(clips: Path, tmp_path: Path) -> None:
+    rows = load_rows([Dataset(str(clips))], (), "note", target="tags")
+    chosen = np.arange(len(rows.present))
+    probabilities = np.random.default_rng(0).random(rows.present.shape, dtype=np.float32)
+    found, _ = evaluate_tags(rows, chosen, probabilities, "mtt-proposed", tmp_path)
+    names, first = np.unique(rows.group, return_index=True)
+    mean = np.stack([probabilities[rows.group == name].mean(axis=0) for name in names])
+    true = rows.present[first]
+    assert found["clips"] == 40
+    assert found["thresholds"]["mean > 0.2"]["macro_f1"] == pytest.approx(
+        f1_score(true, mean > 0.2, average="macro", zero_division=0)
+    )
+    assert found["thresholds"]["mean > 0.2"]["micro_f1"] == pytest.approx(f1_score(true, mean > 0.2, average="micro"))
+    known = [i for i in range(true.shape[1]) if 0 < true[:, i].sum() < len(true)]
+    expected = np.mean([roc_auc_score(true[:, i], mean[:, i]) for i in known])
+    assert found["roc_auc"] == pytest.approx(expected)
+    relative = mean / mean.max(axis=1, keepdims=True) > 0.5
+    assert found["thresholds"]["sum / largest > 0.5"]["micro_f1"] == pytest.approx(
+        f1_score(true, relative, average="micro")
+    )
+
+
+def test_a_file_is_tagged_piece_by_piece_and_as_a_whole(instruments: Path, tmp_path: Path) -> None:
+    run, _ = training.train(TrainSettings(model="irmas-single", data=(str(instruments),), max_epochs=1), name="tagger")
+    sound = np.concatenate([Dataset(str(instruments)).audio(row)[0] for row in (0, 1, 2)])[: round(2.6 * 12_000)]
+    soundfile.write(tmp_path / "a.wav", sound, 12_000)
+    said = prediction.Predictor(run).predict(tmp_path / "a.wav")
+    assert [note.onset_seconds for note in said.notes] == [0, 1, 2]
+    assert sum(said.probabilities.values()) == pytest.approx(1, abs=1e-4)
+    mean = np.mean([list(note.probabilities.values()) for note in said.notes], axis=0)
+    assert list(said.probabilities.values()) == pytest.approx(mean.tolist())
+
+
+def test_sounds_without_tags_have_none_to_learn(home: Path) -> None:
+    from tests.conftest import small_recipe
+
+    build(small_recipe(n=20), "plain")
+    with pytest.raises(UsageError, match="has no tags"):
+        training.train(TrainSettings(model="irmas-single", data=("plain",), target="tags"))
