@@ -13,7 +13,7 @@ import soundfile
 from tests.conftest import build
 from timbre_data.pipeline import recipes
 from timbre_data.pipeline.features._pitch import note_f0
-from timbre_data.pipeline.sources import soundfont
+from timbre_data.pipeline.sources import _fluidsynth
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import MissingDependencyError, NotFoundError, SourceError
 
@@ -116,7 +116,7 @@ def test_clean_electric_guitar_from_a_soundfont(home: Path) -> None:
 
 
 def test_a_missing_soundfont_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(soundfont, "SEARCH", ())
+    monkeypatch.setattr(_fluidsynth, "SEARCH", ())
     with pytest.raises(MissingDependencyError, match="apt-get install libfluidsynth3"):
         recipes.open_source(recipe({"name": "soundfont"}))
 
