@@ -30,7 +30,7 @@ class Rows:
     which belong to the row; `heard` [shape=(n, p)]: those that can be identified; `classes` [shape=(n,)] into `class_names`;
     `present` [shape=(n, k)] which classes a row has (several in a chain), where `classes` is -1 unless it has just one;
     `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]: what splits keep together; `clip` [shape=(n,)] equal for the pieces of one recording (of one dry sound);
-    `audio` [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for, or what was heard of them; `parameters` and `effects` describe the columns of `labels`.
+    `audio` [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for, or what was heard of them (an array, or `frames.Windows`); `parameters` and `effects` describe the columns of `labels`.
     """
 
     features: NDArray[np.float32]
@@ -54,7 +54,13 @@ class Rows:
     feature_settings: dict[str, Any]
     rate: int
     samples: int
-    audio: NDArray[Any] | None = None
+    audio: Any = None
+
+    def sounds(self, chosen: NDArray[np.int64]) -> Any:
+        """The sounds of some rows, or their windows, as `Trained.predict` takes them; None where there are none."""
+        if self.audio is None:
+            return None
+        return torch.from_numpy(self.audio[chosen]) if isinstance(self.audio, np.ndarray) else self.audio.at(chosen)
 
     def where(self, split: int) -> NDArray[np.int64]:
         """Indices of the rows of one split: 0 train, 1 validation, 2 test."""
@@ -128,7 +134,7 @@ def load_rows(
             if split == "note"
             else row_split(usable + number * 2**32, data.recipe.split),
             "present": (data.read(TAGS, rows) if target == "tags" else _present(data, rows, classes, target))[usable],
-            "clip": number * 2**32 + _clips(data, rows, usable, index),
+            "clip": number * 2**32 + clip_numbers(data, rows, usable, index),
             "dataset": np.full(len(usable), number),
             "row": usable,
             "group": np.array([f"{data.name} row {row}" for row in usable.tolist()], object)
@@ -170,7 +176,7 @@ def load_rows(
     )
 
 
-def _clips(data: Dataset, rows: slice, usable: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
+def clip_numbers(data: Dataset, rows: slice, usable: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
     """A number for each row's clip: the one it is told to be a piece of, else its dry sound."""
     if not data.has(CLIP):
         return index
@@ -277,19 +283,20 @@ def family_probabilities(probabilities: torch.Tensor, families: Sequence[str], t
 
 
 class Batches:
-    """Shuffled batches of tensors that are in memory; the order depends on (seed, epoch) alone."""
+    """Shuffled batches of some rows of tensors that are in memory (or of `frames.Windows`); the order depends on (seed, epoch) alone."""
 
-    def __init__(self, tensors: Sequence[torch.Tensor], batch_size: int, seed: int | None, epoch: int = 0) -> None:
-        self._tensors, self._batch_size, self._seed, self._epoch = tensors, batch_size, seed, epoch
+    def __init__(
+        self, tensors: Sequence[Any], rows: NDArray[np.int64], batch_size: int, seed: int | None, epoch: int = 0
+    ) -> None:
+        self._tensors, self._rows = tensors, torch.from_numpy(rows)
+        self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
 
     def __len__(self) -> int:
-        return -(-len(self._tensors[0]) // self._batch_size)
+        return -(-len(self._rows) // self._batch_size)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        count = len(self._tensors[0])
-        if self._seed is None:
-            order = torch.arange(count)
-        else:
-            order = torch.from_numpy(np.random.default_rng([self._seed, self._epoch]).permutation(count))
+        order = self._rows
+        if self._seed is not None:
+            order = order[torch.from_numpy(np.random.default_rng([self._seed, self._epoch]).permutation(len(order)))]
         for chosen in order.split(self._batch_size):
             yield tuple(tensor[chosen] for tensor in self._tensors)

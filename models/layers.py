@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -158,55 +158,76 @@ class MelFront(nn.Module):
         n_mels: int,
         frames: int,
         scale: Literal["db", "log", "unit"],
+        highest_hz: float | None = None,
     ) -> None:
         super().__init__()
         self._n_fft, self._hop_length, self._frames, self._scale = n_fft, hop_length, frames, scale
         self.shape = (n_mels, frames)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
-        self.register_buffer("bands", mel_matrix(rate, n_fft, n_mels), persistent=False)
+        self.register_buffer("bands", mel_matrix(rate, n_fft, n_mels, highest_hz), persistent=False)
+
+    def whole(self, audio: torch.Tensor) -> torch.Tensor:
+        """Map sounds [shape=(n, samples)] to all their frames, a hop apart [shape=(n, n_mels, samples // hop_length + 1)]."""
+        with torch.autocast(audio.device.type, enabled=False):
+            return self._scaled(self._mel(audio))
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Map sounds to spectrograms, always in float32."""
         with torch.autocast(audio.device.type, enabled=False):
-            spectrum = torch.stft(
-                audio.float(),
-                self._n_fft,
-                self._hop_length,
-                window=self.window,
-                center=True,
-                pad_mode="constant",
-                return_complex=True,
-            )
-            mel = torch.matmul(self.bands, spectrum.real.square() + spectrum.imag.square())
+            mel = self._mel(audio)
             mel = F.pad(mel, (0, max(self._frames - mel.shape[2], 0)))[:, :, : self._frames]
-            if self._scale == "log":
-                return torch.log10(10_000 * mel + 1)
-            decibels = 10 * torch.log10(mel + 1e-10)
-            top = decibels.amax(dim=(1, 2), keepdim=True)
-            decibels = torch.maximum(decibels, top - 80)
-            if self._scale == "db":
-                return decibels
-            low = decibels.amin(dim=(1, 2), keepdim=True)
-            return (decibels - low) / (top - low).clamp(min=1e-6)
+            return self._scaled(mel)
+
+    def _mel(self, audio: torch.Tensor) -> torch.Tensor:
+        spectrum = torch.stft(
+            audio.float(),
+            self._n_fft,
+            self._hop_length,
+            window=self.window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )
+        return torch.matmul(self.bands, spectrum.real.square() + spectrum.imag.square())
+
+    def _scaled(self, mel: torch.Tensor) -> torch.Tensor:
+        if self._scale == "log":
+            return torch.log10(10_000 * mel + 1)
+        decibels = 10 * torch.log10(mel + 1e-10)
+        top = decibels.amax(dim=(1, 2), keepdim=True)
+        decibels = torch.maximum(decibels, top - 80)
+        if self._scale == "db":
+            return decibels
+        low = decibels.amin(dim=(1, 2), keepdim=True)
+        return (decibels - low) / (top - low).clamp(min=1e-6)
 
 
 class Standardise(nn.Module):
-    """Subtract the training set's mean and divide by its deviation, of each bin or (`each` false) of all; `fit` takes them from spectrograms."""
+    """Subtract the training set's mean and divide by its deviation: of the whole ("all"), of each band, or of each cell (band and frame)."""
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, bins: int, *, each: bool) -> None:
+    def __init__(self, shape: tuple[int, int], each: Literal["all", "band", "cell"]) -> None:
         super().__init__()
-        self._each = each
-        self.register_buffer("mean", torch.zeros(bins, 1))
-        self.register_buffer("deviation", torch.ones(bins, 1))
+        bins, frames = shape
+        self._over = {"all": (0, 1, 2), "band": (0, 2), "cell": (0,)}[each]
+        width = frames if each == "cell" else 1
+        self.register_buffer("mean", torch.zeros(bins, width))
+        self.register_buffer("deviation", torch.ones(bins, width))
 
-    def fit(self, spectrograms: torch.Tensor) -> None:
-        """Take mean and deviation of training spectrograms [shape=(n, bins, frames)]."""
-        x = spectrograms.double()
-        over = (0, 2) if self._each else (0, 1, 2)
-        mean, deviation = x.mean(dim=over, keepdim=True)[0], x.std(dim=over, keepdim=True)[0]
+    def fit(self, spectrograms: Iterable[torch.Tensor]) -> None:
+        """Take mean and deviation of training spectrograms, given in parts [shape=(n, bins, frames) each]."""
+        count = 0
+        total = squares = torch.zeros(())
+        for part in spectrograms:
+            x = part.double()
+            count += x.numel()
+            total = total + x.sum(dim=self._over, keepdim=True)[0]
+            squares = squares + x.square().sum(dim=self._over, keepdim=True)[0]
+        each = count / total.numel()
+        mean = total / each
+        deviation = (squares / each - mean.square()).clamp(min=0).sqrt()
         self.mean.copy_(mean.expand_as(self.mean))
         self.deviation.copy_(deviation.clamp(min=1e-6).expand_as(self.deviation))
 
@@ -216,9 +237,9 @@ class Standardise(nn.Module):
         return standardised[:, None]
 
 
-def mel_matrix(rate: int, n_fft: int, n_mels: int) -> torch.Tensor:
-    """Slaney mel bands of equal area as a matrix [shape=(n_mels, n_fft // 2 + 1)]."""
-    starts, counts, weights = mel_filters(rate, n_fft, n_mels, 0.0, rate / 2)
+def mel_matrix(rate: int, n_fft: int, n_mels: int, highest_hz: float | None = None) -> torch.Tensor:
+    """Slaney mel bands of equal area, up to half the rate or `highest_hz` if that is less, as a matrix [shape=(n_mels, n_fft // 2 + 1)]."""
+    starts, counts, weights = mel_filters(rate, n_fft, n_mels, 0.0, min(rate / 2, highest_hz or rate / 2))
     dense = np.zeros((n_mels, n_fft // 2 + 1), np.float32)
     ends = np.cumsum(counts)
     for band, (start, count, end) in enumerate(zip(starts, counts, ends, strict=True)):

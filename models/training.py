@@ -18,7 +18,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from torch.optim import SGD, Adadelta, Adagrad, Adam
 from timbre_data.models import checkpoints, energy
 from timbre_data.models.checkpoints import Standardised, Trained, as_sound
 from timbre_data.models.data import Batches, Rows, family_probabilities, load_rows
+from timbre_data.models.frames import Windows, load_frames
 from timbre_data.models.kinds import Model, Shape
 from timbre_data.models.losses import masked_mse
 from timbre_data.pipeline import catalogue, recipes
@@ -117,8 +118,7 @@ def train(
     """Train a model. Returns the run's folder and what was done: "trained", "resumed" or "finished already"."""
     datasets = [Dataset(data) for data in settings.data]
     if settings.target is None:
-        tagged = all(data.has(TAGS) for data in datasets)
-        settings = settings.model_copy(update={"target": "tags" if tagged else "effect"})
+        settings = settings.model_copy(update={"target": _usual_target(settings, datasets)})
     settings = resolve(settings)
     snapshots = {data: dataset.snapshot for data, dataset in zip(settings.data, datasets, strict=True)}
     folder = runs_home() / (name or default_name(settings, snapshots))
@@ -148,10 +148,27 @@ def train(
     return folder, "resumed" if resumed else "trained"
 
 
+def _usual_target(settings: TrainSettings, datasets: list[Dataset]) -> str:
+    """What is to be learned where nobody says: the frames, for a network that names those; tags where there are some; else the effect."""
+    kind: Model = catalogue.load("model", settings.model)
+    if kind.context:
+        return "frames"
+    return "tags" if all(data.has(TAGS) for data in datasets) else "effect"
+
+
 def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, torch.Tensor | None]:
     """Load the rows of a run, and the class probabilities where it is conditioned [shape=(n, 6)]."""
     assert settings.features is not None
     kind: Model = catalogue.load("model", settings.model)
+    if bool(kind.context) != (settings.target == "frames"):
+        raise UsageError(
+            f"{settings.model} {'names frames' if kind.context else 'names whole sounds'}: --target {settings.target} is not for it."
+        )
+    if kind.context:
+        if settings.split != "note":
+            raise UsageError("frames are split by recording: leave out --split row.")
+        whole = hearing_whole(kind, settings.options, datasets[0].recipe.audio.rate)
+        return load_frames(datasets, kind, whole, settings.limit), None
     rows = load_rows(
         datasets,
         settings.features,
@@ -195,6 +212,7 @@ def fit_rows(
     if settings.train_rows:
         train_rows = _first_of_each(rows, train_rows, settings.train_rows)
         validation_rows = _first_of_each(rows, validation_rows, settings.train_rows // 8)
+    train_rows, validation_rows = train_rows[:: settings.frame_step], validation_rows[:: settings.frame_step]
     if not len(train_rows) or not len(validation_rows):
         raise UsageError("there are too few rows for a training and a validation split: render more.")
     L.seed_everything(settings.seed, verbose=False)
@@ -205,13 +223,15 @@ def fit_rows(
     shape = Shape(rows.features.shape[1], len(outputs), conditioning)
     if kind.input == "audio":
         shape = replace(shape, samples=rows.samples, rate=rows.rate)
+    if target == "frames":
+        several = False
     if kind.task == "regression":
         shape = replace(shape, positions=tuple(Parameter.model_validate(p).steps for p in rows.parameters))
     network = Standardised(kind.build(shape, kind.options.model_validate(settings.options)), shape.inputs)
     network.fit(torch.from_numpy(rows.features[train_rows]))
-    fit_front: Callable[[torch.Tensor], None] | None = getattr(network.network, "fit_front", None)
+    fit_front: Callable[[Iterator[torch.Tensor]], None] | None = getattr(network.network, "fit_front", None)
     if fit_front is not None and rows.audio is not None:
-        fit_front(torch.from_numpy(rows.audio[train_rows]))
+        fit_front(torch.as_tensor(rows.audio[part]) for part in np.array_split(train_rows, len(train_rows) // 4096 + 1))
     if settings.initial:
         _begin_with(network, settings.initial)
     trained = Trained(
@@ -256,6 +276,19 @@ def _hearing(kind: Model, settings: TrainSettings, data: Dataset) -> Callable[[N
     return hear
 
 
+def hearing_whole(kind: Model, options: dict[str, Any], rate: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """All frames of one sound, as the front of a network of frames gives them."""
+    assert kind.front is not None
+    front: Any = kind.front(Shape(0, 0, rate=rate), kind.options.model_validate(options))
+
+    def whole(sound: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            heard: torch.Tensor = front.whole(sound)
+        return heard.clone()
+
+    return whole
+
+
 def _begin_with(network: Standardised, run: str) -> None:
     """Take over the weights of another run's network. Raises `UsageError` when it is not of the same shape."""
     weights = checkpoints.load(find_run(run)).network.state_dict()
@@ -283,13 +316,17 @@ def check_classes(rows: Rows, target: str) -> None:
         raise UsageError(f"there is only the class {rows.class_names[0]}: give more datasets with --data a,b.")
 
 
-def _tensors(kind: Model, rows: Rows, probabilities: torch.Tensor | None, several: bool) -> list[torch.Tensor]:
+def _tensors(kind: Model, rows: Rows, probabilities: torch.Tensor | None, several: bool) -> list[Any]:
     extra = torch.zeros(len(rows.features), 0) if probabilities is None else probabilities
     if kind.task == "regression":
         targets = torch.from_numpy(rows.labels)
     else:
         targets = torch.from_numpy(rows.present.astype(np.float32) if several else rows.classes)
-    audio = torch.zeros(len(rows.features), 0) if rows.audio is None else torch.from_numpy(rows.audio)
+    audio = rows.audio
+    if audio is None:
+        audio = torch.zeros(len(rows.features), 0)
+    elif isinstance(audio, np.ndarray):
+        audio = torch.from_numpy(audio)
     own, heard = torch.from_numpy(rows.own), torch.from_numpy(rows.heard)
     return [torch.from_numpy(rows.features), extra, targets, own, heard, audio]
 
@@ -297,20 +334,19 @@ def _tensors(kind: Model, rows: Rows, probabilities: torch.Tensor | None, severa
 class _Feed(L.LightningDataModule):
     """The splits as batches; the order of an epoch depends on the seed and the epoch alone, so a resumed run sees the same."""
 
-    def __init__(
-        self, tensors: list[torch.Tensor], train_rows: Any, validation_rows: Any, settings: TrainSettings
-    ) -> None:
+    def __init__(self, tensors: list[Any], train_rows: Any, validation_rows: Any, settings: TrainSettings) -> None:
         super().__init__()
-        self._train = [tensor[train_rows] for tensor in tensors]
-        self._validation = [tensor[validation_rows] for tensor in tensors]
+        self._tensors, self._train, self._validation = tensors, train_rows, validation_rows
         self._settings = settings
 
     def train_dataloader(self) -> Batches:
         epoch = self.trainer.current_epoch if self.trainer else 0
-        return Batches(self._train, self._settings.batch_size or 64, self._settings.seed, epoch)
+        return Batches(self._tensors, self._train, self._settings.batch_size or 64, self._settings.seed, epoch)
 
     def val_dataloader(self) -> Batches:
-        return Batches(self._validation, 8192 if not self._validation[-1].shape[1] else 64, None)
+        audio = self._tensors[-1]
+        size = 8192 if not audio.shape[1] else 1024 if isinstance(audio, Windows) else 64
+        return Batches(self._tensors, self._validation, size, None)
 
 
 class _Module(L.LightningModule):

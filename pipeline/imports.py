@@ -158,7 +158,7 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory, digest: str) 
     chain = EffectChain(recipe.chain)
     parameters = [parameter.model_dump(mode="json") for parameter in chain.space.each()]
     extra = _extra(inventory)
-    specs = layout.specs(recipe, parameters, chain.labels, inventory.tags)
+    specs = layout.specs(recipe, parameters, chain.labels, inventory.tags, frame_classes=inventory.frame_classes)
     specs += [layout.ArraySpec(path, (), dtype) for path, dtype in extra.items()]
     for spec in specs:
         layout.create(root, spec, recipe.n if spec.follows == "rows" else len(inventory.origins), recipe.audio.codec)
@@ -172,10 +172,15 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory, digest: str) 
         provenance=provenance(),
         features={},
         version=None,
-        extra_labels=[*([layout.TAGS] if inventory.tags else []), *extra],
+        extra_labels=[*_own_tables(inventory), *extra],
         problems=inventory.problems,
     )
     writer.commit(f"created for {recipe.n} recordings")
+
+
+def _own_tables(inventory: Inventory) -> tuple[str, ...]:
+    """The label tables that only some sets have."""
+    return (*([layout.TAGS] if inventory.tags else []), *([layout.FRAMES] if inventory.frame_classes else []))
 
 
 def _extra(inventory: Inventory) -> dict[str, str]:
@@ -308,7 +313,12 @@ def import_rows(
             columns[path] = np.array(values, object if dtype == "str" else dtype)
         if inventory.tags:
             columns[layout.TAGS] = layout.tag_table([one.tags for one in recordings], inventory.tags)
-        columns["integrity/rows"] = hashes(columns, (*ROW_ARRAYS, *([layout.TAGS] if inventory.tags else []), *extra))
+        if inventory.frame_classes:
+            segments = [one.segments for one in recordings]
+            columns[layout.FRAMES] = layout.frame_table(
+                segments, inventory.frame_classes, layout.frames_of(recipe.audio.seconds)
+            )
+        columns["integrity/rows"] = hashes(columns, (*ROW_ARRAYS, *_own_tables(inventory), *extra))
         store.write(start, {"audio": columns.pop("audio")})
         tables.append(columns)
     if failures and not keep_going:

@@ -15,6 +15,8 @@ from timbre_data.schemas.recipe import AudioFormat
 from timbre_data.schemas.space import ParameterSpace
 
 Audio = NDArray[np.float32]
+Segment = tuple[float, float, str]
+"""From when to when, in seconds, a sound is what."""
 Family = Literal["dry", "delay", "reverb", "modulation", "tremolo", "distortion", "other"]
 FAMILIES: tuple[Family, ...] = ("dry", "delay", "reverb", "modulation", "tremolo", "distortion")
 """The six aggregated classes of IDMT-SMT-Audio-Effects (D'Hooghe 2022), in the order of the conditioning vector."""
@@ -49,7 +51,8 @@ class Note:
     """A dry sound before it is made. `identity` is unique in its source; splits go by `group` (by default the same).
 
     `tags` are what is in it (instruments, a mood), from the source's own list `tags`; `split` says where it belongs where that is not left to its group;
-    `clip` what it is a piece of, in a source that cuts longer sounds into pieces.
+    `clip` what it is a piece of, in a source that cuts longer sounds into pieces; `segments` say what is heard when (phonemes), from the source's own list
+    `frame_classes`.
     """
 
     identity: str
@@ -57,6 +60,7 @@ class Note:
     tags: tuple[str, ...] = ()
     split: Literal["", "train", "validation", "test"] = ""
     clip: str = ""
+    segments: tuple[Segment, ...] = ()
     midi_note: float = float("nan")
     velocity: float = float("nan")
     f0_hz: float = float("nan")
@@ -69,7 +73,7 @@ class UnusableSoundError(Exception):
 class DrySource(Protocol):
     """A source with its settings chosen: a list of notes, each made on demand, purely.
 
-    One whose notes have tags has `tags`, the names of all there are, in their order.
+    One whose notes have tags has `tags`, the names of all there are, in their order; one whose notes have segments has `frame_classes`.
     """
 
     notes: Sequence[Note]
@@ -204,7 +208,7 @@ class Synth:
 class Recording:
     """One file of a public dataset, or a piece of one: its dry sound (an index into the origins), which step of the chain it has, its tags, and further labels.
 
-    `start_seconds` is where a piece begins; without it, the row begins where its sound sets in.
+    `start_seconds` is where a piece begins; without it, the row begins where its sound sets in. `segments` are in seconds from there.
     """
 
     file: Path
@@ -213,6 +217,7 @@ class Recording:
     step: str
     labels: Mapping[str, float | str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] = ()
     start_seconds: float | None = None
 
 
@@ -235,13 +240,14 @@ class Origin:
 class Inventory:
     """What a folder holds: recordings in a fixed order, their origins, and every missing, unreadable or unexpected file with its reason.
 
-    `tags` are the names of all tags, in their order. Pieces of one file stand side by side.
+    `tags` are the names of all tags, in their order, `frame_classes` those of all segments. Pieces of one file stand side by side.
     """
 
     recordings: tuple[Recording, ...]
     origins: tuple[Origin, ...]
     problems: dict[str, str]
     tags: tuple[str, ...] = ()
+    frame_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.recipes import open_source
 from timbre_data.pipeline.seeding import Stage, generator, share
-from timbre_data.pipeline.store.layout import CLIP, SPLITS, TAGS, tag_table
+from timbre_data.pipeline.store.layout import CLIP, FRAMES, SPLITS, TAGS, frame_table, frames_of, tag_table
 from timbre_data.schemas.recipe import Recipe, SplitRule
 
 
@@ -43,10 +43,16 @@ class Plan:
         return tuple(getattr(self.source, "tags", ()))
 
     @cached_property
+    def frame_classes(self) -> tuple[str, ...]:
+        """Names of all that the segments of the source's notes may be; none for most."""
+        return tuple(getattr(self.source, "frame_classes", ()))
+
+    @cached_property
     def extra_labels(self) -> tuple[str, ...]:
-        """Label arrays that only some sources give: tags, and the clips that their sounds are pieces of."""
+        """Label arrays that only some sources give: tags, the clips that their sounds are pieces of, what is heard in each frame."""
         clips = any(note.clip for note in self.source.notes)
-        return (*([TAGS] if self.tags else []), *([CLIP] if clips else []))
+        there = {TAGS: bool(self.tags), CLIP: clips, FRAMES: bool(self.frame_classes)}
+        return tuple(path for path, is_there in there.items() if is_there)
 
     def extra_columns(self, dry: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Those arrays for rows that use these stored dry sounds."""
@@ -54,6 +60,9 @@ class Plan:
         columns: dict[str, NDArray[Any]] = {
             TAGS: tag_table([note.tags for note in notes], self.tags),
             CLIP: np.array([note.clip for note in notes], object),
+            FRAMES: frame_table(
+                [note.segments for note in notes], self.frame_classes, frames_of(self.recipe.audio.seconds)
+            ),
         }
         return {path: columns[path] for path in self.extra_labels}
 

@@ -18,12 +18,12 @@ from timbre_data.schemas.recipe import Recipe, SourceSpec, as_chain, as_named
 Model = TypeVar("Model", bound=BaseModel)
 
 
-FILES = ("recipe", "profile")
+FILES = ("recipe", "profile", "table")
 """Kinds whose members are YAML files."""
 
 
 def shipped(kind: str = "recipe") -> dict[str, Path]:
-    """Files that come with the package, by name: those of a kind, "recipe" or "profile" (of an external synth)."""
+    """Files that come with the package, by name: those of a kind, "recipe", "profile" (of an external synth) or "table" (of labels)."""
     folder = Path(__file__).resolve().parents[1] / "datasets" / f"{kind}s"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
@@ -268,3 +268,17 @@ def open_source(recipe: Recipe) -> Any:
     """Open the recipe's source: a `DrySource`, or for a synth a `MidiSource`."""
     source: Source = catalogue.load("source", recipe.source.name)
     return source.open(validate(source.settings, recipe.source.settings, f"source {recipe.source.name}"))
+
+
+def read_table(file: str | Path) -> dict[str, list[str]]:
+    """Read a table of labels, by file or the name of a shipped one: each class with the labels that it stands for. Raises `NotFoundError` or `RecipeError`."""
+    path = shipped("table").get(str(file), Path(file))
+    if not path.is_file():
+        raise NotFoundError(f"there is no table {file}. Give a YAML file, or one of: {', '.join(shipped('table'))}.")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(str(path), "...", f"not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(data, dict) or not all(isinstance(labels, list) for labels in data.values()):
+        raise RecipeError(str(path), data, "a table is a mapping of classes to lists of labels")
+    return {str(name): [str(label) for label in labels] for name, labels in data.items()}

@@ -167,7 +167,14 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
     recipe, stored = plan.recipe, meta(writer.peek())
     dry = plan.dry_count(recipe.n)
     parameters = [parameter.model_dump(mode="json") for parameter in plan.chain.space.each()]
-    specs = layout.specs(recipe, parameters, plan.chain.labels, plan.tags, clips=layout.CLIP in plan.extra_labels)
+    specs = layout.specs(
+        recipe,
+        parameters,
+        plan.chain.labels,
+        plan.tags,
+        clips=layout.CLIP in plan.extra_labels,
+        frame_classes=plan.frame_classes,
+    )
     if not stored:
         root = writer.root()
         for spec in specs:

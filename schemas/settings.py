@@ -23,7 +23,7 @@ class TrainSettings(_Settings):
     `split` "note" keeps every dry note on one side (honest); "row" is the AutoFX paper's random split over rows, which
     puts the same note on both sides. `conditioning` names a run of a classifier whose class probabilities are added to the input.
     `target` is what a classifier learns: the one "effect" of a row, its "family" (the six aggregated classes of IDMT-SMT), all
-    "effects" of a chain (several labels a row), or the "tags" of sounds that have some; left out, tags where there are some, else effect. `precision` "bf16-mixed" computes convolutions in bfloat16.
+    "effects" of a chain (several labels a row), the "tags" of sounds that have some, or the "frames" of recordings (phonemes), for networks made for that; left out, frames for those, tags where there are some, else effect. `precision` "bf16-mixed" computes convolutions in bfloat16.
     A value left None is the model's own (published) one.
     """
 
@@ -32,7 +32,7 @@ class TrainSettings(_Settings):
     features: Annotated[tuple[str, ...] | None, BeforeValidator(_as_tuple)] = None
     conditioning: str | None = None
     split: Literal["note", "row"] = "note"
-    target: Literal["effect", "family", "effects", "tags"] | None = None
+    target: Literal["effect", "family", "effects", "tags", "frames"] | None = None
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(0, ge=0)
     measure_energy: bool = Field(False, description="measure the energy of the training with codecarbon")
@@ -58,6 +58,9 @@ class TrainSettings(_Settings):
         None,
         ge=8,
         description="train on only the first so many training rows of each dataset (an eighth as many for validation); the test set stays whole",
+    )
+    frame_step: int = Field(
+        1, ge=1, description="of recordings, learn from every so many-th frame (neighbours are much alike); test on all"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="the model's own options")
 

@@ -45,7 +45,7 @@ def model(width: int, count: int) -> Model:
         source="Pons and Serra 2017-2018, timbre CNNs, Table III",
         batch_size=32,
         several_labels=True,
-        each_band=True,
+        standardised="band",
         published={
             f"{wide.removeprefix(', ') or 'Proposed'}, 50 tags": (Shape(0, 50, samples=48_000, rate=16_000), count)
         },

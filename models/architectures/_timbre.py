@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +11,9 @@ from torch import nn
 
 from timbre_data.models.kinds import Model, Shape
 from timbre_data.models.layers import MelFront, Standardise
+
+
+Scaling = Literal["no", "all", "band", "cell"]
 
 
 class NoOptions(BaseModel):
@@ -22,14 +25,14 @@ class NoOptions(BaseModel):
 class TimbreNetwork(nn.Module):
     """Sounds to class scores."""
 
-    def __init__(self, front: MelFront, body: nn.Module, *, each_band: bool = False, standardised: bool = True) -> None:
+    def __init__(self, front: MelFront, body: nn.Module, standardised: Scaling = "all") -> None:
         super().__init__()
         self.front, self.body = front, body
-        self.standardise = Standardise(front.shape[0], each=each_band)
-        self._standardised = standardised
+        self.standardise = Standardise(front.shape, "all" if standardised == "no" else standardised)
+        self._standardised = standardised != "no"
 
-    def fit_front(self, spectrograms: torch.Tensor) -> None:
-        """Take the standardisation from training spectrograms [shape=(n, bins, frames)]."""
+    def fit_front(self, spectrograms: Iterable[torch.Tensor]) -> None:
+        """Take the standardisation from training spectrograms, given in parts [shape=(n, bins, frames) each]."""
         if self._standardised:
             self.standardise.fit(spectrograms)
 
@@ -47,14 +50,13 @@ def timbre_model(
     summary: str,
     source: str,
     published: Mapping[str, tuple[Shape, int]],
-    each_band: bool = False,
-    standardised: bool = True,
+    standardised: Scaling = "all",
     **training: Any,
 ) -> Model:
-    """A classifier of sounds: the spectrogram `front(rate)`, standardised as a whole or `each_band` by itself, and the network `body(shape, options)`."""
+    """A classifier of sounds, or of frames: the spectrogram `front(rate)`, standardised as a whole, each band or each cell by itself, and the network `body(shape, options)`."""
 
     def build(shape: Shape, options: Any) -> nn.Module:
-        return TimbreNetwork(front(shape.rate), body(shape, options), each_band=each_band, standardised=standardised)
+        return TimbreNetwork(front(shape.rate), body(shape, options), standardised)
 
     usual: dict[str, Any] = {"options": NoOptions, "learning_rate": 1e-3, "max_epochs": 100, "patience": 10}
     return Model(
@@ -81,9 +83,15 @@ def magnatagatune_front(rate: int) -> MelFront:
 
 
 def jingju_front(rate: int, frames: int) -> MelFront:
-    """80 mel bands, 25 ms frames every 10 ms, log(10000 x + 1), a context of so many frames."""
+    """80 mel bands up to 11 kHz, 25 ms frames every 10 ms, log(10000 x + 1), a context of so many frames."""
     return MelFront(
-        rate=rate, n_fft=round(0.025 * rate), hop_length=round(0.01 * rate), n_mels=80, frames=frames, scale="log"
+        rate=rate,
+        n_fft=round(0.025 * rate),
+        hop_length=round(0.01 * rate),
+        n_mels=80,
+        frames=frames,
+        scale="log",
+        highest_hz=11_000,
     )
 
 

@@ -43,7 +43,7 @@ MODEL = timbre_model(
     patience=10,
     counts_statistics=True,
     l2_convolutions=1e-4,
-    standardised=False,
+    standardised="no",
     published={
         "11 classes": (Shape(0, 11, samples=66_150, rate=22_050), 440_075),
         "4 classes": (Shape(0, 4, samples=66_150, rate=22_050), 438_276),

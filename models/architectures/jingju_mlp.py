@@ -29,5 +29,7 @@ MODEL = timbre_model(
     source="Pons et al. 2017, timbre CNNs, Table I (MLP)",
     options=JingjuMlpOptions,
     batch_size=128,
+    context=5,
+    standardised="cell",
     published={"dan": (Shape(0, 29, samples=2205, rate=44_100), 481_391)},
 )

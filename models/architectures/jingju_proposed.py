@@ -27,6 +27,8 @@ MODEL = timbre_model(
     summary="Phonemes of singing: one wide layer of six filter shapes over 21 frames of log-mel.",
     source="Pons et al. 2017, timbre CNNs, Table I (Proposed)",
     batch_size=128,
+    context=21,
+    standardised="cell",
     l2_convolutions=1e-5,
     published={"29 phonemes": (Shape(0, 29, samples=9261, rate=44_100), 222_557)},
 )

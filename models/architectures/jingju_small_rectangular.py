@@ -24,6 +24,8 @@ MODEL = timbre_model(
     summary="Phonemes of singing: 3 x 3 filters throughout, over 21 frames of log-mel.",
     source="Pons et al. 2017, timbre CNNs, Table I (Small-rectangular)",
     batch_size=128,
+    context=21,
+    standardised="cell",
     counts_statistics=True,
     published={"29 phonemes": (Shape(0, 29, samples=9261, rate=44_100), 221_897)},
 )

@@ -33,6 +33,6 @@ MODEL = timbre_model(
     source="Dieleman and Schrauwen 2014, as compared in Pons et al. 2017, Table III",
     batch_size=32,
     several_labels=True,
-    each_band=True,
+    standardised="band",
     published={"50 tags": (Shape(0, 50, samples=48_000, rate=16_000), 74_974)},
 )

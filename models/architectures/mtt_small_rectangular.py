@@ -29,7 +29,7 @@ MODEL = timbre_model(
     batch_size=32,
     counts_statistics=True,
     several_labels=True,
-    each_band=True,
+    standardised="band",
     published={
         "50 tags": (Shape(0, 50, samples=48_000, rate=16_000), 74_130),
         "51 outputs": (Shape(0, 51, samples=48_000, rate=16_000), 74_579),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from timbre_data.models import checkpoints, energy, training
 from timbre_data.models.checkpoints import Trained
 from timbre_data.models.data import INAUDIBLE_DB, Rows
-from timbre_data.models.evaluation import metrics, plots, published, sounds, synths, tags
+from timbre_data.models.evaluation import frames, metrics, plots, published, sounds, synths, tags
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.kinds import Model, parameter_count
 from timbre_data.pipeline import catalogue
@@ -66,7 +66,7 @@ def evaluate(
     predicted = trained.predict(
         torch.from_numpy(rows.features[chosen]),
         None if probabilities is None else probabilities[chosen],
-        None if rows.audio is None else torch.from_numpy(rows.audio[chosen]),
+        rows.sounds(chosen),
     ).numpy()
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
@@ -86,6 +86,8 @@ def evaluate(
         found, tables = _several_labels(rows, chosen, predicted)
     elif kind.task == "classification" and settings.target == "tags":
         found, tables = tags.evaluate_tags(rows, chosen, predicted, settings.model, folder)
+    elif kind.task == "classification" and settings.target == "frames":
+        found, tables = frames.evaluate_frames(rows, chosen, predicted, folder)
     elif kind.task == "classification":
         found, tables = _classification(rows, chosen, predicted, folder)
     else:
@@ -159,7 +161,7 @@ def _cost(
         trained.predict(
             torch.from_numpy(rows.features[one : one + 1]),
             None if probabilities is None else probabilities[one : one + 1],
-            None if rows.audio is None else _sound(datasets, rows, int(one)),
+            rows.sounds(chosen[:1]) if trained.target == "frames" else None if rows.audio is None else _sound(datasets, rows, int(one)),
         )
         times.append(time.perf_counter() - begun)
     torch.set_num_threads(threads)

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from timbre_data.pipeline.audio import decode
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK, SPLITS, TAGS
+from timbre_data.pipeline.store.layout import AUDIO_CHUNK, FRAMES, SPLITS, TAGS, segments_of
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import CorruptDataError, UsageError
 
@@ -120,6 +120,9 @@ def records(data: Dataset) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
                     record["tags"] = "+".join(
                         name for name, there in zip(data.names(TAGS), value, strict=True) if there
                     )
+                elif path == FRAMES:
+                    heard = segments_of(value, data.names(FRAMES))
+                    record["segments"] = "; ".join(f"{start:.2f} {stop:.2f} {name}" for start, stop, name in heard)
                 else:
                     record[path.partition("/")[2]] = str(value) if isinstance(value, str) else float(value)
             if data.meta.get("kind") == "imported":  # nobody knows the parameters of recordings

@@ -3,7 +3,7 @@
     audio          (n, channels, samples)      dry/audio      (m, channels, samples)   each dry sound once
                                                dry/midi       (m,) what was played, instead of sound, where the chain begins with a synth
     params         (n, p) in [0, 1]            dry/*          identity, group, note, velocity, f0_hz, gain
-    labels/*       mask, identifiable, order, effect_db; tags (n, k) and clip (n,) where its source has some
+    labels/*       mask, identifiable, order, effect_db; tags (n, k), clip (n,) and frames (n, f) where its source has some
     split, attempt, gain, failed, dry/index    one number a row
     features/<set>, spectrograms/<name>        one row of features a row, made by `featurize`
     integrity/*    content hash of every row of the above; 0 means "not there yet"
@@ -22,6 +22,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
+from timbre_data.pipeline.kinds import Segment
 from timbre_data.schemas.recipe import Recipe
 
 FORMAT_VERSION = 1
@@ -44,7 +45,9 @@ class ArraySpec:
     attributes: dict[str, Any] | None = None
 
 
-TAGS, CLIP = "labels/tags", "labels/clip"
+TAGS, CLIP, FRAMES = "labels/tags", "labels/clip", "labels/frames"
+FRAME_SECONDS = 0.01
+"""Frames are labelled so often: number k says what is heard at k times this."""
 
 
 def specs(
@@ -54,6 +57,7 @@ def specs(
     tags: tuple[str, ...] = (),
     *,
     clips: bool = False,
+    frame_classes: tuple[str, ...] = (),
 ) -> list[ArraySpec]:
     """List the arrays of a dataset."""
     sound = (recipe.audio.channels, recipe.audio.samples)
@@ -79,6 +83,7 @@ def specs(
         ArraySpec("labels/effect_db", (), "float32"),
         *([ArraySpec(TAGS, (len(tags),), "bool", attributes={"names": list(tags)})] if tags else []),
         *([ArraySpec(CLIP, (), "str")] if clips else []),
+        *([_frames_spec(recipe, frame_classes)] if frame_classes else []),
         ArraySpec("split", (), "uint8", attributes={"names": list(SPLITS)}),
         ArraySpec("attempt", (), "uint16"),
         ArraySpec("gain", (), "float32"),
@@ -92,6 +97,40 @@ def specs(
         ArraySpec("dry/velocity", (), "float32", TABLE_CHUNK, "dry"),
         ArraySpec("dry/f0_hz", (), "float32", TABLE_CHUNK, "dry"),
         ArraySpec("integrity/dry", (), "uint64", TABLE_CHUNK, "dry"),
+    ]
+
+
+def _frames_spec(recipe: Recipe, classes: tuple[str, ...]) -> ArraySpec:
+    attributes = {"names": list(classes), "hop_seconds": FRAME_SECONDS, "unknown": -1}
+    return ArraySpec(FRAMES, (frames_of(recipe.audio.seconds),), "int8", attributes=attributes)
+
+
+def frames_of(seconds: float) -> int:
+    """How many frames a sound of such a length has."""
+    return int(seconds / FRAME_SECONDS + 1e-6)
+
+
+def frame_table(rows: Sequence[Sequence[Segment]], classes: Sequence[str], frames: int) -> NDArray[np.int8]:
+    """What is heard in each frame, -1 where nobody says [shape=(n, frames)]. Raises `ValueError` for a class that is not in the list."""
+    place = {name: number for number, name in enumerate(classes)}
+    out = np.full((len(rows), frames), -1, np.int8)
+    for own, row in zip(out, rows, strict=True):
+        for start, stop, name in row:
+            if name not in place:
+                raise ValueError(f"{name} is not in the list of all classes")
+            first, last = (int(np.ceil(seconds / FRAME_SECONDS - 1e-6)) for seconds in (max(start, 0), stop))
+            own[first:last] = place[name]
+    return out
+
+
+def segments_of(frames: NDArray[Any], classes: Sequence[str]) -> list[Segment]:
+    """The inverse of `frame_table`, of one row [shape=(frames,)]: runs of equal frames, without what nobody says."""
+    edges = np.flatnonzero(np.diff(frames)) + 1
+    starts, stops = [0, *edges.tolist()], [*edges.tolist(), len(frames)]
+    return [
+        (start * FRAME_SECONDS, stop * FRAME_SECONDS, classes[int(frames[start])])
+        for start, stop in zip(starts, stops, strict=True)
+        if frames[start] >= 0
     ]
 
 

@@ -148,9 +148,10 @@ def test_wrong_requests_say_what_to_do(shared: Path, fields: dict[str, Any], sai
 
 def test_batches_hold_every_row_once_in_an_order_of_seed_and_epoch() -> None:
     data = [torch.arange(1000)]
-    first = torch.cat([batch[0] for batch in Batches(data, 64, seed=1, epoch=0)])
-    again = torch.cat([batch[0] for batch in Batches(data, 64, seed=1, epoch=0)])
-    later = torch.cat([batch[0] for batch in Batches(data, 64, seed=1, epoch=1)])
+    rows = np.arange(len(data[0]))
+    first = torch.cat([batch[0] for batch in Batches(data, rows, 64, seed=1, epoch=0)])
+    again = torch.cat([batch[0] for batch in Batches(data, rows, 64, seed=1, epoch=0)])
+    later = torch.cat([batch[0] for batch in Batches(data, rows, 64, seed=1, epoch=1)])
     assert torch.equal(first, again)
     assert not torch.equal(first, later)
     assert torch.equal(first.sort().values, data[0])

@@ -1,0 +1,71 @@
+"""Scores of classifiers of frames, beside the paper's table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbre_data.models.data import Rows
+from timbre_data.models.evaluation import metrics, plots, published
+from timbre_data.models.evaluation.tables import Table, number
+
+
+def evaluate_frames(
+    rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], folder: Path
+) -> tuple[dict[str, Any], tuple[Table, ...]]:
+    """Score probabilities of the chosen frames [shape=(n, classes)]: accuracy over all frames and of each recording, and each class."""
+    true, guess, names = rows.classes[chosen], probabilities.argmax(axis=1), rows.class_names
+    scores = metrics.class_scores(guess, true, len(names))
+    recordings, of = np.unique(rows.group[chosen].astype(str), return_inverse=True)
+    each = np.bincount(of, guess == true) / np.bincount(of)
+    train = rows.classes[rows.where(0)]
+    common = int(np.bincount(train).argmax())
+    always = float((true == common).mean())
+    plots.confusion(scores.confusion, names, folder / "confusion.png")
+    total = Table(
+        "Frame accuracy",
+        ("of", "accuracy", "frames"),
+        (
+            ("all frames", number(scores.accuracy), str(len(chosen))),
+            (f"mean over {len(recordings)} recordings", number(float(each.mean())), "-"),
+            (f"always {names[common]}", number(always), "-"),
+            *(
+                (f"paper, jingju ({role}): {name}", number(value), "-")
+                for role, values in published.FRAME_ACCURACY.items()
+                for name, value in values.items()
+            ),
+        ),
+        note="The paper's figures are on real singing.",
+    )
+    classes = Table(
+        "Classes",
+        ("class", "precision", "recall", "F1", "frames"),
+        tuple(
+            (
+                name,
+                number(scores.precision[i]),
+                number(scores.recall[i]),
+                number(scores.f1[i]),
+                str(int(scores.support[i])),
+            )
+            for i, name in enumerate(names)
+        ),
+    )
+    found = {
+        "accuracy": scores.accuracy,
+        "accuracy_recordings": dict(zip(recordings.tolist(), each.tolist(), strict=True)),
+        "accuracy_of_the_commonest": always,
+        "classes": {
+            name: {
+                "precision": float(scores.precision[i]),
+                "recall": float(scores.recall[i]),
+                "f1": float(scores.f1[i]),
+            }
+            for i, name in enumerate(names)
+        },
+        "confusion": scores.confusion.tolist(),
+    }
+    return found, (total, classes)
