@@ -384,12 +384,19 @@ def predict(
     refine: Annotated[
         int, typer.Option("--refine", min=0, help="With --dry: search so many settings for one that sounds closer.")
     ] = 0,
+    textgrid: Annotated[
+        Path | None, typer.Option("--textgrid", help="Where to write a phoneme track, as a Praat TextGrid.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say which effect made a sound and with which settings; with the dry sound, write the match."""
+    """Say what made a sound: effect and settings (with the dry sound, write the match), knobs of a synth, instruments, tags or phonemes."""
     from timbre_data.models import prediction, training
 
     predictor = prediction.Predictor(training.find_run(run))
+    if textgrid is not None and not predictor.of_frames:
+        raise UsageError(f"--textgrid is for runs that name phonemes; {run} learned {predictor.trained.target}.")
+    if out is not None and predictor.of_frames:
+        raise UsageError("--out writes sounds; a phoneme track is written with --textgrid.")
     if out is not None and dry is None and not predictor.of_a_synth:
         raise UsageError("--out needs the dry sound to play through the effect: give it with --dry.")
     found = predictor.predict(file, f0_hz=float("nan") if f0 is None else f0, dry=dry)
@@ -409,6 +416,9 @@ def predict(
     elif out is not None and dry is not None:
         prediction.write_match(dry, steps, out)
         typer.echo(f"matched sound in {out}", err=True)
+    if textgrid is not None:
+        prediction.write_textgrid(found, textgrid)
+        typer.echo(f"phonemes in {textgrid}", err=True)
     emit(prediction.as_data(found, steps), prediction.as_text(found, steps), as_json)
 
 

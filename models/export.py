@@ -242,6 +242,10 @@ def export_model(run: Path, out: Path) -> dict[str, Any]:
     if out.exists():
         raise UsageError(f"{out} is there already: choose another --out, or delete it first.")
     predictor = Predictor(run)
+    if predictor.of_frames:
+        raise UsageError(
+            f"{run} names frames of recordings of any length, which cannot be exported: use timbre-data predict."
+        )
     module = Standalone(predictor, predictor.peak).eval()
     about = {
         "run": run.name,

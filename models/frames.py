@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from timbre_data.models.data import Rows, clip_numbers
 from timbre_data.models.kinds import Model
 from timbre_data.pipeline.audio import decode
+from timbre_data.pipeline.plan import row_split
 from timbre_data.pipeline.store.layout import FRAMES
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
@@ -63,10 +64,12 @@ def windows_of(spectrogram: torch.Tensor, context: int) -> Windows:
     return Windows(spectrogram.T.contiguous(), torch.arange(count), *ends, context)
 
 
-def load_frames(datasets: Sequence[Dataset], model: Model, whole: Whole, limit: int | None = None) -> Rows:
+def load_frames(
+    datasets: Sequence[Dataset], model: Model, whole: Whole, split: str = "note", limit: int | None = None
+) -> Rows:
     """The labelled frames of datasets as rows; pieces of one recording are put together again, at their own levels, and brought to a peak of 1.
 
-    Raises `UsageError` for datasets without labelled frames, or with other classes.
+    `split` "row" divides pieces at random, as the published code did it: a recording is then on several sides. Raises `UsageError` for datasets without labelled frames, or with other classes.
     """
     without = [data.name for data in datasets if not data.has(FRAMES)]
     if without:
@@ -75,6 +78,9 @@ def load_frames(datasets: Sequence[Dataset], model: Model, whole: Whole, limit: 
     for data in datasets[1:]:
         if data.names(FRAMES) != names or data.recipe.audio.rate != datasets[0].recipe.audio.rate:
             raise UsageError(f"{data.name} has other classes or another rate than {datasets[0].name}.")
+    rate = datasets[0].recipe.audio.rate
+    if rate % 100:
+        raise UsageError(f"{datasets[0].name}: frames of 10 ms need a rate that is a multiple of 100 Hz, not {rate}.")
     columns: dict[str, list[NDArray[Any]]] = {
         key: [] for key in ("classes", "split", "dataset", "row", "group", "clip", "middle", "first", "last")
     }
@@ -85,6 +91,8 @@ def load_frames(datasets: Sequence[Dataset], model: Model, whole: Whole, limit: 
         index = data.read("dry/index")[usable].astype(np.int64)
         groups = np.asarray(data.read("dry/group"), object)[index]
         splits, gains = data.read("split")[usable], data.read("gain")[usable]
+        if split == "row":
+            splits = row_split(usable + number * 2**32, data.recipe.split)
         labels = data.read(FRAMES)[usable]
         clips = clip_numbers(data, slice(None), usable, index)
         for run in np.split(np.arange(len(usable)), np.flatnonzero(np.diff(clips)) + 1):
@@ -133,7 +141,7 @@ def load_frames(datasets: Sequence[Dataset], model: Model, whole: Whole, limit: 
         parameters=(),
         effects=(),
         feature_settings={},
-        rate=datasets[0].recipe.audio.rate,
+        rate=rate,
         samples=0,
         audio=Windows(torch.cat(spectrograms), **places, context=model.context),
     )

@@ -35,7 +35,8 @@ class Model:
     (regression). With `input` "audio" it is `forward(features[, probabilities], audio=sounds)`, and features may be none. `front(shape, options)`
     makes its front without weights (a spectrogram), if it has one: training computes that once for all rows, while it reads them, and
     `forward` takes its output too.
-    A network with `context` names the middle one of so many frames of a recording. A network with `fit_front(spectrograms)` takes its standardisation from the training rows' spectrograms, given in parts. A regressor may have a `loss(output, labels, own, heard)` of its own, and a `decode(output)` to values in [0, 1].
+    A network with `context` names the middle one of so many frames of a recording. A network with `fit_front(spectrograms)` takes its standardisation from the training rows' spectrograms, given in parts. One with
+    `fit_classes(windows, classes, seed)` is fitted by that instead of by descent; one with `class_loss(scores, present)` has a loss of its own for several labels. A regressor may have a `loss(output, labels, own, heard)` of its own, and a `decode(output)` to values in [0, 1].
     A classifier with `several_labels` has a sigmoid for each class even where every training row has one label; others have a soft-max then.
     `l2_convolutions` times the squared weights of all convolutions is added to the loss (a kernel regulariser, as Keras has it).
     `published` holds parameter counts: variant -> (shape, count), with the running statistics of batch norms where `counts_statistics`; the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from timbre_data.models import checkpoints, training
 from timbre_data.models.checkpoints import Trained
 from timbre_data.models.data import class_of, family_probabilities
 from timbre_data.models.evaluation.sounds import rerender, with_constants
+from timbre_data.models.frames import windows_of
+from timbre_data.models.kinds import Model
 from timbre_data.models.spectral import Task, search_one
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.audio import SILENCE_PEAK, decode, encode, onset, read_mono, storing_gains, write_wav
@@ -24,6 +27,7 @@ from timbre_data.pipeline.features._frames import ShortTimeTransform, magnitude
 from timbre_data.pipeline.features._onsets import first_onsets, log_filters, superflux
 from timbre_data.pipeline.instruments import close_instruments
 from timbre_data.pipeline.kinds import Audio, Effect, FeatureSet, UnusableSoundError
+from timbre_data.pipeline.store.layout import FRAME_SECONDS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
@@ -59,6 +63,7 @@ class Prediction:
     """What a file says: every note, and all of them together (mean probability, median of each normalised parameter).
 
     `texts` are the parameters for people, without those that mean nothing beside the others (the knobs of an oscillator that is off).
+    `segments` say what is heard when, for a run that names frames, with the mean probability of each.
     """
 
     file: str
@@ -68,6 +73,7 @@ class Prediction:
     labels: dict[str, float]
     units: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    segments: tuple[tuple[float, float, str, float], ...] = ()
 
     def classes(self) -> list[str]:
         """Classes, most probable first."""
@@ -98,6 +104,11 @@ class Predictor:
     def of_a_synth(self) -> bool:
         """Whether the run answers with the knobs of a synth."""
         return self.data.recipe.chain.synth is not None and self.trained.task == "regression"
+
+    @property
+    def of_frames(self) -> bool:
+        """Whether the run says what is heard in every frame."""
+        return self.trained.target == "frames"
 
     @property
     def peak(self) -> str:
@@ -155,6 +166,8 @@ class Predictor:
         Raises `UsageError` for files that cannot be read, are silent or too short.
         """
         sound = load_sound(path, self.rate)
+        if self.of_frames:
+            return Prediction(str(path), (), {}, {}, {}, segments=self._segments(sound))
         starts = self._starts(sound)
         notes = np.zeros((len(starts), self.samples), np.float32)
         for k, start in enumerate(starts):
@@ -202,6 +215,27 @@ class Predictor:
             active = dict(zip(self.data.space.names, mask.tolist(), strict=True))
         described = zip(parameters, labels.tolist(), strict=True)
         return {p.name: p.describe(label) for p, label in described if active[p.name]}
+
+    def _segments(self, sound: Audio) -> tuple[tuple[float, float, str, float], ...]:
+        """The most probable class of every frame, equal neighbours as one: start, stop, class, mean probability."""
+        kind: Model = catalogue.load("model", self.trained.model)
+        whole = training.hearing_whole(kind, self.trained.options, self.rate)
+        spectrogram = whole(torch.from_numpy(sound / np.abs(sound).max())[None])[0].half()
+        nothing = torch.empty(spectrogram.shape[1], 0)
+        probabilities = self.trained.predict(nothing, None, windows_of(spectrogram, kind.context)).numpy()
+        best = probabilities.argmax(axis=1)
+        seconds = len(sound) / self.rate
+        edges = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
+        return tuple(
+            (
+                start * FRAME_SECONDS,
+                min(stop * FRAME_SECONDS, seconds) if stop < len(best) else seconds,
+                self.trained.outputs[int(best[start])],
+                float(probabilities[start:stop, best[start]].mean()),
+            )
+            for start, stop in pairwise(edges)
+            if start * FRAME_SECONDS < seconds
+        )
 
     def _starts(self, sound: Audio) -> list[int]:
         """Where notes begin; for a run that knows tags, pieces side by side, the last one only if at least half of it is sound."""
@@ -405,6 +439,24 @@ def write_match(dry: Path, steps: Sequence[Setting], out: Path) -> None:
     write_wav(wet, rate, out)
 
 
+def write_textgrid(prediction: Prediction, out: Path) -> None:
+    """Write the segments of a prediction as a Praat TextGrid of one tier, whole or not at all. Raises `UsageError`."""
+    from praatio import textgrid
+    from praatio.utilities.constants import Interval
+
+    if out.suffix != ".TextGrid":
+        raise UsageError(f"--textgrid {out}: give a file name that ends in .TextGrid.")
+    grid = textgrid.Textgrid()
+    entries = [Interval(start, stop, label) for start, stop, label, _ in prediction.segments]
+    grid.addTier(textgrid.IntervalTier("phonemes", entries, 0, prediction.segments[-1][1]))
+    aside = out.with_name(out.name + ".partial")
+    try:
+        grid.save(str(aside), format="long_textgrid", includeBlankSpaces=True)
+        aside.rename(out)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
+
+
 def as_data(prediction: Prediction, steps: Sequence[Setting]) -> dict[str, Any]:
     """A prediction as plain data for JSON."""
     return {
@@ -414,11 +466,22 @@ def as_data(prediction: Prediction, steps: Sequence[Setting]) -> dict[str, Any]:
         "parameters": prediction.parameters,
         "units": prediction.units,
         "notes": [vars(note) for note in prediction.notes],
+        "segments": [
+            {"start_seconds": start, "stop_seconds": stop, "label": label, "probability": probability}
+            for start, stop, label, probability in prediction.segments
+        ],
     }
 
 
 def as_text(prediction: Prediction, steps: Sequence[Setting], shown: int = 5) -> str:
     """A prediction for people: classes, then the parameters of the chosen effects with units."""
+    if prediction.segments:
+        lines = [f"{prediction.file}: {len(prediction.segments)} segments"]
+        lines += [
+            f"  {start:8.2f} {stop:8.2f} s  {label:<20} {100 * p:5.1f} %"
+            for start, stop, label, p in prediction.segments
+        ]
+        return "\n".join(lines)
     lines = [f"{prediction.file}: {len(prediction.notes)} note{'s' if len(prediction.notes) != 1 else ''}"]
     for name in prediction.classes()[:shown]:
         lines.append(f"  {name:<24} {100 * prediction.probabilities[name]:5.1f} %")

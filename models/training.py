@@ -165,10 +165,8 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
             f"{settings.model} {'names frames' if kind.context else 'names whole sounds'}: --target {settings.target} is not for it."
         )
     if kind.context:
-        if settings.split != "note":
-            raise UsageError("frames are split by recording: leave out --split row.")
         whole = hearing_whole(kind, settings.options, datasets[0].recipe.audio.rate)
-        return load_frames(datasets, kind, whole, settings.limit), None
+        return load_frames(datasets, kind, whole, settings.split, settings.limit), None
     rows = load_rows(
         datasets,
         settings.features,
@@ -234,6 +232,7 @@ def fit_rows(
         fit_front(torch.as_tensor(rows.audio[part]) for part in np.array_split(train_rows, len(train_rows) // 4096 + 1))
     if settings.initial:
         _begin_with(network, settings.initial)
+    fit_classes: Callable[..., None] | None = getattr(network.network, "fit_classes", None)
     trained = Trained(
         model=settings.model,
         network=network,
@@ -252,12 +251,39 @@ def fit_rows(
         parameters=rows.parameters if kind.task == "regression" else (),
         effects=rows.effects if kind.task == "regression" else (),
     )
+    if fit_classes is not None:
+        begun = time.monotonic()
+        parts = np.array_split(train_rows, len(train_rows) // 4096 + 1)
+        fit_classes([rows.audio[part] for part in parts], rows.classes[train_rows], settings.seed)
+        _record_fit(trained, rows, train_rows, validation_rows, time.monotonic() - begun, folder, say)
+        checkpoints.save(trained, folder)
+        return
     tensors = _tensors(kind, rows, probabilities, several)
     module = _Module(network, kind, settings, several)
     _run_lightning(module, _Feed(tensors, train_rows, validation_rows, settings), settings, folder, say)
     best = torch.load(folder / "best.ckpt", weights_only=True)
     module.load_state_dict(best["state_dict"])
     checkpoints.save(replace(trained, network=module.network), folder)
+
+
+def _record_fit(
+    trained: Trained,
+    rows: Rows,
+    train_rows: NDArray[np.int64],
+    validation_rows: NDArray[np.int64],
+    seconds: float,
+    folder: Path,
+    say: Callable[[str], None],
+) -> None:
+    """One line of epochs.csv for a model that is fitted at once: mean negative log of the right class's probability."""
+    losses = []
+    for chosen in (train_rows[:20_000], validation_rows):
+        right = trained.predict(torch.from_numpy(rows.features[chosen]), None, rows.sounds(chosen)).numpy()
+        losses.append(float(-np.log(np.maximum(right[np.arange(len(chosen)), rows.classes[chosen]], 1e-12)).mean()))
+    (folder / EPOCHS).write_text(
+        f"epoch,train_loss,validation_loss,seconds\n1,{losses[0]},{losses[1]},{seconds:.3f}\n", encoding="utf-8"
+    )
+    say(f"fitted: training loss {losses[0]:.5f}, validation {losses[1]:.5f}, {seconds:.1f} s")
 
 
 def _hearing(kind: Model, settings: TrainSettings, data: Dataset) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
@@ -366,6 +392,9 @@ class _Module(L.LightningModule):
             probabilities if probabilities.shape[1] else None,
             as_sound(audio) if audio.shape[1] else None,
         )
+        class_loss: Callable[..., torch.Tensor] | None = getattr(self.network.network, "class_loss", None)
+        if class_loss is not None:
+            return class_loss(predicted, targets)
         if self._kind.task == "classification" and self._several:
             return F.binary_cross_entropy_with_logits(predicted, targets)
         if self._kind.task == "classification":

@@ -12,7 +12,6 @@ from torch import nn
 from timbre_data.models.kinds import Model, Shape
 from timbre_data.models.layers import MelFront, Standardise
 
-
 Scaling = Literal["no", "all", "band", "cell"]
 
 
@@ -51,11 +50,14 @@ def timbre_model(
     source: str,
     published: Mapping[str, tuple[Shape, int]],
     standardised: Scaling = "all",
+    whole: bool = False,
     **training: Any,
 ) -> Model:
-    """A classifier of sounds, or of frames: the spectrogram `front(rate)`, standardised as a whole, each band or each cell by itself, and the network `body(shape, options)`."""
+    """A classifier of sounds, or of frames: the spectrogram `front(rate)`, standardised as a whole, each band or each cell by itself, and the network `body(shape, options)`: all behind the front, or with `whole` all of it."""
 
     def build(shape: Shape, options: Any) -> nn.Module:
+        if whole:
+            return body(shape, options)
         return TimbreNetwork(front(shape.rate), body(shape, options), standardised)
 
     usual: dict[str, Any] = {"options": NoOptions, "learning_rate": 1e-3, "max_epochs": 100, "patience": 10}

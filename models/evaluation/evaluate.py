@@ -161,7 +161,11 @@ def _cost(
         trained.predict(
             torch.from_numpy(rows.features[one : one + 1]),
             None if probabilities is None else probabilities[one : one + 1],
-            rows.sounds(chosen[:1]) if trained.target == "frames" else None if rows.audio is None else _sound(datasets, rows, int(one)),
+            rows.sounds(chosen[:1])
+            if trained.target == "frames"
+            else None
+            if rows.audio is None
+            else _sound(datasets, rows, int(one)),
         )
         times.append(time.perf_counter() - begun)
     torch.set_num_threads(threads)

@@ -33,7 +33,7 @@ class JingjuSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path
-    roles: tuple[Literal["dan", "laosheng"], ...] = Field(ROLES, min_length=1)
+    roles: tuple[Literal["dan", "laosheng"], ...] = Field(("dan", "laosheng"), min_length=1)
     table: str = Field("jingju-phonemes", description="a YAML file, or a shipped table: classes and their raw labels")
     piece_seconds: float = Field(5.0, gt=0.1, description="recordings are cut into pieces of so much, one row each")
 

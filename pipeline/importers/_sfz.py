@@ -1,0 +1,77 @@
+"""Reading SFZ: which sample sounds at which keys and velocities."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+HEADER = re.compile(r"<(\w+)>")
+OPCODE = re.compile(r"(\w+)=(.*?)(?=\s+\w+=|\s*$)")
+
+
+@dataclass(frozen=True)
+class Region:
+    """One sample: its file relative to the SFZ, the key it was recorded at, and the keys and velocities that it is for."""
+
+    sample: str
+    key_center: int
+    low_key: int
+    high_key: int
+    low_velocity: int
+    high_velocity: int
+
+
+def read_sfz(path: Path) -> list[Region]:
+    """Regions that sound when a key is struck, with what their groups say. Raises `ValueError` for a region that cannot be understood."""
+    inherited: dict[str, dict[str, str]] = {"control": {}, "global": {}, "master": {}, "group": {}}
+    levels = list(inherited)
+    found: list[Region] = []
+    header, own = "", dict[str, str]()
+
+    def close() -> None:
+        if header in inherited:
+            for later in levels[levels.index(header) :]:
+                inherited[later] = {}
+            inherited[header] = own
+        elif header == "region":
+            said = {key: value for level in inherited.values() for key, value in level.items()} | own
+            if said.get("trigger", "attack") == "attack" and "sample" in said:
+                found.append(_region(said))
+
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        text = line.partition("//")[0].strip()
+        if text.startswith("#"):  # an include or a define; within a name, # is a sharp
+            continue
+        parts = HEADER.split(text)
+        own |= dict(OPCODE.findall(parts[0]))
+        for name, rest in zip(parts[1::2], parts[2::2], strict=True):
+            close()
+            header, own = name, dict(OPCODE.findall(rest))
+    close()
+    return found
+
+
+def _region(said: dict[str, str]) -> Region:
+    key = said.get("key")
+    sample = (said.get("default_path", "") + said["sample"].strip()).replace("\\", "/")
+    try:
+        return Region(
+            sample=sample,
+            key_center=_key(said.get("pitch_keycenter", key or "60")),
+            low_key=_key(said.get("lokey", key or "0")),
+            high_key=_key(said.get("hikey", key or "127")),
+            low_velocity=int(said.get("lovel", 0)),
+            high_velocity=int(said.get("hivel", 127)),
+        )
+    except ValueError as error:
+        raise ValueError(f"the region of {sample}: {error}") from None
+
+
+def _key(text: str) -> int:
+    """A MIDI key by its number or its name (c4 is 60)."""
+    name = re.fullmatch(r"([a-gA-G])([#b]?)(-?\d+)", text.strip())
+    if name is None:
+        return int(text)
+    step = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}[name[1].lower()]
+    return step + {"#": 1, "b": -1, "": 0}[name[2]] + 12 * (int(name[3]) + 1)
