@@ -236,10 +236,12 @@ def featurize(
     epilog="Example: timbre-data train regressor-mlp --data modulation,delay,distortion --features autofx163,autofx48"
 )
 def train(
-    model: Annotated[str, typer.Argument(help="A model; see timbre-data list models.")],
-    data: Annotated[
-        str, typer.Option("--data", help="Datasets, comma-separated, each with @tag or @snapshot if wanted.")
+    model: Annotated[
+        str, typer.Argument(help="A model (see timbre-data list models), or a YAML file of settings with one.")
     ],
+    data: Annotated[
+        str | None, typer.Option("--data", help="Datasets, comma-separated, each with @tag or @snapshot if wanted.")
+    ] = None,
     features: Annotated[
         str | None, typer.Option("--features", help="Comma-separated; by default the model's own.")
     ] = None,
@@ -247,16 +249,18 @@ def train(
         str | None,
         typer.Option("--conditioning", help="Run of a classifier whose probabilities are added to the input."),
     ] = None,
-    split: Annotated[str, typer.Option("--split", help="note (honest) or row (the paper's, which leaks).")] = "note",
+    split: Annotated[
+        str | None, typer.Option("--split", help="note (honest, the default) or row (the paper's, which leaks).")
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(
             "--target",
-            help="A classifier learns: effect, family, effects (all of a chain) or tags; by default tags where there are some, else effect.",
+            help="A classifier learns: effect, family, effects (all of a chain), tags or frames; by default what there is: frames for networks of those, tags where there are some, else effect.",
         ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run; by default from the settings.")] = None,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed")] = None,
     settings: Settings = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -266,9 +270,11 @@ def train(
     from timbre_data.pipeline import catalogue, recipes
     from timbre_data.schemas.settings import TrainSettings
 
-    catalogue.load("model", model)
-    given: dict[str, Any] = {
-        "model": model,
+    given: dict[str, Any] = (
+        recipes.read_settings(Path(model)) if model.endswith((".yaml", ".yml")) else {"model": model}
+    )
+    catalogue.load("model", str(given["model"]))
+    said = {
         "data": data,
         "features": features,
         "conditioning": conditioning,
@@ -276,11 +282,33 @@ def train(
         "target": target,
         "seed": seed,
     }
+    given |= {key: value for key, value in said.items() if value is not None}
+    if "data" not in given:
+        raise UsageError("give the datasets to learn from: --data NAME.")
     checked = recipes.validate(TrainSettings, recipes.override(given, settings or []), "train")
     folder, done = training.train(checked, name=name, say=lambda line: typer.echo(line, err=True), dry_run=dry_run)
     if done != "trained":
         typer.echo(f"{folder}: {done}", err=True)
     emit({"run": str(folder), "done": done}, str(folder), as_json)
+
+
+@app.command("design-filters", epilog="Example: timbre-data design-filters sung-phonemes --out filters.yaml")
+def design_filters(
+    data: Home,
+    model: Annotated[str, typer.Option("--model", help="The model whose first layer is designed.")] = "jingju-proposed",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write the settings file (YAML), for timbre-data train FILE.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how far a dataset's sounds reach in frequency and time, and propose first-layer filter shapes."""
+    from timbre_data.models import design
+
+    found = design.design(data, model)
+    if out is not None:
+        design.write(found, out)
+        typer.echo(f"settings in {out}: timbre-data train {out}", err=True)
+    emit(found.settings | {"parameters": found.parameters}, found.table.markdown(), as_json)
 
 
 @app.command(

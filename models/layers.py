@@ -117,7 +117,7 @@ class ShapedFilters(nn.Module):
         flat: bool = False,
     ) -> None:
         super().__init__()
-        self._shapes, self._padding, self._pool, self._flat = tuple(shapes), padding, pool, flat
+        self.shapes, self._padding, self._pool, self._flat = tuple(shapes), padding, pool, flat
         self.branches = nn.ModuleList(nn.Conv2d(1, s.count, (s.height, s.width)) for s in shapes)
         self.norms = nn.ModuleList(nn.BatchNorm2d(s.count) if norm else nn.Identity() for s in shapes)
         self.dropout = nn.Dropout(dropout)
@@ -130,7 +130,7 @@ class ShapedFilters(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Filter, bend (ELU), pool and join."""
         joined = []
-        for shape, branch, norm in zip(self._shapes, self.branches, self.norms, strict=True):
+        for shape, branch, norm in zip(self.shapes, self.branches, self.norms, strict=True):
             high = shape.height - 1 if self._padding == "same" else 0
             wide = shape.width - 1 if self._padding in ("time", "same") else 0
             padded = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))

@@ -118,7 +118,7 @@ def train(
     """Train a model. Returns the run's folder and what was done: "trained", "resumed" or "finished already"."""
     datasets = [Dataset(data) for data in settings.data]
     if settings.target is None:
-        settings = settings.model_copy(update={"target": _usual_target(settings, datasets)})
+        settings = settings.model_copy(update={"target": usual_target(settings, datasets)})
     settings = resolve(settings)
     snapshots = {data: dataset.snapshot for data, dataset in zip(settings.data, datasets, strict=True)}
     folder = runs_home() / (name or default_name(settings, snapshots))
@@ -148,7 +148,7 @@ def train(
     return folder, "resumed" if resumed else "trained"
 
 
-def _usual_target(settings: TrainSettings, datasets: list[Dataset]) -> str:
+def usual_target(settings: TrainSettings, datasets: list[Dataset]) -> str:
     """What is to be learned where nobody says: the frames, for a network that names those; tags where there are some; else the effect."""
     kind: Model = catalogue.load("model", settings.model)
     if kind.context:

@@ -40,10 +40,7 @@ def read(file: str | Path) -> dict[str, Any]:
         )
     if not path.is_file():
         raise NotFoundError(f"there is no recipe {file}. Give a YAML file, or one of: {', '.join(known)}.")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(str(path), "...", f"not YAML ({' '.join(str(error).split())})") from None
+    data = _yaml(path)
     if not isinstance(data, dict):
         raise RecipeError(str(path), data, "a recipe is a mapping of fields")
     return data
@@ -270,15 +267,29 @@ def open_source(recipe: Recipe) -> Any:
     return source.open(validate(source.settings, recipe.source.settings, f"source {recipe.source.name}"))
 
 
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read the settings of a training from a YAML file. Raises `NotFoundError` or `RecipeError`."""
+    if not path.is_file():
+        raise NotFoundError(f"there is no settings file {path}.")
+    data = _yaml(path)
+    if not isinstance(data, dict) or "model" not in data:
+        raise RecipeError(str(path), data, "settings of a training are a mapping of fields, with a model")
+    return data
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(str(path), "...", f"not YAML ({' '.join(str(error).split())})") from None
+
+
 def read_table(file: str | Path) -> dict[str, list[str]]:
     """Read a table of labels, by file or the name of a shipped one: each class with the labels that it stands for. Raises `NotFoundError` or `RecipeError`."""
     path = shipped("table").get(str(file), Path(file))
     if not path.is_file():
         raise NotFoundError(f"there is no table {file}. Give a YAML file, or one of: {', '.join(shipped('table'))}.")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(str(path), "...", f"not YAML ({' '.join(str(error).split())})") from None
+    data = _yaml(path)
     if not isinstance(data, dict) or not all(isinstance(labels, list) for labels in data.values()):
         raise RecipeError(str(path), data, "a table is a mapping of classes to lists of labels")
     return {str(name): [str(label) for label in labels] for name, labels in data.items()}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
-from timbre_data.models.architectures._timbre import magnatagatune_front, timbre_model
+from timbre_data.models.architectures._timbre import ShapedOptions, magnatagatune_front, shapes_of, timbre_model
 from timbre_data.models.kinds import Model, Shape
 from timbre_data.models.layers import FilterShape, ShapedFilters
 
@@ -21,13 +19,14 @@ SHAPES = tuple(
 def model(width: int, count: int) -> Model:
     """The network for one width: 92 filters of 12 shapes times `width`, a convolution over 8 pooled frames, a dense layer of 100."""
     wide = f", {width} times as wide" if width > 1 else ""
-    shapes = [FilterShape(s.count * width, s.height, s.width) for s in SHAPES]
+    wider = tuple(FilterShape(s.count * width, s.height, s.width) for s in SHAPES)
 
-    def body(shape: Shape, options: Any) -> nn.Module:
+    def body(shape: Shape, options: ShapedOptions) -> nn.Module:
+        shapes = shapes_of(options, wider, 128, 187)
         return nn.Sequential(
             ShapedFilters(shapes, padding="time", pool=(0, 4)),
             nn.Flatten(2),  # one row of frames a channel
-            nn.Conv1d(92 * width, 32 * width, 8),
+            nn.Conv1d(sum(one.count for one in shapes), 32 * width, 8),
             nn.ELU(),
             nn.MaxPool1d(4),
             nn.Flatten(),
@@ -43,6 +42,7 @@ def model(width: int, count: int) -> Model:
         body,
         summary=f"Auto-tagging CNN with a musically motivated first layer of twelve filter shapes{wide}.",
         source="Pons and Serra 2017-2018, timbre CNNs, Table III",
+        options=ShapedOptions,
         batch_size=32,
         several_labels=True,
         standardised="band",

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from timbre_data.models.kinds import Model, Shape
-from timbre_data.models.layers import MelFront, Standardise
+from timbre_data.models.layers import FilterShape, MelFront, Standardise
+from timbre_data.schemas.errors import UsageError
 
 Scaling = Literal["no", "all", "band", "cell"]
 
@@ -19,6 +20,25 @@ class NoOptions(BaseModel):
     """Everything is as published."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ShapedOptions(BaseModel):
+    """The filter shapes of the first layer; none are the published ones. `timbre-data design-filters` proposes some for a dataset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    shapes: tuple[FilterShape, ...] = Field((), description="[{count, height (bands), width (frames)}, ...]")
+
+
+def shapes_of(
+    options: ShapedOptions, published: tuple[FilterShape, ...], bands: int, frames: int
+) -> tuple[FilterShape, ...]:
+    """The shapes to use on spectrograms of such a size. Raises `UsageError` for one that does not fit."""
+    for one in options.shapes:
+        if not (one.count > 0 and 0 < one.height <= bands and 0 < one.width <= frames):
+            raise UsageError(
+                f"options.shapes: {one.count} filters of {one.height} x {one.width} do not fit a spectrogram of {bands} bands x {frames} frames."
+            )
+    return options.shapes or published
 
 
 class TimbreNetwork(nn.Module):

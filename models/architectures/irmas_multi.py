@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
-from timbre_data.models.architectures._timbre import irmas_front, normed, timbre_model
+from timbre_data.models.architectures._timbre import ShapedOptions, irmas_front, normed, shapes_of, timbre_model
 from timbre_data.models.architectures.irmas_single import SHAPES
 from timbre_data.models.kinds import Shape
 from timbre_data.models.layers import ShapedFilters
 
 
-def _body(shape: Shape, options: Any) -> nn.Module:
+def _body(shape: Shape, options: ShapedOptions) -> nn.Module:
+    shapes = shapes_of(options, SHAPES, 96, 128)
     return nn.Sequential(
-        ShapedFilters(SHAPES, padding="same", pool=(24, 32), norm=True),
+        ShapedFilters(shapes, padding="same", pool=(24, 32), norm=True),
         nn.Dropout(0.25),
-        *normed(448, 128, padding=1),
+        *normed(sum(one.count for one in shapes), 128, padding=1),
         nn.MaxPool2d(2),
         nn.Dropout(0.25),
         *normed(128, 128, padding=1),
@@ -35,6 +34,7 @@ MODEL = timbre_model(
     _body,
     summary="Predominant instrument: a wide layer of six filter shapes under a deeper network.",
     source="Pons et al. 2017, timbre CNNs, Table II (Multi-layer)",
+    options=ShapedOptions,
     batch_size=16,
     counts_statistics=True,
     l2_convolutions=1e-5,

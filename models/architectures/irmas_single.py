@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
-from timbre_data.models.architectures._timbre import irmas_front, timbre_model
+from timbre_data.models.architectures._timbre import ShapedOptions, irmas_front, shapes_of, timbre_model
 from timbre_data.models.kinds import Shape
 from timbre_data.models.layers import FilterShape, ShapedFilters
 
@@ -16,12 +14,13 @@ SHAPES = (
 )
 
 
-def _body(shape: Shape, options: Any) -> nn.Module:
+def _body(shape: Shape, options: ShapedOptions) -> nn.Module:
+    shapes = shapes_of(options, SHAPES, 96, 128)
     return nn.Sequential(
-        ShapedFilters(SHAPES, padding="same", pool=(96, 32), norm=True),
+        ShapedFilters(shapes, padding="same", pool=(96, 32), norm=True),
         nn.Flatten(),
         nn.Dropout(0.5),
-        nn.Linear(448 * 4, shape.outputs),
+        nn.Linear(4 * sum(one.count for one in shapes), shape.outputs),
     )
 
 
@@ -30,6 +29,7 @@ MODEL = timbre_model(
     _body,
     summary="Predominant instrument: one wide layer of six filter shapes.",
     source="Pons et al. 2017, timbre CNNs, Table II (Single-layer)",
+    options=ShapedOptions,
     batch_size=16,
     counts_statistics=True,
     l2_convolutions=1e-5,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
-from timbre_data.models.architectures._timbre import jingju_front, timbre_model
+from timbre_data.models.architectures._timbre import ShapedOptions, jingju_front, shapes_of, timbre_model
 from timbre_data.models.kinds import Shape
 from timbre_data.models.layers import FilterShape, ShapedFilters
 
@@ -15,9 +13,11 @@ SHAPES = tuple(
 )
 
 
-def _body(shape: Shape, options: Any) -> nn.Module:
+def _body(shape: Shape, options: ShapedOptions) -> nn.Module:
+    shapes = shapes_of(options, SHAPES, 79, 21)  # one place to shift to at least: pooling takes the larger of two
+    outputs = sum(one.count * ((80 - one.height + 1) // 2) for one in shapes)
     return nn.Sequential(
-        ShapedFilters(SHAPES, padding="valid", pool=(2, 0), dropout=0.3, flat=True), nn.Linear(4480, shape.outputs)
+        ShapedFilters(shapes, padding="valid", pool=(2, 0), dropout=0.3, flat=True), nn.Linear(outputs, shape.outputs)
     )
 
 
@@ -26,6 +26,7 @@ MODEL = timbre_model(
     _body,
     summary="Phonemes of singing: one wide layer of six filter shapes over 21 frames of log-mel.",
     source="Pons et al. 2017, timbre CNNs, Table I (Proposed)",
+    options=ShapedOptions,
     batch_size=128,
     context=21,
     standardised="cell",

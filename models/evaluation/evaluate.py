@@ -104,6 +104,8 @@ def evaluate(
             found["sounds"] = heard
             tables = (*tables, table)
     plots.loss_curves(training.losses(run), folder / "loss.png")
+    if shapes := first_filters(trained.network):
+        plots.filters(shapes, folder / "filters.png")
     np.savez_compressed(
         folder / "predictions.npz", predicted=predicted, row=rows.row[chosen], dataset=rows.dataset[chosen]
     )
@@ -125,6 +127,17 @@ def evaluate(
     (folder / "metrics.json").write_text(json.dumps(evaluation.metrics, indent=2), encoding="utf-8")
     (folder / "tables.md").write_text(evaluation.markdown() + "\n", encoding="utf-8")
     return evaluation
+
+
+def first_filters(network: torch.nn.Module) -> list[tuple[str, NDArray[Any]]]:
+    """The filters that look at the spectrogram itself, by shape [shape=(count, bands, frames) each]; none for other networks."""
+    found: list[tuple[str, NDArray[Any]]] = []
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d) and module.in_channels == 1:
+            count, _, bands, frames = module.weight.shape
+            title = f"{count} filters of {bands} bands x {frames} frames"
+            found.append((title, module.weight.detach().float().numpy()[:, 0]))
+    return found
 
 
 def _sound(datasets: Sequence[Dataset], rows: Rows, one: int) -> torch.Tensor:

@@ -33,6 +33,31 @@ def loss_curves(epochs: list[dict[str, float]], path: Path) -> None:
     _save(figure, path)
 
 
+def filters(shapes: list[tuple[str, NDArray[Any]]], path: Path, shown: int = 12) -> None:
+    """First-layer filters by shape, each [shape=(count, bands, frames)]: of every shape those with the largest weights, low bands at the bottom."""
+    widths = [min(len(weights), shown) * (weights.shape[2] + 1) for _, weights in shapes]
+    heights = [weights.shape[1] for _, weights in shapes]
+    figure, grid = plt.subplots(
+        len(shapes),
+        1,
+        figsize=(9, sum(0.5 + min(h, 80) * 0.02 for h in heights)),
+        squeeze=False,
+        height_ratios=[0.5 + min(h, 80) * 0.02 for h in heights],
+        layout="constrained",
+    )
+    for axes, (title, weights), width in zip(grid[:, 0], shapes, widths, strict=True):
+        norm = np.sqrt((weights**2).sum(axis=(1, 2)))
+        chosen = weights[np.argsort(-norm)[:shown]]
+        canvas = np.full((weights.shape[1], width), np.nan)
+        for k, one in enumerate(chosen):
+            start = k * (weights.shape[2] + 1)
+            canvas[:, start : start + weights.shape[2]] = one / np.abs(one).max()
+        axes.imshow(canvas, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+        axes.set_title(title, fontsize=8, loc="left")
+        axes.set(xticks=[], ylabel="bands")
+    _save(figure, path)
+
+
 def predicted_against_true(
     predicted: NDArray[Any], labels: NDArray[Any], own: NDArray[np.bool_], names: tuple[str, ...], path: Path
 ) -> None:
