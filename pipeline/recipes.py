@@ -18,12 +18,12 @@ from timbre_data.schemas.recipe import Recipe, SourceSpec, as_chain, as_named
 Model = TypeVar("Model", bound=BaseModel)
 
 
-FILES = ("recipe", "profile", "table")
+FILES = ("recipe", "profile", "table", "training")
 """Kinds whose members are YAML files."""
 
 
 def shipped(kind: str = "recipe") -> dict[str, Path]:
-    """Files that come with the package, by name: those of a kind, "recipe", "profile" (of an external synth) or "table" (of labels)."""
+    """Files that come with the package, by name: those of a kind, "recipe", "profile" (of an external synth), "table" (of labels) or "training" (settings of one)."""
     folder = Path(__file__).resolve().parents[1] / "datasets" / f"{kind}s"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
@@ -270,7 +270,11 @@ def open_source(recipe: Recipe) -> Any:
 def read_settings(path: Path) -> dict[str, Any]:
     """Read the settings of a training from a YAML file. Raises `NotFoundError` or `RecipeError`."""
     if not path.is_file():
-        raise NotFoundError(f"there is no settings file {path}.")
+        path = shipped("training").get(path.stem, path)
+    if not path.is_file():
+        raise NotFoundError(
+            f"there is no settings file {path}. Give a YAML file, or one of: {', '.join(shipped('training'))}."
+        )
     data = _yaml(path)
     if not isinstance(data, dict) or "model" not in data:
         raise RecipeError(str(path), data, "settings of a training are a mapping of fields, with a model")

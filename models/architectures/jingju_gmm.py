@@ -77,6 +77,8 @@ class Mixtures(nn.Module):
             self.log_weights[number] = -1e4
             if not len(own):
                 continue
+            if len(own) == 1:
+                own = np.repeat(own, 2, axis=0)
             count = min(self.means.shape[1], max(1, len(own) // 10))
             mixture = GaussianMixture(count, covariance_type="diag", reg_covar=1e-3, random_state=seed)
             with warnings.catch_warnings():

@@ -218,6 +218,17 @@ def test_mixtures_have_scikit_learns_likelihoods() -> None:
         assert np.abs(ours[:, k] - theirs.score_samples(x)).max() < 0.01
 
 
+def test_a_class_of_one_frame_or_none_has_a_mixture_too() -> None:
+    x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    classes = np.array([0] * 29 + [1])
+    mixtures = Mixtures(3, 2, 4)
+    mixtures.fit(x, classes, seed=0)
+    found = mixtures(torch.from_numpy(x)).detach().numpy()
+    assert np.isfinite(found).all()
+    assert found[29].argmax() == 1
+    assert (found.argmax(axis=1) < 2).all()
+
+
 def test_a_saved_mixture_is_the_same(sung: Path) -> None:
     run, _ = training.train(
         TrainSettings(model="jingju-gmm", data=(str(sung),), options={"components": 2}, frame_step=16)

@@ -1,0 +1,64 @@
+"""The three tasks of the timbre CNNs from rendering to prediction on small stand-ins, and the settings files of the papers' tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from timbre_data.models import prediction, training
+from timbre_data.models.chain import run_chain
+from timbre_data.pipeline import recipes
+from timbre_data.pipeline.build import Cluster, Silent
+from timbre_data.schemas.settings import PipelineRecipe, TrainSettings
+
+SPLIT = {"split.train": 0.6, "split.validation": 0.2, "split.test": 0.2}
+SMALL: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "phonemes": (
+        {"n": 24, "source.recordings": 24, "source.phrases": 1, "source.seconds": 2, "audio.seconds": 2, "audio.rate": 16_000}
+        | SPLIT,
+        {"mlp", "gmm"},
+    ),
+    "instruments": ({"n": 132, "source.phrases": 132, "audio.rate": 12_000, "audio.seconds": 1}, {"single", "svm", "cnn"}),
+    "tagging": ({"n": 60, "source.clips": 30, "source.pieces": 2}, {"proposed", "dieleman"}),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", sorted(SMALL))
+def test_the_whole_chain(task: str, tmp_path: Path) -> None:
+    changes, kept = SMALL[task]
+    data = recipes.read(task)
+    for dataset in data["datasets"]:
+        dataset["set"] = changes
+    data["train"] = [stage | {"max_epochs": 1} for stage in data["train"] if stage["name"] in kept]
+    recipe = recipes.validate(PipelineRecipe, data, task)
+    report = run_chain(recipe, Cluster(workers=2), progress=Silent(), say=lambda line: None)
+    found = {one["stage"]: one["metrics"] for one in report if "metrics" in one}
+    assert set(found) == {f"evaluate {name}" for name in kept}
+    for metrics in found.values():
+        assert metrics["rows"] > 0
+        assert "accuracy" in metrics or metrics["roc_auc"] is not None
+    again = run_chain(recipe, Cluster(workers=2), progress=Silent(), say=lambda line: None)
+    assert all("finished already" in one["done"] for one in again if "train" in one["stage"])
+    time = np.arange(2 * 22_050) / 22_050
+    soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 440 * time), 22_050)
+    for name in kept:
+        predictor = prediction.Predictor(training.find_run(f"{task}-{name}"))
+        heard = predictor.predict(tmp_path / "tone.wav")
+        assert heard.segments if task == "phonemes" else heard.probabilities
+
+
+@pytest.mark.parametrize("name", sorted(recipes.shipped("training")))
+def test_settings_files_say_their_table_and_fit_their_model(name: str) -> None:
+    path = recipes.shipped("training")[name]
+    head = path.read_text(encoding="utf-8").partition("model:")[0]
+    assert "Serves" in head
+    assert "timbre-data import" in head
+    settings = recipes.validate(TrainSettings, recipes.read_settings(Path(f"{name}.yaml")), name)
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))["split"] == "note"
+    training.resolve(settings)
