@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -283,13 +284,17 @@ def family_probabilities(probabilities: torch.Tensor, families: Sequence[str], t
 
 
 class Batches:
-    """Shuffled batches of some rows of tensors that are in memory (or of `frames.Windows`); the order depends on (seed, epoch) alone."""
+    """Shuffled batches of some rows of tensors that are in memory (or of `frames.Windows`); the order depends on (seed, epoch) alone.
+
+    `seconds` counts how long training has waited for them.
+    """
 
     def __init__(
         self, tensors: Sequence[Any], rows: NDArray[np.int64], batch_size: int, seed: int | None, epoch: int = 0
     ) -> None:
         self._tensors, self._rows = tensors, torch.from_numpy(rows)
         self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
+        self.seconds = 0.0
 
     def __len__(self) -> int:
         return -(-len(self._rows) // self._batch_size)
@@ -299,4 +304,7 @@ class Batches:
         if self._seed is not None:
             order = order[torch.from_numpy(np.random.default_rng([self._seed, self._epoch]).permutation(len(order)))]
         for chosen in order.split(self._batch_size):
-            yield tuple(tensor[chosen] for tensor in self._tensors)
+            begun = time.perf_counter()
+            batch = tuple(tensor[chosen] for tensor in self._tensors)
+            self.seconds += time.perf_counter() - begun
+            yield batch

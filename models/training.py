@@ -281,7 +281,8 @@ def _record_fit(
         right = trained.predict(torch.from_numpy(rows.features[chosen]), None, rows.sounds(chosen)).numpy()
         losses.append(float(-np.log(np.maximum(right[np.arange(len(chosen)), rows.classes[chosen]], 1e-12)).mean()))
     (folder / EPOCHS).write_text(
-        f"epoch,train_loss,validation_loss,seconds\n1,{losses[0]},{losses[1]},{seconds:.3f}\n", encoding="utf-8"
+        f"epoch,train_loss,validation_loss,seconds,waiting\n1,{losses[0]},{losses[1]},{seconds:.3f},0\n",
+        encoding="utf-8",
     )
     say(f"fitted: training loss {losses[0]:.5f}, validation {losses[1]:.5f}, {seconds:.1f} s")
 
@@ -457,6 +458,7 @@ class _Record(Callback):
             "train_loss": values["train_loss"],
             "validation_loss": values["validation_loss"],
             "seconds": round(time.monotonic() - self._began, 3),
+            "waiting": round(float(getattr(trainer.train_dataloader, "seconds", 0.0)), 3),
         }
         self._rows = [*[r for r in self._rows if r["epoch"] < row["epoch"]], row]
         with self._path.open("w", newline="", encoding="utf-8") as file:

@@ -255,6 +255,8 @@ def import_origins(
             "dry/f0_hz": np.array([origin.f0_hz for origin in origins], np.float32),
         }
         columns["integrity/dry"] = hashes(columns, DRY_ARRAYS)
+        if all(origin.file is None for origin in origins):
+            del columns["dry/audio"]  # silence is what a chunk that is not there reads as
         store.write(start, columns)
     if failures and not keep_going:
         return TaskResult(session=session, rows=0, notes={"failures": failures})

@@ -184,6 +184,7 @@ def _cost(
     torch.set_num_threads(threads)
     spent: dict[str, Any] = {
         "training_seconds": sum(row["seconds"] for row in training.losses(run)),
+        "waiting_share": waiting_share(training.losses(run)),
         "epochs": len(training.losses(run)),
         "watt_hours": used["watt_hours"] if used else None,
         "megabytes": (run / checkpoints.MODEL_FILE).stat().st_size / 1e6,
@@ -193,20 +194,28 @@ def _cost(
     low, high = published.ENERGY_WATT_HOURS
     return spent, Table(
         "Cost (one sound at a time on one core; features not counted)",
-        ("training", "epochs", "energy", "size", "parameters", "inference"),
+        ("training", "waiting for data", "epochs", "energy", "size", "parameters", "inference"),
         (
             (
                 f"{spent['training_seconds']:.0f} s",
+                "not measured" if spent["waiting_share"] is None else f"{100 * spent['waiting_share']:.2g} %",
                 str(spent["epochs"]),
                 f"{spent['watt_hours']:.2g} Wh" if used else "not measured",
                 f"{spent['megabytes']:.3g} MB",
                 str(spent["parameters"]),
                 f"{spent['inference_ms']:.3g} ms",
             ),
-            ("paper", "-", f"{low:g} to {high:g} Wh a run", "-", "3.7M (AutoFX)", "-"),
+            ("paper", "-", "-", f"{low:g} to {high:g} Wh a run", "-", "3.7M (AutoFX)", "-"),
         ),
         note="Energy by codecarbon, where training was asked to measure it (--set measure_energy=true).",
     )
+
+
+def waiting_share(epochs: list[dict[str, float]]) -> float | None:
+    """Share of the training's time spent on putting batches together; runs of older versions do not say."""
+    if any("waiting" not in row for row in epochs):
+        return None
+    return sum(row["waiting"] for row in epochs) / max(sum(row["seconds"] for row in epochs), 1e-9)
 
 
 def _several_labels(

@@ -1,0 +1,90 @@
+"""Importing on all cores against a bare loop that decodes, mixes and resamples the same files: WAV as in IRMAS, MP3 as in MagnaTagATune."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from benchmarks._common import CORES, report
+from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.imports import import_dataset
+from timbre_data.pipeline.store.repository import locate
+
+EXCERPTS, CLIPS = 1600, 256
+
+
+def irmas(folder: Path) -> list[Path]:
+    """Stereo excerpts of 3 s at 44.1 kHz."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for k in range(EXCERPTS):
+        path = folder / "IRMAS-TrainingData" / "cel" / f"[cel][cla]{k:04d}__1.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.3 * rng.standard_normal((3 * 44_100, 2)).clip(-3, 3), 44_100, subtype="PCM_16")
+        paths.append(path)
+    return paths
+
+
+def magnatagatune(folder: Path) -> list[Path]:
+    """Mono clips of 29 s at 16 kHz as MP3."""
+    rng = np.random.default_rng(0)
+    lines, paths = ["clip_id\tguitar\tmp3_path"], []
+    for k in range(CLIPS):
+        path = folder / f"{k % 16:x}" / f"clip-{k}-0-29.mp3"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.cumsum(rng.standard_normal(29 * 16_000))
+        soundfile.write(path, 0.5 * noise / np.abs(noise).max(), 16_000, format="MP3")
+        lines.append(f"{k}\t{k % 2}\t{path.relative_to(folder).as_posix()}")
+        paths.append(path)
+    (folder / "annotations_final.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return paths
+
+
+def bare(paths: list[Path], rate: int) -> float:
+    """Seconds to decode, mix and resample all files with a thread a core."""
+
+    def one(path: Path) -> int:
+        sound, own = soundfile.read(path, dtype="float32", always_2d=True)
+        mono = sound.mean(axis=1)
+        return len(mono if own == rate else soxr.resample(mono, own, rate))
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(CORES) as pool:
+        list(pool.map(one, paths))
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    figures: dict[str, float] = {}
+    sets: dict[str, tuple[Callable[[Path], list[Path]], int]] = {
+        "irmas": (irmas, 22_050),
+        "magnatagatune": (magnatagatune, 16_000),
+    }
+    for name, (make, rate) in sets.items():
+        with tempfile.TemporaryDirectory() as folder:
+            paths = make(Path(folder) / "tree")
+            loops, imports = [], []
+            for k in range(3):
+                loops.append(bare(paths, rate))
+                settings = {"path": f"{folder}/tree"} | ({"parts": ["training"]} if name == "irmas" else {})
+                start = time.perf_counter()
+                import_dataset(name, settings, locate(f"{folder}/{k}"), Cluster(workers=CORES))
+                imports.append(time.perf_counter() - start)
+            figures |= {
+                f"{name}_files": len(paths),
+                f"{name}_bare_files_per_s": len(paths) / float(np.median(loops)),
+                f"{name}_import_files_per_s": len(paths) / float(np.median(imports)),
+                f"{name}_ratio": float(np.median(loops) / np.median(imports)),
+            }
+    report("importing", **figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Share of training time spent on putting batches together: a cheap and a dear network of frames, one of whole sounds, one of features."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from benchmarks._common import CORES, report
+from timbre_data.models import training
+from timbre_data.models.evaluation.evaluate import waiting_share
+from timbre_data.pipeline import recipes, stages
+from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.store.repository import locate
+from timbre_data.schemas.settings import TrainSettings
+
+CASES = (
+    ("jingju-mlp", "sung-phonemes", {"n": 120, "source.phrases": 1}),
+    ("jingju-proposed", "sung-phonemes", {"n": 120, "source.phrases": 1}),
+    ("instrument-cnn", "gm-instruments", {"n": 330, "source.phrases": 330}),
+    ("mtt-proposed", "gm-tags", {"n": 200, "source.clips": 20}),
+)
+
+
+def main() -> None:
+    figures: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TIMBRE_DATA_RUNS"] = folder
+        for model, name, changes in CASES:
+            address = f"{folder}/{name}"
+            recipe = recipes.load(recipes.override(recipes.read(name), changes))
+            stages.render(recipe, locate(address), Cluster(workers=CORES))
+            settings = {"model": model, "data": address, "max_epochs": 2, "frame_step": 5}
+            run, _ = training.train(recipes.validate(TrainSettings, settings), name=model)
+            share = waiting_share(training.losses(run))
+            assert share is not None
+            figures[f"{model}_waiting_share"] = share
+    report("waiting", **figures)
+
+
+if __name__ == "__main__":
+    main()
