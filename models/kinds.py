@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from torch import nn
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "transformation"]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torch.optim import SGD, Adadelta, Adagrad, Adam
 
-from timbre_data.models import checkpoints, energy
+from timbre_data.models import checkpoints, energy, equalisation
 from timbre_data.models.checkpoints import Standardised, Trained, as_sound
 from timbre_data.models.data import Batches, Rows, family_probabilities, load_rows
 from timbre_data.models.frames import Windows, load_frames
@@ -134,11 +134,15 @@ def train(
     lock = FileLock(folder / "run.lock")
     try:
         with lock.acquire(timeout=0):
-            resumed = (folder / "last.ckpt").is_file()
+            resumed = any((folder / name).is_file() for name in ("last.ckpt", equalisation.STATE))
             about = {"settings": settings.model_dump(mode="json"), "snapshots": snapshots, "provenance": provenance()}
             (folder / SETTINGS).write_text(json.dumps(about, indent=2), encoding="utf-8")
-            rows, probabilities = prepare(settings, datasets)
-            fit_rows(settings, rows, probabilities, folder, say)
+            kind: Model = catalogue.load("model", settings.model)
+            if kind.task == "transformation":
+                equalisation.fit(settings, datasets, folder, say)
+            else:
+                rows, probabilities = prepare(settings, datasets)
+                fit_rows(settings, rows, probabilities, folder, say)
     except UsageError:
         if not (folder / EPOCHS).is_file():
             shutil.rmtree(folder)  # a request that was refused leaves no run behind
@@ -151,8 +155,8 @@ def train(
 def usual_target(settings: TrainSettings, datasets: list[Dataset]) -> str:
     """What is to be learned where nobody says: the frames, for a network that names those; tags where there are some; else the effect."""
     kind: Model = catalogue.load("model", settings.model)
-    if kind.context:
-        return "frames"
+    if kind.context or kind.task == "transformation":
+        return "frames" if kind.context else "transformation"
     return "tags" if all(data.has(TAGS) for data in datasets) else "effect"
 
 

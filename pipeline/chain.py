@@ -62,6 +62,23 @@ class EffectChain:
         )
 
     @cached_property
+    def has_response(self) -> bool:
+        """Whether all effects are filters, so that a row's gain at each frequency is known."""
+        return all(effect is not None and effect.response is not None for effect in self.effects)
+
+    def response_db(self, draw: Draw, rate: int, count: int) -> NDArray[np.float32]:
+        """Gain of each row's filters at `count` frequencies from 0 to half the rate, floor -200 dB [shape=(n, count)]."""
+        hertz = np.linspace(0, rate / 2, count)
+        out = np.zeros((len(draw.labels), count))
+        for k in range(len(out)):
+            for step, effect in enumerate(self.effects):
+                if draw.order[k, step] == UNUSED or effect is None or effect.response is None:
+                    continue
+                heard = np.abs(effect.response(self.step_values(draw.values[k], step), rate, hertz))
+                out[k] += 20 * np.log10(np.maximum(heard, 1e-10))
+        return out.astype(np.float32)
+
+    @cached_property
     def synth_settings(self) -> Any:
         """The settings of the chain's synth."""
         assert self.synth is not None

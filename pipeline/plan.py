@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.recipes import open_source
 from timbre_data.pipeline.seeding import Stage, generator, share
-from timbre_data.pipeline.store.layout import CLIP, FRAMES, SPLITS, TAGS, frame_table, frames_of, tag_table
+from timbre_data.pipeline.store.layout import CLIP, FRAMES, RESPONSE, SPLITS, TAGS, frame_table, frames_of, tag_table
 from timbre_data.schemas.recipe import Recipe, SplitRule
 
 
@@ -51,7 +51,12 @@ class Plan:
     def extra_labels(self) -> tuple[str, ...]:
         """Label arrays that only some sources give: tags, the clips that their sounds are pieces of, what is heard in each frame."""
         clips = any(note.clip for note in self.source.notes)
-        there = {TAGS: bool(self.tags), CLIP: clips, FRAMES: bool(self.frame_classes)}
+        there = {
+            TAGS: bool(self.tags),
+            CLIP: clips,
+            FRAMES: bool(self.frame_classes),
+            RESPONSE: self.chain.has_response,
+        }
         return tuple(path for path, is_there in there.items() if is_there)
 
     def extra_columns(self, dry: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
@@ -64,7 +69,7 @@ class Plan:
                 [note.segments for note in notes], self.frame_classes, frames_of(self.recipe.audio.seconds)
             ),
         }
-        return {path: columns[path] for path in self.extra_labels}
+        return {path: columns[path] for path in self.extra_labels if path in columns}
 
     def dry_count(self, n: int) -> int:
         """How many dry sounds `n` rows need."""

@@ -19,7 +19,7 @@ from timbre_data.pipeline.instruments import close_instruments, instrument
 from timbre_data.pipeline.kinds import Audio, Performance, UnusableSoundError
 from timbre_data.pipeline.plan import Plan
 from timbre_data.pipeline.seeding import Stage, generator
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK
+from timbre_data.pipeline.store.layout import AUDIO_CHUNK, RESPONSE, RESPONSE_BINS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.rows import DRY_ARRAYS, PLAYED_ARRAYS, ROW_ARRAYS, Columns, TaskSession, hashes
 from timbre_data.schemas.errors import RenderError, TimbreDataError, UsageError
@@ -167,6 +167,8 @@ def make_rows(plan: Plan, rows: NDArray[np.int64], dry: Inputs) -> tuple[dict[st
         _make_hot_rows(plan, draw, rows, dry, slice(start, min(start + hot, count)), columns)
     columns |= {"params": draw.labels, "labels/mask": draw.mask, "labels/order": draw.order}
     columns["labels/identifiable"] = plan.chain.identifiable(draw, audio.seconds)
+    if plan.chain.has_response:
+        columns[RESPONSE] = plan.chain.response_db(draw, audio.rate, RESPONSE_BINS)
     return columns, int(columns["attempt"].sum())
 
 
@@ -266,6 +268,7 @@ def _failed_row(plan: Plan, row: int) -> dict[str, NDArray[Any]]:
         "attempt": np.full(1, MAX_ATTEMPTS, np.uint16),
         "gain": np.ones(1, np.float32),
         "failed": np.ones(1, bool),
+        **({RESPONSE: plan.chain.response_db(draw, audio.rate, RESPONSE_BINS)} if plan.chain.has_response else {}),
     }
 
 

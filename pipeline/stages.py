@@ -174,6 +174,7 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
         plan.tags,
         clips=layout.CLIP in plan.extra_labels,
         frame_classes=plan.frame_classes,
+        responses=plan.chain.has_response,
     )
     if not stored:
         root = writer.root()

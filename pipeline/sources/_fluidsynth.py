@@ -58,6 +58,9 @@ def play(
     try:
         for name in ("synth.reverb.active", "synth.chorus.active"):
             synth.setting(name, 0)
+        synth.setting(
+            "synth.dynamic-sample-loading", 1
+        )  # only what is played: a compressed SoundFont takes 10 s otherwise
         number = synth.sfload(str(soundfont))
         if number == -1:
             raise NotFoundError(f"soundfont: {soundfont} is not a SoundFont that FluidSynth can read.")

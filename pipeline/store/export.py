@@ -123,6 +123,8 @@ def records(data: Dataset) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
                 elif path == FRAMES:
                     heard = segments_of(value, data.names(FRAMES))
                     record["segments"] = "; ".join(f"{start:.2f} {stop:.2f} {name}" for start, stop, name in heard)
+                elif np.ndim(value):
+                    continue  # a whole response: it is in the dataset itself, and in its zarr export
                 else:
                     record[path.partition("/")[2]] = str(value) if isinstance(value, str) else float(value)
             if data.meta.get("kind") == "imported":  # nobody knows the parameters of recordings

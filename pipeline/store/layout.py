@@ -3,7 +3,8 @@
     audio          (n, channels, samples)      dry/audio      (m, channels, samples)   each dry sound once
                                                dry/midi       (m,) what was played, instead of sound, where the chain begins with a synth
     params         (n, p) in [0, 1]            dry/*          identity, group, note, velocity, f0_hz, gain
-    labels/*       mask, identifiable, order, effect_db; tags (n, k), clip (n,) and frames (n, f) where its source has some
+    labels/*       mask, identifiable, order, effect_db; tags (n, k), clip (n,) and frames (n, f) where its source has some;
+                   response_db (n, 513) where all of its effects are filters
     split, attempt, gain, failed, dry/index    one number a row
     features/<set>, spectrograms/<name>        one row of features a row, made by `featurize`
     integrity/*    content hash of every row of the above; 0 means "not there yet"
@@ -46,6 +47,8 @@ class ArraySpec:
 
 
 TAGS, CLIP, FRAMES = "labels/tags", "labels/clip", "labels/frames"
+RESPONSE, RESPONSE_BINS = "labels/response_db", 513
+"""Gain of a row's filters at so many frequencies from 0 to half the rate."""
 FRAME_SECONDS = 0.01
 """Frames are labelled so often: number k says what is heard at k times this."""
 
@@ -58,6 +61,7 @@ def specs(
     *,
     clips: bool = False,
     frame_classes: tuple[str, ...] = (),
+    responses: bool = False,
 ) -> list[ArraySpec]:
     """List the arrays of a dataset."""
     sound = (recipe.audio.channels, recipe.audio.samples)
@@ -84,6 +88,7 @@ def specs(
         *([ArraySpec(TAGS, (len(tags),), "bool", attributes={"names": list(tags)})] if tags else []),
         *([ArraySpec(CLIP, (), "str")] if clips else []),
         *([_frames_spec(recipe, frame_classes)] if frame_classes else []),
+        *([_response_spec(recipe)] if responses else []),
         ArraySpec("split", (), "uint8", attributes={"names": list(SPLITS)}),
         ArraySpec("attempt", (), "uint16"),
         ArraySpec("gain", (), "float32"),
@@ -103,6 +108,15 @@ def specs(
 def _frames_spec(recipe: Recipe, classes: tuple[str, ...]) -> ArraySpec:
     attributes = {"names": list(classes), "hop_seconds": FRAME_SECONDS, "unknown": -1}
     return ArraySpec(FRAMES, (frames_of(recipe.audio.seconds),), "int8", attributes=attributes)
+
+
+def _response_spec(recipe: Recipe) -> ArraySpec:
+    return ArraySpec(
+        RESPONSE,
+        (RESPONSE_BINS,),
+        "float32",
+        attributes={"low_hz": 0.0, "high_hz": recipe.audio.rate / 2, "unit": "dB"},
+    )
 
 
 def frames_of(seconds: float) -> int:

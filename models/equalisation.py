@@ -1,0 +1,336 @@
+"""Learning a transformation of sound from pairs: the end-to-end equaliser, trained frame by frame and played by overlap and add.
+
+RUN/settings.json, epochs.csv, model.pt    as for every run; an "epoch" is `ROUND` iterations
+RUN/first-stage.pt                         the autoencoder after the first stage
+RUN/state.pt                               where training goes on
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from timbre_data.models import checkpoints
+from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder, EqOptions
+from timbre_data.models.checkpoints import Standardised, Trained
+from timbre_data.models.kinds import Model, Shape
+from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.audio import decode
+from timbre_data.pipeline.build import available_cores
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import InterruptedBuildError, UsageError
+from timbre_data.schemas.settings import TrainSettings
+
+ROUND = 25
+"""Iterations between two looks at the validation notes."""
+EDGE = FRAME - HOP
+"""Silence around a sound, so that every sample is in as many frames."""
+OVERLAP = FRAME / HOP / 2
+"""What Hann windows a hop apart add up to."""
+BLOCK = 128
+"""Frames that go through the network together when sounds are played."""
+FIRST_STAGE, STATE = "first-stage.pt", "state.pt"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The paper's loss and its parts, averaged over frames."""
+
+    kl: float
+    mse: float
+    mae: float
+
+    @property
+    def total(self) -> float:
+        """Their sum."""
+        return self.kl + self.mse + self.mae
+
+
+def hann() -> torch.Tensor:
+    """The window of a frame [shape=(1024,)]."""
+    return torch.hann_window(FRAME)
+
+
+def to_frames(sound: torch.Tensor, hop: int = HOP) -> torch.Tensor:
+    """Windowed frames of a sound [shape=(samples,)], a hop apart, with silence around it: [shape=(n, 1024)]."""
+    padded = F.pad(sound, (EDGE, EDGE + (-len(sound)) % HOP))
+    return padded.unfold(0, FRAME, hop) * hann()
+
+
+def from_frames(frames: torch.Tensor, samples: int) -> torch.Tensor:
+    """Overlap and add windowed frames, `HOP` apart [shape=(n, 1024)], to a sound [shape=(samples,)]: the inverse of `to_frames`."""
+    length = (len(frames) - 1) * HOP + FRAME
+    folded = F.fold(frames.T[None], (1, length), (1, FRAME), stride=(1, HOP))[0, 0, 0]
+    return folded[EDGE : EDGE + samples] / OVERLAP
+
+
+def loss_parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """KL divergence of magnitudes normalised to a sum of 1, mean square of magnitudes (FFT of 1,024), mean absolute waveform difference [both shape=(n, 1024)]."""
+    ours, theirs = torch.fft.rfft(output).abs(), torch.fft.rfft(target).abs()
+    p = theirs / (theirs.sum(dim=1, keepdim=True) + 1e-6)
+    q = ours / (ours.sum(dim=1, keepdim=True) + 1e-6)
+    kl = (p * torch.log((p + 1e-7) / (q + 1e-7))).sum(dim=1).mean()
+    return kl, (ours - theirs).square().mean(), (output - target).abs().mean()
+
+
+class Pairs:
+    """Dry and filtered sounds of a dataset, mono, at the level that the network hears; and the condition of each row."""
+
+    def __init__(self, data: Dataset, level_db: float) -> None:
+        self.data = data
+        self.scale = 10 ** (level_db / 20)
+        self.rows = data.usable()
+        self.split = data.split()[self.rows]
+        self.index = data.read("dry/index")[self.rows].astype(np.int64)
+        self.gain = data.read("gain")[self.rows]
+        params, mask = data.read("params")[self.rows], data.read("labels/mask")[self.rows]
+        order = data.read("labels/order")[self.rows]
+        varied = np.ptp(params, axis=0) > 0
+        self.names = tuple(name for name, is_varied in zip(data.space.names, varied, strict=True) if is_varied)
+        self.steps = data.names("labels/order", "steps") if order.shape[1] > 1 else []
+        used = (order >= 0) if self.steps else np.empty((len(order), 0))
+        self.condition = np.concatenate([np.where(mask, params, 0)[:, varied], used], axis=1).astype(np.float32)
+
+    def where(self, split: int) -> NDArray[np.int64]:
+        """Places of the rows of one split."""
+        return np.flatnonzero(self.split == split)
+
+    def sounds(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Input and target [shape=(samples,) each]."""
+        dry = self.data.dry(self.index[place : place + 1])[0]
+        wet = decode(self.data.read("audio", int(self.rows[place]))) / self.gain[place]
+        return tuple(torch.from_numpy(np.ascontiguousarray(one.mean(axis=0) * self.scale)) for one in (dry, wet))  # type: ignore[return-value]  # two of them
+
+    def condition_of(self, place: int, count: int) -> torch.Tensor | None:
+        """The condition of a row, once for each frame [shape=(count, c)]."""
+        if not self.condition.shape[1]:
+            return None
+        return torch.from_numpy(self.condition[place]).expand(count, -1)
+
+
+def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say: Callable[[str], None]) -> None:
+    """Train on the pairs of a dataset, into a folder, by resolved settings; goes on where it stopped. Leaves `model.pt` there."""
+    kind: Model = catalogue.load("model", settings.model)
+    options = EqOptions.model_validate(settings.options)
+    if len(datasets) != 1:
+        raise UsageError(f"{settings.model} learns one transformation: give one dataset.")
+    data = datasets[0]
+    if data.recipe.chain.synth or data.meta.get("kind") == "imported" or "dry/audio" not in data.root:
+        raise UsageError(f"{data.name} has no pairs of sounds before and after effects: render some with --eq or --fx.")
+    pairs = Pairs(data, options.level_db)
+    train_rows, validation = pairs.where(0), pairs.where(1)
+    if not len(train_rows) or not len(validation):
+        raise UsageError("there are too few rows for a training and a validation split: render more.")
+    chosen = validation[np.linspace(0, len(validation) - 1, min(options.validation_notes, len(validation))).astype(int)]
+    torch.set_num_threads(available_cores())
+    torch.manual_seed(settings.seed)
+    shape = Shape(0, 0, conditioning=pairs.condition.shape[1], samples=FRAME, rate=data.recipe.audio.rate)
+    network = cast(EqAutoencoder, kind.build(shape, options))
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate or kind.learning_rate)
+    state = _State(folder, network, optimizer)
+    try:
+        for stage, iteration in state.remaining(options):
+            begun = time.perf_counter()
+            place = int(np.random.default_rng([settings.seed, stage, iteration]).choice(train_rows))
+            loss = _step(network, optimizer, pairs, place, stage, HOP * settings.frame_step)
+            state.done(loss, time.perf_counter() - begun)
+            last = iteration + 1 == (options.first_stage, options.second_stage)[stage]
+            if (iteration + 1) % ROUND == 0 or last:
+                found = validate(network, pairs, chosen, stage, 4 * HOP)
+                state.close_round(stage, found, say)
+                if last and stage == 0:
+                    _save_whole(network.state_dict(), folder / FIRST_STAGE)
+    except KeyboardInterrupt:
+        raise InterruptedBuildError(
+            f"interrupted: rounds up to the last whole one are kept in {folder}; the same command goes on from there."
+        ) from None
+    network.load_state_dict(state.best)
+    trained = Trained(
+        model=settings.model,
+        network=Standardised(network, 0),
+        shape=shape,
+        options=settings.options,
+        features=(),
+        feature_names=(),
+        outputs=(),
+        target="transformation",
+        rate=data.recipe.audio.rate,
+        samples=data.recipe.audio.samples,
+        parameters=tuple(one for one in data.parameters if one["name"] in pairs.names),
+        effects=tuple(pairs.steps),
+    )
+    checkpoints.save(trained, folder)
+
+
+def _step(
+    network: EqAutoencoder, optimizer: torch.optim.Optimizer, pairs: Pairs, place: int, stage: int, hop: int
+) -> float:
+    """One iteration: one note's frames."""
+    before, after = (to_frames(sound, hop) for sound in pairs.sounds(place))
+    optimizer.zero_grad()
+    if stage == 0:
+        total = 0.0
+        for frames in (before, after):
+            loss = cast(torch.Tensor, sum(loss_parts(network.reconstruct(frames), frames))) / 2
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+            total += float(loss)
+    else:
+        output = network(before, pairs.condition_of(place, len(before)))
+        loss = cast(torch.Tensor, sum(loss_parts(output, after)))
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        total = float(loss)
+    optimizer.step()
+    return total
+
+
+@torch.inference_mode()
+def validate(network: EqAutoencoder, pairs: Pairs, places: NDArray[np.int64], stage: int, hop: int = HOP) -> Losses:
+    """Losses over some notes: of mapping (stage 1), or of reconstructing inputs and targets (stage 0)."""
+    sums = np.zeros(3)
+    count = 0
+    for place in places.tolist():
+        before, after = (to_frames(sound, hop) for sound in pairs.sounds(place))
+        cases: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for part in range(0, len(before), BLOCK):
+            x, y = before[part : part + BLOCK], after[part : part + BLOCK]
+            if stage == 0:
+                cases += [(network.reconstruct(x), x), (network.reconstruct(y), y)]
+            else:
+                cases.append((network(x, pairs.condition_of(place, len(x))), y))
+        for output, target in cases:
+            sums += len(target) * np.array([float(one) for one in loss_parts(output, target)])
+            count += len(target)
+    return Losses(*(sums / count).tolist())
+
+
+@torch.inference_mode()
+def play(
+    network: EqAutoencoder, sound: NDArray[np.float32], level_db: float, condition: torch.Tensor | None = None
+) -> NDArray[np.float32]:
+    """Send a sound of any length [shape=(samples,)] through a trained network at the level it learned at, and back to the sound's own."""
+    peak = float(np.abs(sound).max())
+    scale = 10 ** (level_db / 20) / max(peak, 1e-9)
+    out = torch.zeros(len(sound) + 2 * FRAME + EDGE)
+    padded = F.pad(torch.from_numpy(sound * np.float32(scale)), (EDGE, EDGE + (-len(sound)) % HOP))
+    window = hann()
+    count = (len(padded) - FRAME) // HOP + 1
+    for first in range(0, count, BLOCK):
+        frames = padded[first * HOP : (min(first + BLOCK, count) - 1) * HOP + FRAME].unfold(0, FRAME, HOP) * window
+        given = None if condition is None else condition.expand(len(frames), -1)
+        folded = network(frames, given)
+        length = (len(frames) - 1) * HOP + FRAME
+        added = F.fold(folded.T[None], (1, length), (1, FRAME), stride=(1, HOP))[0, 0, 0]
+        if len(out) < first * HOP + length:
+            out = F.pad(out, (0, first * HOP + length - len(out)))
+        out[first * HOP : first * HOP + length] += added
+    return np.asarray(out[EDGE : EDGE + len(sound)].numpy() / np.float32(OVERLAP * scale))
+
+
+def condition_from(trained: Trained, given: dict[str, float], step: str | None) -> torch.Tensor | None:
+    """The condition of chosen settings [shape=(c,)], in the units of the parameters. Raises `UsageError` for what the run does not know."""
+    from timbre_data.schemas.parameter import Parameter
+
+    described = [Parameter.model_validate(one) for one in trained.parameters]
+    if not trained.shape.conditioning:
+        if given or step:
+            raise UsageError("this run learned one fixed transformation: it takes no settings.")
+        return None
+    names = {one.name: one for one in described} | {
+        one.name.partition(".")[2]: one for one in described if step and one.name.startswith(f"{step}.")
+    }
+    if trained.effects and step not in trained.effects:
+        raise UsageError(f"this run knows {', '.join(trained.effects)}: choose one with --effect.")
+    unknown = [name for name in given if name not in names]
+    wanted = [one.name for one in described if not step or one.name.startswith(f"{step}.")]
+    missing = [name for name in wanted if name not in {names[key].name for key in given if key in names}]
+    if unknown or missing:
+        raise UsageError(
+            f"--at needs {', '.join(wanted)}" + (f"; it does not know {', '.join(unknown)}" if unknown else "") + "."
+        )
+    values = {names[key].name: names[key].to_unit(value) for key, value in given.items()}
+    used = [float(step == one) for one in trained.effects]
+    return torch.tensor([*(float(values.get(one.name, 0.0)) for one in described), *used], dtype=torch.float32)
+
+
+class _State:
+    """Where training is: kept whole after every round, so that it goes on from there."""
+
+    def __init__(self, folder: Path, network: EqAutoencoder, optimizer: torch.optim.Optimizer) -> None:
+        self._folder, self._network, self._optimizer = folder, network, optimizer
+        self._stage, self._iteration = 0, 0
+        self._losses: list[float] = []
+        self._seconds = 0.0
+        self._rows: list[dict[str, float]] = []
+        self.best: dict[str, Any] = {}
+        self._best_loss = math.inf
+        if (folder / STATE).is_file():
+            kept = torch.load(folder / STATE, weights_only=True)
+            network.load_state_dict(kept["network"])
+            optimizer.load_state_dict(kept["optimizer"])
+            self._stage, self._iteration, self._rows = kept["stage"], kept["iteration"], kept["rows"]
+            self.best, self._best_loss = kept["best"], kept["best_loss"]
+
+    def remaining(self, options: EqOptions) -> Iterator[tuple[int, int]]:
+        """Stage and iteration of all that is still to do."""
+        for stage, count in enumerate((options.first_stage, options.second_stage)):
+            for iteration in range(self._iteration if stage == self._stage else 0, count):
+                if stage >= self._stage:
+                    self._stage, self._iteration = stage, iteration
+                    yield stage, iteration
+
+    def done(self, loss: float, seconds: float) -> None:
+        """Count an iteration."""
+        self._losses.append(loss)
+        self._seconds += seconds
+        self._iteration += 1
+
+    def close_round(self, stage: int, found: Losses, say: Callable[[str], None]) -> None:
+        """Write epochs.csv and the state; the best round of the second stage is the result."""
+        row = {
+            "epoch": float(len(self._rows) + 1),
+            "train_loss": float(np.mean(self._losses)),
+            "validation_loss": found.total,
+            "seconds": round(self._seconds, 3),
+            "waiting": 0.0,
+            "stage": float(stage + 1),
+        }
+        self._rows.append(row)
+        self._losses, self._seconds = [], 0.0
+        if stage == 1 and found.total < self._best_loss:
+            self._best_loss = found.total
+            self.best = {name: value.clone() for name, value in self._network.state_dict().items()}
+        kept = {
+            "network": self._network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "stage": self._stage,
+            "iteration": self._iteration,
+            "rows": self._rows,
+            "best": self.best,
+            "best_loss": self._best_loss,
+        }
+        _save_whole(kept, self._folder / STATE)
+        aside = self._folder / "epochs.csv.partial"
+        with aside.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerows(self._rows)
+        aside.rename(self._folder / "epochs.csv")
+        say(
+            f"stage {stage + 1}, iteration {self._iteration}: training loss {row['train_loss']:.5f}, validation {found.total:.5f} (kl {found.kl:.5f}, mse {found.mse:.5f}, mae {found.mae:.5f}), {row['seconds']:.1f} s"
+        )
+
+
+def _save_whole(value: Any, path: Path) -> None:
+    aside = path.with_name(path.name + ".partial")
+    torch.save(value, aside)
+    aside.rename(path)

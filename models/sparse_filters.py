@@ -1,0 +1,324 @@
+"""The filters of the end-to-end equaliser on a CPU: convolution with many filters at once, channel by channel, and only where something is kept.
+
+The front end keeps one of every sixteen values of each channel (max-pooling), so nearly all of what a framework's convolutions compute backwards, and
+of the synthesis forwards, is zeros. These kernels skip it; elsewhere than on a CPU the same is done by the framework's own convolutions, which is
+also what the tests compare with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+Floats = NDArray[np.float32]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _analyse(padded: Floats, filters: Floats, bias: Floats, out: Floats) -> None:
+    """All filters on each frame: out (n, c, t) of padded (n, t + k - 1)."""
+    channels, length = filters.shape
+    for n in range(out.shape[0]):
+        for c in range(channels):
+            o = out[n, c]
+            for t in range(len(o)):
+                o[t] = bias[c]
+            for k in range(0, length, 8):
+                x = padded[n, k:]
+                w = filters[c, k : k + 8]
+                a0, a1, a2, a3, a4, a5, a6, a7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
+                for t in range(len(o)):
+                    o[t] += (
+                        a0 * x[t]
+                        + a1 * x[t + 1]
+                        + a2 * x[t + 2]
+                        + a3 * x[t + 3]
+                        + a4 * x[t + 4]
+                        + a5 * x[t + 5]
+                        + a6 * x[t + 6]
+                        + a7 * x[t + 7]
+                    )
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _analyse_back(padded: Floats, gradient: Floats, out: Floats) -> None:
+    """Gradient of the filters of `_analyse`, added to out (c, k)."""
+    for n in range(gradient.shape[0]):
+        for c in range(gradient.shape[1]):
+            g = gradient[n, c]
+            for k in range(0, out.shape[1], 4):
+                x = padded[n, k:]
+                s0 = s1 = s2 = s3 = np.float32(0)
+                for t in range(len(g)):
+                    v = g[t]
+                    s0 += x[t] * v
+                    s1 += x[t + 1] * v
+                    s2 += x[t + 2] * v
+                    s3 += x[t + 3] * v
+                out[c, k] += s0
+                out[c, k + 1] += s1
+                out[c, k + 2] += s2
+                out[c, k + 3] += s3
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _smooth_pool(
+    values: Floats, filters: Floats, bias: Floats, before: int, out: Floats, places: NDArray[np.int64]
+) -> None:
+    """Each channel's absolute values (n, c, t) through its own filter, then the largest of every t // p values and where it is; a row at a time stays in the cache."""
+    length, taps, kept = values.shape[2], filters.shape[1], out.shape[2]
+    pool = length // kept
+    padded = np.zeros(length + taps - 1, np.float32)
+    smooth = np.empty(length, np.float32)
+    for n in range(values.shape[0]):
+        for c in range(values.shape[1]):
+            for t in range(length):
+                padded[before + t] = abs(values[n, c, t])
+            for t in range(length):
+                smooth[t] = bias[c]
+            for k in range(0, taps, 8):
+                x = padded[k:]
+                w = filters[c, k : k + 8]
+                a0, a1, a2, a3, a4, a5, a6, a7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
+                for t in range(length):
+                    smooth[t] += (
+                        a0 * x[t]
+                        + a1 * x[t + 1]
+                        + a2 * x[t + 2]
+                        + a3 * x[t + 3]
+                        + a4 * x[t + 4]
+                        + a5 * x[t + 5]
+                        + a6 * x[t + 6]
+                        + a7 * x[t + 7]
+                    )
+            for p in range(kept):
+                best = p * pool
+                for t in range(p * pool + 1, (p + 1) * pool):
+                    if smooth[t] > smooth[best]:
+                        best = t
+                out[n, c, p], places[n, c, p] = smooth[best], best
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _smooth_pool_back(
+    values: Floats,
+    filters: Floats,
+    before: int,
+    places: NDArray[np.int64],
+    gradient: Floats,
+    inner: Floats,
+    out: Floats,
+) -> None:
+    """Gradients of `_smooth_pool`: of its values (`inner`) and, added, of its filters."""
+    length, taps = values.shape[2], filters.shape[1]
+    padded, wide = np.zeros(length + taps - 1, np.float32), np.empty(length + taps - 1, np.float32)
+    for n in range(values.shape[0]):
+        for c in range(values.shape[1]):
+            for t in range(length):
+                padded[before + t] = abs(values[n, c, t])
+            wide[:] = 0
+            w, o = filters[c], out[c]
+            for p in range(places.shape[2]):
+                g, t = gradient[n, c, p], places[n, c, p]
+                x, i = padded[t:], wide[t:]
+                for k in range(taps):
+                    i[k] += g * w[k]
+                    o[k] += g * x[k]
+            for t in range(length):
+                v = values[n, c, t]
+                inner[n, c, t] = wide[before + t] if v > 0 else -wide[before + t] if v < 0 else np.float32(0)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _synthesise(values: Floats, places: NDArray[np.int64], filters: Floats, out: Floats) -> None:
+    """The adjoint of `_analyse` on values at some places: out (n, t + k - 1), added."""
+    for n in range(values.shape[0]):
+        o = out[n]
+        for c in range(values.shape[1]):
+            w = filters[c]
+            for p in range(values.shape[2]):
+                v, ot = values[n, c, p], o[places[n, c, p] :]
+                for k in range(len(w)):
+                    ot[k] += v * w[k]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _synthesise_back(
+    values: Floats, places: NDArray[np.int64], filters: Floats, gradient: Floats, inner: Floats, out: Floats
+) -> None:
+    """Gradients of `_synthesise`: of its values (`inner`) and, added, of its filters."""
+    for n in range(values.shape[0]):
+        g = gradient[n]
+        for c in range(values.shape[1]):
+            w, o = filters[c], out[c]
+            for p in range(values.shape[2]):
+                v, gt = values[n, c, p], g[places[n, c, p] :]
+                total = np.float32(0)
+                for k in range(len(w)):
+                    total += gt[k] * w[k]
+                    o[k] += v * gt[k]
+                inner[n, c, p] = total
+
+
+def _parts(count: int) -> list[slice]:
+    """A part of the frames for each thread."""
+    edges = np.linspace(0, count, min(torch.get_num_threads(), count) + 1).astype(int).tolist()
+    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
+
+
+def _each(count: int, work: Callable[[slice], Any]) -> list[Any]:
+    """Do the parts at once, and give what each gives, in order."""
+    parts = _parts(count)
+    if len(parts) == 1:
+        return [work(parts[0])]
+    return list(_pool(torch.get_num_threads()).map(work, parts))
+
+
+def _padding(taps: int) -> tuple[int, int]:
+    """Zeros before and after, so that the output is as long as the input (as PyTorch's "same")."""
+    return (taps - 1) // 2, taps - 1 - (taps - 1) // 2
+
+
+def _array(tensor: torch.Tensor) -> Floats:
+    return np.ascontiguousarray(tensor.detach().float().numpy())
+
+
+class _Analyse(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, frames: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        padded = _array(F.pad(frames, _padding(filters.shape[1])))
+        out = np.empty((len(frames), len(filters), frames.shape[1]), np.float32)
+        w, b = _array(filters), _array(bias)
+        _each(len(frames), lambda part: _analyse(padded[part], w, b, out[part]))
+        context.padded, context.shape = padded, filters.shape
+        return torch.from_numpy(out)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]  # one output, one gradient
+        g = _array(gradient)
+
+        def work(part: slice) -> Floats:
+            out = np.zeros(context.shape, np.float32)
+            _analyse_back(context.padded[part], g[part], out)
+            return out
+
+        total = sum(_each(len(g), work))
+        return None, torch.from_numpy(np.asarray(total)), gradient.sum(dim=(0, 2))
+
+
+class _SmoothPool(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        context: Any, values: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor, pool: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        v, w, b = _array(values), _array(filters), _array(bias)
+        before, _ = _padding(w.shape[1])
+        out = np.empty((*v.shape[:2], v.shape[2] // pool), np.float32)
+        places = np.empty(out.shape, np.int64)
+        _each(len(v), lambda part: _smooth_pool(v[part], w, b, before, out[part], places[part]))
+        context.kept = (v, w, before, places)
+        kept = torch.from_numpy(places)
+        context.mark_non_differentiable(kept)
+        return torch.from_numpy(out), kept
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor, _: Any) -> Any:  # type: ignore[override]  # places have no gradient
+        v, w, before, places = context.kept
+        g = _array(gradient)
+        inner = np.empty_like(v)
+
+        def work(part: slice) -> Floats:
+            out = np.zeros(w.shape, np.float32)
+            _smooth_pool_back(v[part], w, before, places[part], g[part], inner[part], out)
+            return out
+
+        total = sum(_each(len(v), work))
+        return torch.from_numpy(inner), torch.from_numpy(np.asarray(total)), gradient.sum(dim=(0, 2)), None
+
+
+class _Synthesise(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        context: Any, values: torch.Tensor, places: torch.Tensor, filters: torch.Tensor, length: int
+    ) -> torch.Tensor:
+        v, w, at = _array(values), _array(filters), places.numpy()
+        out = np.zeros((len(v), length + w.shape[1] - 1), np.float32)
+        _each(len(v), lambda part: _synthesise(v[part], at[part], w, out[part]))
+        context.kept = (v, at, w)
+        before, _ = _padding(w.shape[1])
+        return torch.from_numpy(out[:, before : before + length].copy())
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]  # one output, one gradient
+        v, at, w = context.kept
+        g = _array(F.pad(gradient, _padding(w.shape[1])))
+        inner = np.empty_like(v)
+
+        def work(part: slice) -> Floats:
+            out = np.zeros(w.shape, np.float32)
+            _synthesise_back(v[part], at[part], w, g[part], inner[part], out)
+            return out
+
+        total = sum(_each(len(v), work))
+        return torch.from_numpy(inner), None, torch.from_numpy(np.asarray(total)), None
+
+
+def _fits(tensor: torch.Tensor, filters: torch.Tensor) -> bool:
+    return tensor.device.type == "cpu" and filters.shape[1] % 8 == 0 and not torch.compiler.is_compiling()
+
+
+def analyse(frames: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """All filters [shape=(c, k)] on each frame [shape=(n, t)], as long as it: [shape=(n, c, t)]. Frames get no gradient."""
+    if _fits(frames, filters):
+        return torch.as_tensor(_Analyse.apply(frames, filters, bias))  # type: ignore[no-untyped-call]  # torch's apply has no types
+    return analyse_plainly(frames, filters, bias)
+
+
+def analyse_plainly(frames: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """`analyse` by PyTorch's own convolution."""
+    return F.conv1d(F.pad(frames, _padding(filters.shape[1]))[:, None], filters[:, None], bias)
+
+
+def smooth_pool(
+    values: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor, pool: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A filter for each channel [shape=(c, k)] on the absolute values of its own [shape=(n, c, t)], then the largest of every `pool`, and where it was [shape=(n, c, t // pool) both]."""
+    if _fits(values, filters):
+        largest, places = _SmoothPool.apply(values, filters, bias, pool)  # type: ignore[no-untyped-call]  # torch's apply has no types
+        return largest, places
+    return smooth_pool_plainly(values, filters, bias, pool)
+
+
+def smooth_pool_plainly(
+    values: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor, pool: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`smooth_pool` by PyTorch's own layers."""
+    smooth = F.conv1d(F.pad(values.abs(), _padding(filters.shape[1])), filters[:, None], bias, groups=len(filters))
+    largest, places = F.max_pool1d(smooth, pool, return_indices=True)
+    return largest, places
+
+
+def synthesise(values: torch.Tensor, places: torch.Tensor, filters: torch.Tensor, length: int) -> torch.Tensor:
+    """The adjoint of `analyse`, on values at places of `length` samples [shape=(n, c, p) both], zero elsewhere: frames [shape=(n, length)]."""
+    if _fits(values, filters):
+        return torch.as_tensor(_Synthesise.apply(values, places, filters, length))  # type: ignore[no-untyped-call]  # torch's apply has no types
+    return synthesise_plainly(values, places, filters, length)
+
+
+def synthesise_plainly(values: torch.Tensor, places: torch.Tensor, filters: torch.Tensor, length: int) -> torch.Tensor:
+    """`synthesise` by PyTorch's own transposed convolution."""
+    dense = torch.zeros(*values.shape[:2], length, device=values.device, dtype=values.dtype).scatter(2, places, values)
+    before, _ = _padding(filters.shape[1])
+    return F.conv_transpose1d(dense, filters[:, None])[:, 0, before : before + length]
