@@ -89,6 +89,20 @@ def _options(
     """Datasets of timbre with labels to trust: render, featurize, train, evaluate."""
 
 
+def _values(text: str | None) -> dict[str, float]:
+    """Numbers of `name=value,name=value`."""
+    found: dict[str, float] = {}
+    for part in (text or "").split(",") if text else []:
+        name, equals, value = part.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise UsageError(f"--at {part}: expected name=number, for example gain_db=6.")
+    return found
+
+
 def _cluster(workers: int | None, scheduler: str | None, batch: int | None) -> Any:
     from timbre_data.pipeline.build import Cluster
 
@@ -107,6 +121,10 @@ def render(
     synth: Annotated[
         str | None,
         typer.Option("--synth", help="A synth, or a profile of an external one: its recipe, or all defaults."),
+    ] = None,
+    eq: Annotated[
+        str | None,
+        typer.Option("--eq", help="Pairs for end-to-end equalisation: shelving, peaking, lowpass, highpass or any."),
     ] = None,
     recipe: Annotated[str | None, typer.Option("--recipe", help="A recipe: YAML file or shipped name.")] = None,
     n: Annotated[int | None, typer.Option("--n", help="Number of rows.")] = None,
@@ -129,10 +147,12 @@ def render(
     from timbre_data.pipeline.progress import bar
     from timbre_data.pipeline.store.repository import locate
 
-    if [fx, synth, recipe].count(None) != 2:
+    if [fx, synth, eq, recipe].count(None) != 3:
         raise UsageError(
-            "give one of --fx NAME, --synth NAME and --recipe FILE; see timbre-data list effects, and synths."
+            "give one of --fx NAME, --synth NAME, --eq NAME and --recipe FILE; see timbre-data list effects, and synths."
         )
+    if eq is not None:
+        recipe = recipes.for_equaliser(eq)
     data = recipes.for_effect(fx) if fx else recipes.for_synth(synth) if synth else recipes.read(recipe or "")
     short = {"n": n, "seed": seed, "audio.rate": rate, "source": {"name": source} if source else None}
     data = recipes.override(data, {key: value for key, value in short.items() if value is not None})
@@ -402,7 +422,7 @@ def predict(
         Path | None,
         typer.Option(
             "--out",
-            help="Where to write the matched sound (WAV): the dry sound through the effect, or the synth with these knobs.",
+            help="Where to write a sound (WAV): the dry sound through the effect, the synth with these knobs, or what a learned equaliser makes of the file.",
         ),
     ] = None,
     effect: Annotated[
@@ -415,12 +435,27 @@ def predict(
     textgrid: Annotated[
         Path | None, typer.Option("--textgrid", help="Where to write a phoneme track, as a Praat TextGrid.")
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", help="Settings of an equaliser that has some: --effect peaking --at gain_db=6,frequency_hz=800,q=1"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what made a sound: effect and settings (with the dry sound, write the match), knobs of a synth, instruments, tags or phonemes."""
-    from timbre_data.models import prediction, training
+    from timbre_data.models import prediction, processing, training
 
-    predictor = prediction.Predictor(training.find_run(run))
+    folder = training.find_run(run)
+    if processing.is_transformation(folder):
+        if out is None:
+            raise UsageError("this run maps sounds to sounds: say where to write with --out OUT.wav.")
+        done = processing.process_file(folder, file, out, effect, _values(at))
+        emit(done, processing.as_text(done), as_json)
+        return
+    if at is not None:
+        raise UsageError("--at is for runs that map sounds to sounds.")
+    predictor = prediction.Predictor(folder)
     if textgrid is not None and not predictor.of_frames:
         raise UsageError(f"--textgrid is for runs that name phonemes; {run} learned {predictor.trained.target}.")
     if out is not None and predictor.of_frames:

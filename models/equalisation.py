@@ -141,6 +141,7 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
     try:
         for stage, iteration in state.remaining(options):
             begun = time.perf_counter()
+            state.set_rate(settings.learning_rate or kind.learning_rate, settings.schedule, options)
             place = int(np.random.default_rng([settings.seed, stage, iteration]).choice(train_rows))
             loss = _step(network, optimizer, pairs, place, stage, HOP * settings.frame_step)
             state.done(loss, time.perf_counter() - begun)
@@ -182,13 +183,13 @@ def _step(
         total = 0.0
         for frames in (before, after):
             loss = cast(torch.Tensor, sum(loss_parts(network.reconstruct(frames), frames))) / 2
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-            total += float(loss)
+            loss.backward()
+            total += loss.item()
     else:
         output = network(before, pairs.condition_of(place, len(before)))
         loss = cast(torch.Tensor, sum(loss_parts(output, after)))
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-        total = float(loss)
+        loss.backward()
+        total = loss.item()
     optimizer.step()
     return total
 
@@ -287,6 +288,14 @@ class _State:
                 if stage >= self._stage:
                     self._stage, self._iteration = stage, iteration
                     yield stage, iteration
+
+    def set_rate(self, rate: float, schedule: str, options: EqOptions) -> None:
+        """The learning rate of this iteration: constant, or along half a cosine over the stage."""
+        if schedule == "cosine":
+            count = (options.first_stage, options.second_stage)[self._stage]
+            rate *= 0.5 * (1 + math.cos(math.pi * self._iteration / count))
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
 
     def done(self, loss: float, seconds: float) -> None:
         """Count an iteration."""

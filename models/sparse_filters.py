@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -170,7 +171,7 @@ def _synthesise_back(
 def _parts(count: int) -> list[slice]:
     """A part of the frames for each thread."""
     edges = np.linspace(0, count, min(torch.get_num_threads(), count) + 1).astype(int).tolist()
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 @lru_cache(maxsize=1)
@@ -206,7 +207,7 @@ class _Analyse(torch.autograd.Function):
         return torch.from_numpy(out)
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]  # one output, one gradient
+    def backward(context: Any, gradient: torch.Tensor) -> Any:
         g = _array(gradient)
 
         def work(part: slice) -> Floats:
@@ -234,7 +235,7 @@ class _SmoothPool(torch.autograd.Function):
         return torch.from_numpy(out), kept
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor, _: Any) -> Any:  # type: ignore[override]  # places have no gradient
+    def backward(context: Any, gradient: torch.Tensor, _: Any) -> Any:
         v, w, before, places = context.kept
         g = _array(gradient)
         inner = np.empty_like(v)
@@ -261,7 +262,7 @@ class _Synthesise(torch.autograd.Function):
         return torch.from_numpy(out[:, before : before + length].copy())
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]  # one output, one gradient
+    def backward(context: Any, gradient: torch.Tensor) -> Any:
         v, at, w = context.kept
         g = _array(F.pad(gradient, _padding(w.shape[1])))
         inner = np.empty_like(v)
@@ -282,7 +283,7 @@ def _fits(tensor: torch.Tensor, filters: torch.Tensor) -> bool:
 def analyse(frames: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     """All filters [shape=(c, k)] on each frame [shape=(n, t)], as long as it: [shape=(n, c, t)]. Frames get no gradient."""
     if _fits(frames, filters):
-        return torch.as_tensor(_Analyse.apply(frames, filters, bias))  # type: ignore[no-untyped-call]  # torch's apply has no types
+        return torch.as_tensor(_Analyse.apply(frames, filters, bias))
     return analyse_plainly(frames, filters, bias)
 
 
@@ -296,7 +297,7 @@ def smooth_pool(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A filter for each channel [shape=(c, k)] on the absolute values of its own [shape=(n, c, t)], then the largest of every `pool`, and where it was [shape=(n, c, t // pool) both]."""
     if _fits(values, filters):
-        largest, places = _SmoothPool.apply(values, filters, bias, pool)  # type: ignore[no-untyped-call]  # torch's apply has no types
+        largest, places = _SmoothPool.apply(values, filters, bias, pool)
         return largest, places
     return smooth_pool_plainly(values, filters, bias, pool)
 
@@ -313,7 +314,7 @@ def smooth_pool_plainly(
 def synthesise(values: torch.Tensor, places: torch.Tensor, filters: torch.Tensor, length: int) -> torch.Tensor:
     """The adjoint of `analyse`, on values at places of `length` samples [shape=(n, c, p) both], zero elsewhere: frames [shape=(n, length)]."""
     if _fits(values, filters):
-        return torch.as_tensor(_Synthesise.apply(values, places, filters, length))  # type: ignore[no-untyped-call]  # torch's apply has no types
+        return torch.as_tensor(_Synthesise.apply(values, places, filters, length))
     return synthesise_plainly(values, places, filters, length)
 
 

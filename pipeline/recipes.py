@@ -67,6 +67,15 @@ def for_synth(name: str) -> dict[str, Any]:
     return {"name": stem, "chain": [{"synth": stem}]}
 
 
+def for_equaliser(name: str) -> str:
+    """The recipe behind `--eq NAME`. Raises `UnknownNameError`."""
+    stem = f"eq-{name.replace('_', '').replace('-', '')}"
+    known = [one.removeprefix("eq-") for one in shipped() if one.startswith("eq-")]
+    if stem not in shipped():
+        raise UnknownNameError("equaliser", name, known)
+    return stem
+
+
 def read_named(name: str) -> dict[str, Any]:
     """A recipe by file or shipped name, or an effect's own by the effect's name."""
     stem = name.replace("-", "_")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from timbre_data.models import checkpoints, energy, training
 from timbre_data.models.checkpoints import Trained
 from timbre_data.models.data import INAUDIBLE_DB, Rows
-from timbre_data.models.evaluation import frames, metrics, plots, published, sounds, synths, tags
+from timbre_data.models.evaluation import equalisation, frames, metrics, plots, published, sounds, synths, tags
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.kinds import Model, parameter_count
 from timbre_data.pipeline import catalogue
@@ -24,6 +24,7 @@ from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import LeakingSplitError, UsageError
+from timbre_data.schemas.settings import TrainSettings
 
 FOLDER = "evaluation"
 
@@ -53,6 +54,8 @@ def evaluate(
     made = training.open_run(run)
     settings, snapshots = made.settings, made.snapshots
     trained = checkpoints.load(run)
+    if trained.task == "transformation":
+        return _evaluate_transformation(run, settings, snapshots, split, sound_rows)
     datasets = [Dataset(name, snapshots[name]) for name in settings.data]
     rows, probabilities = training.prepare(settings, datasets)
     leaking = rows.leaking_groups()
@@ -124,6 +127,21 @@ def evaluate(
     )
     spent, cost = _cost(run, trained, datasets, rows, chosen, probabilities)
     evaluation = Evaluation(folder, facts | found | {"cost": spent}, (head, *tables, cost))
+    (folder / "metrics.json").write_text(json.dumps(evaluation.metrics, indent=2), encoding="utf-8")
+    (folder / "tables.md").write_text(evaluation.markdown() + "\n", encoding="utf-8")
+    return evaluation
+
+
+def _evaluate_transformation(
+    run: Path, settings: TrainSettings, snapshots: dict[str, str], split: str, notes: int
+) -> Evaluation:
+    """Evaluate a run that maps sounds to sounds."""
+    folder = run / FOLDER
+    folder.mkdir(exist_ok=True)
+    found, tables = equalisation.evaluate_transformation(run, settings, snapshots, split, notes, folder)
+    plots.loss_curves(training.losses(run), folder / "loss.png")
+    facts = {"run": run.name, "model": settings.model, "data": {name: snapshots[name] for name in settings.data}}
+    evaluation = Evaluation(folder, facts | {"split": split, "rows": found["notes"]} | found, tables)
     (folder / "metrics.json").write_text(json.dumps(evaluation.metrics, indent=2), encoding="utf-8")
     (folder / "tables.md").write_text(evaluation.markdown() + "\n", encoding="utf-8")
     return evaluation

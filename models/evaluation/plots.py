@@ -33,6 +33,61 @@ def loss_curves(epochs: list[dict[str, float]], path: Path) -> None:
     _save(figure, path)
 
 
+def equaliser_filters(
+    filters_: NDArray[Any], residual: NDArray[Any], latent: NDArray[Any], changed: NDArray[Any], path: Path
+) -> None:
+    """The front end's filters [shape=(128, 64)] by their centre frequency: in time, their spectra, and what they make of a frame, before and after the latent network."""
+    spectra = np.abs(np.fft.rfft(filters_, 256))
+    order = np.argsort((spectra**2 * np.arange(spectra.shape[1])).sum(axis=1) / (spectra**2).sum(axis=1))
+    figure, grid = plt.subplots(1, 5, figsize=(15, 4), layout="constrained")
+    decibels = 20 * np.log10(spectra[order] / spectra.max() + 1e-4)
+    pictures = (
+        ("filters", filters_[order], "RdBu_r", "samples"),
+        ("their spectra, dB", decibels, "magma", "frequency"),
+        ("|residual| of a frame", np.abs(residual[order]), "magma", "samples"),
+        ("latent values", latent[order], "magma", "place"),
+        ("after the latent network", changed[order], "magma", "place"),
+    )
+    for axes, (title, picture, colours, below) in zip(grid, pictures, strict=True):
+        axes.imshow(picture, aspect="auto", origin="lower", cmap=colours, interpolation="nearest")
+        axes.set_title(title, fontsize=9)
+        axes.set(xlabel=below, yticks=[])
+    grid[0].set_ylabel("filters, low to high")
+    _save(figure, path)
+
+
+def transformation(sounds: dict[str, NDArray[Any]], rate: int, path: Path) -> None:
+    """Waveforms and spectrograms of input, target and output, side by side [shape=(samples,) each]."""
+    figure, grid = plt.subplots(2, len(sounds), figsize=(4.2 * len(sounds), 5), sharex=True, layout="constrained")
+    top = max(float(np.abs(sound).max()) for sound in sounds.values())
+    for column, (name, sound) in enumerate(sounds.items()):
+        grid[0, column].plot(np.arange(len(sound)) / rate, sound, linewidth=0.4)
+        grid[0, column].set(ylim=(-1.05 * top, 1.05 * top), title=name)
+        grid[1, column].specgram(sound + 1e-7, NFFT=1024, Fs=rate, noverlap=768, vmin=-130, vmax=-40, cmap="magma")
+        grid[1, column].set(xlabel="s")
+    grid[1, 0].set_ylabel("Hz")
+    _save(figure, path)
+
+
+def responses(
+    hertz: NDArray[Any], target: NDArray[Any], curves: dict[str, tuple[NDArray[Any], NDArray[np.bool_]]], path: Path
+) -> None:
+    """Gain by frequency: the target's, and what was measured with each input where that has energy [shape=(f,) each]."""
+    figure, axes = plt.subplots(figsize=(7.5, 4), layout="constrained")
+    axes.semilogx(hertz[1:], np.maximum(target[1:], -90), color="black", linewidth=2.2, label="target")
+    for name, (gain, enough) in curves.items():
+        axes.semilogx(hertz[1:], np.where(enough, gain, np.nan)[1:], linewidth=1, label=name)
+    axes.set(
+        xlabel="Hz",
+        ylabel="gain, dB",
+        xlim=(40, hertz[-1]),
+        ylim=(max(-60, float(target.min()) - 5), float(target.max()) + 6),
+    )
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    _save(figure, path)
+
+
 def filters(shapes: list[tuple[str, NDArray[Any]]], path: Path, shown: int = 12) -> None:
     """First-layer filters by shape, each [shape=(count, bands, frames)]: of every shape those with the largest weights, low bands at the bottom."""
     widths = [min(len(weights), shown) * (weights.shape[2] + 1) for _, weights in shapes]

@@ -89,6 +89,15 @@ MAGNATAGATUNE_AUC = {
     "Choi et al.": 0.894,
 }
 """Mean ROC-AUC over 50 tags of MagnaTagATune (Pons et al., Table III)."""
+EQUALISERS = {
+    "shelving": (0.021845, 0.007764, 0.002474, 0.032083),
+    "peaking": (0.022038, 0.007847, 0.002521, 0.032406),
+    "low-pass": (0.025365, 0.005345, 0.002710, 0.033420),
+    "high-pass": (0.021463, 0.000951, 0.001293, 0.023708),
+}
+"""KL, MSE, MAE and their sum on held-out piano notes (Martinez Ramirez & Reiss 2018, Table 2)."""
+EQ_IDENTITY, EQ_AUTOENCODER = 1.21, 0.104
+"""The loss between input and target (shelving), and that of reconstruction, there."""
 FRAME_ACCURACY = {
     "dan": {"Proposed": 0.484, "Small-rectangular": 0.374, "GMM": 0.290, "MLP": 0.284},
     "laosheng": {"Proposed": 0.432, "Small-rectangular": 0.359, "GMM": 0.322, "MLP": 0.282},

@@ -1,0 +1,215 @@
+"""Evaluating a learned transformation: the paper's losses beside ours, what frequencies it lets through, pictures, and sounds to hear."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbre_data.models import checkpoints, equalisation
+from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder, EqOptions
+from timbre_data.models.equalisation import Losses, Pairs
+from timbre_data.models.evaluation import plots, published
+from timbre_data.models.evaluation.tables import Table, number
+from timbre_data.models.kinds import parameter_count
+from timbre_data.pipeline.audio import write_wav
+from timbre_data.pipeline.store.layout import RESPONSE, SPLITS
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.settings import TrainSettings
+
+LOW_HZ, HIGH_HZ = 50.0, 6000.0
+"""Where the learned response is compared with the target's."""
+ENOUGH_DB = -60.0
+"""A frequency counts where the input has this much of its loudest."""
+SECONDS = 4.0
+HEARD = 3
+"""Notes written as WAV files."""
+
+
+def evaluate_transformation(
+    run: Path, settings: TrainSettings, snapshots: dict[str, str], split: str, notes: int, folder: Path
+) -> tuple[dict[str, Any], tuple[Table, ...]]:
+    """Score a run on up to `notes` notes of a split; pictures and sounds go into `folder`."""
+    trained = checkpoints.load(run)
+    network = cast(EqAutoencoder, trained.network.network).eval()
+    options = EqOptions.model_validate(trained.options)
+    data = Dataset(settings.data[0], snapshots[settings.data[0]])
+    pairs = Pairs(data, options.level_db)
+    every = pairs.where(SPLITS.index(split))
+    if not len(every):
+        raise UsageError(f"the {split} split is empty: render more rows.")
+    chosen = every[np.linspace(0, len(every) - 1, min(max(notes, 1), len(every))).astype(int)]
+    ours = equalisation.validate(network, pairs, chosen, 1)
+    first = type(network)(trained.shape.conditioning)
+    stage = run / equalisation.FIRST_STAGE
+    rebuilt: Losses | None = None
+    if stage.is_file():
+        first.load_state_dict(torch.load(stage, weights_only=True))
+        rebuilt = equalisation.validate(first, pairs, chosen, 0)
+    nothing = _identity(pairs, chosen)
+    speed = _speed(network, data.recipe.audio.rate, options, trained.shape.conditioning)
+    found: dict[str, Any] = {
+        "notes": len(chosen),
+        "losses": _told(ours),
+        "first_stage": None if rebuilt is None else _told(rebuilt),
+        "identity": _told(nothing),
+        "real_time": speed,
+        "parameters": parameter_count(network),
+    }
+    rows = [("this run", *_numbers(ours)), ("input as it is", *_numbers(nothing))]
+    if rebuilt is not None:
+        rows.append(("reconstruction, after the first stage", *_numbers(rebuilt)))
+    rows += [(f"paper: {name}", *(number(value) for value in values)) for name, values in published.EQUALISERS.items()]
+    rows.append(("paper: reconstruction", "-", "-", "-", number(published.EQ_AUTOENCODER)))
+    rows.append(("paper: input as it is, shelving", "-", "-", "-", number(published.EQ_IDENTITY)))
+    tables = [
+        Table(
+            f"Losses over {len(chosen)} held-out notes",
+            ("", "KL", "MSE", "MAE", "sum"),
+            tuple(rows),
+            note="KL of magnitudes normalised to a sum of 1, mean squares of magnitudes (FFT of 1,024 Hann-windowed samples), mean absolute waveform difference; notes at "
+            f"{options.level_db:g} dB. The paper's piano is sampled.",
+        )
+    ]
+    if data.has(RESPONSE):
+        responses, table = _responses(network, pairs, chosen, options)
+        found["response"] = responses["figures"]
+        tables.append(table)
+        plots.responses(responses["hertz"], responses["target"], responses["curves"], folder / "response.png")
+    _pictures(network, pairs, chosen, folder)
+    _sounds(network, pairs, chosen, options, data.recipe.audio.rate, folder)
+    tables.append(
+        Table(
+            "Speed",
+            ("processing, one core", "parameters"),
+            ((f"{speed:.2f} x real time", str(found["parameters"])),),
+        )
+    )
+    return found, tuple(tables)
+
+
+def _told(losses: Losses) -> dict[str, float]:
+    return {"kl": losses.kl, "mse": losses.mse, "mae": losses.mae, "loss": losses.total}
+
+
+def _numbers(losses: Losses) -> tuple[str, ...]:
+    return tuple(number(value) for value in (losses.kl, losses.mse, losses.mae, losses.total))
+
+
+@torch.inference_mode()
+def _identity(pairs: Pairs, chosen: NDArray[np.int64]) -> Losses:
+    """The losses of doing nothing."""
+    sums, count = np.zeros(3), 0
+    for place in chosen.tolist():
+        before, after = (equalisation.to_frames(sound) for sound in pairs.sounds(place))
+        sums += len(before) * np.array([float(one) for one in equalisation.loss_parts(before, after)])
+        count += len(before)
+    return Losses(*(sums / count).tolist())
+
+
+def _speed(network: EqAutoencoder, rate: int, options: EqOptions, condition: int) -> float:
+    """How much faster than real time a sound is processed on one core."""
+    sound = np.random.default_rng(0).uniform(-1, 1, round(SECONDS * rate)).astype(np.float32)
+    given = torch.zeros(condition) if condition else None
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    equalisation.play(network, sound[:rate], options.level_db, given)
+    begun = time.perf_counter()
+    equalisation.play(network, sound, options.level_db, given)
+    seconds = time.perf_counter() - begun
+    torch.set_num_threads(threads)
+    return SECONDS / seconds
+
+
+def probes(rate: int) -> dict[str, NDArray[np.float32]]:
+    """A logarithmic sweep from 20 Hz to half the rate, and white noise, 4 s each, peak at 1."""
+    from scipy import signal
+
+    count = round(SECONDS * rate)
+    time_ = np.arange(count) / rate
+    sweep = signal.chirp(time_, 20, SECONDS, 0.49 * rate, method="logarithmic")
+    noise = np.random.default_rng(0).uniform(-1, 1, count)
+    return {"sweep": sweep.astype(np.float32), "noise": noise.astype(np.float32)}
+
+
+def measured_response(
+    before: NDArray[Any], after: NDArray[Any], rate: int
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
+    """Gain in dB by frequency (cross-spectrum over power), and where the input has enough: (hertz, gain, enough) [shape=(513,) each]."""
+    from scipy import signal
+
+    hertz, cross = signal.csd(before, after, fs=rate, nperseg=1024)
+    _, power = signal.welch(before, fs=rate, nperseg=1024)
+    gain = 20 * np.log10(np.maximum(np.abs(cross) / np.maximum(power, 1e-20), 1e-6))
+    enough = 10 * np.log10(np.maximum(power, 1e-20) / power.max()) > ENOUGH_DB
+    return hertz, gain, enough & (hertz >= LOW_HZ) & (hertz <= HIGH_HZ)
+
+
+def _responses(
+    network: EqAutoencoder, pairs: Pairs, chosen: NDArray[np.int64], options: EqOptions
+) -> tuple[dict[str, Any], Table]:
+    """The response to a sweep, to noise and to the held-out notes, against the target's."""
+    rate = pairs.data.recipe.audio.rate
+    place = int(chosen[0])
+    condition = pairs.condition_of(place, 1)
+    target = pairs.data.read(RESPONSE, int(pairs.rows[place]))
+    same = [int(one) for one in chosen if np.array_equal(pairs.condition[one], pairs.condition[place])]
+    inputs = probes(rate) | {"notes": np.concatenate([pairs.sounds(one)[0].numpy() for one in same[:16]])}
+    figures: dict[str, dict[str, float]] = {}
+    curves: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
+    hertz = np.linspace(0, rate / 2, len(target))
+    for name, sound in inputs.items():
+        heard = equalisation.play(network, sound, options.level_db, condition)
+        _, gain, enough = measured_response(sound, heard, rate)
+        difference = np.abs(gain - np.maximum(target, -120))[enough]
+        audible = difference[np.maximum(target, -120)[enough] > -20]
+        figures[name] = {
+            "mean_db": float(difference.mean()),
+            "largest_db": float(difference.max()),
+            "mean_db_above_-20": float(audible.mean()) if len(audible) else float("nan"),
+            "largest_db_above_-20": float(audible.max()) if len(audible) else float("nan"),
+        }
+        curves[name] = (gain, enough)
+    table = Table(
+        f"Learned response against the target's, {LOW_HZ:g} Hz to {HIGH_HZ:g} Hz where the input has energy ({ENOUGH_DB:g} dB of its loudest)",
+        ("measured with", "mean difference", "largest", "mean, where the target passes more than -20 dB", "largest"),
+        tuple((name, *(f"{value:.2f} dB" for value in each.values())) for name, each in figures.items()),
+    )
+    return {"figures": figures, "hertz": hertz, "target": target, "curves": curves}, table
+
+
+@torch.inference_mode()
+def _pictures(network: EqAutoencoder, pairs: Pairs, chosen: NDArray[np.int64], folder: Path) -> None:
+    """Filters and their spectra, what they make of a frame, the latent values before and after, and a note's waveforms and spectrograms."""
+    place = int(chosen[len(chosen) // 2])
+    before, after = pairs.sounds(place)
+    frames = equalisation.to_frames(before, 1024)[4:5]
+    latent, _, residual = network.encode(frames)
+    changed = network.transform(latent, pairs.condition_of(place, 1))
+    filters = network.filters.detach().numpy()
+    plots.equaliser_filters(filters, residual[0].numpy(), latent[0].numpy(), changed[0].numpy(), folder / "filters.png")
+    condition = pairs.condition_of(place, 1)
+    heard = equalisation.play(network, before.numpy(), 20 * np.log10(max(float(before.abs().max()), 1e-9)), condition)
+    plots.transformation(
+        {"input": before.numpy(), "target": after.numpy(), "output": heard},
+        pairs.data.recipe.audio.rate,
+        folder / "note.png",
+    )
+
+
+def _sounds(
+    network: EqAutoencoder, pairs: Pairs, chosen: NDArray[np.int64], options: EqOptions, rate: int, folder: Path
+) -> None:
+    """Input, target and output of some notes as WAV files."""
+    listen = folder / "listen"
+    listen.mkdir(exist_ok=True)
+    for k, place in enumerate(chosen[np.linspace(0, len(chosen) - 1, min(HEARD, len(chosen))).astype(int)].tolist()):
+        before, after = (sound.numpy() for sound in pairs.sounds(place))
+        heard = equalisation.play(network, before, options.level_db, pairs.condition_of(place, 1))
+        for name, sound in (("input", before), ("target", after), ("output", heard)):
+            write_wav(np.clip(sound, -1, 1)[None], rate, listen / f"{k + 1}-{name}.wav")

@@ -1,0 +1,232 @@
+"""The end-to-end equaliser: its kernels, its counts, overlap and add, both stages, resuming, evaluation and use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from scipy import signal
+from torch.nn import functional as F
+
+from tests.conftest import build
+from timbre_data import cli
+from timbre_data.models import checkpoints, equalisation, processing, training
+from timbre_data.models import sparse_filters as sf
+from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder
+from timbre_data.models.equalisation import Pairs, from_frames, play, to_frames
+from timbre_data.models.evaluation.equalisation import measured_response, probes
+from timbre_data.models.evaluation.evaluate import evaluate
+from timbre_data.pipeline import recipes
+from timbre_data.pipeline.store.layout import RESPONSE
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.settings import TrainSettings
+
+RATE = 16_000
+QUICK = {"frame_step": 32, "options": {"first_stage": 2, "second_stage": 3, "validation_notes": 1}}
+
+
+def pairs_of(name: str, folder: Path) -> Path:
+    changes = {"n": 60, "source.keys": [57, 59], "source.validation": 0.7, "audio.seconds": 0.5}
+    build(recipes.load(recipes.override(recipes.read(name), changes)), str(folder / name))
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def shelving(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pairs_of("eq-shelving", tmp_path_factory.mktemp("eq"))
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pairs_of("eq-any", tmp_path_factory.mktemp("eq"))
+
+
+def test_the_published_counts() -> None:
+    network = EqAutoencoder()
+    front = (network.filters, network.bias, network.smoothing, network.smoothing_bias)
+    assert sum(parameter.numel() for parameter in front) == 24_832
+    assert sum(parameter.numel() for parameter in network.parameters()) == 561_472
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_kernels_do_what_pytorchs_layers_do(threads: int) -> None:
+    torch.manual_seed(0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    network, frames = EqAutoencoder(), torch.randn(5, 1024)
+
+    def plain() -> torch.Tensor:
+        residual = sf.analyse_plainly(frames, network.filters, network.bias)
+        largest, places = sf.smooth_pool_plainly(residual, network.smoothing, network.smoothing_bias, 16)
+        values = network.transform(F.softplus(largest)) * residual.gather(2, places)
+        return sf.synthesise_plainly(values, places, network.filters, 1024)
+
+    found = []
+    for forward in (lambda: network(frames), plain):
+        network.zero_grad()
+        output = forward()
+        output.square().mean().backward()
+        found.append(
+            (output, [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None])
+        )
+    torch.set_num_threads(before)
+    (ours, our_gradients), (theirs, their_gradients) = found
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    assert len(our_gradients) == len(their_gradients) == 8
+    for one, other in zip(our_gradients, their_gradients, strict=True):
+        assert (one - other).abs().max() < 1e-4 * other.abs().max()
+
+
+def test_pooling_before_the_soft_plus_keeps_the_same_values() -> None:
+    x = torch.randn(3, 4, 64)
+    assert torch.allclose(F.softplus(F.max_pool1d(x, 16)), F.max_pool1d(F.softplus(x), 16))
+
+
+@pytest.mark.parametrize("samples", [1, 63, 64, 1000, 5000, 64_000])
+def test_overlap_and_add_gives_back_what_was_cut(samples: int) -> None:
+    sound = torch.randn(samples)
+    assert torch.allclose(from_frames(to_frames(sound), samples), sound, atol=1e-5)
+
+
+class _Through(EqAutoencoder):
+    """A network that changes nothing."""
+
+    def forward(self, frames: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
+        return frames
+
+
+@pytest.mark.parametrize("samples", [1, 500, 16_000, 70_001])
+def test_whole_sounds_are_played_without_seams(samples: int) -> None:
+    sound = np.random.default_rng(0).uniform(-1, 1, samples).astype(np.float32)
+    assert np.abs(play(_Through(), sound, -10.0) - sound).max() < 1e-5
+
+
+def test_a_measured_response_is_the_filters() -> None:
+    sos = signal.butter(2, 500, "lowpass", fs=RATE, output="sos")
+    for sound in probes(RATE).values():
+        hertz, gain, enough = measured_response(sound, signal.sosfilt(sos, sound), RATE)
+        told = 20 * np.log10(np.abs(signal.sosfreqz(sos, hertz, fs=RATE)[1]))
+        assert enough.sum() > 300
+        assert np.abs(gain - told)[enough & (told > -30)].max() < 0.5
+
+
+def test_pairs_are_at_their_true_levels(shelving: Path) -> None:
+    """The target is the filtered input: gains of storing are undone, and a +10 dB shelf is +10 dB."""
+    data = Dataset(str(shelving))
+    pairs = Pairs(data, -10.0)
+    assert pairs.condition.shape[1] == 0
+    for place in range(0, 60, 7):
+        before, after = (sound.numpy() for sound in pairs.sounds(place))
+        assert np.abs(before).max() == pytest.approx(10**-0.5, abs=1e-3)
+        hertz, gain, _ = measured_response(before, after, RATE)
+        assert np.median(gain[(hertz > 150) & (hertz < 300)]) == pytest.approx(data.read(RESPONSE)[place][15], abs=1.0)
+
+
+def test_both_stages_are_trained_scored_and_heard(shelving: Path, tmp_path: Path) -> None:
+    settings = TrainSettings(model="eq-autoencoder", data=(str(shelving),), **QUICK)
+    run, done = training.train(settings)
+    assert done == "trained"
+    assert training.train(settings) == (run, "finished already")
+    stages = [row["stage"] for row in training.losses(run)]
+    assert stages == [1, 2]
+    found = evaluate(run, sound_rows=2).metrics
+    assert found["parameters"] == 561_472
+    assert found["losses"]["loss"] == pytest.approx(sum(found["losses"][key] for key in ("kl", "mse", "mae")))
+    assert set(found["response"]) == {"sweep", "noise", "notes"}
+    for name in ("filters.png", "note.png", "response.png", "loss.png", "listen/1-output.wav"):
+        assert (run / "evaluation" / name).stat().st_size > 1000
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "in.wav", rng.uniform(-0.5, 0.5, (30_000, 2)), 44_100)
+    told = processing.process_file(run, tmp_path / "in.wav", tmp_path / "out.wav", None, {})
+    assert told["resampled_to"] == RATE
+    assert "nothing above 8000 Hz" in processing.as_text(told)
+    assert soundfile.info(tmp_path / "out.wav").frames == 30_000
+    assert soundfile.info(tmp_path / "out.wav").channels == 2
+
+
+def test_training_learns(shelving: Path) -> None:
+    """Thirty short iterations bring both stages' losses down on held-out notes."""
+    torch.manual_seed(0)
+    pairs = Pairs(Dataset(str(shelving)), -10.0)
+    network = EqAutoencoder()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    chosen = pairs.where(2)[:1]
+    for stage in (0, 1):
+        before = equalisation.validate(network, pairs, chosen, stage, 1024).total
+        for k in range(15):
+            equalisation._step(network, optimizer, pairs, int(pairs.where(0)[k % 4]), stage, 1024)
+        assert equalisation.validate(network, pairs, chosen, stage, 1024).total < 0.9 * before
+
+
+def test_a_stopped_training_goes_on_to_the_same_network(shelving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(equalisation, "ROUND", 1)
+    settings = TrainSettings(model="eq-autoencoder", data=(str(shelving),), **QUICK)
+    whole, _ = training.train(settings, name="whole")
+    original, calls = equalisation._step, []
+
+    def stop(*arguments: object) -> float:
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return original(*arguments)  # type: ignore[arg-type]  # passed through
+
+    monkeypatch.setattr(equalisation, "_step", stop)
+    with pytest.raises(Exception, match="interrupted"):
+        training.train(settings, name="parts")
+    monkeypatch.setattr(equalisation, "_step", original)
+    parts, done = training.train(settings, name="parts")
+    assert done == "resumed"
+    states = [checkpoints.load(run).network.state_dict() for run in (whole, parts)]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_one_network_for_many_settings(
+    several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = training.train(TrainSettings(model="eq-autoencoder", data=(str(several),), **QUICK))
+    trained = checkpoints.load(run)
+    assert trained.effects == ("shelving", "peaking", "lowpass", "highpass")
+    assert trained.shape.conditioning == 10 + 4
+    given = equalisation.condition_from(trained, {"gain_db": 0.0, "frequency_hz": 500.0, "q": 1.0}, "peaking")
+    assert given is not None
+    assert given.shape == (14,)
+    assert (given != 0).sum() == 4
+    with pytest.raises(UsageError, match="--at needs lowpass"):
+        equalisation.condition_from(trained, {"gain_db": 1.0}, "lowpass")
+    with pytest.raises(UsageError, match="choose one with --effect"):
+        equalisation.condition_from(trained, {}, None)
+    evaluate(run, sound_rows=1)
+    soundfile.write(tmp_path / "in.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 8000), RATE)
+
+    def call(*arguments: str) -> int:
+        monkeypatch.setattr("sys.argv", ["timbre-data", "predict", str(run), str(tmp_path / "in.wav"), *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return int(stopped.value.code or 0)
+
+    out = ("--out", str(tmp_path / "out.wav"))
+    assert call(*out, "--effect", "lowpass", "--at", "frequency_hz=700,q=0.8", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["resampled_to"] is None
+    assert call() == 2
+    assert call(*out, "--effect", "lowpass", "--at", "frequency_hz") == 2
+    assert "expected name=number" in capsys.readouterr().err
+
+
+def test_what_has_no_pairs_is_refused(tmp_path: Path) -> None:
+    build(recipes.load({"name": "s", "chain": [{"synth": "subtractive"}], "audio": {"seconds": 0.2}, "n": 8}), "synth")
+    with pytest.raises(UsageError, match="no pairs"):
+        training.train(TrainSettings(model="eq-autoencoder", data=("synth",)))
+    with pytest.raises(UsageError, match="takes no settings"):
+        equalisation.condition_from(_trained_without_condition(), {"gain_db": 1.0}, None)
+
+
+def _trained_without_condition() -> checkpoints.Trained:
+    from timbre_data.models.kinds import Shape
+
+    network = checkpoints.Standardised(EqAutoencoder(), 0)
+    return checkpoints.Trained("eq-autoencoder", network, Shape(0, 0), {}, (), (), ())
