@@ -92,19 +92,19 @@ class EqAutoencoder(nn.Module):
         changed: torch.Tensor = F.softplus(self.shared(rows))
         return changed
 
-    def decode(self, latent: torch.Tensor, places: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+    def rebuild(self, latent: torch.Tensor, places: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
         """Frames of latent values at their places, times the residual, through the tied filters."""
         values = latent * residual.gather(2, places)
         return synthesise(values, places, self.filters, residual.shape[2])
 
     def reconstruct(self, frames: torch.Tensor) -> torch.Tensor:
         """The autoencoder alone, without the latent network (the first stage)."""
-        return self.decode(*self.encode(frames))
+        return self.rebuild(*self.encode(frames))
 
     def forward(self, frames: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
         """Map windowed frames to windowed frames."""
         latent, places, residual = self.encode(frames)
-        return self.decode(self.transform(latent, condition), places, residual)
+        return self.rebuild(self.transform(latent, condition), places, residual)
 
 
 def _build(shape: Shape, options: EqOptions) -> nn.Module:

@@ -150,17 +150,27 @@ def test_both_stages_are_trained_scored_and_heard(shelving: Path, tmp_path: Path
 
 
 def test_training_learns(shelving: Path) -> None:
-    """Thirty short iterations bring both stages' losses down on held-out notes."""
+    """Twenty short iterations bring the loss of mapping input to target down on held-out notes."""
     torch.manual_seed(0)
     pairs = Pairs(Dataset(str(shelving)), -10.0)
     network = EqAutoencoder()
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
     chosen = pairs.where(2)[:1]
-    for stage in (0, 1):
-        before = equalisation.validate(network, pairs, chosen, stage, 1024).total
-        for k in range(15):
-            equalisation._step(network, optimizer, pairs, int(pairs.where(0)[k % 4]), stage, 1024)
-        assert equalisation.validate(network, pairs, chosen, stage, 1024).total < 0.9 * before
+    before = equalisation.validate(network, pairs, chosen, 1, 256).total
+    for k in range(20):
+        equalisation._step(network, optimizer, pairs, int(pairs.where(0)[k % 4]), 1, 256)
+    assert equalisation.validate(network, pairs, chosen, 1, 256).total < 0.7 * before
+
+
+def test_the_network_begins_near_to_doing_nothing(shelving: Path) -> None:
+    torch.manual_seed(0)
+    pairs = Pairs(Dataset(str(shelving)), -10.0)
+    frames = to_frames(pairs.sounds(0)[0], 256)
+    network = EqAutoencoder()
+    error = (network.reconstruct(frames) - frames).square().mean() / frames.square().mean()
+    assert float(error.detach()) < 0.5
+    latent = network.encode(frames)[0]
+    assert float((network.transform(latent) / latent).detach().median()) == pytest.approx(1, abs=0.2)
 
 
 def test_a_stopped_training_goes_on_to_the_same_network(shelving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
