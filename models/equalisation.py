@@ -39,6 +39,8 @@ OVERLAP = FRAME / HOP / 2
 """What Hann windows a hop apart add up to."""
 BLOCK = 128
 """Frames that go through the network together when sounds are played."""
+FLOOR = 1e-3
+"""Added to magnitudes before they are normalised: 108 dB below a full-scale sine's. Without it frames of silence, of which only rounding is left, decide the gradient."""
 FIRST_STAGE, STATE = "first-stage.pt", "state.pt"
 
 
@@ -77,9 +79,9 @@ def from_frames(frames: torch.Tensor, samples: int) -> torch.Tensor:
 def loss_parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """KL divergence of magnitudes normalised to a sum of 1, mean square of magnitudes (FFT of 1,024), mean absolute waveform difference [both shape=(n, 1024)]."""
     ours, theirs = torch.fft.rfft(output).abs(), torch.fft.rfft(target).abs()
-    p = theirs / (theirs.sum(dim=1, keepdim=True) + 1e-6)
-    q = ours / (ours.sum(dim=1, keepdim=True) + 1e-6)
-    kl = (p * torch.log((p + 1e-7) / (q + 1e-7))).sum(dim=1).mean()
+    p = (theirs + FLOOR) / (theirs + FLOOR).sum(dim=1, keepdim=True)
+    q = (ours + FLOOR) / (ours + FLOOR).sum(dim=1, keepdim=True)
+    kl = (p * torch.log(p / q)).sum(dim=1).mean()
     return kl, (ours - theirs).square().mean(), (output - target).abs().mean()
 
 

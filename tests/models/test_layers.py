@@ -6,7 +6,10 @@ import librosa
 import numpy as np
 import torch
 
-from timbre_data.models.layers import Film, Spectrogram
+from timbre_data.models.architectures._timbre import jingju_front
+from timbre_data.models.kinds import parameter_count
+from timbre_data.models.layers import Film, Spectrogram, Standardise
+from timbre_data.pipeline import catalogue
 
 RATE = 22_050
 
@@ -44,3 +47,32 @@ def test_film_scales_and_shifts_each_channel() -> None:
     beta = condition @ film.beta.weight.T + film.beta.bias
     assert torch.allclose(film(x, condition), gamma[..., None, None] * x + beta[..., None, None], atol=1e-6)
     assert 0.5 < film.gamma.weight.mean() < 1.5
+
+
+def test_the_perceptron_of_the_other_role_has_its_published_count() -> None:
+    model = catalogue.load("model", "jingju_mlp")
+    shape, _ = model.published["dan"]
+    assert parameter_count(model.build(shape, model.options(hidden=475))) == 430_379
+
+
+def test_the_front_of_the_singing_networks_is_librosas_mel_spectrogram() -> None:
+    """80 bands up to 11 kHz, frames of 25 ms every 10 ms, log10(10,000 x + 1); and a sound of any length has all its frames."""
+    sound = np.random.default_rng(0).uniform(-0.3, 0.3, 44_100).astype(np.float32)
+    front = jingju_front(44_100, 21)
+    power = librosa.feature.melspectrogram(
+        y=sound, sr=44_100, n_fft=1102, hop_length=441, n_mels=80, fmax=11_000, pad_mode="constant"
+    )
+    whole = front.whole(torch.from_numpy(sound)[None])[0].numpy()
+    assert whole.shape == (80, 101)
+    assert np.abs(whole - np.log10(10_000 * power + 1)).max() < 2e-3
+    assert np.array_equal(front(torch.from_numpy(sound)[None])[0].numpy(), whole[:, :21])
+
+
+def test_standardising_takes_parts_as_it_takes_the_whole() -> None:
+    x = torch.from_numpy(np.random.default_rng(0).normal(3, [[[1.0], [5.0]]], (40, 2, 7)).astype(np.float32))
+    for each, axes in (("all", (0, 1, 2)), ("band", (0, 2)), ("cell", (0,))):
+        layer = Standardise((2, 7), each)  # type: ignore[arg-type]  # one of the three
+        layer.fit([x[:13], x[13:]])
+        mean, deviation = x.numpy().mean(axes, keepdims=True)[0], x.numpy().std(axes, keepdims=True)[0]
+        assert np.allclose(layer.mean.numpy(), np.broadcast_to(mean, layer.mean.shape), atol=1e-5)
+        assert np.allclose(layer.deviation.numpy(), np.broadcast_to(deviation, layer.mean.shape), rtol=1e-4)
