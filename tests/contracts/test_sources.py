@@ -32,7 +32,7 @@ def settings_for(name: str, folder: Path) -> dict[str, Any]:
     return {}
 
 
-SOFT = {"sung_phonemes": 0.02}
+SOFT = {"sung_phonemes": 0.006}
 """How loud a sound must be at once, where it may begin with a soft consonant; else a tenth of its peak."""
 AUDIO = [name for name in catalogue.names("source") if catalogue.load("source", name).gives == "audio"]
 MIDI = [name for name in catalogue.names("source") if catalogue.load("source", name).gives == "midi"]
