@@ -27,6 +27,7 @@ from timbre_data.models.kinds import Model, Shape
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.audio import decode
 from timbre_data.pipeline.build import available_cores
+from timbre_data.pipeline.store.layout import AUDIO_CHUNK
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import InterruptedBuildError, UsageError
 from timbre_data.schemas.settings import TrainSettings
@@ -85,8 +86,18 @@ def loss_parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor
     return kl, (ours - theirs).square().mean(), (output - target).abs().mean()
 
 
+def _mono(data: Dataset, path: str) -> NDArray[Any]:
+    """All sounds of an array as stored, mixed to one channel [shape=(n, samples)]."""
+    count = data.root[path].shape[0]  # type: ignore[union-attr]  # an array
+    parts = []
+    for start in range(0, count, AUDIO_CHUNK):
+        part = data.read(path, slice(start, min(start + AUDIO_CHUNK, count)))
+        parts.append(part[:, 0] if part.shape[1] == 1 else part.mean(axis=1).astype(part.dtype))
+    return np.concatenate(parts)
+
+
 class Pairs:
-    """Dry and filtered sounds of a dataset, mono, at the level that the network hears; and the condition of each row."""
+    """Dry and filtered sounds of a dataset, mono, kept in memory as stored, given at the level that the network hears; and the condition of each row."""
 
     def __init__(self, data: Dataset, level_db: float) -> None:
         self.data = data
@@ -95,6 +106,7 @@ class Pairs:
         self.split = data.split()[self.rows]
         self.index = data.read("dry/index")[self.rows].astype(np.int64)
         self.gain = data.read("gain")[self.rows]
+        self._dry, self._wet = _mono(data, "dry/audio"), _mono(data, "audio")
         params, mask = data.read("params")[self.rows], data.read("labels/mask")[self.rows]
         order = data.read("labels/order")[self.rows]
         varied = np.ptp(params, axis=0) > 0
@@ -109,9 +121,8 @@ class Pairs:
 
     def sounds(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Input and target [shape=(samples,) each]."""
-        dry = self.data.dry(self.index[place : place + 1])[0]
-        wet = decode(self.data.read("audio", int(self.rows[place]))) / self.gain[place]
-        return tuple(torch.from_numpy(np.ascontiguousarray(one.mean(axis=0) * self.scale)) for one in (dry, wet))  # type: ignore[return-value]  # two of them
+        dry, wet = decode(self._dry[self.index[place]]), decode(self._wet[self.rows[place]]) / self.gain[place]
+        return torch.from_numpy(dry * np.float32(self.scale)), torch.from_numpy(wet * np.float32(self.scale))
 
     def condition_of(self, place: int, count: int) -> torch.Tensor | None:
         """The condition of a row, once for each frame [shape=(count, c)]."""
@@ -145,8 +156,10 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
             begun = time.perf_counter()
             state.set_rate(settings.learning_rate or kind.learning_rate, settings.schedule, options)
             place = int(np.random.default_rng([settings.seed, stage, iteration]).choice(train_rows))
-            loss = _step(network, optimizer, pairs, place, stage, HOP * settings.frame_step)
-            state.done(loss, time.perf_counter() - begun)
+            before, after = (to_frames(sound, HOP * settings.frame_step) for sound in pairs.sounds(place))
+            waited = time.perf_counter() - begun
+            loss = _step(network, optimizer, before, after, pairs.condition_of(place, len(before)), stage)
+            state.done(loss, time.perf_counter() - begun, waited)
             last = iteration + 1 == (options.first_stage, options.second_stage)[stage]
             if (iteration + 1) % ROUND == 0 or last:
                 found = validate(network, pairs, chosen, stage, 4 * HOP)
@@ -176,10 +189,14 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
 
 
 def _step(
-    network: EqAutoencoder, optimizer: torch.optim.Optimizer, pairs: Pairs, place: int, stage: int, hop: int
+    network: EqAutoencoder,
+    optimizer: torch.optim.Optimizer,
+    before: torch.Tensor,
+    after: torch.Tensor,
+    condition: torch.Tensor | None,
+    stage: int,
 ) -> float:
-    """One iteration: one note's frames."""
-    before, after = (to_frames(sound, hop) for sound in pairs.sounds(place))
+    """One iteration on one note's frames, dry and filtered [shape=(n, 1024) both]."""
     optimizer.zero_grad()
     if stage == 0:
         total = 0.0
@@ -188,7 +205,7 @@ def _step(
             loss.backward()
             total += loss.item()
     else:
-        output = network(before, pairs.condition_of(place, len(before)))
+        output = network(before, condition)
         loss = cast(torch.Tensor, sum(loss_parts(output, after)))
         loss.backward()
         total = loss.item()
@@ -272,7 +289,7 @@ class _State:
         self._folder, self._network, self._optimizer = folder, network, optimizer
         self._stage, self._iteration = 0, 0
         self._losses: list[float] = []
-        self._seconds = 0.0
+        self._seconds = self._waited = 0.0
         self._rows: list[dict[str, float]] = []
         self.best: dict[str, Any] = {}
         self._best_loss = math.inf
@@ -299,10 +316,11 @@ class _State:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 
-    def done(self, loss: float, seconds: float) -> None:
-        """Count an iteration."""
+    def done(self, loss: float, seconds: float, waited: float) -> None:
+        """Count an iteration, and how much of its time went into having its frames."""
         self._losses.append(loss)
         self._seconds += seconds
+        self._waited += waited
         self._iteration += 1
 
     def close_round(self, stage: int, found: Losses, say: Callable[[str], None]) -> None:
@@ -312,11 +330,11 @@ class _State:
             "train_loss": float(np.mean(self._losses)),
             "validation_loss": found.total,
             "seconds": round(self._seconds, 3),
-            "waiting": 0.0,
+            "waiting": round(self._waited, 3),
             "stage": float(stage + 1),
         }
         self._rows.append(row)
-        self._losses, self._seconds = [], 0.0
+        self._losses, self._seconds, self._waited = [], 0.0, 0.0
         if stage == 1 and found.total < self._best_loss:
             self._best_loss = found.total
             self.best = {name: value.clone() for name, value in self._network.state_dict().items()}

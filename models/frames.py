@@ -14,7 +14,7 @@ from timbre_data.models.data import Rows, clip_numbers
 from timbre_data.models.kinds import Model
 from timbre_data.pipeline.audio import decode
 from timbre_data.pipeline.plan import row_split
-from timbre_data.pipeline.store.layout import FRAMES
+from timbre_data.pipeline.store.layout import AUDIO_CHUNK, FRAMES
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 
@@ -64,6 +64,20 @@ def windows_of(spectrogram: torch.Tensor, context: int) -> Windows:
     return Windows(spectrogram.T.contiguous(), torch.arange(count), *ends, context)
 
 
+class _Chunks:
+    """Sounds row by row, each chunk of the store read once while rows come in order."""
+
+    def __init__(self, data: Dataset) -> None:
+        self._data, self._number, self._chunk = data, -1, np.empty(0)
+
+    def __call__(self, row: int) -> NDArray[Any]:
+        if row // AUDIO_CHUNK != self._number:
+            self._number = row // AUDIO_CHUNK
+            self._chunk = self._data.read("audio", slice(self._number * AUDIO_CHUNK, (self._number + 1) * AUDIO_CHUNK))
+        sound: NDArray[Any] = self._chunk[row % AUDIO_CHUNK]
+        return sound
+
+
 def load_frames(
     datasets: Sequence[Dataset], model: Model, whole: Whole, split: str = "note", limit: int | None = None
 ) -> Rows:
@@ -95,8 +109,9 @@ def load_frames(
             splits = row_split(usable + number * 2**32, data.recipe.split)
         labels = data.read(FRAMES)[usable]
         clips = clip_numbers(data, slice(None), usable, index)
+        stored = _Chunks(data)
         for run in np.split(np.arange(len(usable)), np.flatnonzero(np.diff(clips)) + 1):
-            pieces = [decode(data.read("audio", int(usable[k]))).mean(axis=0) / gains[k] for k in run]
+            pieces = [decode(stored(int(usable[k]))).mean(axis=0) / gains[k] for k in run]
             sound = torch.from_numpy(np.concatenate(pieces))
             sound = sound / sound.abs().max().clamp(min=1e-9)
             own = np.concatenate(labels[run])

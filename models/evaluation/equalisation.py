@@ -32,7 +32,13 @@ HEARD = 3
 
 
 def evaluate_transformation(
-    run: Path, settings: TrainSettings, snapshots: dict[str, str], split: str, notes: int, folder: Path
+    run: Path,
+    settings: TrainSettings,
+    snapshots: dict[str, str],
+    split: str,
+    notes: int,
+    folder: Path,
+    epochs: list[dict[str, float]],
 ) -> tuple[dict[str, Any], tuple[Table, ...]]:
     """Score a run on up to `notes` notes of a split; pictures and sounds go into `folder`."""
     trained = checkpoints.load(run)
@@ -52,6 +58,8 @@ def evaluate_transformation(
         first.load_state_dict(torch.load(stage, weights_only=True))
         rebuilt = equalisation.validate(first, pairs, chosen, 0)
     nothing = _identity(pairs, chosen)
+    seconds = sum(row["seconds"] for row in epochs)
+    waiting = sum(row["waiting"] for row in epochs) / max(seconds, 1e-9)
     speed = _speed(network, data.recipe.audio.rate, options, trained.shape.conditioning)
     found: dict[str, Any] = {
         "notes": len(chosen),
@@ -59,6 +67,8 @@ def evaluate_transformation(
         "first_stage": None if rebuilt is None else _told(rebuilt),
         "identity": _told(nothing),
         "real_time": speed,
+        "training_seconds": seconds,
+        "waiting_share": waiting,
         "parameters": parameter_count(network),
     }
     rows = [("this run", *_numbers(ours)), ("input as it is", *_numbers(nothing))]
@@ -86,8 +96,8 @@ def evaluate_transformation(
     tables.append(
         Table(
             "Speed",
-            ("processing, one core", "parameters"),
-            ((f"{speed:.2f} x real time", str(found["parameters"])),),
+            ("processing, one core", "training", "waiting for data", "parameters"),
+            ((f"{speed:.2f} x real time", f"{seconds:.0f} s", f"{100 * waiting:.2g} %", str(found["parameters"])),),
         )
     )
     return found, tuple(tables)

@@ -138,7 +138,9 @@ def _evaluate_transformation(
     """Evaluate a run that maps sounds to sounds."""
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
-    found, tables = equalisation.evaluate_transformation(run, settings, snapshots, split, notes, folder)
+    found, tables = equalisation.evaluate_transformation(
+        run, settings, snapshots, split, notes, folder, training.losses(run)
+    )
     plots.loss_curves(training.losses(run), folder / "loss.png")
     facts = {"run": run.name, "model": settings.model, "data": {name: snapshots[name] for name in settings.data}}
     evaluation = Evaluation(folder, facts | {"split": split, "rows": found["notes"]} | found, tables)

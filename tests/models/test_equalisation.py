@@ -158,7 +158,8 @@ def test_training_learns(shelving: Path) -> None:
     chosen = pairs.where(2)[:1]
     before = equalisation.validate(network, pairs, chosen, 1, 256).total
     for k in range(20):
-        equalisation._step(network, optimizer, pairs, int(pairs.where(0)[k % 4]), 1, 256)
+        before_, after = (to_frames(sound, 256) for sound in pairs.sounds(int(pairs.where(0)[k % 4])))
+        equalisation._step(network, optimizer, before_, after, None, 1)
     assert equalisation.validate(network, pairs, chosen, 1, 256).total < 0.7 * before
 
 
