@@ -83,10 +83,10 @@ def test_constraints_cover_the_requirements() -> None:
 def test_the_readmes_commands_exist() -> None:
     """Every `timbre-data COMMAND` of the README is a command, and every file it names is there."""
     text = (ROOT / "README.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
-    commands = set(re.findall(r"^\s*timbre-data ([a-z]+)", text, re.M))
+    commands = set(re.findall(r"^\s*timbre-data ([a-z-]+)", text, re.M))
     source = (ROOT / "cli.py").read_text()
     for command in commands:
-        assert re.search(rf'def {command}\(|command\("{command}"|name="{command}"', source), command
+        assert re.search(rf'def {command.replace("-", "_")}\(|command\("{command}"|name="{command}"', source), command
     for path in re.findall(r"\]\(((?!http)[^)#]+)\)", text):
         assert (ROOT / path).exists(), path
 
