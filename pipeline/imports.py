@@ -220,8 +220,9 @@ class _Pieces:
 
 def _store(sounds: Audio, recipe: Recipe) -> tuple[NDArray[Any], NDArray[np.float32]]:
     stored = np.empty(sounds.shape, recipe.audio.dtype)
-    gains = storing_gains(np.maximum(np.abs(sounds).max(axis=(1, 2)), SILENCE_PEAK), recipe.audio.peak)
-    gains[np.abs(sounds).max(axis=(1, 2)) == 0] = 1.0
+    peaks = np.maximum(sounds.max(axis=(1, 2)), -sounds.min(axis=(1, 2)))
+    gains = storing_gains(np.maximum(peaks, SILENCE_PEAK), recipe.audio.peak)
+    gains[peaks == 0] = 1.0
     encode(sounds, gains, stored)
     return stored, gains
 
