@@ -137,6 +137,11 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
     options = EqOptions.model_validate(settings.options)
     if len(datasets) != 1:
         raise UsageError(f"{settings.model} learns one transformation: give one dataset.")
+    for name in ("initial", "conditioning", "limit", "train_rows", "features"):
+        if getattr(settings, name):
+            raise UsageError(f"{settings.model} has no use for {name}: leave it out.")
+    if settings.split != "note":
+        raise UsageError(f"{settings.model} is divided by note: leave out --split {settings.split}.")
     data = datasets[0]
     if data.recipe.chain.synth or data.meta.get("kind") == "imported" or "dry/audio" not in data.root:
         raise UsageError(f"{data.name} has no pairs of sounds before and after effects: render some with --eq or --fx.")

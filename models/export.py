@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from timbre_data.models.checkpoints import Trained
+from timbre_data.models.checkpoints import Trained, load
 from timbre_data.models.data import family_probabilities
 from timbre_data.models.prediction import Predictor
 from timbre_data.pipeline.features import _mel, _pitch, autofx163
@@ -241,6 +241,10 @@ def export_model(run: Path, out: Path) -> dict[str, Any]:
     """
     if out.exists():
         raise UsageError(f"{out} is there already: choose another --out, or delete it first.")
+    if load(run).task == "transformation":
+        raise UsageError(
+            f"{run} maps sounds to sounds of any length, which cannot be exported: use timbre-data predict."
+        )
     predictor = Predictor(run)
     if predictor.of_frames:
         raise UsageError(

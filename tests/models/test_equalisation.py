@@ -20,6 +20,7 @@ from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder
 from timbre_data.models.equalisation import Pairs, from_frames, play, to_frames
 from timbre_data.models.evaluation.equalisation import measured_response, probes
 from timbre_data.models.evaluation.evaluate import evaluate
+from timbre_data.models.export import export_model
 from timbre_data.pipeline import recipes
 from timbre_data.pipeline.store.layout import RESPONSE
 from timbre_data.pipeline.store.reader import Dataset
@@ -224,8 +225,17 @@ def test_one_network_for_many_settings(
     assert call(*out, "--effect", "lowpass", "--at", "frequency_hz=700,q=0.8", "--json") == 0
     assert json.loads(capsys.readouterr().out)["resampled_to"] is None
     assert call() == 2
+    with pytest.raises(UsageError, match="cannot be exported"):
+        export_model(run, tmp_path / "x.pt2")
     assert call(*out, "--effect", "lowpass", "--at", "frequency_hz") == 2
     assert "expected name=number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("field", "value"), [("split", "row"), ("initial", "other"), ("limit", 4)])
+def test_settings_without_a_use_are_refused(shelving: Path, field: str, value: object) -> None:
+    settings = TrainSettings.model_validate({"model": "eq-autoencoder", "data": [str(shelving)], field: value})
+    with pytest.raises(UsageError, match="leave"):
+        training.train(settings)
 
 
 def test_what_has_no_pairs_is_refused(tmp_path: Path) -> None:
