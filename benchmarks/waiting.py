@@ -6,8 +6,7 @@ import os
 import tempfile
 
 from benchmarks._common import CORES, report
-from timbre_data.models import training
-from timbre_data.models.evaluation.evaluate import waiting_share
+from timbre_data.models import epochs, training
 from timbre_data.pipeline import recipes, stages
 from timbre_data.pipeline.build import Cluster
 from timbre_data.pipeline.store.repository import locate
@@ -31,7 +30,7 @@ def main() -> None:
             stages.render(recipe, locate(address), Cluster(workers=CORES))
             settings = {"model": model, "data": address, "max_epochs": 2, "frame_step": 5}
             run, _ = training.train(recipes.validate(TrainSettings, settings), name=model)
-            share = waiting_share(training.losses(run))
+            share = epochs.waiting_share(epochs.read(run))
             assert share is not None
             figures[f"{model}_waiting_share"] = share
     report("waiting", **figures)

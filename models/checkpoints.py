@@ -13,6 +13,7 @@ from torch import nn
 
 from timbre_data.models.kinds import Model, Shape
 from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.files import whole
 from timbre_data.schemas.errors import CorruptDataError, NotFoundError
 
 MODEL_FILE = "model.pt"
@@ -121,9 +122,9 @@ class Trained:
 def save(trained: Trained, folder: Path) -> None:
     """Write `model.pt` into a run folder, whole or not at all."""
     fields = {name: value for name, value in vars(trained).items() if name not in ("network", "shape")}
-    aside = folder / (MODEL_FILE + ".partial")
-    torch.save({"format": 1, "shape": asdict(trained.shape), "state": trained.network.state_dict(), **fields}, aside)
-    aside.rename(folder / MODEL_FILE)
+    kept = {"format": 1, "shape": asdict(trained.shape), "state": trained.network.state_dict(), **fields}
+    with whole(folder / MODEL_FILE) as aside:
+        torch.save(kept, aside)
 
 
 def load(folder: Path) -> Trained:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.audio import mixed
 from timbre_data.pipeline.kinds import FAMILIES, Effect, Family
 from timbre_data.pipeline.plan import row_split
 from timbre_data.pipeline.store.layout import CLIP, TAGS
@@ -151,7 +152,8 @@ def load_rows(
             wide[:, columns] = data.read(path, rows)[usable][:, varied]
             part[key] = wide
         if audio:
-            part["audio"] = _mono(data, usable, stop, hear)
+            heard = mono_sounds(data, "audio", stop, hear)
+            part["audio"] = heard if len(usable) == stop else heard[usable]
         parts.append(part)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     unknown = joined["features"].shape[0] - int(np.isfinite(joined["features"]).all(axis=1).sum())
@@ -227,19 +229,18 @@ def _settings(datasets: Sequence[Dataset], features: Sequence[str]) -> dict[str,
     return found
 
 
-def _mono(
-    data: Dataset, usable: NDArray[np.int64], stop: int, hear: Callable[[NDArray[Any]], NDArray[Any]] | None
+def mono_sounds(
+    data: Dataset, path: str, stop: int, hear: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 ) -> NDArray[Any]:
-    """Sounds as stored, mixed to one channel [shape=(n, samples)], or what is heard of them; never all sounds at once if that is less."""
+    """The first sounds of an array as stored, mixed to one channel [shape=(stop, samples)], or what is heard of them; never all sounds at once if that is less."""
     out = np.empty(0)
     for start in range(0, stop, 1024):
-        part = data.read("audio", slice(start, min(start + 1024, stop)))
-        mono = part[:, 0] if part.shape[1] == 1 else part.mean(axis=1).astype(part.dtype)
+        mono = mixed(data.read(path, slice(start, min(start + 1024, stop))))
         heard = mono if hear is None else hear(mono)
         if not start:
             out = np.empty((stop, *heard.shape[1:]), heard.dtype)
         out[start : start + len(heard)] = heard
-    return out if len(usable) == stop else out[usable]
+    return out
 
 
 def _features(data: Dataset, name: str, usable: NDArray[np.int64], stop: int) -> NDArray[np.float32]:

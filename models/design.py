@@ -27,6 +27,7 @@ from timbre_data.models.frames import Windows
 from timbre_data.models.kinds import Model, Shape, parameter_count
 from timbre_data.models.layers import FilterShape, ShapedFilters
 from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.files import whole
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
@@ -132,12 +133,10 @@ def write(found: Design, out: Path) -> None:
         told = " ".join(f"{value:.0f}" for value in np.quantile(values, (0.1, 0.25, 0.5, 0.75, 0.9)))
         head += f"# {title}: {told}\n"
     head += f"# {found.parameters} parameters; with the published shapes {found.published_parameters}\n"
-    aside = out.with_name(out.name + ".partial")
     try:
-        aside.write_text(
-            head + yaml.safe_dump(found.settings, sort_keys=False, default_flow_style=None), encoding="utf-8"
-        )
-        aside.rename(out)
+        with whole(out) as aside:
+            settings = yaml.safe_dump(found.settings, sort_keys=False, default_flow_style=None)
+            aside.write_text(head + settings, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
 

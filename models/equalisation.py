@@ -7,7 +7,6 @@ RUN/state.pt                               where training goes on
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,19 +19,21 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from timbre_data.models import checkpoints
+from timbre_data.models import checkpoints, epochs
 from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder, EqOptions
 from timbre_data.models.checkpoints import Standardised, Trained
+from timbre_data.models.data import mono_sounds
 from timbre_data.models.kinds import Model, Shape
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.audio import decode
 from timbre_data.pipeline.build import available_cores
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK
+from timbre_data.pipeline.files import whole
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import InterruptedBuildError, UsageError
+from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.settings import TrainSettings
 
-ROUND = 25
+ROUND = 50
 """Iterations between two looks at the validation notes."""
 EDGE = FRAME - HOP
 """Silence around a sound, so that every sample is in as many frames."""
@@ -66,15 +67,28 @@ def hann() -> torch.Tensor:
 
 def to_frames(sound: torch.Tensor, hop: int = HOP) -> torch.Tensor:
     """Windowed frames of a sound [shape=(samples,)], a hop apart, with silence around it: [shape=(n, 1024)]."""
-    padded = F.pad(sound, (EDGE, EDGE + (-len(sound)) % HOP))
-    return padded.unfold(0, FRAME, hop) * hann()
+    return _padded(sound).unfold(0, FRAME, hop) * hann()
+
+
+def _padded(sound: torch.Tensor) -> torch.Tensor:
+    return F.pad(sound, (EDGE, EDGE + (-len(sound)) % HOP))
 
 
 def from_frames(frames: torch.Tensor, samples: int) -> torch.Tensor:
     """Overlap and add windowed frames, `HOP` apart [shape=(n, 1024)], to a sound [shape=(samples,)]: the inverse of `to_frames`."""
+    return _added(frames)[EDGE : EDGE + samples] / OVERLAP
+
+
+def _added(frames: torch.Tensor) -> torch.Tensor:
+    """Frames a hop apart, added up [shape=((n - 1) HOP + 1024,)]."""
     length = (len(frames) - 1) * HOP + FRAME
-    folded = F.fold(frames.T[None], (1, length), (1, FRAME), stride=(1, HOP))[0, 0, 0]
-    return folded[EDGE : EDGE + samples] / OVERLAP
+    return F.fold(frames.T[None], (1, length), (1, FRAME), stride=(1, HOP))[0, 0, 0]
+
+
+def loss_of(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """The paper's loss: the sum of `loss_parts`."""
+    kl, mse, mae = loss_parts(output, target)
+    return kl + mse + mae
 
 
 def loss_parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -84,16 +98,6 @@ def loss_parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor
     q = (ours + FLOOR) / (ours + FLOOR).sum(dim=1, keepdim=True)
     kl = (p * torch.log(p / q)).sum(dim=1).mean()
     return kl, (ours - theirs).square().mean(), (output - target).abs().mean()
-
-
-def _mono(data: Dataset, path: str) -> NDArray[Any]:
-    """All sounds of an array as stored, mixed to one channel [shape=(n, samples)]."""
-    count = data.root[path].shape[0]  # type: ignore[union-attr]  # an array
-    parts = []
-    for start in range(0, count, AUDIO_CHUNK):
-        part = data.read(path, slice(start, min(start + AUDIO_CHUNK, count)))
-        parts.append(part[:, 0] if part.shape[1] == 1 else part.mean(axis=1).astype(part.dtype))
-    return np.concatenate(parts)
 
 
 class Pairs:
@@ -106,7 +110,8 @@ class Pairs:
         self.split = data.split()[self.rows]
         self.index = data.read("dry/index")[self.rows].astype(np.int64)
         self.gain = data.read("gain")[self.rows]
-        self._dry, self._wet = _mono(data, "dry/audio"), _mono(data, "audio")
+        self._dry = mono_sounds(data, "dry/audio", int(self.index.max(initial=-1)) + 1)
+        self._wet = mono_sounds(data, "audio", int(self.rows.max(initial=-1)) + 1)
         params, mask = data.read("params")[self.rows], data.read("labels/mask")[self.rows]
         order = data.read("labels/order")[self.rows]
         varied = np.ptp(params, axis=0) > 0
@@ -154,12 +159,13 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
     torch.manual_seed(settings.seed)
     shape = Shape(0, 0, conditioning=pairs.condition.shape[1], samples=FRAME, rate=data.recipe.audio.rate)
     network = cast(EqAutoencoder, kind.build(shape, options))
-    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate or kind.learning_rate)
+    rate = settings.learning_rate or kind.learning_rate
+    optimizer = torch.optim.Adam(network.groups(), lr=rate)
     state = _State(folder, network, optimizer)
     try:
         for stage, iteration in state.remaining(options):
             begun = time.perf_counter()
-            state.set_rate(settings.learning_rate or kind.learning_rate, settings.schedule, options)
+            state.set_rate(rate, settings.schedule, options)
             place = int(np.random.default_rng([settings.seed, stage, iteration]).choice(train_rows))
             before, after = (to_frames(sound, HOP * settings.frame_step) for sound in pairs.sounds(place))
             waited = time.perf_counter() - begun
@@ -168,9 +174,10 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
             last = iteration + 1 == (options.first_stage, options.second_stage)[stage]
             if (iteration + 1) % ROUND == 0 or last:
                 found = validate(network, pairs, chosen, stage, 4 * HOP)
-                state.close_round(stage, found, say)
                 if last and stage == 0:
-                    _save_whole(network.state_dict(), folder / FIRST_STAGE)
+                    with whole(folder / FIRST_STAGE) as aside:
+                        torch.save(network.state_dict(), aside)
+                state.close_round(stage, found, say)
     except KeyboardInterrupt:
         raise InterruptedBuildError(
             f"interrupted: rounds up to the last whole one are kept in {folder}; the same command goes on from there."
@@ -203,17 +210,12 @@ def _step(
 ) -> float:
     """One iteration on one note's frames, dry and filtered [shape=(n, 1024) both]."""
     optimizer.zero_grad()
-    if stage == 0:
-        total = 0.0
-        for frames in (before, after):
-            loss = cast(torch.Tensor, sum(loss_parts(network.reconstruct(frames), frames))) / 2
-            loss.backward()
-            total += loss.item()
-    else:
-        output = network(before, condition)
-        loss = cast(torch.Tensor, sum(loss_parts(output, after)))
-        loss.backward()
-        total = loss.item()
+    total = 0.0
+    for source, target in ((before, before), (after, after)) if stage == 0 else ((before, after),):
+        output = network.reconstruct(source) if stage == 0 else network(source, condition)
+        loss = loss_of(output, target) / (2 if stage == 0 else 1)
+        torch.autograd.backward(loss)
+        total += loss.item()
     optimizer.step()
     return total
 
@@ -245,44 +247,36 @@ def play(
     """Send a sound of any length [shape=(samples,)] through a trained network at the level it learned at, and back to the sound's own."""
     peak = float(np.abs(sound).max())
     scale = 10 ** (level_db / 20) / max(peak, 1e-9)
-    out = torch.zeros(len(sound) + 2 * FRAME + EDGE)
-    padded = F.pad(torch.from_numpy(sound * np.float32(scale)), (EDGE, EDGE + (-len(sound)) % HOP))
-    window = hann()
+    padded = _padded(torch.from_numpy(sound * np.float32(scale)))
+    out = torch.zeros_like(padded)
     count = (len(padded) - FRAME) // HOP + 1
     for first in range(0, count, BLOCK):
-        frames = padded[first * HOP : (min(first + BLOCK, count) - 1) * HOP + FRAME].unfold(0, FRAME, HOP) * window
+        here = slice(first * HOP, (min(first + BLOCK, count) - 1) * HOP + FRAME)
+        frames = padded[here].unfold(0, FRAME, HOP) * hann()
         given = None if condition is None else condition.expand(len(frames), -1)
-        folded = network(frames, given)
-        length = (len(frames) - 1) * HOP + FRAME
-        added = F.fold(folded.T[None], (1, length), (1, FRAME), stride=(1, HOP))[0, 0, 0]
-        if len(out) < first * HOP + length:
-            out = F.pad(out, (0, first * HOP + length - len(out)))
-        out[first * HOP : first * HOP + length] += added
+        out[here] += _added(network(frames, given))
     return np.asarray(out[EDGE : EDGE + len(sound)].numpy() / np.float32(OVERLAP * scale))
 
 
 def condition_from(trained: Trained, given: dict[str, float], step: str | None) -> torch.Tensor | None:
     """The condition of chosen settings [shape=(c,)], in the units of the parameters. Raises `UsageError` for what the run does not know."""
-    from timbre_data.schemas.parameter import Parameter
-
     described = [Parameter.model_validate(one) for one in trained.parameters]
     if not trained.shape.conditioning:
         if given or step:
             raise UsageError("this run learned one fixed transformation: it takes no settings.")
         return None
-    names = {one.name: one for one in described} | {
-        one.name.partition(".")[2]: one for one in described if step and one.name.startswith(f"{step}.")
-    }
     if trained.effects and step not in trained.effects:
         raise UsageError(f"this run knows {', '.join(trained.effects)}: choose one with --effect.")
-    unknown = [name for name in given if name not in names]
-    wanted = [one.name for one in described if not step or one.name.startswith(f"{step}.")]
-    missing = [name for name in wanted if name not in {names[key].name for key in given if key in names}]
-    if unknown or missing:
+    own = [one for one in described if not step or one.name.startswith(f"{step}.")]
+    known = {one.name.removeprefix(f"{step}."): one for one in own} | {one.name: one for one in own}
+    values = {known[name].name: known[name].to_unit(value) for name, value in given.items() if name in known}
+    unknown = [name for name in given if name not in known]
+    if unknown or len(values) < len(own):
         raise UsageError(
-            f"--at needs {', '.join(wanted)}" + (f"; it does not know {', '.join(unknown)}" if unknown else "") + "."
+            f"--at needs {', '.join(one.name for one in own)}"
+            + (f"; it does not know {', '.join(unknown)}" if unknown else "")
+            + "."
         )
-    values = {names[key].name: names[key].to_unit(value) for key, value in given.items()}
     used = [float(step == one) for one in trained.effects]
     return torch.tensor([*(float(values.get(one.name, 0.0)) for one in described), *used], dtype=torch.float32)
 
@@ -319,7 +313,7 @@ class _State:
             count = (options.first_stage, options.second_stage)[self._stage]
             rate *= 0.5 * (1 + math.cos(math.pi * self._iteration / count))
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
 
     def done(self, loss: float, seconds: float, waited: float) -> None:
         """Count an iteration, and how much of its time went into having its frames."""
@@ -352,19 +346,9 @@ class _State:
             "best": self.best,
             "best_loss": self._best_loss,
         }
-        _save_whole(kept, self._folder / STATE)
-        aside = self._folder / "epochs.csv.partial"
-        with aside.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-            writer.writerows(self._rows)
-        aside.rename(self._folder / "epochs.csv")
+        with whole(self._folder / STATE) as aside:
+            torch.save(kept, aside)
+        epochs.write(self._folder, self._rows)
         say(
             f"stage {stage + 1}, iteration {self._iteration}: training loss {row['train_loss']:.5f}, validation {found.total:.5f} (kl {found.kl:.5f}, mse {found.mse:.5f}, mae {found.mae:.5f}), {row['seconds']:.1f} s"
         )
-
-
-def _save_whole(value: Any, path: Path) -> None:
-    aside = path.with_name(path.name + ".partial")
-    torch.save(value, aside)
-    aside.rename(path)

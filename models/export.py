@@ -22,6 +22,7 @@ from timbre_data.models.data import family_probabilities
 from timbre_data.models.prediction import Predictor
 from timbre_data.pipeline.features import _mel, _pitch, autofx163
 from timbre_data.pipeline.features._frames import frame_count
+from timbre_data.pipeline.files import whole
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
 
@@ -273,7 +274,6 @@ def export_model(run: Path, out: Path) -> dict[str, Any]:
         program = torch.export.export(
             module, (example,), dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},), strict=False
         )
-        aside = out.with_name(f".{out.stem}.partial.pt2")
-        torch.export.save(program, aside, extra_files={"about.json": json.dumps(about, indent=2)})
-    aside.rename(out)
+        with whole(out) as aside:
+            torch.export.save(program, aside, extra_files={"about.json": json.dumps(about, indent=2)})
     return about

@@ -25,6 +25,7 @@ from timbre_data.pipeline.audio import SILENCE_PEAK, decode, encode, onset, read
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.features._frames import ShortTimeTransform, magnitude
 from timbre_data.pipeline.features._onsets import first_onsets, log_filters, superflux
+from timbre_data.pipeline.files import whole
 from timbre_data.pipeline.instruments import close_instruments
 from timbre_data.pipeline.kinds import Audio, Effect, FeatureSet, UnusableSoundError
 from timbre_data.pipeline.store.layout import FRAME_SECONDS
@@ -449,10 +450,9 @@ def write_textgrid(prediction: Prediction, out: Path) -> None:
     grid = textgrid.Textgrid()
     entries = [Interval(start, stop, label) for start, stop, label, _ in prediction.segments]
     grid.addTier(textgrid.IntervalTier("phonemes", entries, 0, prediction.segments[-1][1]))
-    aside = out.with_name(out.name + ".partial")
     try:
-        grid.save(str(aside), format="long_textgrid", includeBlankSpaces=True)
-        aside.rename(out)
+        with whole(out) as aside:
+            grid.save(str(aside), format="long_textgrid", includeBlankSpaces=True)
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
 

@@ -11,6 +11,7 @@ import soxr
 
 from timbre_data.models import checkpoints, equalisation
 from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder, EqOptions
+from timbre_data.models.training import open_run
 from timbre_data.pipeline.audio import SILENCE_PEAK, write_wav
 from timbre_data.schemas.errors import UsageError
 
@@ -19,7 +20,7 @@ LONGEST_SECONDS = 3600.0
 
 def is_transformation(run: Path) -> bool:
     """Whether a run maps sounds to sounds."""
-    return checkpoints.load(run).task == "transformation"
+    return open_run(run).settings.target == "transformation"
 
 
 def process_file(run: Path, file: Path, out: Path, step: str | None, at: dict[str, float]) -> dict[str, Any]:

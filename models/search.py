@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from timbre_data.models import training
+from timbre_data.models import epochs, training
 from timbre_data.models.evaluation import plots
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.pipeline import recipes
@@ -74,7 +74,7 @@ def search(
             shown = ", ".join(f"{key}={value}" for key, value in values.items())
             trial_name = "-".join(str(value) for value in values.values()).replace("/", "_")
             run, _ = training.train(_resolved(settings, values, repeat), name=f"{name}/{trial_name}-{repeat}")
-            loss = min(row["validation_loss"] for row in training.losses(run))
+            loss = min(row["validation_loss"] for row in epochs.read(run))
             say(f"{shown}, repeat {repeat + 1} of {repeats}: best validation loss {loss:.5g}")
             return loss
 

@@ -10,7 +10,6 @@ RUN/evaluation/       what `evaluate` wrote
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
 import json
 import logging
@@ -32,7 +31,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torch.optim import SGD, Adadelta, Adagrad, Adam
 
-from timbre_data.models import checkpoints, energy, equalisation
+from timbre_data.models import checkpoints, energy, epochs, equalisation
 from timbre_data.models.checkpoints import Standardised, Trained, as_sound
 from timbre_data.models.data import Batches, Rows, family_probabilities, load_rows
 from timbre_data.models.frames import Windows, load_frames
@@ -47,7 +46,7 @@ from timbre_data.schemas.errors import InterruptedBuildError, LockedError, NotFo
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.settings import TrainSettings
 
-SETTINGS, EPOCHS = "settings.json", "epochs.csv"
+SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def train(
                 rows, probabilities = prepare(settings, datasets)
                 fit_rows(settings, rows, probabilities, folder, say)
     except UsageError:
-        if not (folder / EPOCHS).is_file():
+        if not (folder / epochs.FILE).is_file():
             shutil.rmtree(folder)  # a request that was refused leaves no run behind
         raise
     except Timeout:
@@ -155,8 +154,10 @@ def train(
 def usual_target(settings: TrainSettings, datasets: list[Dataset]) -> str:
     """What is to be learned where nobody says: the frames, for a network that names those; tags where there are some; else the effect."""
     kind: Model = catalogue.load("model", settings.model)
-    if kind.context or kind.task == "transformation":
-        return "frames" if kind.context else "transformation"
+    if kind.context:
+        return "frames"
+    if kind.task == "transformation":
+        return "transformation"
     return "tags" if all(data.has(TAGS) for data in datasets) else "effect"
 
 
@@ -225,8 +226,6 @@ def fit_rows(
     shape = Shape(rows.features.shape[1], len(outputs), conditioning)
     if kind.input == "audio":
         shape = replace(shape, samples=rows.samples, rate=rows.rate)
-    if target == "frames":
-        several = False
     if kind.task == "regression":
         shape = replace(shape, positions=tuple(Parameter.model_validate(p).steps for p in rows.parameters))
     network = Standardised(kind.build(shape, kind.options.model_validate(settings.options)), shape.inputs)
@@ -284,10 +283,8 @@ def _record_fit(
     for chosen in (train_rows[:20_000], validation_rows):
         right = trained.predict(torch.from_numpy(rows.features[chosen]), None, rows.sounds(chosen)).numpy()
         losses.append(float(-np.log(np.maximum(right[np.arange(len(chosen)), rows.classes[chosen]], 1e-12)).mean()))
-    (folder / EPOCHS).write_text(
-        f"epoch,train_loss,validation_loss,seconds,waiting\n1,{losses[0]},{losses[1]},{seconds:.3f},0\n",
-        encoding="utf-8",
-    )
+    found = dict(zip(("train_loss", "validation_loss"), losses, strict=True))
+    epochs.write(folder, [{"epoch": 1, **found, "seconds": round(seconds, 3), "waiting": 0}])
     say(f"fitted: training loss {losses[0]:.5f}, validation {losses[1]:.5f}, {seconds:.1f} s")
 
 
@@ -443,7 +440,7 @@ class _Record(Callback):
     """Writes epochs.csv and says how it goes; `seconds` counts over resumptions."""
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
-        self._path, self._say, self._seconds, self._began = folder / EPOCHS, say, 0.0, 0.0
+        self._folder, self._say, self._began = folder, say, 0.0
         self._rows: list[dict[str, Any]] = []
 
     def state_dict(self) -> dict[str, Any]:
@@ -465,10 +462,7 @@ class _Record(Callback):
             "waiting": round(float(getattr(trainer.train_dataloader, "seconds", 0.0)), 3),
         }
         self._rows = [*[r for r in self._rows if r["epoch"] < row["epoch"]], row]
-        with self._path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
-            writer.writerows(self._rows)
+        epochs.write(self._folder, self._rows)
         self._say(
             f"epoch {row['epoch']}: training loss {row['train_loss']:.5f}, validation {row['validation_loss']:.5f}, {row['seconds']:.1f} s"
         )
@@ -511,9 +505,3 @@ def _run_lightning(
             raise InterruptedBuildError(
                 f"interrupted: epochs up to the last whole one are kept in {folder}; the same command goes on from there."
             ) from None
-
-
-def losses(folder: Path) -> list[dict[str, float]]:
-    """The epochs of a run."""
-    with (folder / EPOCHS).open(encoding="utf-8") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]

@@ -10,6 +10,7 @@ import soundfile
 from numba import njit
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.files import whole
 from timbre_data.pipeline.kinds import Audio, UnusableSoundError
 from timbre_data.schemas.errors import UsageError
 
@@ -101,12 +102,10 @@ def write_wav(sound: Audio, rate: int, out: Path) -> None:
     """Write a sound [shape=(channels, samples)] as 24-bit WAV, whole or not at all. Raises `UsageError` where that cannot be done."""
     if out.suffix.lower() != ".wav":
         raise UsageError(f"{out}: sounds are written as WAV; give a name that ends in .wav.")
-    aside = out.with_name(out.name + ".partial")
     try:
-        soundfile.write(aside, sound.T, rate, subtype="PCM_24", format="WAV")
-        aside.replace(out)
+        with whole(out) as aside:
+            soundfile.write(aside, sound.T, rate, subtype="PCM_24", format="WAV")
     except (soundfile.LibsndfileError, OSError) as error:
-        aside.unlink(missing_ok=True)
         raise UsageError(f"{out} cannot be written ({str(error).splitlines()[0].rstrip('.')}).") from None
 
 
@@ -189,6 +188,12 @@ def decode(stored: NDArray[np.generic]) -> Audio:
     out = np.empty(stored.shape, np.float32)
     _from_int16(np.ascontiguousarray(stored, np.int16).reshape(-1), out.reshape(-1))
     return out
+
+
+def mixed(stored: NDArray[Any]) -> NDArray[Any]:
+    """Sounds as stored [shape=(n, channels, samples)], mixed to one channel in their own type [shape=(n, samples)]."""
+    one: NDArray[Any] = stored[:, 0] if stored.shape[1] == 1 else stored.mean(axis=1).astype(stored.dtype)
+    return one
 
 
 def storing_gains(peaks: Audio, mode: str) -> Audio:

@@ -76,9 +76,11 @@ def timbre_model(
     """A classifier of sounds, or of frames: the spectrogram `front(rate)`, standardised as a whole, each band or each cell by itself, and the network `body(shape, options)`: all behind the front, or with `whole` all of it."""
 
     def build(shape: Shape, options: Any) -> nn.Module:
-        if whole:
-            return body(shape, options)
-        return TimbreNetwork(front(shape.rate), body(shape, options), standardised)
+        network = (
+            body(shape, options) if whole else TimbreNetwork(front(shape.rate), body(shape, options), standardised)
+        )
+        # channels last: up to 1.9 times faster on a CPU, and what tensor cores want
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub has no such overload
 
     usual: dict[str, Any] = {"options": NoOptions, "learning_rate": 1e-3, "max_epochs": 100, "patience": 10}
     return Model(

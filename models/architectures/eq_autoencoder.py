@@ -4,13 +4,18 @@ Frames of 1,024 samples are filtered by 128 learned filters (their output is the
 every sixteen values is kept with its place: the latent representation, 128 x 64. The latent network changes it, row by row and then all rows
 alike; the back end puts the values back to their places, multiplies by R, and adds up the same filters again.
 
-The paper does not say how the network begins. Here it begins as one that hardly changes a sound: a bank of Gabor filters, and a latent network
-near to the identity. From random weights the same losses take many times the iterations.
+The paper does not say how the network begins. Here it begins as one that hardly changes a sound, which is a matter of the places: no gradient reaches
+the choice of a place, so training does not mend a bad one. Where each band of a short-time Fourier transform is kept at every sixteenth sample,
+overlap and add gives the sound back. The places follow the smoothed magnitude: where that rises the last of sixteen is kept, where it falls the first, so
+they are evenly spaced except at its extremes, close together at a maximum and far apart at a minimum. So (1) the smoothing begins as a Hann window, which
+leaves few extremes, and (2) every band is there twice, once with a smoothing of negative sign: it is sparse where the other is dense. The latent
+network begins with one constant for all values, which is a filter that lets everything through.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,8 +28,14 @@ from timbre_data.models.sparse_filters import analyse, smooth_pool, synthesise
 FRAME, HOP = 1024, 64
 CHANNELS, TAPS, SMOOTHING, POOL = 128, 64, 128, 16
 LATENT = FRAME // POOL
-LOUDNESS = 0.12
-"""Of the filters at first: with one value in sixteen kept, what comes out is about as loud as what went in."""
+BANDS = CHANNELS // 4
+"""At first: a cosine and a sine each, with a smoothing of either sign."""
+OPEN, CLOSED = 0.69, -6.0
+"""The constant that the latent network begins with, and (before the last soft-plus) where it is with rows of zero: -49 dB."""
+ROW = 3.0
+"""The constant of the rows."""
+FILTER_RATE, SMOOTHING_RATE = 0.1, 1e-3
+"""Learning rates of the filters and of the smoothing, as shares of the latent network's: about as their weights are smaller."""
 
 
 class EqOptions(BaseModel):
@@ -40,14 +51,27 @@ class EqOptions(BaseModel):
     validation_notes: int = Field(4, ge=1)
 
 
-def gabor_bank() -> torch.Tensor:
-    """Cosines and sines of 64 frequencies under a Hann window [shape=(128, 64)]."""
+def inverse_softplus(value: float) -> float:
+    """The number whose soft-plus is `value`."""
+    return math.log(math.expm1(value))
+
+
+def filter_bank() -> torch.Tensor:
+    """Cosines and sines of 32 frequencies, each twice, under half a sine [shape=(128, 64)]: kept at every 16th sample, scaled by `OPEN` and added up they give back what went in."""
     place = torch.arange(TAPS) - (TAPS - 1) / 2
-    cycles = (torch.arange(CHANNELS // 2) + 0.5) / CHANNELS
+    cycles = (torch.arange(BANDS) + 0.5) / (2 * BANDS)
     angle = 2 * math.pi * cycles[:, None] * place
-    return torch.stack((angle.cos(), angle.sin()), dim=1).reshape(CHANNELS, TAPS) * torch.hann_window(
-        TAPS, periodic=False
-    )
+    window = (math.pi * (torch.arange(TAPS) + 0.5) / TAPS).sin()
+    bank = torch.stack((angle.cos(), angle.sin()) * 2, dim=1).reshape(CHANNELS, TAPS) * window
+    energy = CHANNELS / 2 * float(window.square().sum()) / POOL
+    return bank / math.sqrt(energy * OPEN)
+
+
+def smoothing_bank() -> torch.Tensor:
+    """Hann windows that sum to 1 or, every second pair, to -1 [shape=(128, 128)]."""
+    window = torch.hann_window(SMOOTHING + 2, periodic=False)[1:-1]
+    sign = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(BANDS)
+    return sign[:, None] * window / window.sum()
 
 
 class EqAutoencoder(nn.Module):
@@ -65,15 +89,26 @@ class EqAutoencoder(nn.Module):
         self.condition = (
             nn.Sequential(nn.Linear(condition, 64), nn.ELU(), nn.Linear(64, 2 * CHANNELS)) if condition else None
         )
-        nn.init.uniform_(self.smoothing, 0, 2 / SMOOTHING)
         with torch.no_grad():
-            self.filters.copy_(LOUDNESS * gabor_bank())
-            for weight, bias in ((self.rows, self.rows_bias), (self.shared.weight, self.shared.bias)):
-                nn.init.normal_(weight, 0, 0.01)
-                weight += 2 * torch.eye(
-                    LATENT
-                )  # soft-plus of 2 z - 2 ln 2 is z, near z = ln 2 where the latent values lie
-                bias.fill_(-2 * math.log(2))
+            self.filters.copy_(filter_bank())
+            self.smoothing.copy_(smoothing_bank())
+            nn.init.normal_(self.rows, 0, 1e-3)
+            self.rows_bias.fill_(inverse_softplus(ROW))
+            slope = (inverse_softplus(OPEN) - CLOSED) / ROW
+            nn.init.normal_(self.shared.weight, 0, 1e-3)
+            self.shared.weight += slope * torch.eye(LATENT)
+            self.shared.bias.fill_(CLOSED)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameters for an optimiser; `share` scales its learning rate for each group."""
+        filters, smoothing = [self.filters, self.bias], [self.smoothing, self.smoothing_bias]
+        early = {id(one) for one in filters + smoothing}
+        latent = [one for one in self.parameters() if id(one) not in early]
+        return [
+            {"params": latent, "share": 1.0},
+            {"params": filters, "share": FILTER_RATE},
+            {"params": smoothing, "share": SMOOTHING_RATE},
+        ]
 
     def encode(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Latent values, their places [shape=(n, 128, 64) both] and the residual [shape=(n, 128, 1024)]. The soft-plus comes after the pooling: it keeps order, so the same values are the largest."""
@@ -120,7 +155,7 @@ MODEL = Model(
     build=_build,
     options=EqOptions,
     batch_size=1,
-    learning_rate=1e-3,
+    learning_rate=2e-3,
     max_epochs=1,
     patience=1,
     published={"with the latent network": (Shape(0, 0, samples=FRAME, rate=16_000), 561_472)},

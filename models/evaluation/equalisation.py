@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbre_data.models import checkpoints, equalisation
+from timbre_data.models import epochs, equalisation
 from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder, EqOptions
+from timbre_data.models.checkpoints import Trained
 from timbre_data.models.equalisation import Losses, Pairs
 from timbre_data.models.evaluation import plots, published
 from timbre_data.models.evaluation.tables import Table, number
@@ -33,15 +34,14 @@ HEARD = 3
 
 def evaluate_transformation(
     run: Path,
+    trained: Trained,
     settings: TrainSettings,
     snapshots: dict[str, str],
     split: str,
     notes: int,
     folder: Path,
-    epochs: list[dict[str, float]],
 ) -> tuple[dict[str, Any], tuple[Table, ...]]:
     """Score a run on up to `notes` notes of a split; pictures and sounds go into `folder`."""
-    trained = checkpoints.load(run)
     network = cast(EqAutoencoder, trained.network.network).eval()
     options = EqOptions.model_validate(trained.options)
     data = Dataset(settings.data[0], snapshots[settings.data[0]])
@@ -58,8 +58,8 @@ def evaluate_transformation(
         first.load_state_dict(torch.load(stage, weights_only=True))
         rebuilt = equalisation.validate(first, pairs, chosen, 0)
     nothing = _identity(pairs, chosen)
-    seconds = sum(row["seconds"] for row in epochs)
-    waiting = sum(row["waiting"] for row in epochs) / max(seconds, 1e-9)
+    course = epochs.read(run)
+    seconds, waiting = sum(row["seconds"] for row in course), epochs.waiting_share(course) or 0.0
     speed = _speed(network, data.recipe.audio.rate, options, trained.shape.conditioning)
     found: dict[str, Any] = {
         "notes": len(chosen),

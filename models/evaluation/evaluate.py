@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbre_data.models import checkpoints, energy, training
+from timbre_data.models import checkpoints, energy, epochs, training
 from timbre_data.models.checkpoints import Trained
 from timbre_data.models.data import INAUDIBLE_DB, Rows
 from timbre_data.models.evaluation import equalisation, frames, metrics, plots, published, sounds, synths, tags
@@ -55,7 +55,7 @@ def evaluate(
     settings, snapshots = made.settings, made.snapshots
     trained = checkpoints.load(run)
     if trained.task == "transformation":
-        return _evaluate_transformation(run, settings, snapshots, split, sound_rows)
+        return _evaluate_transformation(run, trained, settings, snapshots, split, sound_rows)
     datasets = [Dataset(name, snapshots[name]) for name in settings.data]
     rows, probabilities = training.prepare(settings, datasets)
     leaking = rows.leaking_groups()
@@ -106,7 +106,7 @@ def evaluate(
             heard, table = _sounds(datasets, rows, chosen, predicted, sound_rows, seed, folder)
             found["sounds"] = heard
             tables = (*tables, table)
-    plots.loss_curves(training.losses(run), folder / "loss.png")
+    plots.loss_curves(epochs.read(run), folder / "loss.png")
     if shapes := first_filters(trained.network):
         plots.filters(shapes, folder / "filters.png")
     np.savez_compressed(
@@ -133,15 +133,13 @@ def evaluate(
 
 
 def _evaluate_transformation(
-    run: Path, settings: TrainSettings, snapshots: dict[str, str], split: str, notes: int
+    run: Path, trained: Trained, settings: TrainSettings, snapshots: dict[str, str], split: str, notes: int
 ) -> Evaluation:
     """Evaluate a run that maps sounds to sounds."""
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
-    found, tables = equalisation.evaluate_transformation(
-        run, settings, snapshots, split, notes, folder, training.losses(run)
-    )
-    plots.loss_curves(training.losses(run), folder / "loss.png")
+    found, tables = equalisation.evaluate_transformation(run, trained, settings, snapshots, split, notes, folder)
+    plots.loss_curves(epochs.read(run), folder / "loss.png")
     facts = {"run": run.name, "model": settings.model, "data": {name: snapshots[name] for name in settings.data}}
     evaluation = Evaluation(folder, facts | {"split": split, "rows": found["notes"]} | found, tables)
     (folder / "metrics.json").write_text(json.dumps(evaluation.metrics, indent=2), encoding="utf-8")
@@ -185,27 +183,25 @@ def _cost(
     probabilities: torch.Tensor | None,
 ) -> tuple[dict[str, Any], Table]:
     """What training took and what one prediction takes on one core, beside the paper's Table 5.1."""
-    used = energy.read(run)
+    used, course = energy.read(run), epochs.read(run)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     times = []
-    for one in chosen[:20]:
+    for one in chosen[:20].tolist():
+        given = None if probabilities is None else probabilities[one : one + 1]
+        sound = None
         begun = time.perf_counter()
-        trained.predict(
-            torch.from_numpy(rows.features[one : one + 1]),
-            None if probabilities is None else probabilities[one : one + 1],
-            rows.sounds(chosen[:1])
-            if trained.target == "frames"
-            else None
-            if rows.audio is None
-            else _sound(datasets, rows, int(one)),
-        )
+        if trained.target == "frames":
+            sound = rows.sounds(np.array([one]))
+        elif rows.audio is not None:
+            sound = _sound(datasets, rows, one)
+        trained.predict(torch.from_numpy(rows.features[one : one + 1]), given, sound)
         times.append(time.perf_counter() - begun)
     torch.set_num_threads(threads)
     spent: dict[str, Any] = {
-        "training_seconds": sum(row["seconds"] for row in training.losses(run)),
-        "waiting_share": waiting_share(training.losses(run)),
-        "epochs": len(training.losses(run)),
+        "training_seconds": sum(row["seconds"] for row in course),
+        "waiting_share": epochs.waiting_share(course),
+        "epochs": len(course),
         "watt_hours": used["watt_hours"] if used else None,
         "megabytes": (run / checkpoints.MODEL_FILE).stat().st_size / 1e6,
         "parameters": parameter_count(trained.network.network),
@@ -229,13 +225,6 @@ def _cost(
         ),
         note="Energy by codecarbon, where training was asked to measure it (--set measure_energy=true).",
     )
-
-
-def waiting_share(epochs: list[dict[str, float]]) -> float | None:
-    """Share of the training's time spent on putting batches together; runs of older versions do not say."""
-    if any("waiting" not in row for row in epochs):
-        return None
-    return sum(row["waiting"] for row in epochs) / max(sum(row["seconds"] for row in epochs), 1e-9)
 
 
 def _several_labels(

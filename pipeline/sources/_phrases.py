@@ -32,13 +32,13 @@ INSTRUMENTS = {
     "acoustic_guitar": Player((24, 25), 40, 76, chords=True),
     "electric_guitar": Player((26, 27, 28, 29, 30), 40, 79, chords=True),
     "organ": Player((16, 17, 18, 19), 40, 84, sustained=True, chords=True),
-    "piano": Player((0, 1, 2, 3), 33, 90, chords=True, pedal=True),
+    "piano": Player((0, 1, 3), 33, 90, chords=True, pedal=True),
     "saxophone": Player((64, 65, 66, 67), 45, 80, sustained=True),
     "trumpet": Player((56, 59), 54, 82, sustained=True),
-    "violin": Player((40,), 55, 91, sustained=True),
-    "voice": Player((52, 53, 54), 48, 79, sustained=True),
+    "violin": Player((40, 110), 55, 91, sustained=True),
+    "voice": Player((52, 53), 48, 79, sustained=True),
 }
-"""The eleven instruments of IRMAS."""
+"""The eleven instruments of IRMAS. A fiddle is a violin; electric pianos and synthetic voices are not pianos and voices."""
 
 
 def phrase(

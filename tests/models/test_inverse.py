@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 from tests.conftest import build
-from timbre_data.models import checkpoints, export, prediction, search, training
+from timbre_data.models import checkpoints, epochs, export, prediction, search, training
 from timbre_data.models.architectures.inverse_cnn import BINS, InverseCnn, InverseCnnOptions
 from timbre_data.models.architectures.inverse_synth import InverseSynth, InverseSynthOptions, NormalisedSpectrogram
 from timbre_data.models.data import load_rows
@@ -172,7 +172,7 @@ def test_the_optimisers_of_the_paper(tiny: Path) -> None:
             options=SMALL,
         )
         run, _ = training.train(settings, name=optimizer)
-        assert training.losses(run)[0]["validation_loss"] < 1
+        assert epochs.read(run)[0]["validation_loss"] < 1
     default = training.resolve(TrainSettings(model="inverse-synth", data=("x",)))
     assert (default.optimizer, default.optimizer_options, default.batch_size) == (
         "adadelta",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from timbre_data.models import checkpoints, training
+from timbre_data.models import checkpoints, epochs, training
 from timbre_data.models.chain import run_chain
 from timbre_data.models.data import Batches, load_rows
 from timbre_data.models.evaluation.evaluate import evaluate
@@ -90,7 +90,7 @@ def test_a_stopped_training_resumes_to_the_same_network(
     monkeypatch.setattr(training._Record, "on_train_epoch_end", record)
     stopped, done = training.train(chosen, name="stopped")
     assert done == "resumed"
-    assert [row["epoch"] for row in training.losses(stopped)] == [1, 2, 3, 4, 5, 6]
+    assert [row["epoch"] for row in epochs.read(stopped)] == [1, 2, 3, 4, 5, 6]
     a, b = (checkpoints.load(run).network.state_dict() for run in (straight, stopped))
     assert all(torch.equal(a[key], b[key]) for key in a)
 
