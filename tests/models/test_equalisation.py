@@ -189,7 +189,7 @@ def test_the_first_filters_give_a_sound_back_where_places_are_even() -> None:
 def test_a_band_is_sparse_where_its_double_is_dense() -> None:
     """Of a sound that swells and fades, half of the filters keep the nearest places to its middle and half the farthest."""
     time = torch.arange(1024)
-    sound = (2 * torch.pi * 0.03 * time).sin() * (-((time - 520) / 60.0) ** 2).exp()
+    sound = (2 * torch.pi * 0.03 * time).sin() * (-(((time - 520) / 60.0) ** 2)).exp()
     _, places, _ = EqAutoencoder().encode(sound[None])
     near = (places[0] - 520).abs().min(dim=1).values
     loud = torch.tensor([4, 5])  # the band at 0.023 of the rate, and its double
