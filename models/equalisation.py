@@ -142,9 +142,16 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
     options = EqOptions.model_validate(settings.options)
     if len(datasets) != 1:
         raise UsageError(f"{settings.model} learns one transformation: give one dataset.")
-    for name in ("initial", "conditioning", "limit", "train_rows", "features"):
+    for name in ("initial", "conditioning", "limit", "train_rows", "features", "measure_energy", "optimizer_options"):
         if getattr(settings, name):
             raise UsageError(f"{settings.model} has no use for {name}: leave it out.")
+    for name in ("optimizer", "batch_size", "learning_rate_decay", "max_epochs", "patience"):
+        if getattr(settings, name) != getattr(kind, name):
+            raise UsageError(
+                f"{settings.model} is trained with {name} {getattr(kind, name)}: leave it out (its budget is options.first_stage and options.second_stage)."
+            )
+    if settings.precision != "32-true":
+        raise UsageError(f"{settings.model} is trained in float32: leave out precision.")
     if settings.split != "note":
         raise UsageError(f"{settings.model} is divided by note: leave out --split {settings.split}.")
     data = datasets[0]

@@ -190,6 +190,11 @@ def decode(stored: NDArray[np.generic]) -> Audio:
     return out
 
 
+def in_channels(sound: Audio, channels: int) -> Audio:
+    """A sound [shape=(c, samples)] as it is, or its mean in each of another number of channels [shape=(channels, samples)]."""
+    return sound if len(sound) == channels else np.repeat(sound.mean(axis=0, keepdims=True), channels, axis=0)
+
+
 def mixed(stored: NDArray[Any]) -> NDArray[Any]:
     """Sounds as stored [shape=(n, channels, samples)], mixed to one channel in their own type [shape=(n, samples)]."""
     one: NDArray[Any] = stored[:, 0] if stored.shape[1] == 1 else stored.mean(axis=1).astype(stored.dtype)

@@ -48,6 +48,11 @@ class Effect:
     configure: Callable[[Any], Effect] | None = None
 
 
+def key_hz(key: float) -> float:
+    """The frequency of a MIDI note in equal temperament, A4 (69) at 440 Hz."""
+    return float(440 * 2 ** ((key - 69) / 12))
+
+
 @dataclass(frozen=True)
 class Note:
     """A dry sound before it is made. `identity` is unique in its source; splits go by `group` (by default the same).

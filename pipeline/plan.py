@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -61,15 +61,16 @@ class Plan:
 
     def extra_columns(self, dry: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Those arrays for rows that use these stored dry sounds."""
+        if not {TAGS, CLIP, FRAMES} & set(self.extra_labels):
+            return {}
         notes = [self.source.notes[index] for index in self.dry_order[dry].tolist()]
-        columns: dict[str, NDArray[Any]] = {
-            TAGS: tag_table([note.tags for note in notes], self.tags),
-            CLIP: np.array([note.clip for note in notes], object),
-            FRAMES: frame_table(
-                [note.segments for note in notes], self.frame_classes, frames_of(self.recipe.audio.seconds)
-            ),
+        frames = frames_of(self.recipe.audio.seconds)
+        columns: dict[str, Callable[[], NDArray[Any]]] = {
+            TAGS: lambda: tag_table([note.tags for note in notes], self.tags),
+            CLIP: lambda: np.array([note.clip for note in notes], object),
+            FRAMES: lambda: frame_table([note.segments for note in notes], self.frame_classes, frames),
         }
-        return {path: columns[path] for path in self.extra_labels if path in columns}
+        return {path: make() for path, make in columns.items() if path in self.extra_labels}
 
     def dry_count(self, n: int) -> int:
         """How many dry sounds `n` rows need."""

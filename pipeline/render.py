@@ -165,11 +165,16 @@ def make_rows(plan: Plan, rows: NDArray[np.int64], dry: Inputs) -> tuple[dict[st
     hot = plan.chain.synth.batch if plan.chain.synth else HOT_ROWS
     for start in range(0, count, hot):
         _make_hot_rows(plan, draw, rows, dry, slice(start, min(start + hot, count)), columns)
-    columns |= {"params": draw.labels, "labels/mask": draw.mask, "labels/order": draw.order}
-    columns["labels/identifiable"] = plan.chain.identifiable(draw, audio.seconds)
-    if plan.chain.has_response:
-        columns[RESPONSE] = plan.chain.response_db(draw, audio.rate, RESPONSE_BINS)
+    columns |= _drawn(plan, draw) | {"labels/identifiable": plan.chain.identifiable(draw, audio.seconds)}
     return columns, int(columns["attempt"].sum())
+
+
+def _drawn(plan: Plan, draw: Draw) -> dict[str, NDArray[Any]]:
+    """The columns that are known before anything is rendered."""
+    columns: dict[str, NDArray[Any]] = {"params": draw.labels, "labels/mask": draw.mask, "labels/order": draw.order}
+    if plan.chain.has_response:
+        columns[RESPONSE] = plan.chain.response_db(draw, plan.recipe.audio.rate, RESPONSE_BINS)
+    return columns
 
 
 def _make_hot_rows(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, part: slice, columns: Columns) -> None:
@@ -258,17 +263,13 @@ def _failed_row(plan: Plan, row: int) -> dict[str, NDArray[Any]]:
     """The columns of a row that could not be made: its labels as drawn, silence, and the mark."""
     audio = plan.recipe.audio
     draw = plan.chain.draw(plan.recipe.seed, np.array([row]))
-    return {
+    return _drawn(plan, draw) | {
         "audio": np.zeros((1, audio.channels, audio.samples), audio.dtype),
-        "params": draw.labels,
-        "labels/mask": draw.mask,
         "labels/identifiable": np.zeros_like(draw.mask),
-        "labels/order": draw.order,
         "labels/effect_db": np.full(1, np.nan, np.float32),
         "attempt": np.full(1, MAX_ATTEMPTS, np.uint16),
         "gain": np.ones(1, np.float32),
         "failed": np.ones(1, bool),
-        **({RESPONSE: plan.chain.response_db(draw, audio.rate, RESPONSE_BINS)} if plan.chain.has_response else {}),
     }
 
 

@@ -155,7 +155,7 @@ MODEL = Model(
     build=_build,
     options=EqOptions,
     batch_size=1,
-    learning_rate=2e-3,
+    learning_rate=7e-4,
     max_epochs=1,
     patience=1,
     published={"with the latent network": (Shape(0, 0, samples=FRAME, rate=16_000), 561_472)},

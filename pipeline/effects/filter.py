@@ -93,9 +93,10 @@ def response(
     """What the filter does to each frequency [shape=(f,)]."""
     from scipy import signal
 
+    designed = _designed(settings, rate, tuple(sorted(values.items())))
     if settings.design == "fir":
-        return np.asarray(signal.freqz(taps(settings, rate, values), 1, hertz, fs=rate)[1], np.complex128)
-    return np.asarray(signal.sosfreqz(sections(settings, rate, values), hertz, fs=rate)[1], np.complex128)
+        return np.asarray(signal.freqz(designed, 1, hertz, fs=rate)[1], np.complex128)
+    return np.asarray(signal.sosfreqz(designed, hertz, fs=rate)[1], np.complex128)
 
 
 def _frequency(rate: int, values: Mapping[str, float]) -> float:

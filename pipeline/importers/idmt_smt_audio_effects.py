@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from timbre_data.pipeline.importers._files import files_below
-from timbre_data.pipeline.kinds import Importer, Inventory, Origin, Recording
+from timbre_data.pipeline.kinds import Importer, Inventory, Origin, Recording, key_hz
 from timbre_data.schemas.errors import NotFoundError
 from timbre_data.schemas.recipe import AudioFormat
 
@@ -149,7 +149,7 @@ def _inventory(
     for place, (note, members) in enumerate(sorted(notes.items())):
         midi = float(members[0][2]["midi"])
         clean = min((path for code, path, _ in members if code == CLEAN), default=None)
-        f0_hz = 440 * 2 ** ((midi - 69) / 12)
+        f0_hz = key_hz(midi)
         origins.append(Origin(identity=note, file=clean, midi_note=midi, f0_hz=f0_hz))
         for code, path, fields in sorted(members, key=lambda one: one[1].name):
             if code == EQUALISED and settings.equalised == "skip":

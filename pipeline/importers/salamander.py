@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from timbre_data.pipeline.importers._files import files_below, seconds_of
 from timbre_data.pipeline.importers._sfz import Region, read_sfz
-from timbre_data.pipeline.kinds import Importer, Inventory, Origin, Recording
+from timbre_data.pipeline.kinds import Importer, Inventory, Origin, Recording, key_hz
 from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.recipe import AudioFormat
 
@@ -85,7 +85,7 @@ def scan(settings: SalamanderSettings) -> Inventory:
                 "high_velocity": float(region.high_velocity),
             }
             recordings.append(Recording(file=path, identity=shown, origin=len(origins), step="dry", labels=labels))
-            f0_hz = 440 * 2 ** ((key - 69) / 12)
+            f0_hz = key_hz(key)
             origins.append(Origin(identity=shown, group=f"key {key}", file=path, midi_note=float(key), f0_hz=f0_hz))
     return Inventory(tuple(recordings), tuple(origins), problems)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from timbre_data.pipeline.audio import in_channels
 from timbre_data.pipeline.kinds import Audio, Note, Source
 from timbre_data.pipeline.seeding import generator, number_of, share
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
@@ -98,8 +99,7 @@ class GmInstruments:
             sound = play(self._fonts[font], [(0, 0, program)], events, rate, samples)
             level = 0.0 if not number else float(rng.uniform(SOFTEST_DB, 0))
             mixed += 10 ** (level / 20) * sound / max(float(np.abs(sound).max()), 1e-6)
-        if channels != 2:
-            mixed = np.repeat(mixed.mean(axis=0, keepdims=True), channels, axis=0)
+        mixed = in_channels(mixed, channels)
         return np.ascontiguousarray(mixed / max(float(np.abs(mixed).max()), 1e-6), np.float32)
 
 

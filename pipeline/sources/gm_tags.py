@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from timbre_data.pipeline.audio import in_channels
 from timbre_data.pipeline.kinds import Audio, Note, Source
 from timbre_data.pipeline.seeding import generator, number_of
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
@@ -146,8 +147,7 @@ class GmTags:
             sound = pedalboard.Distortion(drive_db=25)(sound, rate)
         if clip.reverberant:
             sound = pedalboard.Reverb(room_size=0.9, wet_level=0.5, dry_level=0.4)(sound, rate)
-        if channels != 2:
-            sound = np.repeat(sound.mean(axis=0, keepdims=True), channels, axis=0)
+        sound = in_channels(sound, channels)
         sound = sound / max(float(np.abs(sound).max()), 1e-6) * 10 ** (clip.level_db / 20)
         return np.ascontiguousarray(sound, np.float32)
 

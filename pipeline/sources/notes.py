@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from timbre_data.pipeline.kinds import Note, Performance, PlayedNote, Source
+from timbre_data.pipeline.kinds import Note, Performance, PlayedNote, Source, key_hz
 
 Key = Annotated[int, Field(ge=0, le=127)]
 
@@ -49,7 +49,7 @@ class Notes:
                 group=f"key{key:03d}",
                 midi_note=float(key) if len(chord) == 1 else float("nan"),
                 velocity=velocity / 127,
-                f0_hz=440.0 * 2 ** ((key + chord[0] - 69) / 12) if len(chord) == 1 else float("nan"),
+                f0_hz=key_hz(key + chord[0]) if len(chord) == 1 else float("nan"),
             )
             for key, velocity, chord in self._chosen
         ]

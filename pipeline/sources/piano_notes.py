@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.audio import prepare_note
+from timbre_data.pipeline.audio import in_channels, prepare_note
 from timbre_data.pipeline.importers._sfz import Region
 from timbre_data.pipeline.importers.salamander import NOISES, SalamanderSettings, open_sfz
-from timbre_data.pipeline.kinds import Audio, Note, Source, UnusableSoundError
+from timbre_data.pipeline.kinds import Audio, Note, Source, UnusableSoundError, key_hz
 from timbre_data.pipeline.seeding import share
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
 from timbre_data.schemas.errors import UsageError
@@ -76,16 +76,14 @@ class PianoNotes:
             split="test" if test else "validation" if validation else "train",
             midi_note=float(key),
             velocity=layer / LAYERS,
-            f0_hz=440.0 * 2 ** ((key - 69) / 12),
+            f0_hz=key_hz(key),
         )
 
     def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
         """Note `index`, held throughout: float32 (channels, samples) from its onset, peak at 1."""
         key, layer = self._chosen[index]
         sound = self._recorded(key, layer, rate) if self._regions else self._played(key, layer, rate, samples)
-        if channels != len(sound):
-            sound = np.repeat(sound.mean(axis=0, keepdims=True), channels, axis=0)
-        return prepare_note(sound, rate, samples, cut_onset=True, threshold_db=-40.0)
+        return prepare_note(in_channels(sound, channels), rate, samples, cut_onset=True, threshold_db=-40.0)
 
     def _played(self, key: int, layer: int, rate: int, samples: int) -> Audio:
         from mido import Message

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.kinds import Audio, Note, Source
+from timbre_data.pipeline.kinds import Audio, Note, Source, key_hz
 from timbre_data.pipeline.sources._string_model import loop_coefficients, pluck
 from timbre_data.schemas.errors import RecipeError
 
@@ -157,7 +157,7 @@ class PluckedString:
             identity=f"{instrument}/{one.body.name}/{one.pickup}/{one.style.name}/string{len(self._strings) - one.string}/fret{one.fret:02d}",
             midi_note=float(midi_note),
             velocity=one.style.level,
-            f0_hz=440.0 * 2 ** ((midi_note - 69) / 12),
+            f0_hz=key_hz(midi_note),
         )
 
     def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.audio import prepare_note
-from timbre_data.pipeline.kinds import Audio, Note, Source
+from timbre_data.pipeline.audio import in_channels, prepare_note
+from timbre_data.pipeline.kinds import Audio, Note, Source, key_hz
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
 from timbre_data.schemas.errors import NotFoundError
 
@@ -46,7 +45,7 @@ class Soundfont:
                 identity=f"{self._path.stem}/{settings.bank}-{settings.program}/key{key:03d}/velocity{velocity:03d}",
                 midi_note=float(key),
                 velocity=velocity / 127,
-                f0_hz=440.0 * 2 ** ((key - 69) / 12),
+                f0_hz=key_hz(key),
             )
             for key, velocity in self._chosen
         ]
@@ -59,9 +58,12 @@ class Soundfont:
         events = [(0.0, Message("note_on", note=key, velocity=velocity))]
         programs = [(0, self._settings.bank, self._settings.program)]
         stereo = play(self._path, programs, events, rate, samples + rate // 4)
-        audio = stereo if channels == 2 else np.repeat(stereo.mean(axis=0, keepdims=True), channels, axis=0)
         return prepare_note(
-            audio, rate, samples, cut_onset=self._settings.cut_onset, threshold_db=self._settings.threshold_db
+            in_channels(stereo, channels),
+            rate,
+            samples,
+            cut_onset=self._settings.cut_onset,
+            threshold_db=self._settings.threshold_db,
         )
 
 

@@ -259,7 +259,17 @@ def test_one_network_for_many_settings(
     assert "expected name=number" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("field", "value"), [("split", "row"), ("initial", "other"), ("limit", 4)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("split", "row"),
+        ("initial", "other"),
+        ("limit", 4),
+        ("optimizer", "sgd"),
+        ("max_epochs", 7),
+        ("precision", "bf16-mixed"),
+    ],
+)
 def test_settings_without_a_use_are_refused(shelving: Path, field: str, value: object) -> None:
     settings = TrainSettings.model_validate({"model": "eq-autoencoder", "data": [str(shelving)], field: value})
     with pytest.raises(UsageError, match="leave"):
