@@ -46,7 +46,7 @@ class EqOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     first_stage: int = Field(100, ge=0, description="iterations of reconstructing input and target")
-    second_stage: int = Field(100, ge=1, description="iterations of mapping input to target")
+    second_stage: int = Field(1200, ge=1, description="iterations of mapping input to target")
     level_db: float = Field(-10.0, le=0)
     validation_notes: int = Field(4, ge=1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,8 @@ LOW_HZ, HIGH_HZ = 50.0, 6000.0
 ENOUGH_DB = -60.0
 """A frequency counts where the input has this much of its loudest."""
 SECONDS = 4.0
+SETTINGS = 8
+"""Held-out settings at which a run that knows many is measured with noise."""
 HEARD = 3
 """Notes written as WAV files."""
 
@@ -176,21 +179,37 @@ def _responses(
     for name, sound in inputs.items():
         heard = equalisation.play(network, sound, options.level_db, condition)
         _, gain, enough = measured_response(sound, heard, rate)
-        difference = np.abs(gain - np.maximum(target, -120))[enough]
-        audible = difference[np.maximum(target, -120)[enough] > -20]
-        figures[name] = {
-            "mean_db": float(difference.mean()),
-            "largest_db": float(difference.max()),
-            "mean_db_above_-20": float(audible.mean()) if len(audible) else float("nan"),
-            "largest_db_above_-20": float(audible.max()) if len(audible) else float("nan"),
-        }
+        figures[name] = _differences([(gain, target, enough)])
         curves[name] = (gain, enough)
+    if pairs.condition.shape[1]:
+        measured = []
+        for one in chosen[:SETTINGS].tolist():
+            heard = equalisation.play(network, inputs["noise"], options.level_db, pairs.condition_of(one, 1))
+            _, gain, enough = measured_response(inputs["noise"], heard, rate)
+            measured.append((gain, pairs.data.read(RESPONSE, int(pairs.rows[one])), enough))
+        figures[f"noise, {len(measured)} held-out settings"] = _differences(measured)
     table = Table(
         f"Learned response against the target's, {LOW_HZ:g} Hz to {HIGH_HZ:g} Hz where the input has energy ({ENOUGH_DB:g} dB of its loudest)",
         ("measured with", "mean difference", "largest", "mean, where the target passes more than -20 dB", "largest"),
         tuple((name, *(f"{value:.2f} dB" for value in each.values())) for name, each in figures.items()),
     )
     return {"figures": figures, "hertz": hertz, "target": target, "curves": curves}, table
+
+
+def _differences(measured: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]]) -> dict[str, float]:
+    """Differences in dB between learned and true responses (gain, target, where the input has enough), all together."""
+    found: dict[str, float] = {}
+    for key, lowest in (("", -np.inf), ("_above_-20", -20.0)):
+        parts = []
+        for gain, target, enough in measured:
+            told = np.maximum(target, -120)
+            parts.append(np.abs(gain - told)[enough & (told > lowest)])
+        joined = np.concatenate(parts)
+        found |= {
+            f"mean_db{key}": float(joined.mean()) if len(joined) else float("nan"),
+            f"largest_db{key}": float(joined.max()) if len(joined) else float("nan"),
+        }
+    return found
 
 
 @torch.inference_mode()
