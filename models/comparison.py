@@ -146,14 +146,7 @@ def _cross_validate(
         "deviation_over_folds": float(np.std(accuracies)),
         **{key: float(np.median([one[key] for one in each])) for key in ("fit_seconds", "inference_ms", "megabytes")},
         "accuracies": accuracies,
-        "classes": {
-            name: {
-                "precision": float(scores.precision[i]),
-                "recall": float(scores.recall[i]),
-                "f1": float(scores.f1[i]),
-            }
-            for i, name in enumerate(rows.class_names)
-        },
+        "classes": scores.each(rows.class_names),
     }
     return {"scores": total, "confusion": scores.confusion.tolist()}
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from timbre_data.models.checkpoints import Trained, load
 from timbre_data.models.data import family_probabilities
+from timbre_data.models.layers import centred_stft, mel_matrix
 from timbre_data.models.prediction import Predictor
 from timbre_data.pipeline.features import _mel, _pitch, autofx163
 from timbre_data.pipeline.features._frames import frame_count
@@ -105,10 +106,8 @@ class Features163(nn.Module):
 
     def __init__(self, samples: int, rate: int, settings: dict[str, Any]) -> None:
         super().__init__()
-        from timbre_data.models.layers import mel_matrix
-
         chosen = autofx163.Autofx163Settings.model_validate(settings)
-        self._n_fft, self._hop_length, self._rate = chosen.n_fft, chosen.hop_length, rate
+        self._hop_length, self._rate = chosen.hop_length, rate
         self.register_buffer("window", torch.hann_window(chosen.n_fft))
         self.register_buffer("bands", mel_matrix(rate, chosen.n_fft, chosen.n_mels))
         self.register_buffer("basis", torch.from_numpy(_mel.cosine_basis(chosen.n_mels, autofx163.N_MFCC).copy()))
@@ -117,15 +116,7 @@ class Features163(nn.Module):
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Map sounds [shape=(n, samples)] to features [shape=(n, 163)]."""
-        spectrum = torch.stft(
-            audio,
-            self._n_fft,
-            self._hop_length,
-            window=self.window,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        ).transpose(1, 2)
+        spectrum = centred_stft(audio, self.window, self._hop_length).transpose(1, 2)
         magnitudes = spectrum.abs()
         wide = magnitudes.double()
         bins = wide.shape[-1]

@@ -14,6 +14,13 @@ from torch.nn import functional as F
 from timbre_data.pipeline.features._mel import mel_filters
 
 
+def centred_stft(audio: torch.Tensor, window: torch.Tensor, hop_length: int) -> torch.Tensor:
+    """The complex STFT of sounds [shape=(n, samples)] padded with zeros at both ends, the window as long as the transform: [shape=(n, bins, frames)]."""
+    return torch.stft(
+        audio, len(window), hop_length, window=window, center=True, pad_mode="constant", return_complex=True
+    )
+
+
 class Film(nn.Module):
     """Feature-wise linear modulation (Perez et al. 2018): each channel times gamma plus beta, both linear in a condition.
 
@@ -55,7 +62,7 @@ class Spectrogram(nn.Module):
         n_mels: int,
     ) -> None:
         super().__init__()
-        self._kind, self._samples, self._n_fft, self._hop_length = kind, samples, n_fft, hop_length
+        self._kind, self._samples, self._hop_length = kind, samples, hop_length
         self.shape = (n_mels if kind == "log_mel" else n_fft // 2 + 1, samples // hop_length + 1)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         if kind == "log_mel":
@@ -67,15 +74,7 @@ class Spectrogram(nn.Module):
             audio = audio.float()
             audio = audio / audio.abs().amax(dim=1, keepdim=True).clamp(min=1e-6)
             audio = F.pad(audio, (0, self._samples - audio.shape[1]))
-            spectrum = torch.stft(
-                audio,
-                self._n_fft,
-                self._hop_length,
-                window=self.window,
-                center=True,
-                pad_mode="constant",
-                return_complex=True,
-            )
+            spectrum = centred_stft(audio, self.window, self._hop_length)
             power = spectrum.real.square() + spectrum.imag.square()
             if self._kind == "power":
                 return power
@@ -161,7 +160,7 @@ class MelFront(nn.Module):
         highest_hz: float | None = None,
     ) -> None:
         super().__init__()
-        self._n_fft, self._hop_length, self._frames, self._scale = n_fft, hop_length, frames, scale
+        self._hop_length, self._frames, self._scale = hop_length, frames, scale
         self.shape = (n_mels, frames)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         self.register_buffer("bands", mel_matrix(rate, n_fft, n_mels, highest_hz), persistent=False)
@@ -179,15 +178,7 @@ class MelFront(nn.Module):
             return self._scaled(mel)
 
     def _mel(self, audio: torch.Tensor) -> torch.Tensor:
-        spectrum = torch.stft(
-            audio.float(),
-            self._n_fft,
-            self._hop_length,
-            window=self.window,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        )
+        spectrum = centred_stft(audio.float(), self.window, self._hop_length)
         return torch.matmul(self.bands, spectrum.real.square() + spectrum.imag.square())
 
     def _scaled(self, mel: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,23 @@ from torch.nn import functional as F
 Floats = NDArray[np.float32]
 
 
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
+def _add_taps(x: Floats, w: Floats, out: Floats) -> None:
+    """Eight taps of a filter at once: the sum stays in registers."""
+    a0, a1, a2, a3, a4, a5, a6, a7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
+    for t in range(len(out)):
+        out[t] += (
+            a0 * x[t]
+            + a1 * x[t + 1]
+            + a2 * x[t + 2]
+            + a3 * x[t + 3]
+            + a4 * x[t + 4]
+            + a5 * x[t + 5]
+            + a6 * x[t + 6]
+            + a7 * x[t + 7]
+        )
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def _analyse(padded: Floats, filters: Floats, bias: Floats, out: Floats) -> None:
     """All filters on each frame: out (n, c, t) of padded (n, t + k - 1)."""
@@ -32,20 +49,7 @@ def _analyse(padded: Floats, filters: Floats, bias: Floats, out: Floats) -> None
             for t in range(len(o)):
                 o[t] = bias[c]
             for k in range(0, length, 8):
-                x = padded[n, k:]
-                w = filters[c, k : k + 8]
-                a0, a1, a2, a3, a4, a5, a6, a7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
-                for t in range(len(o)):
-                    o[t] += (
-                        a0 * x[t]
-                        + a1 * x[t + 1]
-                        + a2 * x[t + 2]
-                        + a3 * x[t + 3]
-                        + a4 * x[t + 4]
-                        + a5 * x[t + 5]
-                        + a6 * x[t + 6]
-                        + a7 * x[t + 7]
-                    )
+                _add_taps(padded[n, k:], filters[c, k : k + 8], o)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -85,20 +89,7 @@ def _smooth_pool(
             for t in range(length):
                 smooth[t] = bias[c]
             for k in range(0, taps, 8):
-                x = padded[k:]
-                w = filters[c, k : k + 8]
-                a0, a1, a2, a3, a4, a5, a6, a7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
-                for t in range(length):
-                    smooth[t] += (
-                        a0 * x[t]
-                        + a1 * x[t + 1]
-                        + a2 * x[t + 2]
-                        + a3 * x[t + 3]
-                        + a4 * x[t + 4]
-                        + a5 * x[t + 5]
-                        + a6 * x[t + 6]
-                        + a7 * x[t + 7]
-                    )
+                _add_taps(padded[k:], filters[c, k : k + 8], smooth)
             for p in range(kept):
                 best = p * pool
                 for t in range(p * pool + 1, (p + 1) * pool):

@@ -266,20 +266,6 @@ def _classification(
     scores = metrics.class_scores(guess, true, len(names))
     heard = metrics.class_scores(guess[audible], true[audible], len(names))
     plots.confusion(scores.confusion, names, folder / "confusion.png")
-    each = Table(
-        "Classes",
-        ("class", "precision", "recall", "F1", "rows"),
-        tuple(
-            (
-                name,
-                number(scores.precision[i]),
-                number(scores.recall[i]),
-                number(scores.f1[i]),
-                str(int(scores.support[i])),
-            )
-            for i, name in enumerate(names)
-        ),
-    )
     total = Table(
         "Accuracy",
         ("rows", "accuracy", "number"),
@@ -294,13 +280,10 @@ def _classification(
         "accuracy": scores.accuracy,
         "accuracy_audible": heard.accuracy,
         "audible_rows": heard.rows,
-        "classes": {
-            name: {"precision": scores.precision[i], "recall": scores.recall[i], "f1": scores.f1[i]}
-            for i, name in enumerate(names)
-        },
+        "classes": scores.each(names),
         "confusion": scores.confusion.tolist(),
     }
-    return found, (total, each)
+    return found, (total, scores.table(names, "rows"))
 
 
 def _regression(

@@ -40,32 +40,11 @@ def evaluate_frames(
         ),
         note="The paper's figures are on real singing.",
     )
-    classes = Table(
-        "Classes",
-        ("class", "precision", "recall", "F1", "frames"),
-        tuple(
-            (
-                name,
-                number(scores.precision[i]),
-                number(scores.recall[i]),
-                number(scores.f1[i]),
-                str(int(scores.support[i])),
-            )
-            for i, name in enumerate(names)
-        ),
-    )
     found = {
         "accuracy": scores.accuracy,
         "accuracy_recordings": dict(zip(recordings.tolist(), each.tolist(), strict=True)),
         "accuracy_of_the_commonest": always,
-        "classes": {
-            name: {
-                "precision": float(scores.precision[i]),
-                "recall": float(scores.recall[i]),
-                "f1": float(scores.f1[i]),
-            }
-            for i, name in enumerate(names)
-        },
+        "classes": scores.each(names),
         "confusion": scores.confusion.tolist(),
     }
-    return found, (total, classes)
+    return found, (total, scores.table(names, "frames"))

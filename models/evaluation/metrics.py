@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from timbre_data.models.evaluation.tables import Table, number
 
 Numbers = NDArray[np.float64]
 
@@ -65,6 +68,19 @@ class ClassScores:
     f1: Numbers
     support: Numbers
     confusion: NDArray[np.int64]
+
+    def each(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """The scores of every class, by name."""
+        columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        return {name: {key: float(values[i]) for key, values in columns.items()} for i, name in enumerate(names)}
+
+    def table(self, names: Sequence[str], of: str) -> Table:
+        """The same for people, with how many `of` what each class has."""
+        rows = [
+            (name, *(number(value) for value in one.values()), str(int(self.support[i])))
+            for i, (name, one) in enumerate(self.each(names).items())
+        ]
+        return Table("Classes", ("class", "precision", "recall", "F1", of), tuple(rows))
 
 
 def class_scores(predicted: NDArray[np.int64], true: NDArray[np.int64], classes: int) -> ClassScores:
