@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from timbre_data.models import checkpoints, epochs, training
+from timbre_data.models import checkpoints, epochs, fitting, training
 from timbre_data.models.chain import run_chain
 from timbre_data.models.data import Batches, load_rows
 from timbre_data.models.evaluation.evaluate import evaluate
@@ -77,17 +77,17 @@ def test_a_stopped_training_resumes_to_the_same_network(
 ) -> None:
     chosen = settings(shared, "regressor-mlp", "distortion", max_epochs=6, schedule=schedule)
     straight, _ = training.train(chosen, name="straight")
-    record = training._Record.on_train_epoch_end
+    record = fitting._Record.on_train_epoch_end
 
     def die_after_three(self: Any, trainer: Any, module: Any) -> None:
         record(self, trainer, module)
         if trainer.current_epoch == 3:
             raise RuntimeError("the power went")
 
-    monkeypatch.setattr(training._Record, "on_train_epoch_end", die_after_three)
+    monkeypatch.setattr(fitting._Record, "on_train_epoch_end", die_after_three)
     with pytest.raises(RuntimeError, match="the power went"):
         training.train(chosen, name="stopped")
-    monkeypatch.setattr(training._Record, "on_train_epoch_end", record)
+    monkeypatch.setattr(fitting._Record, "on_train_epoch_end", record)
     stopped, done = training.train(chosen, name="stopped")
     assert done == "resumed"
     assert [row["epoch"] for row in epochs.read(stopped)] == [1, 2, 3, 4, 5, 6]
@@ -201,18 +201,18 @@ def test_a_chained_recipe_is_checked_before_anything_is_made(home: Path) -> None
 
 def test_ctrl_c_keeps_the_epochs_and_says_so(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings(shared, "regressor-mlp", "distortion", max_epochs=4)
-    record = training._Record.on_train_epoch_end
+    record = fitting._Record.on_train_epoch_end
 
     def interrupt(self: Any, trainer: Any, module: Any) -> None:
         record(self, trainer, module)
         if trainer.current_epoch == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training._Record, "on_train_epoch_end", interrupt)
+    monkeypatch.setattr(fitting._Record, "on_train_epoch_end", interrupt)
     with pytest.raises(InterruptedBuildError, match="the same command goes on") as caught:
         training.train(chosen, name="stopped")
     assert caught.value.exit_code == 130
-    monkeypatch.setattr(training._Record, "on_train_epoch_end", record)
+    monkeypatch.setattr(fitting._Record, "on_train_epoch_end", record)
     assert training.train(chosen, name="stopped")[1] == "resumed"
 
 
