@@ -33,14 +33,14 @@ def main() -> None:
     for name in ("autofx163", "autofx48"):
         features = catalogue.load("feature", name)
         settings = features.settings()
-        found[f"{name}_ms"] = milliseconds(lambda f=features, s=settings: f.compute(sound, 22_050, unknown, s))  # type: ignore[misc]
+        found[f"{name}_ms"] = milliseconds(lambda f=features, s=settings: f.compute(sound, 22_050, unknown, s))  # type: ignore[misc]  # mypy cannot infer defaults of a lambda
     probabilities = torch.full((1, 6), 1 / 6)
     with torch.inference_mode():
         for name, shape in (("class_mlp", Shape(163, 11)), ("regressor_mlp", Shape(211, 15, 6))):
             model: Model = catalogue.load("model", name)
             network = model.build(shape, model.options()).eval()
             given = (torch.zeros(1, shape.inputs), *((probabilities,) if shape.conditioning else ()))
-            found[f"{name}_ms"] = milliseconds(lambda n=network, g=given: n(*g))  # type: ignore[misc]
+            found[f"{name}_ms"] = milliseconds(lambda n=network, g=given: n(*g))  # type: ignore[misc]  # mypy cannot infer defaults of a lambda
         model = catalogue.load("model", "autofx")
         audio, nothing = torch.from_numpy(sound), torch.zeros(1, 0)
         for spectrogram in ("power", "log_mel"):
@@ -49,7 +49,7 @@ def main() -> None:
             for precision in ("float32", "bfloat16"):
                 with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
                     found[f"autofx_{spectrogram}_{precision}_ms"] = milliseconds(
-                        lambda n=network: n(nothing, probabilities, audio=audio)  # type: ignore[misc]
+                        lambda n=network: n(nothing, probabilities, audio=audio)  # type: ignore[misc]  # mypy cannot infer defaults of a lambda
                     )
     report("inference", **found)
 

@@ -58,6 +58,21 @@ def render() -> Callable[..., Dataset]:
     return make
 
 
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run timbre-data in this process: command("train", ...) gives its exit code."""
+
+    def call(*arguments: str) -> int:
+        from timbre_data import cli
+
+        monkeypatch.setattr("sys.argv", ["timbre-data", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return int(stopped.value.code or 0)
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Three small featurized datasets that no test changes."""

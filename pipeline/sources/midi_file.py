@@ -75,7 +75,7 @@ class MidiFile:
 
     def __init__(self, settings: MidiFileSettings) -> None:
         try:
-            import mido  # noqa: F401
+            import mido  # noqa: F401  # only whether it is there
         except ImportError:
             raise MissingDependencyError("midi_file: mido is missing; pip install mido.") from None
         path = settings.path.expanduser()

@@ -48,7 +48,7 @@ class CaptureError(Exception):
 def require_jack() -> None:
     """Raise `MissingDependencyError` where capture over JACK cannot work."""
     try:
-        import jack  # noqa: F401
+        import jack  # noqa: F401  # only whether it is there
     except (ImportError, OSError):
         raise MissingDependencyError(f"midi: the JACK library is missing; {INSTALL}.") from None
     if not shutil.which("jackd"):

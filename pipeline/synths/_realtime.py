@@ -44,9 +44,9 @@ INSTALL = "pip install 'timbre-data[midi]' (sounddevice needs PortAudio; Debian:
 def require_realtime() -> None:
     """Raise `MissingDependencyError` where real-time capture cannot work."""
     try:
-        import mido  # noqa: F401
-        import rtmidi  # noqa: F401
-        import sounddevice  # noqa: F401
+        import mido  # noqa: F401  # only whether it is there
+        import rtmidi  # noqa: F401  # only whether it is there
+        import sounddevice  # noqa: F401  # only whether it is there
     except (ImportError, OSError) as error:
         raise MissingDependencyError(f"midi: {error}; {INSTALL}.") from None
 

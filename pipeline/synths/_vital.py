@@ -17,7 +17,7 @@ SETTLE_SECONDS = 0.5
 def require_vita() -> None:
     """Raise `MissingDependencyError` where vita is not installed."""
     try:
-        import vita  # noqa: F401
+        import vita  # noqa: F401  # only whether it is there
     except ImportError:
         raise MissingDependencyError(f"vital: the vita package is missing; {INSTALL}.") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 import yaml
 
 from tests.conftest import build
-from timbre_data import cli
 from timbre_data.models import design, training
 from timbre_data.models.evaluation.evaluate import evaluate
 from timbre_data.models.layers import FilterShape
@@ -46,7 +46,7 @@ def test_extents_are_those_that_were_drawn() -> None:
     assert design.extents(np.zeros((80, 60))) == ([], [])
 
 
-def test_a_proposal_costs_no_more_and_trains(sung: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proposal_costs_no_more_and_trains(sung: Path, tmp_path: Path, command: Callable[..., int]) -> None:
     found = design.design(str(sung), "jingju-proposed")
     assert found.parameters <= found.published_parameters
     assert all(isinstance(one, FilterShape) and one.height <= 70 and one.width <= 10 for one in found.shapes)
@@ -57,10 +57,7 @@ def test_a_proposal_costs_no_more_and_trains(sung: Path, tmp_path: Path, monkeyp
     with pytest.raises(UsageError, match="there already"):
         design.write(found, out)
     quick = [f"--set={one}" for one in ("max_epochs=1", "train_rows=64", "batch_size=16")]
-    monkeypatch.setattr("sys.argv", ["timbre-data", "train", str(out), "--name", "designed", *quick])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert not stopped.value.code
+    assert command("train", str(out), "--name", "designed", *quick) == 0
     run = training.find_run("designed")
     assert len(training.open_run(run).settings.options["shapes"]) == len(found.shapes)
     evaluate(run)

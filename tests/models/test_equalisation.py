@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from scipy import signal
 from torch.nn import functional as F
 
 from tests.conftest import build
-from timbre_data import cli
 from timbre_data.models import checkpoints, epochs, equalisation, processing, training
 from timbre_data.models import sparse_filters as sf
 from timbre_data.models.architectures.eq_autoencoder import OPEN, EqAutoencoder, filter_bank
@@ -226,7 +226,7 @@ def test_a_stopped_training_goes_on_to_the_same_network(shelving: Path, monkeypa
 
 
 def test_one_network_for_many_settings(
-    several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., int]
 ) -> None:
     run, _ = training.train(TrainSettings(model="eq-autoencoder", data=(str(several),), **QUICK))
     trained = checkpoints.load(run)
@@ -243,19 +243,13 @@ def test_one_network_for_many_settings(
     evaluate(run, sound_rows=1)
     soundfile.write(tmp_path / "in.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 8000), RATE)
 
-    def call(*arguments: str) -> int:
-        monkeypatch.setattr("sys.argv", ["timbre-data", "predict", str(run), str(tmp_path / "in.wav"), *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return int(stopped.value.code or 0)
-
-    out = ("--out", str(tmp_path / "out.wav"))
-    assert call(*out, "--effect", "lowpass", "--at", "frequency_hz=700,q=0.8", "--json") == 0
+    predict, out = ("predict", str(run), str(tmp_path / "in.wav")), ("--out", str(tmp_path / "out.wav"))
+    assert command(*predict, *out, "--effect", "lowpass", "--at", "frequency_hz=700,q=0.8", "--json") == 0
     assert json.loads(capsys.readouterr().out)["resampled_to"] is None
-    assert call() == 2
+    assert command(*predict) == 2
     with pytest.raises(UsageError, match="cannot be exported"):
         export_model(run, tmp_path / "x.pt2")
-    assert call(*out, "--effect", "lowpass", "--at", "frequency_hz") == 2
+    assert command(*predict, *out, "--effect", "lowpass", "--at", "frequency_hz") == 2
     assert "expected name=number" in capsys.readouterr().err
 
 

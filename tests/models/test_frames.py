@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from sklearn.mixture import GaussianMixture
 
 from tests.conftest import build
 from tests.fixtures import jingju
-from timbre_data import cli
 from timbre_data.models import checkpoints, prediction, training
 from timbre_data.models.architectures.jingju_gmm import Mixtures
 from timbre_data.models.evaluation.evaluate import evaluate
@@ -163,25 +163,19 @@ def test_phonemes_are_learned_scored_and_told(sung: Path, tmp_path: Path, model:
 
 
 def test_the_command_line_writes_a_phoneme_track(
-    sung: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    sung: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., int]
 ) -> None:
     run, _ = training.train(TrainSettings(model="jingju-mlp", data=(str(sung),), max_epochs=1, frame_step=8))
     soundfile.write(tmp_path / "song.wav", Dataset(str(sung)).audio(0)[0], RATE)
 
-    def call(*arguments: str) -> int:
-        monkeypatch.setattr("sys.argv", ["timbre-data", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return int(stopped.value.code or 0)
-
     song = str(tmp_path / "song.wav")
-    assert call("predict", str(run), song, "--textgrid", str(tmp_path / "x.TextGrid"), "--json") == 0
+    assert command("predict", str(run), song, "--textgrid", str(tmp_path / "x.TextGrid"), "--json") == 0
     assert json.loads(capsys.readouterr().out)["segments"]
     assert (tmp_path / "x.TextGrid").is_file()
-    assert call("predict", str(run), song, "--textgrid", str(tmp_path / "x.txt")) == 2
+    assert command("predict", str(run), song, "--textgrid", str(tmp_path / "x.txt")) == 2
     assert "ends in .TextGrid" in capsys.readouterr().err
-    assert call("predict", str(run), song, "--out", str(tmp_path / "x.wav")) == 2
-    assert call("export-model", str(run), "--out", str(tmp_path / "x.pt2")) == 2
+    assert command("predict", str(run), song, "--out", str(tmp_path / "x.wav")) == 2
+    assert command("export-model", str(run), "--out", str(tmp_path / "x.pt2")) == 2
     assert "frames" in capsys.readouterr().err
 
 
