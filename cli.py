@@ -721,9 +721,10 @@ def show_member(
         files = recipes.shipped(kind)
         if name not in files:
             raise UnknownNameError(kind, name, files)
-        data = yaml.safe_load(files[name].read_text(encoding="utf-8"))
-    else:
-        data = describe(catalogue.kind_of(kind), name)
+        text = files[name].read_text(encoding="utf-8").rstrip()
+        emit(yaml.safe_load(text), text, as_json)
+        return
+    data = describe(catalogue.kind_of(kind), name)
     emit(data, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120).rstrip(), as_json)
 
 

@@ -20,7 +20,6 @@ from timbre_data.models.evaluation import equalisation, frames, metrics, plots, 
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.kinds import Model, parameter_count
 from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import LeakingSplitError, UsageError
@@ -99,7 +98,9 @@ def evaluate(
             first = rows.dataset[chosen] == 0 if sound_rows else np.zeros(len(chosen), bool)
             some = rows.row[chosen[: synths.MOST_ROWS][first[: synths.MOST_ROWS]]]
             audible = synths.audible_knobs(datasets[0], some, rows.parameter_names)
-            knobs, more = synths.evaluate_knobs(rows, chosen, predicted, interchangeable(datasets), audible, folder)
+            knobs, more = synths.evaluate_knobs(
+                rows, chosen, predicted, synths.interchangeable(datasets), audible, folder
+            )
             found["knobs"] = knobs
             tables = (more, *tables)
         if sound_rows:
@@ -162,16 +163,6 @@ def _sound(datasets: Sequence[Dataset], rows: Rows, one: int) -> torch.Tensor:
     """One row's sound as stored, mixed to mono [shape=(1, samples)]: the network's front is part of what a prediction takes."""
     stored = datasets[int(rows.dataset[one])].read("audio", int(rows.row[one]))
     return torch.from_numpy(np.ascontiguousarray(stored[:1] if len(stored) == 1 else stored.mean(axis=0)[None]))
-
-
-def interchangeable(datasets: Sequence[Dataset]) -> tuple[tuple[str, ...], ...]:
-    """Groups of knobs of the datasets' synths that may be exchanged without a change of sound, as prefixes of their names."""
-    groups: dict[tuple[str, ...], None] = {}
-    for data in datasets:
-        chain = EffectChain(data.recipe.chain)
-        for group in chain.synth.interchangeable if chain.synth else ():
-            groups[tuple(f"{chain.labels[0]}.{prefix}" for prefix in group)] = None
-    return tuple(groups)
 
 
 def _cost(

@@ -178,3 +178,13 @@ def exchanged(
             for place, source in enumerate(order):
                 best[np.ix_(rows, columns[place])] = predicted[np.ix_(rows, columns[source])]
     return best
+
+
+def interchangeable(datasets: Sequence[Dataset]) -> tuple[tuple[str, ...], ...]:
+    """Groups of knobs of the datasets' synths that may be exchanged without a change of sound, as prefixes of their names."""
+    groups: dict[tuple[str, ...], None] = {}
+    for data in datasets:
+        chain = EffectChain(data.recipe.chain)
+        for group in chain.synth.interchangeable if chain.synth else ():
+            groups[tuple(f"{chain.labels[0]}.{prefix}" for prefix in group)] = None
+    return tuple(groups)
