@@ -59,7 +59,7 @@ def evaluate_transformation(
     rebuilt: Losses | None = None
     if stage.is_file():
         first.load_state_dict(torch.load(stage, weights_only=True))
-        rebuilt = equalisation.validate(first, pairs, chosen, 0)
+        rebuilt = equalisation.validate(first, pairs, chosen, 0, 4 * equalisation.HOP)  # neighbours are much alike
     nothing = _identity(pairs, chosen)
     course = epochs.read(run)
     seconds, waiting = sum(row["seconds"] for row in course), epochs.waiting_share(course) or 0.0
