@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbre_data.models import epochs, equalisation
-from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder, EqOptions
+from timbre_data.models.architectures.eq_autoencoder import HOP, EqAutoencoder, EqOptions
 from timbre_data.models.checkpoints import Trained
 from timbre_data.models.equalisation import Losses, Pairs
 from timbre_data.models.evaluation import plots, published
@@ -59,7 +59,7 @@ def evaluate_transformation(
     rebuilt: Losses | None = None
     if stage.is_file():
         first.load_state_dict(torch.load(stage, weights_only=True))
-        rebuilt = equalisation.validate(first, pairs, chosen, 0, 4 * equalisation.HOP)  # neighbours are much alike
+        rebuilt = equalisation.validate(first, pairs, chosen, 0, 4 * HOP)  # neighbours are much alike
     nothing = _identity(pairs, chosen)
     course = epochs.read(run)
     seconds, waiting = sum(row["seconds"] for row in course), epochs.waiting_share(course) or 0.0
