@@ -86,9 +86,12 @@ class EqAutoencoder(nn.Module):
         self.rows = nn.Parameter(torch.empty(CHANNELS, LATENT, LATENT))
         self.rows_bias = nn.Parameter(torch.zeros(CHANNELS, LATENT))
         self.shared = nn.Linear(LATENT, LATENT)
-        self.condition = (
-            nn.Sequential(nn.Linear(condition, 64), nn.ELU(), nn.Linear(64, 2 * CHANNELS)) if condition else None
-        )
+        self.condition: nn.Module | None = None
+        if condition:
+            settings = nn.Linear(64, 2 * CHANNELS)
+            nn.init.zeros_(settings.weight)  # every setting begins as the same
+            nn.init.zeros_(settings.bias)
+            self.condition = nn.Sequential(nn.Linear(condition, 64), nn.ELU(), settings)
         with torch.no_grad():
             self.filters.copy_(filter_bank())
             self.smoothing.copy_(smoothing_bank())
@@ -123,7 +126,7 @@ class EqAutoencoder(nn.Module):
         if self.condition is not None:
             assert condition is not None
             scale, shift = self.condition(condition).chunk(2, dim=1)
-            rows = F.softplus(scale[:, :, None] + math.log(math.e - 1)) * rows + shift[:, :, None]
+            rows = F.softplus(scale[:, :, None] + inverse_softplus(1.0)) * rows + shift[:, :, None]
         changed: torch.Tensor = F.softplus(self.shared(rows))
         return changed
 

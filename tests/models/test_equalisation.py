@@ -196,6 +196,13 @@ def test_a_band_is_sparse_where_its_double_is_dense() -> None:
     assert near[loud].max() < near[loud + 2].min()
 
 
+def test_every_setting_begins_as_the_same() -> None:
+    torch.manual_seed(0)
+    network, frames = EqAutoencoder(3), torch.randn(2, 1024)
+    with torch.inference_mode():
+        assert torch.equal(network(frames, torch.randn(2, 3)), network(frames, torch.zeros(2, 3)))
+
+
 def test_filters_and_smoothing_learn_more_slowly() -> None:
     network = EqAutoencoder()
     groups = network.groups()
