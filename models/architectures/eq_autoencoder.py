@@ -34,8 +34,10 @@ OPEN, CLOSED = 0.69, -6.0
 """The constant that the latent network begins with, and (before the last soft-plus) where it is with rows of zero: -49 dB."""
 ROW = 3.0
 """The constant of the rows."""
-FILTER_RATE, SMOOTHING_RATE = 0.1, 1e-3
-"""Learning rates of the filters and of the smoothing, as shares of the latent network's: about as their weights are smaller."""
+HIDDEN = 128
+"""Units in both hidden layers of what turns settings into scales and shifts of the rows."""
+FILTER_RATE, SMOOTHING_RATE, CONDITION_RATE = 0.1, 1e-3, 3.0
+"""Learning rates of the filters, of the smoothing (about as their weights are smaller) and of the settings' layers, as shares of the latent network's."""
 
 
 class EqOptions(BaseModel):
@@ -88,10 +90,12 @@ class EqAutoencoder(nn.Module):
         self.shared = nn.Linear(LATENT, LATENT)
         self.condition: nn.Module | None = None
         if condition:
-            settings = nn.Linear(64, 2 * CHANNELS)
+            settings = nn.Linear(HIDDEN, 2 * CHANNELS)
             nn.init.zeros_(settings.weight)  # every setting begins as the same
             nn.init.zeros_(settings.bias)
-            self.condition = nn.Sequential(nn.Linear(condition, 64), nn.ELU(), settings)
+            self.condition = nn.Sequential(
+                nn.Linear(condition, HIDDEN), nn.ELU(), nn.Linear(HIDDEN, HIDDEN), nn.ELU(), settings
+            )
         with torch.no_grad():
             self.filters.copy_(filter_bank())
             self.smoothing.copy_(smoothing_bank())
@@ -105,13 +109,16 @@ class EqAutoencoder(nn.Module):
     def groups(self) -> list[dict[str, Any]]:
         """Parameters for an optimiser; `share` scales its learning rate for each group."""
         filters, smoothing = [self.filters, self.bias], [self.smoothing, self.smoothing_bias]
-        early = {id(one) for one in filters + smoothing}
-        latent = [one for one in self.parameters() if id(one) not in early]
-        return [
+        condition = list(self.condition.parameters()) if self.condition is not None else []
+        others = {id(one) for one in filters + smoothing + condition}
+        latent = [one for one in self.parameters() if id(one) not in others]
+        found = [
             {"params": latent, "share": 1.0},
             {"params": filters, "share": FILTER_RATE},
             {"params": smoothing, "share": SMOOTHING_RATE},
+            {"params": condition, "share": CONDITION_RATE},
         ]
+        return [group for group in found if group["params"]]
 
     def encode(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Latent values, their places [shape=(n, 128, 64) both] and the residual [shape=(n, 128, 1024)]. The soft-plus comes after the pooling: it keeps order, so the same values are the largest."""
