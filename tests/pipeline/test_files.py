@@ -9,12 +9,17 @@ import pytest
 from timbre_data.pipeline.files import whole
 
 
+def _write_half(out: Path) -> None:
+    with whole(out) as aside:
+        aside.write_text("half")
+        raise KeyboardInterrupt
+
+
 def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     out = tmp_path / "x.txt"
     out.write_text("old")
-    with pytest.raises(KeyboardInterrupt), whole(out) as aside:
-        aside.write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        _write_half(out)
     assert out.read_text() == "old"
     assert list(tmp_path.iterdir()) == [out]
 
