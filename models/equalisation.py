@@ -44,6 +44,8 @@ BLOCK = 128
 FLOOR = 1e-3
 """Added to magnitudes before they are normalised: 108 dB below a full-scale sine's. Without it frames of silence, of which only rounding is left, decide the gradient."""
 FIRST_STAGE, STATE = "first-stage.pt", "state.pt"
+Compared = list[tuple[torch.Tensor, torch.Tensor]]
+"""Outputs, and the frames that they should be."""
 
 
 @dataclass(frozen=True)
@@ -227,23 +229,32 @@ def _step(
     return total
 
 
-@torch.inference_mode()
 def validate(network: EqAutoencoder, pairs: Pairs, places: NDArray[np.int64], stage: int, hop: int = HOP) -> Losses:
     """Losses over some notes: of mapping (stage 1), or of reconstructing inputs and targets (stage 0)."""
-    sums = np.zeros(3)
-    count = 0
+
+    def compared(before: torch.Tensor, after: torch.Tensor, place: int) -> Compared:
+        if stage == 0:
+            return [(network.reconstruct(before), before), (network.reconstruct(after), after)]
+        return [(network(before, pairs.condition_of(place, len(before))), after)]
+
+    return losses_over(pairs, places, compared, hop)
+
+
+@torch.inference_mode()
+def losses_over(
+    pairs: Pairs,
+    places: NDArray[np.int64],
+    compared: Callable[[torch.Tensor, torch.Tensor, int], Compared],
+    hop: int = HOP,
+) -> Losses:
+    """Losses over some notes, of what `compared` makes of their frames before and after the filter, a block at a time [shape=(n, 1024)], and of their place."""
+    sums, count = np.zeros(3), 0
     for place in places.tolist():
-        before, after = (to_frames(sound, hop) for sound in pairs.sounds(place))
-        cases: list[tuple[torch.Tensor, torch.Tensor]] = []
-        for part in range(0, len(before), BLOCK):
-            x, y = before[part : part + BLOCK], after[part : part + BLOCK]
-            if stage == 0:
-                cases += [(network.reconstruct(x), x), (network.reconstruct(y), y)]
-            else:
-                cases.append((network(x, pairs.condition_of(place, len(x))), y))
-        for output, target in cases:
-            sums += len(target) * np.array([float(one) for one in loss_parts(output, target)])
-            count += len(target)
+        before, after = (to_frames(sound, hop).split(BLOCK) for sound in pairs.sounds(place))
+        for x, y in zip(before, after, strict=True):
+            for output, target in compared(x, y, place):
+                sums += len(target) * np.array([float(one) for one in loss_parts(output, target)])
+                count += len(target)
     return Losses(*(sums / count).tolist())
 
 

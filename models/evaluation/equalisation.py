@@ -60,7 +60,7 @@ def evaluate_transformation(
     if stage.is_file():
         first.load_state_dict(torch.load(stage, weights_only=True))
         rebuilt = equalisation.validate(first, pairs, chosen, 0, 4 * HOP)  # neighbours are much alike
-    nothing = _identity(pairs, chosen)
+    nothing = equalisation.losses_over(pairs, chosen, lambda before, after, _: [(before, after)])
     course = epochs.read(run)
     seconds, waiting = sum(row["seconds"] for row in course), epochs.waiting_share(course) or 0.0
     speed = _speed(network, data.recipe.audio.rate, options, trained.shape.conditioning)
@@ -112,17 +112,6 @@ def _told(losses: Losses) -> dict[str, float]:
 
 def _numbers(losses: Losses) -> tuple[str, ...]:
     return tuple(number(value) for value in (losses.kl, losses.mse, losses.mae, losses.total))
-
-
-@torch.inference_mode()
-def _identity(pairs: Pairs, chosen: NDArray[np.int64]) -> Losses:
-    """The losses of doing nothing."""
-    sums, count = np.zeros(3), 0
-    for place in chosen.tolist():
-        before, after = (equalisation.to_frames(sound) for sound in pairs.sounds(place))
-        sums += len(before) * np.array([float(one) for one in equalisation.loss_parts(before, after)])
-        count += len(before)
-    return Losses(*(sums / count).tolist())
 
 
 def _speed(network: EqAutoencoder, rate: int, options: EqOptions, condition: int) -> float:
@@ -182,8 +171,8 @@ def _responses(
         figures[name] = _differences([(gain, target, enough)])
         curves[name] = (gain, enough)
     if pairs.condition.shape[1]:
-        measured = []
-        for one in chosen[:SETTINGS].tolist():
+        measured = [(curves["noise"][0], target, curves["noise"][1])]
+        for one in chosen[1:SETTINGS].tolist():
             heard = equalisation.play(network, inputs["noise"], options.level_db, pairs.condition_of(one, 1))
             _, gain, enough = measured_response(inputs["noise"], heard, rate)
             measured.append((gain, pairs.data.read(RESPONSE, int(pairs.rows[one])), enough))
