@@ -28,6 +28,7 @@ from timbre_data.models.evaluation import metrics, plots
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.kinds import Baseline
 from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.files import write_whole
 from timbre_data.pipeline.provenance import provenance
 from timbre_data.pipeline.seeding import share
 from timbre_data.pipeline.store.reader import Dataset
@@ -86,7 +87,7 @@ def compare(
             f"{folder} is a comparison with other settings or data: choose another --name, or leave it out."
         )
     found: dict[str, Any] = {"about": about, "provenance": provenance()}
-    (folder / FILE).write_text(json.dumps(found, indent=2), encoding="utf-8")
+    write_whole(folder / FILE, json.dumps(found, indent=2))
     rows = load_rows(datasets, settings.features, "note", settings.limit, target=settings.target)
     training.check_classes(rows, settings.target)
     here = rows.dataset < len(settings.data)
@@ -105,8 +106,8 @@ def compare(
         found["generalisation"] = _generalisation(rows, here, settings, folder, say)
         tables.append(_carried_over(found["generalisation"], settings))
     comparison = Comparison(folder, found, tuple(tables))
-    (folder / FILE).write_text(json.dumps(found, indent=2), encoding="utf-8")
-    (folder / "tables.md").write_text(comparison.markdown() + "\n", encoding="utf-8")
+    write_whole(folder / FILE, json.dumps(found, indent=2))
+    write_whole(folder / "tables.md", comparison.markdown() + "\n")
     return comparison
 
 
@@ -186,7 +187,7 @@ def _one_fold(
         "megabytes": size / 1e6,
     }
     np.save(kept, guess)
-    costs.write_text(json.dumps(cost), encoding="utf-8")
+    write_whole(costs, json.dumps(cost))
     return guess, cost
 
 

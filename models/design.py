@@ -27,7 +27,7 @@ from timbre_data.models.frames import Windows
 from timbre_data.models.kinds import Model, Shape, parameter_count
 from timbre_data.models.layers import FilterShape, ShapedFilters
 from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.files import whole
+from timbre_data.pipeline.files import write_whole
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
@@ -134,9 +134,7 @@ def write(found: Design, out: Path) -> None:
         head += f"# {title}: {told}\n"
     head += f"# {found.parameters} parameters; with the published shapes {found.published_parameters}\n"
     try:
-        with whole(out) as aside:
-            settings = yaml.safe_dump(found.settings, sort_keys=False, default_flow_style=None)
-            aside.write_text(head + settings, encoding="utf-8")
+        write_whole(out, head + yaml.safe_dump(found.settings, sort_keys=False, default_flow_style=None))
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from timbre_data.pipeline.files import write_whole
+
 FILE = "energy.json"
 
 
@@ -43,7 +45,7 @@ class Meter:
             "processor": str(found.cpu_model),
             "accelerator": str(found.gpu_model or ""),
         }
-        self._path.write_text(json.dumps(about, indent=2), encoding="utf-8")
+        write_whole(self._path, json.dumps(about, indent=2))
 
 
 def read(folder: Path) -> dict[str, Any] | None:

@@ -131,6 +131,14 @@ class Pairs:
         dry, wet = decode(self._dry[self.index[place]]), decode(self._wet[self.rows[place]]) / self.gain[place]
         return torch.from_numpy(dry * np.float32(self.scale)), torch.from_numpy(wet * np.float32(self.scale))
 
+    def frames(self, places: Sequence[int], hop: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Frames of several rows, input and target [shape=(n, 1024) both], and the condition of each [shape=(n, c)]."""
+        sounds = [[to_frames(sound, hop) for sound in self.sounds(place)] for place in places]
+        before, after = (torch.cat(side) for side in zip(*sounds, strict=True))
+        given = [self.condition_of(place, len(one)) for place, (one, _) in zip(places, sounds, strict=True)]
+        condition = [one for one in given if one is not None]
+        return before, after, torch.cat(condition) if condition else None
+
     def condition_of(self, place: int, count: int) -> torch.Tensor | None:
         """The condition of a row, once for each frame [shape=(count, c)]."""
         if not self.condition.shape[1]:
@@ -147,7 +155,7 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
     for name in ("initial", "conditioning", "limit", "train_rows", "features", "measure_energy", "optimizer_options"):
         if getattr(settings, name):
             raise UsageError(f"{settings.model} has no use for {name}: leave it out.")
-    for name in ("optimizer", "batch_size", "learning_rate_decay", "max_epochs", "patience"):
+    for name in ("optimizer", "learning_rate_decay", "max_epochs", "patience"):
         if getattr(settings, name) != getattr(kind, name):
             raise UsageError(
                 f"{settings.model} is trained with {name} {getattr(kind, name)}: leave it out (its budget is options.first_stage and options.second_stage)."
@@ -175,10 +183,11 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
         for stage, iteration in state.remaining(options):
             begun = time.perf_counter()
             state.set_rate(rate, settings.schedule, options)
-            place = int(np.random.default_rng([settings.seed, stage, iteration]).choice(train_rows))
-            before, after = (to_frames(sound, HOP * settings.frame_step) for sound in pairs.sounds(place))
+            rng = np.random.default_rng([settings.seed, stage, iteration])
+            places = rng.choice(train_rows, settings.batch_size or kind.batch_size)
+            before, after, condition = pairs.frames(places.tolist(), HOP * settings.frame_step)
             waited = time.perf_counter() - begun
-            loss = _step(network, optimizer, before, after, pairs.condition_of(place, len(before)), stage)
+            loss = _step(network, optimizer, before, after, condition, stage)
             state.done(loss, time.perf_counter() - begun, waited)
             last = iteration + 1 == (options.first_stage, options.second_stage)[stage]
             if (iteration + 1) % ROUND == 0 or last:
@@ -217,7 +226,7 @@ def _step(
     condition: torch.Tensor | None,
     stage: int,
 ) -> float:
-    """One iteration on one note's frames, dry and filtered [shape=(n, 1024) both]."""
+    """One iteration on frames of notes, dry and filtered [shape=(n, 1024) both]."""
     optimizer.zero_grad()
     total = 0.0
     for source, target in ((before, before), (after, after)) if stage == 0 else ((before, after),):

@@ -24,6 +24,7 @@ from timbre_data.models.evaluation import metrics
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.spectral import Gradient, Renderer, Task
 from timbre_data.pipeline.build import Cluster, dask_client
+from timbre_data.pipeline.files import write_whole
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
@@ -145,8 +146,8 @@ def study(
     result = {"run": run.name, "in_domain": home, "out_of_domain": on, "target_strength": target, "stages": found}
     table = _table(result, test_rows)
     stem = run / f"spectral-{there.name}"
-    stem.with_suffix(".json").write_text(json.dumps(result, indent=2), encoding="utf-8")
-    stem.with_suffix(".md").write_text(table.markdown() + "\n", encoding="utf-8")
+    write_whole(stem.with_suffix(".json"), json.dumps(result, indent=2))
+    write_whole(stem.with_suffix(".md"), table.markdown() + "\n")
     return result, table
 
 

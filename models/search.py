@@ -15,6 +15,7 @@ from timbre_data.models import epochs, training
 from timbre_data.models.evaluation import plots
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.pipeline import recipes
+from timbre_data.pipeline.files import write_whole
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
@@ -55,7 +56,7 @@ def search(
     asked = json.loads(json.dumps({"settings": dict(settings), "grid": dict(grid), "repeats": repeats}))
     if (folder / GRID).is_file() and json.loads((folder / GRID).read_text(encoding="utf-8")) != asked:
         raise UsageError(f"{folder} is a search with another grid or other settings: choose another --name.")
-    (folder / GRID).write_text(json.dumps(asked, indent=2), encoding="utf-8")
+    write_whole(folder / GRID, json.dumps(asked, indent=2))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -119,8 +120,8 @@ def _summary(folder: Path, grid: Mapping[str, Sequence[Any]], trials: list[tuple
             for r in ordered
         ),
     )
-    (folder / "tables.md").write_text(table.markdown() + "\n", encoding="utf-8")
-    (folder / "results.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
+    write_whole(folder / "tables.md", table.markdown() + "\n")
+    write_whole(folder / "results.json", json.dumps(results, indent=2))
     if len(grid) == 2:
         (first, rows), (second, columns) = grid.items()
         grid_of_losses = np.array([r["loss"] for r in results]).reshape(len(rows), len(columns))

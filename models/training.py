@@ -32,6 +32,7 @@ from timbre_data.models.frames import load_frames
 from timbre_data.models.kinds import Model, Shape
 from timbre_data.pipeline import catalogue, recipes
 from timbre_data.pipeline.build import available_cores
+from timbre_data.pipeline.files import write_whole
 from timbre_data.pipeline.provenance import provenance
 from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
@@ -128,7 +129,7 @@ def train(
         with lock.acquire(timeout=0):
             resumed = any((folder / name).is_file() for name in ("last.ckpt", equalisation.STATE))
             about = {"settings": settings.model_dump(mode="json"), "snapshots": snapshots, "provenance": provenance()}
-            (folder / SETTINGS).write_text(json.dumps(about, indent=2), encoding="utf-8")
+            write_whole(folder / SETTINGS, json.dumps(about, indent=2))
             kind: Model = catalogue.load("model", settings.model)
             if kind.task == "transformation":
                 equalisation.fit(settings, datasets, folder, say)

@@ -17,3 +17,9 @@ def whole(out: Path) -> Iterator[Path]:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def write_whole(out: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    with whole(out) as aside:
+        aside.write_text(text, encoding="utf-8")

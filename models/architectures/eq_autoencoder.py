@@ -34,14 +34,14 @@ OPEN, CLOSED = 0.69, -6.0
 """The constant that the latent network begins with, and (before the last soft-plus) where it is with rows of zero: -49 dB."""
 ROW = 3.0
 """The constant of the rows."""
-HIDDEN = 128
-"""Units in both hidden layers of what turns settings into scales and shifts of the rows."""
+HIDDEN, WAVES = 256, 2
+"""Units in both hidden layers of what turns settings into scales and shifts of the rows, and how many sines and cosines it is given of each setting."""
 FILTER_RATE, SMOOTHING_RATE, CONDITION_RATE = 0.1, 1e-3, 3.0
 """Learning rates of the filters, of the smoothing (about as their weights are smaller) and of the settings' layers, as shares of the latent network's."""
 
 
 class EqOptions(BaseModel):
-    """Training budget in iterations (one note's frames each), and the level at which notes are heard.
+    """Training budget in iterations (the frames of `batch_size` notes each, of one in the paper), and the level at which notes are heard.
 
     At -10 dB a note filtered by the paper's +10 dB shelf just fills the scale, and the loss between input and target is near the published 1.21.
     """
@@ -76,6 +76,29 @@ def smoothing_bank() -> torch.Tensor:
     return sign[:, None] * window / window.sum()
 
 
+class Conditioner(nn.Module):
+    """Settings, from 0 to 1 each [shape=(n, c)], to a scale and a shift of each latent row [shape=(n, 256)]; at first zeros, so that every setting begins as the same.
+
+    Each setting is also given as sines and cosines of half a period and of a whole one (Fourier features, Tancik et al. 2020, eq. 5 with
+    fixed frequencies): a perceptron is slow to learn the steep edge of a filter, which moves with one number.
+    """
+
+    def __init__(self, condition: int) -> None:
+        super().__init__()
+        last = nn.Linear(HIDDEN, 2 * CHANNELS)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        width = condition * (1 + 2 * WAVES)
+        self.layers = nn.Sequential(nn.Linear(width, HIDDEN), nn.ELU(), nn.Linear(HIDDEN, HIDDEN), nn.ELU(), last)
+
+    def forward(self, condition: torch.Tensor) -> torch.Tensor:
+        """Scales and shifts, before any soft-plus."""
+        angles = [math.pi * 2**k * condition for k in range(WAVES)]
+        waves = [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
+        found: torch.Tensor = self.layers(torch.cat((condition, *waves), dim=1))
+        return found
+
+
 class EqAutoencoder(nn.Module):
     """Windowed frames [shape=(n, 1024)] to windowed frames; a condition [shape=(n, c)], if there is one, scales the latent rows."""
 
@@ -88,14 +111,7 @@ class EqAutoencoder(nn.Module):
         self.rows = nn.Parameter(torch.empty(CHANNELS, LATENT, LATENT))
         self.rows_bias = nn.Parameter(torch.zeros(CHANNELS, LATENT))
         self.shared = nn.Linear(LATENT, LATENT)
-        self.condition: nn.Module | None = None
-        if condition:
-            settings = nn.Linear(HIDDEN, 2 * CHANNELS)
-            nn.init.zeros_(settings.weight)  # every setting begins as the same
-            nn.init.zeros_(settings.bias)
-            self.condition = nn.Sequential(
-                nn.Linear(condition, HIDDEN), nn.ELU(), nn.Linear(HIDDEN, HIDDEN), nn.ELU(), settings
-            )
+        self.condition = Conditioner(condition) if condition else None
         with torch.no_grad():
             self.filters.copy_(filter_bank())
             self.smoothing.copy_(smoothing_bank())

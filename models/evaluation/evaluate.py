@@ -20,6 +20,7 @@ from timbre_data.models.evaluation import equalisation, frames, metrics, plots, 
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.kinds import Model, parameter_count
 from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.files import write_whole
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import LeakingSplitError, UsageError
@@ -128,8 +129,8 @@ def evaluate(
     )
     spent, cost = _cost(run, trained, datasets, rows, chosen, probabilities)
     evaluation = Evaluation(folder, facts | found | {"cost": spent}, (head, *tables, cost))
-    (folder / "metrics.json").write_text(json.dumps(evaluation.metrics, indent=2), encoding="utf-8")
-    (folder / "tables.md").write_text(evaluation.markdown() + "\n", encoding="utf-8")
+    write_whole(folder / "metrics.json", json.dumps(evaluation.metrics, indent=2))
+    write_whole(folder / "tables.md", evaluation.markdown() + "\n")
     return evaluation
 
 
@@ -143,8 +144,8 @@ def _evaluate_transformation(
     plots.loss_curves(epochs.read(run), folder / "loss.png")
     facts = {"run": run.name, "model": settings.model, "data": {name: snapshots[name] for name in settings.data}}
     evaluation = Evaluation(folder, facts | {"split": split, "rows": found["notes"]} | found, tables)
-    (folder / "metrics.json").write_text(json.dumps(evaluation.metrics, indent=2), encoding="utf-8")
-    (folder / "tables.md").write_text(evaluation.markdown() + "\n", encoding="utf-8")
+    write_whole(folder / "metrics.json", json.dumps(evaluation.metrics, indent=2))
+    write_whole(folder / "tables.md", evaluation.markdown() + "\n")
     return evaluation
 
 

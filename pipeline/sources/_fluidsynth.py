@@ -11,6 +11,8 @@ import numpy as np
 from timbre_data.pipeline.kinds import Audio
 from timbre_data.schemas.errors import MissingDependencyError, NotFoundError
 
+SLOWEST, FASTEST = 8_000, 96_000
+"""Rates of FluidSynth (`synth.sample-rate`), Hz."""
 SEARCH = (
     Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"),
     Path("/usr/share/sounds/sf2/TimGM6mb.sf2"),
@@ -49,12 +51,20 @@ def play(
     events: Sequence[tuple[float, Any]],
     rate: int,
     samples: int,
+    *,
+    semitones: int = 0,
 ) -> Audio:
     """Play MIDI messages (seconds, `mido.Message`), in order, on (channel, bank, program)s: float32 [shape=(2, samples)].
 
+    `semitones` is varispeed: the synthesiser runs so much faster, on keys moved down by as much, so that formants, envelopes and vibrato
+    move and pitches and the times of the messages do not. It is left out at rates where FluidSynth could not (below 8 or above 96 kHz).
+
     Raises `NotFoundError` for what is no SoundFont, or a program that it does not have.
     """
-    synth = fluidsynth().Synth(gain=0.8, samplerate=float(rate))
+    speed = 2 ** (semitones / 12)
+    if not SLOWEST <= rate / speed <= FASTEST:
+        semitones, speed = 0, 1.0
+    synth = fluidsynth().Synth(gain=0.8, samplerate=rate / speed)
     try:
         for name in ("synth.reverb.active", "synth.chorus.active"):
             synth.setting(name, 0)
@@ -74,7 +84,7 @@ def play(
             if until > done:
                 parts.append(synth.get_samples(until - done))
                 done = until
-            _send(synth, message)
+            _send(synth, message, semitones)
         if done < samples:
             parts.append(synth.get_samples(samples - done))
     finally:
@@ -82,11 +92,11 @@ def play(
     return np.concatenate(parts).astype(np.float32).reshape(-1, 2).T / 32768.0
 
 
-def _send(synth: Any, message: Any) -> None:
+def _send(synth: Any, message: Any, down: int) -> None:
     if message.type == "note_on" and message.velocity:
-        synth.noteon(message.channel, message.note, message.velocity)
+        synth.noteon(message.channel, message.note - down, message.velocity)
     elif message.type in ("note_on", "note_off"):
-        synth.noteoff(message.channel, message.note)
+        synth.noteoff(message.channel, message.note - down)
     elif message.type == "control_change":
         synth.cc(message.channel, message.control, message.value)
     elif message.type == "pitchwheel":

@@ -28,7 +28,9 @@ class GmInstrumentsSettings(BaseModel):
 
     `held_out` "program": of every instrument with several programs (over all SoundFonts) a quarter, at least one, is heard in test
     phrases only; an instrument with one program is divided by phrase. "phrase": all are divided by phrase. `most_voices` above 1 makes
-    test phrases of one to so many instruments at random levels, as in the testing part of IRMAS.
+    test phrases of one to so many instruments at random levels, as in the testing part of IRMAS. `varispeed`: a training phrase is played
+    faster or slower by up to so many semitones, on keys moved the other way: the pitch stays, and formants, attack and vibrato are those of a
+    smaller or larger instrument, so that a few programs stand for more. Test and validation phrases are played as they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +38,7 @@ class GmInstrumentsSettings(BaseModel):
     soundfonts: tuple[Path, ...] = Field((), description="SF2 files; by default the one found on this machine")
     held_out: Literal["program", "phrase"] = "program"
     most_voices: int = Field(1, ge=1, le=5)
+    varispeed: int = Field(4, ge=0, le=6, description="semitones; 0 plays training phrases as testing ones")
     seed: int = Field(0, ge=0)
 
 
@@ -56,6 +59,7 @@ class GmInstruments:
         }
         self._kept = {name: self._for_testing(name) for name in self.tags}
         self._voices: list[tuple[tuple[str, str, int], ...]] = []
+        self._steps: list[int] = []
         self.notes: Sequence[Note] = [self._plan(index) for index in range(settings.phrases)]
 
     def _for_testing(self, name: str) -> set[tuple[str, int]]:
@@ -85,6 +89,8 @@ class GmInstruments:
                 self._choice(rng, name, split) for name in others[: int(rng.integers(self._settings.most_voices))]
             ]
         self._voices.append(tuple(voices))
+        furthest = self._settings.varispeed if split == "train" else 0
+        self._steps.append(int(rng.integers(-furthest, furthest + 1)))
         identity = f"phrase{index:06d}/{'+'.join(f'{name}:{font}:{program}' for name, font, program in voices)}"
         by_program = len(voices) == 1 and self._kept[first[0]]
         group = f"{first[0]}:{first[1]}:{first[2]}" if by_program else identity
@@ -96,7 +102,7 @@ class GmInstruments:
         mixed = np.zeros((2, samples), np.float32)
         for number, (name, font, program) in enumerate(self._voices[index]):
             events: Any = phrase(rng, INSTRUMENTS[name], samples / rate)
-            sound = play(self._fonts[font], [(0, 0, program)], events, rate, samples)
+            sound = play(self._fonts[font], [(0, 0, program)], events, rate, samples, semitones=self._steps[index])
             level = 0.0 if not number else float(rng.uniform(SOFTEST_DB, 0))
             mixed += 10 ** (level / 20) * sound / max(float(np.abs(sound).max()), 1e-6)
         mixed = in_channels(mixed, channels)

@@ -232,10 +232,23 @@ def test_a_stopped_training_goes_on_to_the_same_network(shelving: Path, monkeypa
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
+def test_every_frame_of_several_notes_has_its_own_notes_condition(several: Path) -> None:
+    pairs = Pairs(Dataset(str(several)), -10.0)
+    before, after, condition = pairs.frames([3, 7], 512)
+    assert condition is not None
+    half = len(before) // 2
+    for k, place in enumerate((3, 7)):
+        here = slice(k * half, (k + 1) * half)
+        for frames, sound in zip((before, after), pairs.sounds(place), strict=True):
+            assert torch.equal(frames[here], to_frames(sound, 512))
+        assert (condition[here].numpy() == pairs.condition[place]).all()
+    assert not np.array_equal(pairs.condition[3], pairs.condition[7])
+
+
 def test_one_network_for_many_settings(
     several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., int]
 ) -> None:
-    run, _ = training.train(TrainSettings(model="eq-autoencoder", data=(str(several),), **QUICK))
+    run, _ = training.train(TrainSettings(model="eq-autoencoder", data=(str(several),), batch_size=3, **QUICK))
     trained = checkpoints.load(run)
     assert trained.effects == ("shelving", "peaking", "lowpass", "highpass")
     assert trained.shape.conditioning == 10 + 4
