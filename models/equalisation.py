@@ -62,14 +62,19 @@ class Losses:
         return self.kl + self.mse + self.mae
 
 
-def hann() -> torch.Tensor:
+def hann(device: torch.device | None = None) -> torch.Tensor:
     """The window of a frame [shape=(1024,)]."""
-    return torch.hann_window(FRAME)
+    return torch.hann_window(FRAME, device=device)
 
 
 def to_frames(sound: torch.Tensor, hop: int = HOP) -> torch.Tensor:
     """Windowed frames of a sound [shape=(samples,)], a hop apart, with silence around it: [shape=(n, 1024)]."""
-    return _padded(sound).unfold(0, FRAME, hop) * hann()
+    return _views(sound, hop) * hann(sound.device)
+
+
+def _views(sound: torch.Tensor, hop: int = HOP) -> torch.Tensor:
+    """The samples of each frame, not copied [shape=(n, 1024)]."""
+    return _padded(sound).unfold(0, FRAME, hop)
 
 
 def _padded(sound: torch.Tensor) -> torch.Tensor:
@@ -103,10 +108,11 @@ def loss_parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor
 
 
 class Pairs:
-    """Dry and filtered sounds of a dataset, mono, kept in memory as stored, given at the level that the network hears; and the condition of each row."""
+    """Dry and filtered sounds of a dataset, mono, kept in memory as stored, given on a device, at the level that the network hears; and the condition of each row."""
 
-    def __init__(self, data: Dataset, level_db: float) -> None:
+    def __init__(self, data: Dataset, level_db: float, device: torch.device | None = None) -> None:
         self.data = data
+        self._device = device
         self.scale = 10 ** (level_db / 20)
         self.rows = data.usable()
         self.split = data.split()[self.rows]
@@ -129,21 +135,28 @@ class Pairs:
     def sounds(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Input and target [shape=(samples,) each]."""
         dry, wet = decode(self._dry[self.index[place]]), decode(self._wet[self.rows[place]]) / self.gain[place]
-        return torch.from_numpy(dry * np.float32(self.scale)), torch.from_numpy(wet * np.float32(self.scale))
+        scale = np.float32(self.scale)
+        return torch.from_numpy(dry * scale).to(self._device), torch.from_numpy(wet * scale).to(self._device)
 
-    def frames(self, places: Sequence[int], hop: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Frames of several rows, input and target [shape=(n, 1024) both], and the condition of each [shape=(n, c)]."""
-        sounds = [[to_frames(sound, hop) for sound in self.sounds(place)] for place in places]
-        before, after = (torch.cat(side) for side in zip(*sounds, strict=True))
-        given = [self.condition_of(place, len(one)) for place, (one, _) in zip(places, sounds, strict=True)]
-        condition = [one for one in given if one is not None]
-        return before, after, torch.cat(condition) if condition else None
+    def frames(self, places: Sequence[int], step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Every `step`-th of the frames of several rows, one row after the other: input and target [shape=(n, 1024) both], and the condition of each [shape=(n, c)]."""
+        sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+        given: list[torch.Tensor] = []
+        passed = 0
+        for place in places:
+            views = [_views(sound) for sound in self.sounds(place)]
+            for side, view in zip(sides, views, strict=True):
+                side.append(view[-passed % step :: step] * hann(self._device))
+            condition = self.condition_of(place, len(sides[0][-1]))
+            given += [] if condition is None else [condition]
+            passed += len(views[0])
+        return torch.cat(sides[0]), torch.cat(sides[1]), torch.cat(given) if given else None
 
     def condition_of(self, place: int, count: int) -> torch.Tensor | None:
         """The condition of a row, once for each frame [shape=(count, c)]."""
         if not self.condition.shape[1]:
             return None
-        return torch.from_numpy(self.condition[place]).expand(count, -1)
+        return torch.from_numpy(self.condition[place]).to(self._device).expand(count, -1)
 
 
 def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say: Callable[[str], None]) -> None:
@@ -167,7 +180,8 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
     data = datasets[0]
     if data.recipe.chain.synth or data.meta.get("kind") == "imported" or "dry/audio" not in data.root:
         raise UsageError(f"{data.name} has no pairs of sounds before and after effects: render some with --eq or --fx.")
-    pairs = Pairs(data, options.level_db)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    pairs = Pairs(data, options.level_db, device)
     train_rows, validation = pairs.where(0), pairs.where(1)
     if not len(train_rows) or not len(validation):
         raise UsageError("there are too few rows for a training and a validation split: render more.")
@@ -175,7 +189,7 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
     torch.set_num_threads(available_cores())
     torch.manual_seed(settings.seed)
     shape = Shape(0, 0, conditioning=pairs.condition.shape[1], samples=FRAME, rate=data.recipe.audio.rate)
-    network = cast(EqAutoencoder, kind.build(shape, options))
+    network = cast(EqAutoencoder, kind.build(shape, options)).to(device)
     rate = settings.learning_rate or kind.learning_rate
     optimizer = torch.optim.Adam(network.groups(), lr=rate)
     state = _State(folder, network, optimizer)
@@ -185,7 +199,7 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
             state.set_rate(rate, settings.schedule, options)
             rng = np.random.default_rng([settings.seed, stage, iteration])
             places = rng.choice(train_rows, settings.batch_size or kind.batch_size)
-            before, after, condition = pairs.frames(places.tolist(), HOP * settings.frame_step)
+            before, after, condition = pairs.frames(places.tolist(), settings.frame_step)
             waited = time.perf_counter() - begun
             loss = _step(network, optimizer, before, after, condition, stage)
             state.done(loss, time.perf_counter() - begun, waited)
@@ -201,6 +215,7 @@ def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say:
             f"interrupted: rounds up to the last whole one are kept in {folder}; the same command goes on from there."
         ) from None
     network.load_state_dict(state.best)
+    network.cpu()
     trained = Trained(
         model=settings.model,
         network=Standardised(network, 0),
@@ -320,7 +335,7 @@ class _State:
         self.best: dict[str, Any] = {}
         self._best_loss = math.inf
         if (folder / STATE).is_file():
-            kept = torch.load(folder / STATE, weights_only=True)
+            kept = torch.load(folder / STATE, map_location="cpu", weights_only=True)
             network.load_state_dict(kept["network"])
             optimizer.load_state_dict(kept["optimizer"])
             self._stage, self._iteration, self._rows = kept["stage"], kept["iteration"], kept["rows"]

@@ -27,7 +27,8 @@ def read(path: Path, rate: int, channels: int) -> Audio:
     import soxr
 
     try:
-        sound, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            sound, file_rate = _samples(file), file.samplerate
     except (soundfile.LibsndfileError, OSError) as error:
         raise UnusableSoundError(f"not a readable sound file ({str(error).splitlines()[0].rstrip('.')})") from None
     if not len(sound):
@@ -35,10 +36,29 @@ def read(path: Path, rate: int, channels: int) -> Audio:
     if not np.isfinite(sound).all():
         raise UnusableSoundError("holds samples that are not finite")
     if sound.shape[1] != channels:
-        sound = np.repeat(sound.mean(axis=1, keepdims=True), channels, axis=1)
+        mono = _mono(sound)[:, None]
+        sound = mono if channels == 1 else np.repeat(mono, channels, axis=1)
     if file_rate != rate:
         sound = soxr.resample(sound, file_rate, rate, quality="VHQ")
     return np.ascontiguousarray(sound.T, np.float32)
+
+
+def _samples(file: soundfile.SoundFile) -> Audio:
+    """All samples of an open file [shape=(samples, channels)]. 16-bit ones are read as they are: libsndfile's own conversion, to the same numbers, is slower than all else."""
+    if file.subtype != "PCM_16":
+        return file.read(dtype="float32", always_2d=True)
+    sound: Audio = file.read(dtype="int16", always_2d=True).astype(np.float32)
+    sound *= np.float32(2**-15)
+    return sound
+
+
+def _mono(sound: Audio) -> Audio:
+    """The mean over channels of interleaved samples [shape=(samples, channels)]: `mean(axis=1)`, which is thirty times slower."""
+    total = sound[:, 0].copy()
+    for channel in range(1, sound.shape[1]):
+        total += sound[:, channel]
+    total /= np.float32(sound.shape[1])
+    return total
 
 
 def read_mono(path: Path, rate: int, longest_seconds: float) -> Audio:
@@ -58,7 +78,7 @@ def read_mono(path: Path, rate: int, longest_seconds: float) -> Audio:
             stream = None if same else soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32", quality="VHQ")
             parts = [np.empty(0, np.float32)]
             for block in file.blocks(2**18, dtype="float32", always_2d=True):
-                mono = np.ascontiguousarray(block.mean(axis=1))
+                mono = _mono(block)
                 parts.append(mono if stream is None else stream.resample_chunk(mono))
             if stream is not None:
                 parts.append(stream.resample_chunk(np.empty(0, np.float32), last=True))

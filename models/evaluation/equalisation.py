@@ -58,7 +58,7 @@ def evaluate_transformation(
     stage = run / equalisation.FIRST_STAGE
     rebuilt: Losses | None = None
     if stage.is_file():
-        first.load_state_dict(torch.load(stage, weights_only=True))
+        first.load_state_dict(torch.load(stage, map_location="cpu", weights_only=True))
         rebuilt = equalisation.validate(first, pairs, chosen, 0, 4 * HOP)  # neighbours are much alike
     nothing = equalisation.losses_over(pairs, chosen, lambda before, after, _: [(before, after)])
     course = epochs.read(run)

@@ -150,6 +150,27 @@ def test_both_stages_are_trained_scored_and_heard(shelving: Path, tmp_path: Path
     assert soundfile.info(tmp_path / "out.wav").channels == 2
 
 
+@pytest.mark.parametrize(
+    "on_gpu", [False, pytest.param(True, marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+)
+def test_without_the_kernels_training_comes_out_the_same(
+    several: Path, monkeypatch: pytest.MonkeyPatch, on_gpu: bool
+) -> None:
+    """As on a GPU, by PyTorch's own layers."""
+    settings = TrainSettings(model="eq-autoencoder", data=(str(several),), batch_size=2, **QUICK)
+    found = {}
+    for way in ("kernels", "layers"):
+        with monkeypatch.context() as patch:
+            if way == "kernels" or not on_gpu:
+                patch.setattr(torch.cuda, "is_available", lambda: False)
+            if way == "layers":
+                patch.setattr(sf, "_fits", lambda tensor, filters: False)
+            run, _ = training.train(settings, name=way)
+        assert all(value.device.type == "cpu" for value in checkpoints.load(run).network.state_dict().values())
+        found[way] = [row["validation_loss"] for row in epochs.read(run)]
+    assert found["layers"] == pytest.approx(found["kernels"], rel=1e-3)
+
+
 def test_training_learns(shelving: Path) -> None:
     """Twenty short iterations bring the loss of mapping input to target down on held-out notes."""
     torch.manual_seed(0)
@@ -232,16 +253,17 @@ def test_a_stopped_training_goes_on_to_the_same_network(shelving: Path, monkeypa
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
-def test_every_frame_of_several_notes_has_its_own_notes_condition(several: Path) -> None:
+def test_frames_of_several_notes_follow_one_another_with_their_conditions(several: Path) -> None:
     pairs = Pairs(Dataset(str(several)), -10.0)
-    before, after, condition = pairs.frames([3, 7], 512)
+    before, after, condition = pairs.frames([3, 7, 3], 48)
     assert condition is not None
-    half = len(before) // 2
-    for k, place in enumerate((3, 7)):
-        here = slice(k * half, (k + 1) * half)
-        for frames, sound in zip((before, after), pairs.sounds(place), strict=True):
-            assert torch.equal(frames[here], to_frames(sound, 512))
-        assert (condition[here].numpy() == pairs.condition[place]).all()
+    parts = [[to_frames(sound) for sound in pairs.sounds(place)] for place in (3, 7, 3)]
+    count = len(parts[0][0])
+    assert count % 48
+    for k, frames in enumerate((before, after)):
+        assert torch.equal(frames, torch.cat([part[k] for part in parts])[::48])
+    row = np.repeat((3, 7, 3), count)[::48]
+    assert (condition.numpy() == pairs.condition[row]).all()
     assert not np.array_equal(pairs.condition[3], pairs.condition[7])
 
 
