@@ -444,7 +444,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Say what made a sound: effect and settings (with the dry sound, write the match), knobs of a synth, instruments, tags or phonemes."""
-    from timbre_data.models import prediction, processing, training
+    from timbre_data.models import matching, predicted, prediction, processing, training
 
     folder = training.find_run(run)
     if processing.is_transformation(folder):
@@ -467,22 +467,22 @@ def predict(
     if refine and dry is None:
         raise UsageError("--refine needs the dry sound to compare with: give it with --dry.")
     if refine and dry is not None:
-        steps = prediction.refine(predictor, steps, file, dry, refine)
+        steps = matching.refine(predictor, steps, file, dry, refine)
     if predictor.needs_pitch and f0 is None and dry is None:
         typer.echo(
             "timbre-data: this run learned with known pitches; give --f0 or --dry, or train on autofx163_sound for recordings.",
             err=True,
         )
     if out is not None and predictor.of_a_synth:
-        prediction.write_played(predictor, found, out)
+        matching.write_played(predictor, found, out)
         typer.echo(f"the synth with these knobs in {out}, playing the first note of its dataset", err=True)
     elif out is not None and dry is not None:
-        prediction.write_match(dry, steps, out)
+        matching.write_match(dry, steps, out)
         typer.echo(f"matched sound in {out}", err=True)
     if textgrid is not None:
-        prediction.write_textgrid(found, textgrid)
+        predicted.write_textgrid(found, textgrid)
         typer.echo(f"phonemes in {textgrid}", err=True)
-    emit(prediction.as_data(found, steps), prediction.as_text(found, steps), as_json)
+    emit(predicted.as_data(found, steps), predicted.as_text(found, steps), as_json)
 
 
 @app.command(epilog="Example: timbre-data finetune runs/autofx-211C --on distortion-soundfont")

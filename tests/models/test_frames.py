@@ -16,7 +16,7 @@ from sklearn.mixture import GaussianMixture
 
 from tests.conftest import build
 from tests.fixtures import jingju
-from timbre_data.models import checkpoints, prediction, training
+from timbre_data.models import checkpoints, predicted, prediction, training
 from timbre_data.models.architectures.jingju_gmm import Mixtures
 from timbre_data.models.evaluation.evaluate import evaluate
 from timbre_data.models.frames import load_frames, windows_of
@@ -154,12 +154,12 @@ def test_phonemes_are_learned_scored_and_told(sung: Path, tmp_path: Path, model:
     of = [next(s for s in heard.segments if s[0] <= (k + 0.5) * 0.01 < s[1])[2] for k in range(200)]
     right = np.mean([name == predictor.trained.outputs[k] for name, k in zip(of, truth, strict=True)])
     assert right > found["accuracy"] - 0.4
-    prediction.write_textgrid(heard, tmp_path / "song.TextGrid")
+    predicted.write_textgrid(heard, tmp_path / "song.TextGrid")
     read = textgrid.openTextgrid(str(tmp_path / "song.TextGrid"), includeEmptyIntervals=True).getTier("phonemes")
     assert [(one.start, one.end, one.label) for one in read.entries] == [
         (pytest.approx(a), pytest.approx(b), c) for a, b, c, _ in heard.segments
     ]
-    assert prediction.as_data(heard, [])["segments"][0]["start_seconds"] == 0
+    assert predicted.as_data(heard, [])["segments"][0]["start_seconds"] == 0
 
 
 def test_the_command_line_writes_a_phoneme_track(

@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 from tests.conftest import build
-from timbre_data.models import checkpoints, epochs, export, prediction, search, training
+from timbre_data.models import checkpoints, epochs, export, matching, prediction, search, training
 from timbre_data.models.architectures.inverse_cnn import BINS, InverseCnn, InverseCnnOptions
 from timbre_data.models.architectures.inverse_synth import InverseSynth, InverseSynthOptions, NormalisedSpectrogram
 from timbre_data.models.data import load_rows
@@ -149,7 +149,7 @@ def test_it_learns_where_a_constant_does_not(tiny: Path, tmp_path: Path) -> None
     predictor = prediction.Predictor(run)
     said = predictor.predict(tmp_path / "a.wav")
     assert said.texts["subtractive.osc1_range"] in ("lo", "32", "16", "8", "4", "2")
-    prediction.write_played(predictor, said, tmp_path / "match.wav")
+    matching.write_played(predictor, said, tmp_path / "match.wav")
     assert soundfile.info(tmp_path / "match.wav").frames == len(sound)
     export.export_model(run, tmp_path / "model.pt2")
     exported = torch.export.load(tmp_path / "model.pt2").module()

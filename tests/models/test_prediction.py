@@ -17,7 +17,9 @@ import torch
 from timbre_data.models import checkpoints, training
 from timbre_data.models.evaluation.evaluate import evaluate
 from timbre_data.models.export import Features163, Yin, export_model
-from timbre_data.models.prediction import Predictor, load_sound, match, note_starts, refine, write_match
+from timbre_data.models.matching import match, refine, write_match
+from timbre_data.models.notes import load_sound, note_starts
+from timbre_data.models.prediction import Predictor
 from timbre_data.models.spectral import distances
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.features._pitch import note_f0
