@@ -159,6 +159,15 @@ class Pairs:
         return torch.from_numpy(self.condition[place]).to(self._device).expand(count, -1)
 
 
+def told(pairs: Pairs, place: int) -> str:
+    """The setting of a row for people: "peaking 6 dB 800 Hz 1"."""
+    described = {one["name"]: Parameter.model_validate(one) for one in pairs.data.parameters}
+    values = dict(zip(pairs.names, pairs.condition[place].tolist(), strict=False))
+    used = [step for step, on in zip(pairs.steps, pairs.condition[place, len(pairs.names) :], strict=True) if on]
+    own = [name for name in pairs.names if not used or name.split(".")[0] in used]
+    return " ".join([*used, *(described[name].describe(values[name]) for name in own)])
+
+
 def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say: Callable[[str], None]) -> None:
     """Train on the pairs of a dataset, into a folder, by resolved settings; goes on where it stopped. Leaves `model.pt` there."""
     kind: Model = catalogue.load("model", settings.model)

@@ -29,8 +29,8 @@ LOW_HZ, HIGH_HZ = 50.0, 6000.0
 ENOUGH_DB = -60.0
 """A frequency counts where the input has this much of its loudest."""
 SECONDS = 4.0
-SETTINGS = 8
-"""Held-out settings at which a run that knows many is measured with noise."""
+SETTINGS = 16
+"""Held-out settings at which a run that knows many is measured with noise, at most as many as notes are scored."""
 HEARD = 3
 """Notes written as WAV files."""
 
@@ -94,6 +94,8 @@ def evaluate_transformation(
         found["response"] = responses["figures"]
         tables.append(table)
         plots.responses(responses["hertz"], responses["target"], responses["curves"], folder / "response.png")
+        if responses["settings"]:
+            plots.responses_at(responses["hertz"], responses["settings"], folder / "settings.png")
     _pictures(network, pairs, chosen, folder)
     _sounds(network, pairs, chosen, options, data.recipe.audio.rate, folder)
     tables.append(
@@ -170,19 +172,19 @@ def _responses(
         _, gain, enough = measured_response(sound, heard, rate)
         figures[name] = _differences([(gain, target, enough)])
         curves[name] = (gain, enough)
+    settings: dict[str, tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]] = {}
     if pairs.condition.shape[1]:
-        measured = [(curves["noise"][0], target, curves["noise"][1])]
-        for one in chosen[1:SETTINGS].tolist():
+        for one in chosen[:SETTINGS].tolist():
             heard = equalisation.play(network, inputs["noise"], options.level_db, pairs.condition_of(one, 1))
             _, gain, enough = measured_response(inputs["noise"], heard, rate)
-            measured.append((gain, pairs.data.read(RESPONSE, int(pairs.rows[one])), enough))
-        figures[f"noise, {len(measured)} held-out settings"] = _differences(measured)
+            settings[equalisation.told(pairs, one)] = (gain, pairs.data.read(RESPONSE, int(pairs.rows[one])), enough)
+        figures[f"noise, {len(settings)} held-out settings"] = _differences(list(settings.values()))
     table = Table(
         f"Learned response against the target's, {LOW_HZ:g} Hz to {HIGH_HZ:g} Hz where the input has energy ({ENOUGH_DB:g} dB of its loudest)",
         ("measured with", "mean difference", "largest", "mean, where the target passes more than -20 dB", "largest"),
         tuple((name, *(f"{value:.2f} dB" for value in each.values())) for name, each in figures.items()),
     )
-    return {"figures": figures, "hertz": hertz, "target": target, "curves": curves}, table
+    return {"figures": figures, "hertz": hertz, "target": target, "curves": curves, "settings": settings}, table
 
 
 def _differences(measured: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]]) -> dict[str, float]:

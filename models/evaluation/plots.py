@@ -89,6 +89,28 @@ def responses(
     _save(figure, path)
 
 
+def responses_at(
+    hertz: NDArray[Any], settings: dict[str, tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]], path: Path
+) -> None:
+    """Gain by frequency at several settings, a panel each: measured, target, and where the input has energy [shape=(f,) each]."""
+    across = min(4, len(settings))
+    down = -(-len(settings) // across)
+    figure, grid = plt.subplots(
+        down, across, figsize=(2.8 * across, 1.9 * down), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes in grid.flat[len(settings) :]:
+        axes.set_visible(False)
+    for axes, (title, (gain, target, enough)) in zip(grid.flat, settings.items(), strict=False):
+        axes.semilogx(hertz[1:], target[1:], color="black", linewidth=2)
+        axes.semilogx(hertz[1:], np.where(enough, gain, np.nan)[1:], color="C1", linewidth=1.2)
+        axes.set_title(title, fontsize=8)
+        axes.set(xlim=(40, hertz[-1]), ylim=(-42, 18))
+        axes.grid(alpha=0.3)
+    figure.supxlabel("Hz", fontsize=9)
+    figure.supylabel("gain, dB (black: the target)", fontsize=9)
+    _save(figure, path)
+
+
 def filters(shapes: list[tuple[str, NDArray[Any]]], path: Path, shown: int = 12) -> None:
     """First-layer filters by shape, each [shape=(count, bands, frames)]: of every shape those with the largest weights, low bands at the bottom."""
     widths = [min(len(weights), shown) * (weights.shape[2] + 1) for _, weights in shapes]

@@ -25,6 +25,7 @@ from timbre_data.pipeline import recipes
 from timbre_data.pipeline.store.layout import RESPONSE
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.settings import TrainSettings
 
 RATE = 16_000
@@ -282,7 +283,18 @@ def test_one_network_for_many_settings(
         equalisation.condition_from(trained, {"gain_db": 1.0}, "lowpass")
     with pytest.raises(UsageError, match="choose one with --effect"):
         equalisation.condition_from(trained, {}, None)
-    evaluate(run, sound_rows=1)
+    found = evaluate(run, sound_rows=3).metrics
+    assert "noise, 3 held-out settings" in found["response"]
+    assert (run / "evaluation" / "settings.png").stat().st_size > 1000
+    pairs = Pairs(Dataset(str(several)), -10.0)
+    for place in range(8):
+        said = equalisation.told(pairs, place).split()
+        step = said[0]
+        names = [name for name in pairs.names if name.startswith(f"{step}.")]
+        numbers = [float(one) for one in said[1:] if one not in ("dB", "Hz")]
+        for name, value in zip(names, numbers, strict=True):
+            one = next(Parameter.model_validate(p) for p in trained.parameters if p["name"] == name)
+            assert one.to_unit(value) == pytest.approx(pairs.condition[place, pairs.names.index(name)], abs=1e-3)
     soundfile.write(tmp_path / "in.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 8000), RATE)
 
     predict, out = ("predict", str(run), str(tmp_path / "in.wav")), ("--out", str(tmp_path / "out.wav"))
