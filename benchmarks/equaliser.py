@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 
 import torch
-from torch.nn import functional as F
 
 from benchmarks._common import report
-from timbre_data.models import sparse_filters as kernels
-from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, POOL, EqAutoencoder
+from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder
+from timbre_data.models.sparse_filters import plainly
 
 FRAMES = 32
 RATE = 16_000
-
-
-def plainly(network: EqAutoencoder, frames: torch.Tensor) -> torch.Tensor:
-    """The same network by PyTorch's layers."""
-    residual = kernels.analyse_plainly(frames, network.filters, network.bias)
-    largest, places = kernels.smooth_pool_plainly(residual, network.smoothing, network.smoothing_bias, POOL)
-    values = network.transform(F.softplus(largest)) * residual.gather(2, places)
-    return kernels.synthesise_plainly(values, places, network.filters, FRAME)
 
 
 def frames_per_second(network: EqAutoencoder, frames: torch.Tensor, *, plain: bool, training: bool) -> float:
@@ -28,8 +20,8 @@ def frames_per_second(network: EqAutoencoder, frames: torch.Tensor, *, plain: bo
     best = 0.0
     for run in range(4):  # the first compiles
         begun = time.perf_counter()
-        with torch.inference_mode(not training):
-            output = plainly(network, frames) if plain else network(frames)
+        with torch.inference_mode(not training), plainly() if plain else nullcontext():
+            output = network(frames)
             if training:
                 torch.autograd.backward(output.square().mean())
         if run:

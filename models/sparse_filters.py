@@ -7,8 +7,10 @@ also what the tests compare with.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -267,8 +269,26 @@ class _Synthesise(torch.autograd.Function):
         return torch.from_numpy(inner), None, torch.from_numpy(np.asarray(total)), None
 
 
+_plain = ContextVar("plain", default=False)
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Within it PyTorch's own layers are used, as on a GPU: to compare with."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
+
+
 def _fits(tensor: torch.Tensor, filters: torch.Tensor) -> bool:
-    return tensor.device.type == "cpu" and filters.shape[1] % 8 == 0 and not torch.compiler.is_compiling()
+    return (
+        not _plain.get()
+        and tensor.device.type == "cpu"
+        and filters.shape[1] % 8 == 0
+        and not torch.compiler.is_compiling()
+    )
 
 
 def analyse(frames: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
