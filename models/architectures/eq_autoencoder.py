@@ -79,7 +79,7 @@ def smoothing_bank() -> torch.Tensor:
 class Conditioner(nn.Module):
     """Settings, from 0 to 1 each [shape=(n, c)], to a scale and a shift of each latent row [shape=(n, 256)]; at first zeros, so that every setting begins as the same.
 
-    Each setting is also given as sines and cosines of half a period and of a whole one (Fourier features, Tancik et al. 2020, eq. 5 with
+    Each setting is also given as sines and cosines of half a period and of a whole one (Fourier features, Tancik et al. 2020, with
     fixed frequencies): a perceptron is slow to learn the steep edge of a filter, which moves with one number.
     """
 
