@@ -147,6 +147,7 @@ def test_both_stages_are_trained_scored_and_heard(shelving: Path, tmp_path: Path
     assert soundfile.info(tmp_path / "out.wav").channels == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "on_gpu", [False, pytest.param(True, marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 )

@@ -80,6 +80,7 @@ def test_every_class_is_sung() -> None:
     assert {label for note in source.notes for _, _, label in note.segments} == set(source.frame_classes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["dan", "laosheng"])
 def test_the_voice_sings_at_its_singers_pitch_and_hisses_where_it_should(role: str) -> None:
     import librosa

@@ -69,6 +69,7 @@ def take(shared: Path, tmp_path: Path) -> Callable[[str, int], Path]:
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["class", "regressor", "autofx"])
 def test_a_row_as_a_file_gives_what_evaluation_gives(
     runs: Path, shared: Path, take: Callable[[str, int], Path], model: str
@@ -236,6 +237,7 @@ def test_features_that_cannot_be_exported_are_named(runs: Path, shared: Path, tm
     assert old.is_file()
 
 
+@pytest.mark.slow
 def test_refining_brings_the_match_closer(
     runs: Path, shared: Path, take: Callable[[str, int], Path], tmp_path: Path
 ) -> None:

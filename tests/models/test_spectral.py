@@ -44,6 +44,7 @@ def loss_at(one: Task, labels: np.ndarray) -> float:
     return float(spectral.spectral_loss()(made[:, None], torch.from_numpy(one.target)[:, None]))
 
 
+@pytest.mark.slow
 def test_differences_give_the_gradient_of_the_loss(client: Any) -> None:
     one = task()
     labels = torch.tensor(one.labels + 0.15, requires_grad=True)

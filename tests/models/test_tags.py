@@ -53,6 +53,7 @@ def test_tags_and_splits_are_those_of_the_source(instruments: Path, clips: Path)
     assert len(set(by_clip.clip)) == 40
 
 
+@pytest.mark.slow
 def test_one_tag_a_row_is_learned_with_a_soft_max_and_several_with_sigmoids(instruments: Path, clips: Path) -> None:
     for data, model, several in (
         (instruments, "irmas-single", False),
@@ -89,6 +90,7 @@ def test_scores_of_clips_are_scikit_learns(clips: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_file_is_tagged_piece_by_piece_and_as_a_whole(instruments: Path, tmp_path: Path) -> None:
     run, _ = training.train(TrainSettings(model="irmas-single", data=(str(instruments),), max_epochs=1), name="tagger")
     sound = np.concatenate([Dataset(str(instruments)).audio(row)[0] for row in (0, 1, 2)])[: round(2.6 * 12_000)]
