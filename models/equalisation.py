@@ -142,11 +142,11 @@ class Pairs:
         """Every `step`-th of the frames of several rows, one row after the other: input and target [shape=(n, 1024) both], and the condition of each [shape=(n, c)]."""
         sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         given: list[torch.Tensor] = []
-        passed = 0
+        window, passed = hann(self._device), 0
         for place in places:
             views = [_views(sound) for sound in self.sounds(place)]
             for side, view in zip(sides, views, strict=True):
-                side.append(view[-passed % step :: step] * hann(self._device))
+                side.append(view[-passed % step :: step] * window)
             condition = self.condition_of(place, len(sides[0][-1]))
             given += [] if condition is None else [condition]
             passed += len(views[0])

@@ -11,11 +11,10 @@ import soxr
 
 from timbre_data.models import checkpoints, equalisation
 from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder, EqOptions
+from timbre_data.models.notes import LONGEST_SECONDS
 from timbre_data.models.training import open_run
 from timbre_data.pipeline.audio import SILENCE_PEAK, write_wav
 from timbre_data.schemas.errors import UsageError
-
-LONGEST_SECONDS = 3600.0
 
 
 def is_transformation(run: Path) -> bool:

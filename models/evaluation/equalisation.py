@@ -174,7 +174,8 @@ def _responses(
         curves[name] = (gain, enough)
     settings: dict[str, tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]] = {}
     if pairs.condition.shape[1]:
-        for one in chosen[:SETTINGS].tolist():
+        settings[equalisation.told(pairs, place)] = (curves["noise"][0], target, curves["noise"][1])
+        for one in chosen[1:SETTINGS].tolist():
             heard = equalisation.play(network, inputs["noise"], options.level_db, pairs.condition_of(one, 1))
             _, gain, enough = measured_response(inputs["noise"], heard, rate)
             settings[equalisation.told(pairs, one)] = (gain, pairs.data.read(RESPONSE, int(pairs.rows[one])), enough)
