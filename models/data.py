@@ -285,16 +285,28 @@ def family_probabilities(probabilities: torch.Tensor, families: Sequence[str], t
 
 
 class Batches:
-    """Shuffled batches of some rows of tensors that are in memory (or of `frames.Windows`); the order depends on (seed, epoch) alone.
+    """Shuffled batches of some rows of tensors that are in memory (or of `frames.Windows`); all that is random depends on (seed, epoch) alone.
 
-    `seconds` counts how long training has waited for them.
+    The last tensor, where it is of spectrograms [shape=(n, bins, frames)], is cut to `crop` frames at a random place of each row, and
+    0 to `mask` neighbouring bands are set to the row's lowest value (Park et al. 2019, SpecAugment, section 2: F = `mask`).
+    `seconds` counts how long training has waited for the batches.
     """
 
     def __init__(
-        self, tensors: Sequence[Any], rows: NDArray[np.int64], batch_size: int, seed: int | None, epoch: int = 0
+        self,
+        tensors: Sequence[Any],
+        rows: NDArray[np.int64],
+        batch_size: int,
+        seed: int | None,
+        epoch: int = 0,
+        *,
+        crop: int | None = None,
+        mask: int = 0,
     ) -> None:
         self._tensors, self._rows = tensors, torch.from_numpy(rows)
         self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
+        self._crop, self._mask = crop, mask
+        self._rng = np.random.default_rng([seed or 0, epoch, 1])
         self.seconds = 0.0
 
     def __len__(self) -> int:
@@ -306,6 +318,23 @@ class Batches:
             order = order[torch.from_numpy(np.random.default_rng([self._seed, self._epoch]).permutation(len(order)))]
         for chosen in order.split(self._batch_size):
             begun = time.perf_counter()
-            batch = tuple(tensor[chosen] for tensor in self._tensors)
+            *batch, audio = (tensor[chosen] for tensor in self._tensors)
+            audio = self._masked(self._cropped(audio))
             self.seconds += time.perf_counter() - begun
-            yield batch
+            yield (*batch, audio)
+
+    def _cropped(self, x: torch.Tensor) -> torch.Tensor:
+        if not self._crop or self._crop >= x.shape[2]:
+            return x
+        starts = self._rng.integers(x.shape[2] - self._crop + 1, size=len(x))
+        return x.unfold(2, self._crop, 1)[torch.arange(len(x)), :, torch.from_numpy(starts)]
+
+    def _masked(self, x: torch.Tensor) -> torch.Tensor:
+        if not self._mask:
+            return x
+        bins = x.shape[1]
+        widths = self._rng.integers(min(self._mask, bins) + 1, size=(len(x), 1))
+        starts = self._rng.integers(bins - widths + 1)
+        bands = np.arange(bins)
+        silent = torch.from_numpy((bands >= starts) & (bands < starts + widths))
+        return torch.where(silent[:, :, None], x.amin(dim=(1, 2), keepdim=True), x)

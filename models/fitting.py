@@ -55,7 +55,10 @@ class _Feed(L.LightningDataModule):
 
     def train_dataloader(self) -> Batches:
         epoch = self.trainer.current_epoch if self.trainer else 0
-        return Batches(self._tensors, self._train, self._settings.batch_size or 64, self._settings.seed, epoch)
+        s = self._settings
+        return Batches(
+            self._tensors, self._train, s.batch_size or 64, s.seed, epoch, crop=s.crop_frames, mask=s.mask_bands
+        )
 
     def val_dataloader(self) -> Batches:
         audio = self._tensors[-1]

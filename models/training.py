@@ -131,6 +131,10 @@ def train(
             about = {"settings": settings.model_dump(mode="json"), "snapshots": snapshots, "provenance": provenance()}
             write_whole(folder / SETTINGS, json.dumps(about, indent=2))
             kind: Model = catalogue.load("model", settings.model)
+            if (settings.crop_frames or settings.mask_bands) and (kind.front is None or kind.context):
+                raise UsageError(
+                    f"crop_frames and mask_bands are for networks that hear the spectrogram of a whole sound, {settings.model} does not."
+                )
             if kind.task == "transformation":
                 equalisation.fit(settings, datasets, folder, say)
             else:
@@ -255,6 +259,8 @@ def fit_rows(
         _record_fit(trained, rows, train_rows, validation_rows, time.monotonic() - begun, folder, say)
         checkpoints.save(trained, folder)
         return
+    if settings.crop_frames:
+        _check_crop(network, rows, settings)
     tensors = fitting.tensors_of(kind, rows, probabilities, several)
     splits = train_rows, validation_rows
     best = fitting.fit(network, kind, tensors, splits, settings, several, folder, say)
@@ -318,6 +324,19 @@ def _begin_with(network: Standardised, run: str) -> None:
         raise UsageError(
             f"initial {run}: its network has another shape ({str(error).splitlines()[-1].strip()})."
         ) from None
+
+
+def _check_crop(network: Standardised, rows: Rows, settings: TrainSettings) -> None:
+    """Refuse to cut spectrograms for a network that needs all frames."""
+    heard = torch.from_numpy(rows.audio[:1]).float()
+    try:
+        with torch.inference_mode():
+            network.eval()(torch.from_numpy(rows.features[:1]), None, heard[:, :, : settings.crop_frames])
+    except RuntimeError:
+        raise UsageError(
+            f"crop_frames={settings.crop_frames}: {settings.model} needs all {heard.shape[2]} frames of a spectrogram."
+        ) from None
+    network.train()
 
 
 def _first_of_each(rows: Rows, chosen: NDArray[np.int64], count: int) -> NDArray[np.int64]:

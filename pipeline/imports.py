@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -215,16 +216,29 @@ class _Pieces:
             self._whole, self._file = read(recording.file, audio.rate, audio.channels), recording.file
         start = round(recording.start_seconds * audio.rate)
         part = self._whole[:, start : start + audio.samples]
-        return np.pad(part, ((0, 0), (0, audio.samples - part.shape[1])))
+        missing = audio.samples - part.shape[1]
+        return np.pad(part, ((0, 0), (0, missing))) if missing else part
 
 
-def _store(sounds: Audio, recipe: Recipe) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    stored = np.empty(sounds.shape, recipe.audio.dtype)
-    peaks = np.maximum(sounds.max(axis=(1, 2)), -sounds.min(axis=(1, 2)))
-    gains = storing_gains(np.maximum(peaks, SILENCE_PEAK), recipe.audio.peak)
-    gains[peaks == 0] = 1.0
-    encode(sounds, gains, stored)
-    return stored, gains
+class _Stored:
+    """Sounds of one audio chunk in the form in which they are stored, put there one by one while they are in the cache; silence, until then."""
+
+    def __init__(self, count: int, recipe: Recipe) -> None:
+        self._peak = recipe.audio.peak
+        self.sounds = np.zeros((count, recipe.audio.channels, recipe.audio.samples), recipe.audio.dtype)
+        self.gains = np.ones(count, np.float32)
+
+    def put(self, k: int, sound: Audio) -> None:
+        """Scale a sound [shape=(channels, samples)] and store it as the k-th."""
+        peak = np.maximum(sound.max(), -sound.min())
+        if peak > 0:
+            self.gains[k : k + 1] = storing_gains(np.maximum(peak, SILENCE_PEAK)[None], self._peak)
+            encode(sound[None], self.gains[k : k + 1], self.sounds[k : k + 1])
+
+
+def _joined(tables: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """The small columns of several audio chunks, one after another: to write them once a task costs less."""
+    return {path: np.concatenate([table[path] for table in tables]) for path in tables[0]}
 
 
 def import_origins(
@@ -235,20 +249,20 @@ def import_origins(
     inventory, recipe = inventory_of(importer, settings_json), Recipe.model_validate_json(recipe_json)
     store = TaskSession(session, address)
     failures: dict[str, str] = {}
+    tables: list[dict[str, NDArray[Any]]] = []
     for start, stop in task.audio_chunks():
         origins = inventory.origins[start:stop]
-        sounds = np.zeros((len(origins), recipe.audio.channels, recipe.audio.samples), np.float32)
+        stored = _Stored(len(origins), recipe)
         for k, origin in enumerate(origins):
             if origin.file is None:
                 continue
             try:
-                sounds[k] = _sound(origin.file, recipe)
+                stored.put(k, _sound(origin.file, recipe))
             except UnusableSoundError as error:
                 failures[str(origin.file)] = str(error)
-        stored, gains = _store(sounds, recipe)
         columns: dict[str, NDArray[Any]] = {
-            "dry/audio": stored,
-            "dry/gain": gains,
+            "dry/audio": stored.sounds,
+            "dry/gain": stored.gains,
             "dry/identity": np.array([origin.identity for origin in origins], object),
             "dry/group": np.array([origin.group or origin.identity for origin in origins], object),
             "dry/note": np.array([origin.midi_note for origin in origins], np.float32),
@@ -256,11 +270,13 @@ def import_origins(
             "dry/f0_hz": np.array([origin.f0_hz for origin in origins], np.float32),
         }
         columns["integrity/dry"] = hashes(columns, DRY_ARRAYS)
-        if all(origin.file is None for origin in origins):
-            del columns["dry/audio"]  # silence is what a chunk that is not there reads as
-        store.write(start, columns)
+        sounds = columns.pop("dry/audio")
+        if any(origin.file for origin in origins):  # silence is what a chunk that is not there reads as
+            store.write(start, {"dry/audio": sounds})
+        tables.append(columns)
     if failures and not keep_going:
         return TaskResult(session=session, rows=0, notes={"failures": failures})
+    store.write(task.start, _joined(tables))
     return TaskResult(session=store.close(), rows=task.stop - task.start, notes={"failures": failures})
 
 
@@ -279,19 +295,18 @@ def import_rows(
     for start, stop in task.audio_chunks():
         recordings = inventory.recordings[start:stop]
         count = len(recordings)
-        sounds = np.zeros((count, recipe.audio.channels, recipe.audio.samples), np.float32)
+        stored = _Stored(count, recipe)
         failed = np.zeros(count, bool)
         for k, recording in enumerate(recordings):
             try:
-                sounds[k] = decoded(recording)
+                stored.put(k, decoded(recording))
             except UnusableSoundError as error:
                 failures[recording.identity], failed[k] = str(error), True
-        stored, gains = _store(sounds, recipe)
         order = np.full((count, len(chain.labels)), UNUSED, np.int8)
         order[np.arange(count), [chain.labels.index(recording.step) for recording in recordings]] = 0
         groups = [inventory.origins[one.origin].group or inventory.origins[one.origin].identity for one in recordings]
         columns: dict[str, NDArray[Any]] = {
-            "audio": stored,
+            "audio": stored.sounds,
             "params": np.zeros((count, width), np.float32),
             "labels/mask": np.zeros((count, width), bool),
             "labels/identifiable": np.zeros((count, width), bool),
@@ -305,7 +320,7 @@ def import_rows(
                 [inventory.origins[one.origin].split for one in recordings],
             ),
             "attempt": np.zeros(count, np.uint16),
-            "gain": gains,
+            "gain": stored.gains,
             "failed": failed,
             "dry/index": np.array([recording.origin for recording in recordings], np.int32),
         }
@@ -326,5 +341,5 @@ def import_rows(
         tables.append(columns)
     if failures and not keep_going:
         return TaskResult(session=session, rows=0, notes={"failures": failures})
-    store.write(task.start, {path: np.concatenate([table[path] for table in tables]) for path in tables[0]})
+    store.write(task.start, _joined(tables))
     return TaskResult(session=store.close(), rows=task.stop - task.start, notes={"failures": failures})

@@ -62,6 +62,14 @@ class TrainSettings(_Settings):
     frame_step: int = Field(
         1, ge=1, description="of recordings, learn from every so many-th frame (neighbours are much alike); test on all"
     )
+    crop_frames: int | None = Field(
+        None,
+        ge=8,
+        description="train on so many neighbouring frames of a spectrogram, elsewhere in it every time (networks that average over time; all frames are heard in tests)",
+    )
+    mask_bands: int = Field(
+        0, ge=0, description="in training, silence up to so many neighbouring bands of a spectrogram, others every time"
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="the model's own options")
 
 

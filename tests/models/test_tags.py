@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
 from tests.conftest import build
@@ -100,6 +101,39 @@ def test_a_file_is_tagged_piece_by_piece_and_as_a_whole(instruments: Path, tmp_p
     assert sum(said.probabilities.values()) == pytest.approx(1, abs=1e-4)
     mean = np.mean([list(note.probabilities.values()) for note in said.notes], axis=0)
     assert list(said.probabilities.values()) == pytest.approx(mean.tolist())
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "said"),
+    [
+        ("irmas-multi", {"crop_frames": 64}, "crop_frames=64: irmas-multi needs all 128 frames"),
+        ("irmas-svm", {"mask_bands": 4}, "irmas-svm does not"),
+        ("class-mlp", {"crop_frames": 64}, "class-mlp does not"),
+        ("jingju-proposed", {"crop_frames": 10}, "jingju-proposed does not"),
+        ("eq-autoencoder", {"crop_frames": 64}, "eq-autoencoder does not"),
+    ],
+)
+def test_cutting_is_refused_where_it_cannot_be_done(
+    instruments: Path, model: str, fields: dict[str, Any], said: str
+) -> None:
+    settings = TrainSettings(model=model, data=(str(instruments),), max_epochs=1, **fields)
+    with pytest.raises(UsageError, match=said):
+        training.train(settings, name="refused")
+    assert not (training.runs_home() / "refused").exists()
+
+
+@pytest.mark.slow
+def test_a_network_that_averages_over_time_learns_from_cut_and_masked_spectrograms(instruments: Path) -> None:
+    settings = TrainSettings(
+        model="instrument-cnn", data=(str(instruments),), max_epochs=1, batch_size=8, crop_frames=16, mask_bands=16
+    )
+    one, _ = training.train(settings, name="one")
+    other, _ = training.train(settings, name="other")
+    weights, again = (checkpoints.load(run).network.state_dict() for run in (one, other))
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+    whole, _ = training.train(settings.model_copy(update={"crop_frames": None}), name="whole")
+    uncut = checkpoints.load(whole).network.state_dict()
+    assert not all(torch.equal(weights[name], uncut[name]) for name in weights)
 
 
 def test_sounds_without_tags_have_none_to_learn(home: Path) -> None:

@@ -157,6 +157,34 @@ def test_batches_hold_every_row_once_in_an_order_of_seed_and_epoch() -> None:
     assert torch.equal(first.sort().values, data[0])
 
 
+def test_batches_cut_and_mask_spectrograms_the_same_way_for_the_same_seed_and_epoch() -> None:
+    heard = torch.arange(1, 61.0) + 1000 * torch.arange(1, 33.0)[:, None] + torch.zeros(200, 1, 1)
+    rows = np.arange(len(heard))
+
+    def epoch(number: int) -> torch.Tensor:
+        return torch.cat([batch[0] for batch in Batches([heard], rows, 64, 1, number, crop=20, mask=8)])
+
+    first = epoch(0)
+    assert first.shape == (200, 32, 20)
+    assert torch.equal(first, epoch(0))
+    assert not torch.equal(first, epoch(1))
+    lowest = first.amin(dim=(1, 2), keepdim=True)
+    silent = (first == lowest).all(dim=2)
+    assert set(silent.sum(dim=1).tolist()) == set(range(9))
+    assert all(len(np.flatnonzero(np.diff(one.int().numpy(), prepend=0, append=0))) <= 2 for one in silent)
+    starts = first[:, -1].amin(dim=1)[~silent[:, -1]] - 32_000
+    assert set(starts.tolist()) <= set(range(1, 42))
+    assert len(set(starts.tolist())) > 35
+    kept = first[~silent].diff(dim=1)
+    assert torch.equal(kept, torch.ones_like(kept))  # neighbouring frames, in order
+
+
+def test_batches_neither_cut_nor_mask_unless_asked() -> None:
+    heard = torch.rand(10, 8, 20)
+    (batch,) = Batches([heard], np.arange(10), 64, None)
+    assert torch.equal(batch[0], heard)
+
+
 def chained(**changes: Any) -> PipelineRecipe:
     data = {
         "name": "tiny",
