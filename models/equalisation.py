@@ -17,15 +17,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from timbre_data.models import checkpoints, epochs
 from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder, EqOptions
 from timbre_data.models.checkpoints import Standardised, Trained
-from timbre_data.models.data import mono_sounds
 from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.pairs import EDGE, OVERLAP, Pairs, added, hann, padded, to_frames
 from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.audio import decode
 from timbre_data.pipeline.build import available_cores
 from timbre_data.pipeline.files import whole
 from timbre_data.pipeline.store.reader import Dataset
@@ -35,10 +33,6 @@ from timbre_data.schemas.settings import TrainSettings
 
 ROUND = 50
 """Iterations between two looks at the validation notes."""
-EDGE = FRAME - HOP
-"""Silence around a sound, so that every sample is in as many frames."""
-OVERLAP = FRAME / HOP / 2
-"""What Hann windows a hop apart add up to."""
 BLOCK = 128
 """Frames that go through the network together when sounds are played."""
 FLOOR = 1e-3
@@ -62,36 +56,6 @@ class Losses:
         return self.kl + self.mse + self.mae
 
 
-def hann(device: torch.device | None = None) -> torch.Tensor:
-    """The window of a frame [shape=(1024,)]."""
-    return torch.hann_window(FRAME, device=device)
-
-
-def to_frames(sound: torch.Tensor, hop: int = HOP) -> torch.Tensor:
-    """Windowed frames of a sound [shape=(samples,)], a hop apart, with silence around it: [shape=(n, 1024)]."""
-    return _views(sound, hop) * hann(sound.device)
-
-
-def _views(sound: torch.Tensor, hop: int = HOP) -> torch.Tensor:
-    """The samples of each frame, not copied [shape=(n, 1024)]."""
-    return _padded(sound).unfold(0, FRAME, hop)
-
-
-def _padded(sound: torch.Tensor) -> torch.Tensor:
-    return F.pad(sound, (EDGE, EDGE + (-len(sound)) % HOP))
-
-
-def from_frames(frames: torch.Tensor, samples: int) -> torch.Tensor:
-    """Overlap and add windowed frames, `HOP` apart [shape=(n, 1024)], to a sound [shape=(samples,)]: the inverse of `to_frames`."""
-    return _added(frames)[EDGE : EDGE + samples] / OVERLAP
-
-
-def _added(frames: torch.Tensor) -> torch.Tensor:
-    """Frames a hop apart, added up [shape=((n - 1) HOP + 1024,)]."""
-    length = (len(frames) - 1) * HOP + FRAME
-    return F.fold(frames.T[None], (1, length), (1, FRAME), stride=(1, HOP))[0, 0, 0]
-
-
 def loss_of(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """The paper's loss: the sum of `loss_parts`."""
     kl, mse, mae = loss_parts(output, target)
@@ -105,67 +69,6 @@ def loss_parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor
     q = (ours + FLOOR) / (ours + FLOOR).sum(dim=1, keepdim=True)
     kl = (p * torch.log(p / q)).sum(dim=1).mean()
     return kl, (ours - theirs).square().mean(), (output - target).abs().mean()
-
-
-class Pairs:
-    """Dry and filtered sounds of a dataset, mono, kept in memory as stored, given on a device, at the level that the network hears; and the condition of each row."""
-
-    def __init__(self, data: Dataset, level_db: float, device: torch.device | None = None) -> None:
-        self.data = data
-        self._device = device
-        self.scale = 10 ** (level_db / 20)
-        self.rows = data.usable()
-        self.split = data.split()[self.rows]
-        self.index = data.read("dry/index")[self.rows].astype(np.int64)
-        self.gain = data.read("gain")[self.rows]
-        self._dry = mono_sounds(data, "dry/audio", int(self.index.max(initial=-1)) + 1)
-        self._wet = mono_sounds(data, "audio", int(self.rows.max(initial=-1)) + 1)
-        params, mask = data.read("params")[self.rows], data.read("labels/mask")[self.rows]
-        order = data.read("labels/order")[self.rows]
-        varied = np.ptp(params, axis=0) > 0
-        self.names = tuple(name for name, is_varied in zip(data.space.names, varied, strict=True) if is_varied)
-        self.steps = data.names("labels/order", "steps") if order.shape[1] > 1 else []
-        used = (order >= 0) if self.steps else np.empty((len(order), 0))
-        self.condition = np.concatenate([np.where(mask, params, 0)[:, varied], used], axis=1).astype(np.float32)
-
-    def where(self, split: int) -> NDArray[np.int64]:
-        """Places of the rows of one split."""
-        return np.flatnonzero(self.split == split)
-
-    def sounds(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Input and target [shape=(samples,) each]."""
-        dry, wet = decode(self._dry[self.index[place]]), decode(self._wet[self.rows[place]]) / self.gain[place]
-        scale = np.float32(self.scale)
-        return torch.from_numpy(dry * scale).to(self._device), torch.from_numpy(wet * scale).to(self._device)
-
-    def frames(self, places: Sequence[int], step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Every `step`-th of the frames of several rows, one row after the other: input and target [shape=(n, 1024) both], and the condition of each [shape=(n, c)]."""
-        sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
-        given: list[torch.Tensor] = []
-        window, passed = hann(self._device), 0
-        for place in places:
-            views = [_views(sound) for sound in self.sounds(place)]
-            for side, view in zip(sides, views, strict=True):
-                side.append(view[-passed % step :: step] * window)
-            condition = self.condition_of(place, len(sides[0][-1]))
-            given += [] if condition is None else [condition]
-            passed += len(views[0])
-        return torch.cat(sides[0]), torch.cat(sides[1]), torch.cat(given) if given else None
-
-    def condition_of(self, place: int, count: int) -> torch.Tensor | None:
-        """The condition of a row, once for each frame [shape=(count, c)]."""
-        if not self.condition.shape[1]:
-            return None
-        return torch.from_numpy(self.condition[place]).to(self._device).expand(count, -1)
-
-
-def told(pairs: Pairs, place: int) -> str:
-    """The setting of a row for people: "peaking 6 dB 800 Hz 1"."""
-    described = {one["name"]: Parameter.model_validate(one) for one in pairs.data.parameters}
-    values = dict(zip(pairs.names, pairs.condition[place].tolist(), strict=False))
-    used = [step for step, on in zip(pairs.steps, pairs.condition[place, len(pairs.names) :], strict=True) if on]
-    own = [name for name in pairs.names if not used or name.split(".")[0] in used]
-    return " ".join([*used, *(described[name].describe(values[name]) for name in own)])
 
 
 def fit(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say: Callable[[str], None]) -> None:
@@ -298,14 +201,14 @@ def play(
     """Send a sound of any length [shape=(samples,)] through a trained network at the level it learned at, and back to the sound's own."""
     peak = float(np.abs(sound).max())
     scale = 10 ** (level_db / 20) / max(peak, 1e-9)
-    padded = _padded(torch.from_numpy(sound * np.float32(scale)))
-    out = torch.zeros_like(padded)
-    count = (len(padded) - FRAME) // HOP + 1
+    around = padded(torch.from_numpy(sound * np.float32(scale)))
+    out = torch.zeros_like(around)
+    count = (len(around) - FRAME) // HOP + 1
     for first in range(0, count, BLOCK):
         here = slice(first * HOP, (min(first + BLOCK, count) - 1) * HOP + FRAME)
-        frames = padded[here].unfold(0, FRAME, HOP) * hann()
+        frames = around[here].unfold(0, FRAME, HOP) * hann()
         given = None if condition is None else condition.expand(len(frames), -1)
-        out[here] += _added(network(frames, given))
+        out[here] += added(network(frames, given))
     return np.asarray(out[EDGE : EDGE + len(sound)].numpy() / np.float32(OVERLAP * scale))
 
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from timbre_data.models import epochs, equalisation
 from timbre_data.models.architectures.eq_autoencoder import HOP, EqAutoencoder, EqOptions
 from timbre_data.models.checkpoints import Trained
-from timbre_data.models.equalisation import Losses, Pairs
+from timbre_data.models.equalisation import Losses
 from timbre_data.models.evaluation import plots, published
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.kinds import parameter_count
+from timbre_data.models.pairs import Pairs, to_frames, told
 from timbre_data.pipeline.audio import write_wav
 from timbre_data.pipeline.store.layout import RESPONSE, SPLITS
 from timbre_data.pipeline.store.reader import Dataset
@@ -174,11 +175,11 @@ def _responses(
         curves[name] = (gain, enough)
     settings: dict[str, tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]] = {}
     if pairs.condition.shape[1]:
-        settings[equalisation.told(pairs, place)] = (curves["noise"][0], target, curves["noise"][1])
+        settings[told(pairs, place)] = (curves["noise"][0], target, curves["noise"][1])
         for one in chosen[1:SETTINGS].tolist():
             heard = equalisation.play(network, inputs["noise"], options.level_db, pairs.condition_of(one, 1))
             _, gain, enough = measured_response(inputs["noise"], heard, rate)
-            settings[equalisation.told(pairs, one)] = (gain, pairs.data.read(RESPONSE, int(pairs.rows[one])), enough)
+            settings[told(pairs, one)] = (gain, pairs.data.read(RESPONSE, int(pairs.rows[one])), enough)
         figures[f"noise, {len(settings)} held-out settings"] = _differences(list(settings.values()))
     table = Table(
         f"Learned response against the target's, {LOW_HZ:g} Hz to {HIGH_HZ:g} Hz where the input has energy ({ENOUGH_DB:g} dB of its loudest)",
@@ -209,7 +210,7 @@ def _pictures(network: EqAutoencoder, pairs: Pairs, chosen: NDArray[np.int64], f
     """Filters and their spectra, what they make of a frame, the latent values before and after, and a note's waveforms and spectrograms."""
     place = int(chosen[len(chosen) // 2])
     before, after = pairs.sounds(place)
-    frames = equalisation.to_frames(before, 1024)[4:5]
+    frames = to_frames(before, 1024)[4:5]
     latent, _, residual = network.encode(frames)
     changed = network.transform(latent, pairs.condition_of(place, 1))
     filters = network.filters.detach().numpy()

@@ -18,10 +18,11 @@ from tests.conftest import build
 from timbre_data.models import checkpoints, epochs, equalisation, processing, training
 from timbre_data.models import sparse_filters as sf
 from timbre_data.models.architectures.eq_autoencoder import OPEN, EqAutoencoder, filter_bank
-from timbre_data.models.equalisation import Pairs, from_frames, play, to_frames
+from timbre_data.models.equalisation import play
 from timbre_data.models.evaluation.equalisation import measured_response, probes
 from timbre_data.models.evaluation.evaluate import evaluate
 from timbre_data.models.export import export_model
+from timbre_data.models.pairs import Pairs, from_frames, to_frames, told
 from timbre_data.pipeline import recipes
 from timbre_data.pipeline.store.layout import RESPONSE
 from timbre_data.pipeline.store.reader import Dataset
@@ -284,7 +285,7 @@ def test_one_network_for_many_settings(
     assert (run / "evaluation" / "settings.png").stat().st_size > 1000
     pairs = Pairs(Dataset(str(several)), -10.0)
     for place in range(8):
-        said = equalisation.told(pairs, place).split()
+        said = told(pairs, place).split()
         step = said[0]
         names = [name for name in pairs.names if name.startswith(f"{step}.")]
         numbers = [float(one) for one in said[1:] if one not in ("dB", "Hz")]

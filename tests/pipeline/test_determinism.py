@@ -148,6 +148,22 @@ def test_ctrl_c_commits_and_says_how_to_go_on(home: Path) -> None:
     assert 0 < Dataset("stopped").present().sum() < 20_000
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["eq-any", "gm-instruments", "subtractive", "sung-phonemes"])
+def test_every_process_makes_the_same_bytes(home: Path, recipe: str) -> None:
+    """Whatever else has run in it: C's random numbers, which FluidSynth's dither used to be made of, and Python's hashes."""
+    program = "import ctypes, sys; [ctypes.CDLL(None).rand() for _ in range(int(sys.argv.pop(1)))]; from timbre_data.cli import main; main()"
+    for number in (0, 3):
+        arguments = ["render", "--recipe", recipe, "--n", "24", "--set", "audio.seconds=0.5", "--out", f"made{number}"]
+        subprocess.run(
+            [sys.executable, "-c", program, str(number), *arguments],
+            check=True,
+            capture_output=True,
+            env=os.environ | {"PYTHONHASHSEED": str(number)},
+        )
+    same(Dataset("made0"), Dataset("made3"))
+
+
 def test_tasks_never_share_a_chunk() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
