@@ -14,10 +14,10 @@ from timbre_data.models.predicted import Prediction, Setting
 from timbre_data.models.prediction import Predictor
 from timbre_data.models.spectral import Task, search_one
 from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.audio import SILENCE_PEAK, write_wav
+from timbre_data.pipeline.audio import SILENCE_PEAK, readable, write_wav
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.instruments import close_instruments
-from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.kinds import Audio, Effect, UnusableSoundError
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
@@ -67,9 +67,10 @@ def match(dry: Path, steps: Sequence[Setting]) -> tuple[Audio, int]:
     Raises `UsageError` for a file that cannot be read.
     """
     try:
-        sound, rate = soundfile.read(dry, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise UsageError(f"{dry}: not a readable sound file ({str(error).splitlines()[0].rstrip('.')}).") from None
+        with readable():
+            sound, rate = soundfile.read(dry, dtype="float32", always_2d=True)
+    except UnusableSoundError as error:
+        raise UsageError(f"{dry}: {error}.") from None
     wet = np.ascontiguousarray(sound.T)
     if not wet.size:
         raise UsageError(f"{dry}: holds no samples.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,15 @@ SILENCE_PEAK = 1e-4
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 
 
+@contextmanager
+def readable() -> Iterator[None]:
+    """Where a file is read: `UnusableSoundError` for what is not a readable sound."""
+    try:
+        yield
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise UnusableSoundError(f"not a readable sound file ({str(error).splitlines()[0].rstrip('.')})") from None
+
+
 def read(path: Path, rate: int, channels: int) -> Audio:
     """Read a sound file of any rate and channel count: float32 (channels, samples) at `rate`.
 
@@ -26,13 +37,10 @@ def read(path: Path, rate: int, channels: int) -> Audio:
     """
     import soxr
 
-    try:
-        with soundfile.SoundFile(path) as file:
-            file_rate, exact = file.samplerate, file.subtype == "PCM_16"
-            # libsndfile's own conversion of 16-bit samples, to the same numbers, is slower than all else
-            sound = file.read(dtype="int16" if exact else "float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise UnusableSoundError(f"not a readable sound file ({str(error).splitlines()[0].rstrip('.')})") from None
+    with readable(), soundfile.SoundFile(path) as file:
+        file_rate, exact = file.samplerate, file.subtype == "PCM_16"
+        # libsndfile's own conversion of 16-bit samples, to the same numbers, is slower than all else
+        sound = file.read(dtype="int16" if exact else "float32", always_2d=True)
     if not len(sound):
         raise UnusableSoundError("holds no samples")
     if not exact and not np.isfinite(sound).all():
@@ -68,22 +76,19 @@ def read_mono(path: Path, rate: int, longest_seconds: float) -> Audio:
     """
     import soxr
 
-    try:
-        with soundfile.SoundFile(path) as file:
-            if file.frames > longest_seconds * file.samplerate:
-                raise UnusableSoundError(
-                    f"{file.frames / file.samplerate:.0f} s is too long; cut it into parts of at most {longest_seconds:.0f} s"
-                )
-            same = file.samplerate == rate
-            stream = None if same else soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32", quality="VHQ")
-            parts = [np.empty(0, np.float32)]
-            for block in file.blocks(2**18, dtype="float32", always_2d=True):
-                mono = _mono(block, np.float32(1))
-                parts.append(mono if stream is None else stream.resample_chunk(mono))
-            if stream is not None:
-                parts.append(stream.resample_chunk(np.empty(0, np.float32), last=True))
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise UnusableSoundError(f"not a readable sound file ({str(error).splitlines()[0].rstrip('.')})") from None
+    with readable(), soundfile.SoundFile(path) as file:
+        if file.frames > longest_seconds * file.samplerate:
+            raise UnusableSoundError(
+                f"{file.frames / file.samplerate:.0f} s is too long; cut it into parts of at most {longest_seconds:.0f} s"
+            )
+        same = file.samplerate == rate
+        stream = None if same else soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32", quality="VHQ")
+        parts = [np.empty(0, np.float32)]
+        for block in file.blocks(2**18, dtype="float32", always_2d=True):
+            mono = _mono(block, np.float32(1))
+            parts.append(mono if stream is None else stream.resample_chunk(mono))
+        if stream is not None:
+            parts.append(stream.resample_chunk(np.empty(0, np.float32), last=True))
     sound = np.concatenate(parts)
     if not len(sound):
         raise UnusableSoundError("holds no samples")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,6 +42,12 @@ class GmInstrumentsSettings(BaseModel):
     seed: int = Field(0, ge=0)
 
 
+class _Phrase(NamedTuple):
+    voices: tuple[tuple[str, str, int], ...]
+    """Instrument, SoundFont and program of each."""
+    semitones: int
+
+
 class GmInstruments:
     """Phrases, the instruments in turn; what is played in each depends on the seed and its number only."""
 
@@ -58,9 +64,9 @@ class GmInstruments:
             for name, player in INSTRUMENTS.items()
         }
         self._kept = {name: self._for_testing(name) for name in self.tags}
-        self._voices: list[tuple[tuple[str, str, int], ...]] = []
-        self._steps: list[int] = []
-        self.notes: Sequence[Note] = [self._plan(index) for index in range(settings.phrases)]
+        planned = [self._plan(index) for index in range(settings.phrases)]
+        self._phrases = [played for played, _ in planned]
+        self.notes: Sequence[Note] = [note for _, note in planned]
 
     def _for_testing(self, name: str) -> set[tuple[str, int]]:
         """The programs of an instrument that are heard in test phrases only."""
@@ -76,8 +82,8 @@ class GmInstruments:
         font, program = fitting[int(rng.integers(len(fitting)))]
         return name, font, program
 
-    def _plan(self, index: int) -> Note:
-        """Who plays in a phrase, and where it belongs."""
+    def _plan(self, index: int) -> tuple[_Phrase, Note]:
+        """Who plays a phrase and how, and where it belongs."""
         rng = generator(self._settings.seed, number_of("gm_instruments"), index, 0)
         share_ = rng.random()
         split: Split = "test" if share_ < TEST else "validation" if share_ < TEST + VALIDATION else "train"
@@ -88,21 +94,21 @@ class GmInstruments:
             voices += [
                 self._choice(rng, name, split) for name in others[: int(rng.integers(self._settings.most_voices))]
             ]
-        self._voices.append(tuple(voices))
         furthest = self._settings.varispeed if split == "train" else 0
-        self._steps.append(int(rng.integers(-furthest, furthest + 1)))
+        played = _Phrase(tuple(voices), int(rng.integers(-furthest, furthest + 1)))
         identity = f"phrase{index:06d}/{'+'.join(f'{name}:{font}:{program}' for name, font, program in voices)}"
         by_program = len(voices) == 1 and self._kept[first[0]]
         group = f"{first[0]}:{first[1]}:{first[2]}" if by_program else identity
-        return Note(identity=identity, group=group, tags=tuple(name for name, _, _ in voices), split=split)
+        return played, Note(identity=identity, group=group, tags=tuple(name for name, _, _ in voices), split=split)
 
     def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
         """Play a phrase: float32 (channels, samples), peak at 1."""
         rng = generator(self._settings.seed, number_of("gm_instruments"), index, 1)
         mixed = np.zeros((2, samples), np.float32)
-        for number, (name, font, program) in enumerate(self._voices[index]):
+        played = self._phrases[index]
+        for number, (name, font, program) in enumerate(played.voices):
             events: Any = phrase(rng, INSTRUMENTS[name], samples / rate)
-            sound = play(self._fonts[font], [(0, 0, program)], events, rate, samples, semitones=self._steps[index])
+            sound = play(self._fonts[font], [(0, 0, program)], events, rate, samples, semitones=played.semitones)
             level = 0.0 if not number else float(rng.uniform(SOFTEST_DB, 0))
             mixed += 10 ** (level / 20) * sound / max(float(np.abs(sound).max()), 1e-6)
         mixed = in_channels(mixed, channels)

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.audio import in_channels, prepare_note
+from timbre_data.pipeline.audio import in_channels, prepare_note, readable
 from timbre_data.pipeline.importers._sfz import Region
 from timbre_data.pipeline.importers.salamander import NOISES, SalamanderSettings, open_sfz
-from timbre_data.pipeline.kinds import Audio, Note, Source, UnusableSoundError, key_hz
+from timbre_data.pipeline.kinds import Audio, Note, Source, key_hz
 from timbre_data.pipeline.seeding import share
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
 from timbre_data.schemas.errors import UsageError
@@ -98,10 +98,8 @@ class PianoNotes:
         import soxr
 
         path, region = self._regions[key, layer]
-        try:
+        with readable():
             sound, own = soundfile.read(path, dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise UnusableSoundError(f"unreadable: {str(error).splitlines()[0]}") from None
         faster = 2 ** ((key - region.key_center) / 12)
         return np.ascontiguousarray(soxr.resample(sound, own * faster, rate).T, np.float32)
 
