@@ -131,9 +131,15 @@ def test_ctrl_c_commits_and_says_how_to_go_on(home: Path) -> None:
         "--batch",
         "256",
     ]
-    process = subprocess.Popen([*CLI, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    for _ in range(200):
-        time.sleep(0.1)
+    process = subprocess.Popen(
+        [*CLI, *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TIMBRE_DATA_COMMIT_SECONDS": "0.2"},
+    )
+    for _ in range(400):
+        time.sleep(0.05)
         try:
             data = open_if_there("stopped")
         except CorruptDataError:  # seen in the moment of its creation
