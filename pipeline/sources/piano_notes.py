@@ -1,7 +1,8 @@
 """Piano notes, every semitone at sixteen velocities, one pitch class kept for testing: the input of Martinez Ramirez & Reiss 2018.
 
 From the Salamander Grand Piano where its folder is given (recorded at every third semitone, so most notes are played a little faster or slower
-than they were recorded), else from a SoundFont.
+than they were recorded), else from a SoundFont. What a SoundFont plays gets the noise floor of a recording: it excites, in soft notes, the
+frequencies that a piano leaves silent. Pairs without it teach an equaliser the bands of the notes only, and it is decibels off in the others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from timbre_data.pipeline.audio import in_channels, prepare_note, readable
 from timbre_data.pipeline.importers._sfz import Region
 from timbre_data.pipeline.importers.salamander import NOISES, SalamanderSettings, open_sfz
 from timbre_data.pipeline.kinds import Audio, Note, Source, key_hz
-from timbre_data.pipeline.seeding import share
+from timbre_data.pipeline.seeding import generator, number_of, share
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
 from timbre_data.schemas.errors import UsageError
 
@@ -26,11 +27,17 @@ LAYERS = 16
 
 
 class PianoNotesSettings(BaseModel):
-    """Which piano and keys, and what is kept from training: all notes of `test_pitch_class` (11 is B), and for validation a share of the other keys."""
+    """Which piano and keys, and what is kept from training: all notes of `test_pitch_class` (11 is B), and for validation a share of the other keys.
+
+    The noise is white, and the same for all notes of a SoundFont before each is brought to its level: soft ones are nearer to it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path | None = Field(None, description="folder of the Salamander Grand Piano; without it, a SoundFont plays")
     soundfont: Path | None = None
+    noise_db: float | None = Field(
+        -100.0, le=-40, description="a SoundFont's noise floor (RMS) below full scale: that of 16 bits; null for none"
+    )
     keys: tuple[int, int] = Field((21, 108), description="lowest and highest MIDI note")
     test_pitch_class: int = Field(11, ge=0, le=11)
     validation: float = Field(0.05, ge=0, lt=1)
@@ -51,6 +58,7 @@ class PianoNotes:
         else:
             chosen = self._sampled(settings, low, high)
         self._chosen = chosen
+        self._noise_db = settings.noise_db
         piano = "salamander" if settings.path else self._font.stem
         self.notes: Sequence[Note] = [self._note(piano, key, layer, settings) for key, layer in chosen]
 
@@ -90,7 +98,11 @@ class PianoNotes:
 
         velocity = min(127, 8 * layer)
         events = [(0.0, Message("note_on", note=key, velocity=velocity))]
-        return play(self._font, [(0, 0, GRAND_PIANO)], events, rate, samples + rate // 4)
+        sound = play(self._font, [(0, 0, GRAND_PIANO)], events, rate, samples + rate // 4)
+        if self._noise_db is not None:
+            noise = generator(number_of("piano noise"), key, layer).standard_normal(sound.shape[1], np.float32)
+            sound += np.float32(10 ** (self._noise_db / 20)) * noise
+        return sound
 
     def _recorded(self, key: int, layer: int, rate: int) -> Audio:
         """The sample of a key, faster or slower where it was recorded at a neighbour."""

@@ -39,6 +39,22 @@ def test_a_soundfont_plays_every_semitone_at_sixteen_velocities() -> None:
     )
 
 
+def test_a_soundfont_has_the_noise_floor_of_a_recording() -> None:
+    """Before a note is brought to a peak of 1: as far below it in a soft note as that note is below a loud one."""
+    noisy, clean = (PianoNotes(PianoNotesSettings(noise_db=level)) for level in (-60.0, None))
+    found = {}
+    for index, note in enumerate(noisy.notes):
+        if note.identity.endswith(("key060/layer02", "key060/layer16")):
+            a, b = (source.render(index, 16_000, 1, 12_000)[0].astype(float) for source in (noisy, clean))
+            gain = (a @ b) / (b @ b)
+            found[note.velocity] = 20 * np.log10((a - gain * b).std() / gain)
+    soft, loud = found[2 / 16], found[1.0]
+    assert np.array_equal(noisy.render(5, 16_000, 1, 12_000), noisy.render(5, 16_000, 1, 12_000))
+    peaks = [float(np.abs(clean._played(60, layer, 16_000, 12_000).mean(axis=0)).max()) for layer in (2, 16)]
+    assert soft == pytest.approx(-60 - 20 * np.log10(peaks[0]), abs=0.5)
+    assert loud == pytest.approx(-60 - 20 * np.log10(peaks[1]), abs=0.5)
+
+
 def test_samples_are_shifted_to_every_semitone(tmp_path: Path) -> None:
     make(tmp_path)
     source = PianoNotes(PianoNotesSettings(path=tmp_path))
