@@ -306,7 +306,6 @@ class Batches:
         self._tensors, self._rows = tensors, torch.from_numpy(rows)
         self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
         self._crop, self._mask = crop, mask
-        self._rng = np.random.default_rng([seed or 0, epoch, 1])
         self.seconds = 0.0
 
     def __len__(self) -> int:
@@ -316,25 +315,26 @@ class Batches:
         order = self._rows
         if self._seed is not None:
             order = order[torch.from_numpy(np.random.default_rng([self._seed, self._epoch]).permutation(len(order)))]
+        rng = np.random.default_rng([self._seed or 0, self._epoch, 1])
         for chosen in order.split(self._batch_size):
             begun = time.perf_counter()
             *batch, audio = (tensor[chosen] for tensor in self._tensors)
-            audio = self._masked(self._cropped(audio))
+            audio = self._masked(self._cropped(audio, rng), rng)
             self.seconds += time.perf_counter() - begun
             yield (*batch, audio)
 
-    def _cropped(self, x: torch.Tensor) -> torch.Tensor:
+    def _cropped(self, x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         if not self._crop or self._crop >= x.shape[2]:
             return x
-        starts = self._rng.integers(x.shape[2] - self._crop + 1, size=len(x))
+        starts = rng.integers(x.shape[2] - self._crop + 1, size=len(x))
         return x.unfold(2, self._crop, 1)[torch.arange(len(x)), :, torch.from_numpy(starts)]
 
-    def _masked(self, x: torch.Tensor) -> torch.Tensor:
+    def _masked(self, x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         if not self._mask:
             return x
         bins = x.shape[1]
-        widths = self._rng.integers(min(self._mask, bins) + 1, size=(len(x), 1))
-        starts = self._rng.integers(bins - widths + 1)
+        widths = rng.integers(min(self._mask, bins) + 1, size=(len(x), 1))
+        starts = rng.integers(bins - widths + 1)
         bands = np.arange(bins)
         silent = torch.from_numpy((bands >= starts) & (bands < starts + widths))
         return torch.where(silent[:, :, None], x.amin(dim=(1, 2), keepdim=True), x)

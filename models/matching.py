@@ -9,15 +9,15 @@ import numpy as np
 import soundfile
 
 from timbre_data.models.evaluation.sounds import rerender, with_constants
-from timbre_data.models.notes import load_sound, note_starts
+from timbre_data.models.notes import load_sound, note_starts, reading
 from timbre_data.models.predicted import Prediction, Setting
 from timbre_data.models.prediction import Predictor
 from timbre_data.models.spectral import Task, search_one
 from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.audio import SILENCE_PEAK, readable, write_wav
+from timbre_data.pipeline.audio import SILENCE_PEAK, write_wav
 from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.instruments import close_instruments
-from timbre_data.pipeline.kinds import Audio, Effect, UnusableSoundError
+from timbre_data.pipeline.kinds import Audio, Effect
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
@@ -66,11 +66,8 @@ def match(dry: Path, steps: Sequence[Setting]) -> tuple[Audio, int]:
 
     Raises `UsageError` for a file that cannot be read.
     """
-    try:
-        with readable():
-            sound, rate = soundfile.read(dry, dtype="float32", always_2d=True)
-    except UnusableSoundError as error:
-        raise UsageError(f"{dry}: {error}.") from None
+    with reading(dry):
+        sound, rate = soundfile.read(dry, dtype="float32", always_2d=True)
     wet = np.ascontiguousarray(sound.T)
     if not wet.size:
         raise UsageError(f"{dry}: holds no samples.")

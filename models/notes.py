@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from timbre_data.pipeline.audio import SILENCE_PEAK, onset, read_mono
+from timbre_data.pipeline.audio import SILENCE_PEAK, onset, read_mono, readable
 from timbre_data.pipeline.features._frames import ShortTimeTransform, magnitude
 from timbre_data.pipeline.features._onsets import first_onsets, log_filters, superflux
 from timbre_data.pipeline.kinds import Audio, UnusableSoundError
@@ -19,12 +21,20 @@ BLOCK_SECONDS = 30.0
 """Onsets of long recordings are looked for in blocks of so much."""
 
 
-def load_sound(path: Path, rate: int) -> Audio:
-    """Read any sound file as mono at `rate` [shape=(samples,)]. Raises `UsageError` in one line for what is no usable sound."""
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Where a file that somebody named is read: `UsageError` in one line for what is no usable sound."""
     try:
-        sound = read_mono(path, rate, LONGEST_SECONDS)
+        with readable():
+            yield
     except UnusableSoundError as error:
         raise UsageError(f"{path}: {error}.") from None
+
+
+def load_sound(path: Path, rate: int) -> Audio:
+    """Read any sound file as mono at `rate` [shape=(samples,)]. Raises `UsageError` in one line for what is no usable sound."""
+    with reading(path):
+        sound = read_mono(path, rate, LONGEST_SECONDS)
     if len(sound) < SHORTEST_SECONDS * rate:
         raise UsageError(
             f"{path}: {1000 * len(sound) / rate:.0f} ms is too short; a note takes at least {1000 * SHORTEST_SECONDS:.0f} ms."

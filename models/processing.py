@@ -11,10 +11,9 @@ import soxr
 
 from timbre_data.models import checkpoints, equalisation
 from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder, EqOptions
-from timbre_data.models.notes import LONGEST_SECONDS
+from timbre_data.models.notes import LONGEST_SECONDS, reading
 from timbre_data.models.training import open_run
-from timbre_data.pipeline.audio import SILENCE_PEAK, readable, write_wav
-from timbre_data.pipeline.kinds import UnusableSoundError
+from timbre_data.pipeline.audio import SILENCE_PEAK, write_wav
 from timbre_data.schemas.errors import UsageError
 
 
@@ -32,14 +31,11 @@ def process_file(run: Path, file: Path, out: Path, step: str | None, at: dict[st
     network = cast(EqAutoencoder, trained.network.network).eval()
     options = EqOptions.model_validate(trained.options)
     condition = equalisation.condition_from(trained, at, step)
-    try:
-        with readable():
-            about = soundfile.info(file)
-            if about.duration > LONGEST_SECONDS:
-                raise UsageError(f"{file}: {about.duration:.0f} s is too long, {LONGEST_SECONDS:g} s at most: cut it.")
-            sound, rate = soundfile.read(file, dtype="float32", always_2d=True)
-    except UnusableSoundError as error:
-        raise UsageError(f"{file}: {error}.") from None
+    with reading(file):
+        about = soundfile.info(file)
+        if about.duration > LONGEST_SECONDS:
+            raise UsageError(f"{file}: {about.duration:.0f} s is too long, {LONGEST_SECONDS:g} s at most: cut it.")
+        sound, rate = soundfile.read(file, dtype="float32", always_2d=True)
     if not sound.size or not np.isfinite(sound).all() or np.abs(sound).max() < SILENCE_PEAK:
         raise UsageError(f"{file}: {'holds no samples' if not sound.size else 'silent, or not finite'}.")
     heard = sound if rate == trained.rate else soxr.resample(sound, rate, trained.rate)

@@ -166,7 +166,9 @@ def test_without_the_kernels_training_comes_out_the_same(
                 run, _ = training.train(settings, name=way)
         assert all(value.device.type == "cpu" for value in checkpoints.load(run).network.state_dict().values())
         found[way] = [row["validation_loss"] for row in epochs.read(run)]
-    assert found["layers"] == pytest.approx(found["kernels"], rel=0.1)
+    first, second = zip(found["layers"], found["kernels"], strict=True)
+    assert first[0] == pytest.approx(first[1], rel=0.02)
+    assert second[0] == pytest.approx(second[1], rel=0.1)  # 0.1 to 5 % were seen, with other notes
 
 
 def test_training_learns(shelving: Path) -> None:

@@ -181,6 +181,8 @@ def test_batches_cut_and_mask_spectrograms_the_same_way_for_the_same_seed_and_ep
 
 def test_batches_neither_cut_nor_mask_unless_asked() -> None:
     heard = torch.rand(10, 8, 20)
+    varied = Batches([heard], np.arange(10), 64, 1, crop=5, mask=3)
+    assert all(torch.equal(a, b) for (a,), (b,) in zip(varied, varied, strict=True))
     (batch,) = Batches([heard], np.arange(10), 64, None)
     assert torch.equal(batch[0], heard)
 
