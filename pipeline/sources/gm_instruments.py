@@ -30,15 +30,19 @@ class GmInstrumentsSettings(BaseModel):
     phrases only; an instrument with one program is divided by phrase. "phrase": all are divided by phrase. `most_voices` above 1 makes
     test phrases of one to so many instruments at random levels, as in the testing part of IRMAS. `varispeed`: a training phrase is played
     faster or slower by up to so many semitones, on keys moved the other way: the pitch stays, and formants, attack and vibrato are those of a
-    smaller or larger instrument, so that a few programs stand for more. Test and validation phrases are played as they are.
+    smaller or larger instrument, so that a few programs stand for more. `layered`: so many of the training phrases are played by two
+    programs of the instrument together, the second softer: timbres between those that the SoundFonts have. `training_soundfonts` play
+    training phrases only, and leave it as it is what is kept for testing. Test and validation phrases are played as they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     phrases: int = Field(3000, ge=11)
     soundfonts: tuple[Path, ...] = Field((), description="SF2 files; by default the one found on this machine")
+    training_soundfonts: tuple[Path, ...] = Field((), description="SF2 files that are heard in training phrases only")
     held_out: Literal["program", "phrase"] = "program"
     most_voices: int = Field(1, ge=1, le=5)
     varispeed: int = Field(4, ge=0, le=6, description="semitones; 0 plays training phrases as testing ones")
+    layered: float = Field(0, ge=0, le=1, description="share of the training phrases that two programs play together")
     seed: int = Field(0, ge=0)
 
 
@@ -46,6 +50,16 @@ class _Phrase(NamedTuple):
     voices: tuple[tuple[str, str, int], ...]
     """Instrument, SoundFont and program of each."""
     semitones: int
+    layer: tuple[str, int] | None
+    """SoundFont and program that play the first voice's notes too."""
+
+
+def _programs(fonts: Sequence[Path]) -> dict[str, list[tuple[str, int]]]:
+    """The programs of every instrument in some SoundFonts."""
+    names = sorted(path.stem for path in fonts)
+    return {
+        name: [(font, program) for font in names for program in player.programs] for name, player in INSTRUMENTS.items()
+    }
 
 
 class GmInstruments:
@@ -56,14 +70,14 @@ class GmInstruments:
     def __init__(self, settings: GmInstrumentsSettings) -> None:
         fluidsynth()
         self._settings = settings
-        self._fonts = {path.stem: path for path in (find_soundfont(one) for one in settings.soundfonts or (None,))}
-        if len(self._fonts) < len(settings.soundfonts):
+        paths = [find_soundfont(one) for one in settings.soundfonts or (None,)]
+        further = [find_soundfont(one) for one in settings.training_soundfonts]
+        self._fonts = {path.stem: path for path in (*paths, *further)}
+        if len(self._fonts) < len(paths) + len(further):
             raise UsageError("gm_instruments: two SoundFonts have the same file name.")
-        self._programs = {
-            name: [(font, program) for font in sorted(self._fonts) for program in player.programs]
-            for name, player in INSTRUMENTS.items()
-        }
+        self._programs = _programs(paths)
         self._kept = {name: self._for_testing(name) for name in self.tags}
+        self._further = _programs(further)
         planned = [self._plan(index) for index in range(settings.phrases)]
         self._phrases = [played for played, _ in planned]
         self.notes: Sequence[Note] = [note for _, note in planned]
@@ -76,11 +90,24 @@ class GmInstruments:
         ordered = sorted(programs, key=lambda one: share(f"{one[0]}/{one[1]}", self._settings.seed))
         return set(ordered[: max(1, round(TEST_PROGRAMS * len(ordered)))])
 
-    def _choice(self, rng: np.random.Generator, name: str, split: Split) -> tuple[str, str, int]:
+    def _fitting(self, name: str, split: Split) -> list[tuple[str, int]]:
+        """The programs of an instrument that may play phrases of a split."""
         kept = self._kept[name]
         fitting = [one for one in self._programs[name] if not kept or (one in kept) == (split == "test")]
+        return fitting + (self._further[name] if split == "train" else [])
+
+    def _choice(self, rng: np.random.Generator, name: str, split: Split) -> tuple[str, str, int]:
+        fitting = self._fitting(name, split)
         font, program = fitting[int(rng.integers(len(fitting)))]
         return name, font, program
+
+    def _layer(self, rng: np.random.Generator, voice: tuple[str, str, int], split: Split) -> tuple[str, int] | None:
+        """Another program for a training phrase, if it gets one."""
+        name, *program = voice
+        others = [one for one in self._fitting(name, split) if one != tuple(program)]
+        if split != "train" or not others or rng.random() >= self._settings.layered:
+            return None
+        return others[int(rng.integers(len(others)))]
 
     def _plan(self, index: int) -> tuple[_Phrase, Note]:
         """Who plays a phrase and how, and where it belongs."""
@@ -95,8 +122,11 @@ class GmInstruments:
                 self._choice(rng, name, split) for name in others[: int(rng.integers(self._settings.most_voices))]
             ]
         furthest = self._settings.varispeed if split == "train" else 0
-        played = _Phrase(tuple(voices), int(rng.integers(-furthest, furthest + 1)))
+        semitones = int(rng.integers(-furthest, furthest + 1))
+        played = _Phrase(tuple(voices), semitones, self._layer(rng, first, split))
         identity = f"phrase{index:06d}/{'+'.join(f'{name}:{font}:{program}' for name, font, program in voices)}"
+        if played.layer:
+            identity += f"&{played.layer[0]}:{played.layer[1]}"
         by_program = len(voices) == 1 and self._kept[first[0]]
         group = f"{first[0]}:{first[1]}:{first[2]}" if by_program else identity
         return played, Note(identity=identity, group=group, tags=tuple(name for name, _, _ in voices), split=split)
@@ -108,9 +138,11 @@ class GmInstruments:
         played = self._phrases[index]
         for number, (name, font, program) in enumerate(played.voices):
             events: Any = phrase(rng, INSTRUMENTS[name], samples / rate)
-            sound = play(self._fonts[font], [(0, 0, program)], events, rate, samples, semitones=played.semitones)
-            level = 0.0 if not number else float(rng.uniform(SOFTEST_DB, 0))
-            mixed += 10 ** (level / 20) * sound / max(float(np.abs(sound).max()), 1e-6)
+            players = [(font, program)] if number or not played.layer else [(font, program), played.layer]
+            for place, (by, what) in enumerate(players):
+                sound = play(self._fonts[by], [(0, 0, what)], events, rate, samples, semitones=played.semitones)
+                level = float(rng.uniform(SOFTEST_DB, 0)) if number or place else 0.0
+                mixed += 10 ** (level / 20) * sound / max(float(np.abs(sound).max()), 1e-6)
         mixed = in_channels(mixed, channels)
         return np.ascontiguousarray(mixed / max(float(np.abs(mixed).max()), 1e-6), np.float32)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import librosa
 import numpy as np
 import pytest
 from mido import Message
 
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, play
+from timbre_data.pipeline.sources._phrases import INSTRUMENTS
 from timbre_data.pipeline.sources.gm_instruments import GmInstruments, GmInstrumentsSettings
+from timbre_data.schemas.errors import UsageError
 
 RATE = 22_050
 KEYS = (57, 69)
@@ -64,3 +68,54 @@ def test_held_out_programs_are_heard_in_testing_only() -> None:
     programs = {group for group in heard["test"] if group.count(":") == 2}
     assert programs
     assert not programs & (heard["train"] | heard["validation"])
+
+
+@pytest.fixture(scope="module")
+def further(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The SoundFont of this machine under another name."""
+    copy = tmp_path_factory.mktemp("soundfonts") / "further.sf2"
+    copy.symlink_to(find_soundfont(None))
+    return copy
+
+
+def test_training_soundfonts_are_heard_in_training_only(further: Path) -> None:
+    plain = GmInstruments(GmInstrumentsSettings(phrases=300)).notes
+    notes = GmInstruments(GmInstrumentsSettings(phrases=300, training_soundfonts=(further,))).notes
+    heard = {note.split for note in notes if ":further:" in note.identity}
+    assert heard == {"train"}
+    assert [note for note in notes if note.split != "train"] == [note for note in plain if note.split != "train"]
+
+
+def test_layered_phrases_are_of_training_and_of_one_instrument() -> None:
+    settings = GmInstrumentsSettings(phrases=300, varispeed=0)
+    plain, layered = GmInstruments(settings), GmInstruments(settings.model_copy(update={"layered": 0.5}))
+    two = [k for k, note in enumerate(layered.notes) if "&" in note.identity]
+    training = [k for k, note in enumerate(layered.notes) if note.split == "train"]
+    assert set(two) < set(training)
+    assert 0.14 < len(two) / len(training) < 0.32  # half of those five instruments that have two programs for training
+    assert [note.tags for note in layered.notes] == [note.tags for note in plain.notes]
+    kept = {note.group for note in plain.notes if note.split == "test"}
+    for k in two:
+        first, second = layered.notes[k].identity.partition("/")[2].split("&")
+        assert first != second
+        assert not {first, f"{first.partition(':')[0]}:{second}"} & kept
+        assert int(second.rpartition(":")[2]) in INSTRUMENTS[layered.notes[k].tags[0]].programs
+    for k in (two[0], *[k for k in training if k not in two][:3]):
+        same = np.array_equal(plain.render(k, RATE, 1, 16_000), layered.render(k, RATE, 1, 16_000))
+        assert same == (k not in two)
+
+
+def test_a_layer_is_softer_than_the_first_program_and_plays_its_notes() -> None:
+    """The plain phrase, taken out of the layered one, leaves less than there was of it; both begin together."""
+    settings = GmInstrumentsSettings(phrases=300, varispeed=0)
+    plain, layered = GmInstruments(settings), GmInstruments(settings.model_copy(update={"layered": 1.0}))
+    k = next(k for k, note in enumerate(layered.notes) if note.tags == ("organ",) and "&" in note.identity)
+    alone, both = (source.render(k, RATE, 1, RATE)[0] for source in (plain, layered))
+    begins = [int(np.argmax(np.abs(sound) > 0.05)) for sound in (alone, both)]
+    assert abs(begins[0] - begins[1]) < 0.03 * RATE
+    assert np.corrcoef(alone, both)[0, 1] > 0.4
+
+
+def test_two_soundfonts_of_one_name_are_refused(further: Path) -> None:
+    with pytest.raises(UsageError, match="same file name"):
+        GmInstruments(GmInstrumentsSettings(phrases=11, soundfonts=(further,), training_soundfonts=(further,)))
