@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from timbre_data.schemas.errors import TimbreDataError, UsageError
+from timbre_data.schemas.errors import AbandonedBuildError, TimbreDataError, UsageError
 
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
@@ -57,6 +57,10 @@ def main() -> None:
             code = 2
         else:
             code = _say(error.format_message(), 2)
+    except AbandonedBuildError as error:
+        from timbre_data.pipeline.build import leave_at_once
+
+        leave_at_once(_say(str(error), error.exit_code))
     except TimbreDataError as error:
         code = _say(str(error), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):

@@ -11,14 +11,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.instruments import close_instruments
 from timbre_data.pipeline.store.layout import AUDIO_CHUNK, TABLE_CHUNK
 from timbre_data.pipeline.store.writer import Writer
 from timbre_data.schemas.errors import BuildError, InterruptedBuildError, TimbreDataError, UsageError
@@ -177,19 +178,32 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
         "distributed.worker.profile.enabled": False,
         "logging.distributed": "error",
     }
-    with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=cluster.workers,
-            processes=False,
-            dashboard_address=":0",
-            memory_limit=None,
-            silence_logs=50,
-        ) as local,
-        Client(local, set_as_default=False) as client,
-    ):
-        yield client
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(settings))
+        local = stack.enter_context(
+            LocalCluster(
+                n_workers=1,
+                threads_per_worker=cluster.workers,
+                processes=False,
+                dashboard_address=":0",
+                memory_limit=None,
+                silence_logs=50,
+            )
+        )
+        client = stack.enter_context(Client(local, set_as_default=False))
+        try:
+            yield client
+        except KeyboardInterrupt:
+            stack.pop_all()  # to close it would wait for tasks whose results nobody takes any more
+            raise
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End this process while tasks are at work in its threads, which Python's own way out would wait for or trip over."""
+    close_instruments()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class _Interrupt:

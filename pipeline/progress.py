@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from timbre_data.pipeline.build import Silent
-from timbre_data.schemas.errors import InterruptedBuildError
+from timbre_data.schemas.errors import AbandonedBuildError, InterruptedBuildError
 
 
 class _Speed(ProgressColumn):
@@ -98,6 +98,6 @@ def bar(*, enabled: bool, again: str) -> Iterator[Bar | Silent]:
     except InterruptedBuildError as error:
         raise InterruptedBuildError(f"{error} Go on with: {again}") from None
     except KeyboardInterrupt:
-        raise InterruptedBuildError(f"stopped at once; what was committed is safe. Go on with: {again}") from None
+        raise AbandonedBuildError(f"stopped at once; what was committed is safe. Go on with: {again}") from None
     finally:
         shown.close()

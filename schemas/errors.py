@@ -15,6 +15,7 @@
     |-- CorruptDataError                3   stored data that is damaged or missing
     |-- LockedError                     4   somebody else is writing
     `-- InterruptedBuildError         130   Ctrl-C; what was done is committed
+        `-- AbandonedBuildError             a second Ctrl-C; what was committed is safe
 
 Messages are one line: what was wrong, and what to do. Errors cross process borders (Dask), so all of them pickle.
 """
@@ -143,3 +144,7 @@ class InterruptedBuildError(TimbreDataError):
     """A build stopped by Ctrl-C, with everything that was done committed."""
 
     exit_code = 130
+
+
+class AbandonedBuildError(InterruptedBuildError):
+    """A build left by a second Ctrl-C, while tasks whose results nobody takes are still at work."""

@@ -155,6 +155,46 @@ def test_ctrl_c_commits_and_says_how_to_go_on(home: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_second_ctrl_c_stops_at_once(home: Path) -> None:
+    """Tasks of many minutes: the build is left in the middle of them, and what is there is whole."""
+    arguments = [
+        "render",
+        "--fx",
+        "reverb",
+        "--n",
+        "9000",
+        "--set",
+        "audio.seconds=8",
+        "--batch",
+        "2048",
+        "--workers",
+        "1",
+        "--out",
+        "stopped",
+    ]
+    subprocess.run(
+        [*CLI, *["render", "--fx", "reverb", "--n", "300", "--set", "audio.seconds=8", "--out", "stopped"]], check=True
+    )
+    process = subprocess.Popen([*CLI, *arguments], stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    while len(Dataset("stopped").present()) < 9000:
+        time.sleep(0.1)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    assert any("once more stops at once" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert time.monotonic() - begun < 5
+    assert "stopped at once; what was committed is safe. Go on with: timbre-data render" in said
+    assert "Traceback" not in said
+    left = Dataset("stopped")
+    assert 300 <= left.present().sum() < 9000
+    assert not verify(left).damaged
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["eq-any", "gm-instruments", "subtractive", "sung-phonemes"])
 def test_every_process_makes_the_same_bytes(home: Path, recipe: str) -> None:
     """Whatever else has run in it: C's random numbers, which FluidSynth's dither used to be made of, and Python's hashes."""
