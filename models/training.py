@@ -124,29 +124,34 @@ def train(
     if dry_run:
         return folder, "would train"
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "run.lock")
     try:
-        with lock.acquire(timeout=0):
+        with FileLock(folder / "run.lock").acquire(timeout=0):
             resumed = any((folder / name).is_file() for name in ("last.ckpt", equalisation.STATE))
             about = {"settings": settings.model_dump(mode="json"), "snapshots": snapshots, "provenance": provenance()}
             write_whole(folder / SETTINGS, json.dumps(about, indent=2))
-            kind: Model = catalogue.load("model", settings.model)
-            if (settings.crop_frames or settings.mask_bands) and (kind.front is None or kind.context):
-                raise UsageError(
-                    f"crop_frames and mask_bands are for networks that hear the spectrogram of a whole sound, {settings.model} does not."
-                )
-            if kind.task == "transformation":
-                equalisation.fit(settings, datasets, folder, say)
-            else:
-                rows, probabilities = prepare(settings, datasets)
-                fit_rows(settings, rows, probabilities, folder, say)
-    except UsageError:
-        if not (folder / epochs.FILE).is_file():
-            shutil.rmtree(folder)  # a request that was refused leaves no run behind
-        raise
+            try:
+                _fit(settings, datasets, folder, say)
+            except UsageError:
+                if not (folder / epochs.FILE).is_file():
+                    shutil.rmtree(folder)  # a request that was refused leaves no run behind
+                raise
     except Timeout:
         raise LockedError(f"{folder} is being trained by another process.") from None
     return folder, "resumed" if resumed else "trained"
+
+
+def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Callable[[str], None]) -> None:
+    """Train in a folder that nobody else trains in. Raises `UsageError` for what the model does not take."""
+    kind: Model = catalogue.load("model", settings.model)
+    if (settings.crop_frames or settings.mask_bands) and (kind.front is None or kind.context):
+        raise UsageError(
+            f"crop_frames and mask_bands are for networks that hear the spectrogram of a whole sound, {settings.model} does not."
+        )
+    if kind.task == "transformation":
+        equalisation.fit(settings, datasets, folder, say)
+    else:
+        rows, probabilities = prepare(settings, datasets)
+        fit_rows(settings, rows, probabilities, folder, say)
 
 
 def usual_target(settings: TrainSettings, datasets: list[Dataset]) -> str:

@@ -36,7 +36,9 @@ class PianoNotesSettings(BaseModel):
     path: Path | None = Field(None, description="folder of the Salamander Grand Piano; without it, a SoundFont plays")
     soundfont: Path | None = None
     noise_db: float | None = Field(
-        -100.0, le=-40, description="a SoundFont's noise floor (RMS) below full scale: that of 16 bits; null for none"
+        -96.3,
+        le=-40,
+        description="a SoundFont's noise floor (RMS, dB of full scale): that of 16 bits with triangular dither; null for none",
     )
     keys: tuple[int, int] = Field((21, 108), description="lowest and highest MIDI note")
     test_pitch_class: int = Field(11, ge=0, le=11)
