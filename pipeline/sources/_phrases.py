@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from timbre_data.pipeline.kinds import Audio, UnusableSoundError
+
+DRAWS = 32
+SILENT = 1e-5
+"""Peak of what nobody plays in."""
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
 MODULATION, VOLUME, EXPRESSION, PEDAL = 1, 7, 11, 64
 Events = list[tuple[float, Any]]
@@ -85,6 +90,16 @@ def phrase(
         time += length
         place = int(np.clip(place + rng.integers(-3, 4), 0, len(scale) - 1))
     return in_order(events)
+
+
+def heard(draw: Callable[[], Events], listen: Callable[[Events], Audio]) -> tuple[Events, Audio]:
+    """Draw phrases until one sounds: a program need not have samples for all keys of its instrument. Raises `UnusableSoundError`."""
+    for _ in range(DRAWS):
+        events = draw()
+        sound = listen(events)
+        if float(np.abs(sound).max()) > SILENT:
+            return events, sound
+    raise UnusableSoundError("the SoundFont does not have this program")
 
 
 def in_order(*parts: Sequence[tuple[float, Any]]) -> Events:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +14,7 @@ from timbre_data.pipeline.audio import in_channels
 from timbre_data.pipeline.kinds import Audio, Note, Source
 from timbre_data.pipeline.seeding import generator, number_of, share
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
-from timbre_data.pipeline.sources._phrases import INSTRUMENTS, phrase
+from timbre_data.pipeline.sources._phrases import INSTRUMENTS, Events, heard, phrase
 from timbre_data.schemas.errors import UsageError
 
 Split = Literal["train", "validation", "test"]
@@ -60,6 +61,11 @@ def _programs(fonts: Sequence[Path]) -> dict[str, list[tuple[str, int]]]:
     return {
         name: [(font, program) for font in names for program in player.programs] for name, player in INSTRUMENTS.items()
     }
+
+
+def _at_level(sound: Audio, level_db: float) -> Audio:
+    """A sound with its peak at that level; silence as it is."""
+    return 10 ** (level_db / 20) * sound / max(float(np.abs(sound).max()), 1e-6)
 
 
 class GmInstruments:
@@ -131,18 +137,23 @@ class GmInstruments:
         group = f"{first[0]}:{first[1]}:{first[2]}" if by_program else identity
         return played, Note(identity=identity, group=group, tags=tuple(name for name, _, _ in voices), split=split)
 
+    def _played(self, font: str, program: int, rate: int, samples: int, semitones: int, events: Events) -> Audio:
+        return play(self._fonts[font], [(0, 0, program)], events, rate, samples, semitones=semitones)
+
     def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
         """Play a phrase: float32 (channels, samples), peak at 1."""
         rng = generator(self._settings.seed, number_of("gm_instruments"), index, 1)
         mixed = np.zeros((2, samples), np.float32)
         played = self._phrases[index]
         for number, (name, font, program) in enumerate(played.voices):
-            events: Any = phrase(rng, INSTRUMENTS[name], samples / rate)
-            players = [(font, program)] if number or not played.layer else [(font, program), played.layer]
-            for place, (by, what) in enumerate(players):
-                sound = play(self._fonts[by], [(0, 0, what)], events, rate, samples, semitones=played.semitones)
-                level = float(rng.uniform(SOFTEST_DB, 0)) if number or place else 0.0
-                mixed += 10 ** (level / 20) * sound / max(float(np.abs(sound).max()), 1e-6)
+            events, sound = heard(
+                partial(phrase, rng, INSTRUMENTS[name], samples / rate),
+                partial(self._played, font, program, rate, samples, played.semitones),
+            )
+            mixed += _at_level(sound, float(rng.uniform(SOFTEST_DB, 0)) if number else 0.0)
+            if played.layer and not number:
+                layer = self._played(*played.layer, rate, samples, played.semitones, events)
+                mixed += _at_level(layer, float(rng.uniform(SOFTEST_DB, 0)))
         mixed = in_channels(mixed, channels)
         return np.ascontiguousarray(mixed / max(float(np.abs(mixed).max()), 1e-6), np.float32)
 
