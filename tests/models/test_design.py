@@ -46,6 +46,7 @@ def test_extents_are_those_that_were_drawn() -> None:
     assert design.extents(np.zeros((80, 60))) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_proposal_costs_no_more_and_trains(sung: Path, tmp_path: Path, command: Callable[..., int]) -> None:
     found = design.design(str(sung), "jingju-proposed")
     assert found.parameters <= found.published_parameters

@@ -171,6 +171,7 @@ def test_without_the_kernels_training_comes_out_the_same(
     assert second[0] == pytest.approx(second[1], rel=0.1)  # 0.1 to 5 % were seen, with other notes
 
 
+@pytest.mark.slow
 def test_training_learns(shelving: Path) -> None:
     """Twenty short iterations bring the loss of mapping input to target down on held-out notes."""
     torch.manual_seed(0)
@@ -267,6 +268,7 @@ def test_frames_of_several_notes_follow_one_another_with_their_conditions(severa
     assert not np.array_equal(pairs.condition[3], pairs.condition[7])
 
 
+@pytest.mark.slow
 def test_one_network_for_many_settings(
     several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., int]
 ) -> None:

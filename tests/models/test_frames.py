@@ -137,7 +137,7 @@ def test_pieces_of_a_recording_are_one_again(tmp_path: Path) -> None:
     assert len(set(rows.clip)) == 3
 
 
-@pytest.mark.parametrize("model", ["jingju-gmm", "jingju-mlp"])
+@pytest.mark.parametrize("model", ["jingju-gmm", pytest.param("jingju-mlp", marks=pytest.mark.slow)])
 def test_phonemes_are_learned_scored_and_told(sung: Path, tmp_path: Path, model: str) -> None:
     options = {"components": 4} if model == "jingju-gmm" else {}
     settings = TrainSettings(model=model, data=(str(sung),), options=options, **QUICK)
@@ -187,6 +187,7 @@ def test_what_does_not_fit_is_refused(sung: Path) -> None:
         training.train(TrainSettings(model="irmas-single", data=(str(sung),), target="frames"))
 
 
+@pytest.mark.slow
 def test_a_split_by_piece_leaks_and_says_so(sung: Path) -> None:
     kind = catalogue.load("model", "jingju_mlp")
     whole = training.hearing_whole(kind, {}, RATE)

@@ -160,6 +160,7 @@ def test_it_learns_where_a_constant_does_not(tiny: Path, tmp_path: Path) -> None
         assert value == pytest.approx(float(Parameter.model_validate(described).to_value(unit)), rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_optimisers_of_the_paper(tiny: Path) -> None:
     for optimizer in ("sgd", "adagrad", "adadelta"):
         settings = TrainSettings(
@@ -188,6 +189,7 @@ def test_the_optimisers_of_the_paper(tiny: Path) -> None:
         training.train(wrong, name="wrong")
 
 
+@pytest.mark.slow
 def test_a_grid_search_is_resumed(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"model": "inverse-synth", "data": str(tiny), "max_epochs": 1, "batch_size": 100, "options": SMALL}
     grid = {"optimizer_options.rho": [0.1, 0.9], "optimizer_options.weight_decay": [0.0, 0.1]}

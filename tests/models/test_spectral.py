@@ -96,7 +96,7 @@ class Constant(nn.Module):
         return self.answer.expand(len(features), -1).clamp(0, 1)
 
 
-@pytest.mark.parametrize("gradient", ["spsa", "differences"])
+@pytest.mark.parametrize("gradient", ["spsa", pytest.param("differences", marks=pytest.mark.slow)])
 def test_fine_tuning_brings_the_sound_nearer(client: Any, gradient: spectral.Gradient) -> None:
     one = task()
     labels = np.tile(one.labels[:1], (ROWS, 1))
@@ -123,7 +123,7 @@ def test_fine_tuning_brings_the_sound_nearer(client: Any, gradient: spectral.Gra
     assert after < 0.8 * before
 
 
-@pytest.mark.parametrize("effect", ["distortion", "vibrato"])
+@pytest.mark.parametrize("effect", ["distortion", pytest.param("vibrato", marks=pytest.mark.slow)])
 def test_the_search_is_never_worse_than_its_start_and_repeats_itself(client: Any, effect: str) -> None:
     one = task(effect)
     start = np.clip(one.labels + 0.2, 0, 1).astype(np.float32)

@@ -45,6 +45,7 @@ def test_a_classifier_learns_the_three_effects(shared: Path) -> None:
     assert json.loads((found.folder / "metrics.json").read_text())["parameters"] == 163 * 100 + 100 + 303
 
 
+@pytest.mark.slow
 def test_a_conditioned_regressor_beats_the_mean_and_sounds_closer(shared: Path) -> None:
     classifier, _ = training.train(settings(shared, "class-mlp"))
     run, _ = training.train(
@@ -302,6 +303,7 @@ def test_classes_are_families_where_asked(shared: Path) -> None:
     assert np.bincount(rows.classes).tolist() == [700, 700, 700]
 
 
+@pytest.mark.slow
 def test_a_learning_curve_cuts_training_rows_only(shared: Path) -> None:
     run, _ = training.train(settings(shared, "regressor-mlp", train_rows=40, max_epochs=1, measure_energy=True))
     found = evaluate(run, sound_rows=0).metrics
@@ -313,6 +315,7 @@ def test_a_learning_curve_cuts_training_rows_only(shared: Path) -> None:
     assert not np.allclose(mean, checkpoints.load(whole).network.mean.numpy())
 
 
+@pytest.mark.slow
 def test_autofx_trains_on_sounds_and_resumes(shared: Path) -> None:
     options = {"spectrogram": "log_mel", "n_mels": 32}
     classifier, _ = training.train(settings(shared, "class-mlp", max_epochs=2))

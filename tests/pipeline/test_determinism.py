@@ -41,7 +41,9 @@ def reference() -> Dataset:
     return Dataset("reference")
 
 
-@pytest.mark.parametrize(("workers", "batch"), [(2, 256), (4, 512), (3, None)])
+@pytest.mark.parametrize(
+    ("workers", "batch"), [(2, 256), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((4, 512), (3, None)))]
+)
 def test_any_workers_and_batch_size(reference: Dataset, workers: int, batch: int | None) -> None:
     cluster = Cluster(workers=workers, batch=batch)
     data = build(small_recipe(n=1100), "other", cluster=cluster)
