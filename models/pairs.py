@@ -41,13 +41,8 @@ def padded(sound: torch.Tensor) -> torch.Tensor:
     return F.pad(sound, (EDGE, EDGE + (-len(sound)) % HOP))
 
 
-def from_frames(frames: torch.Tensor, samples: int) -> torch.Tensor:
-    """Overlap and add windowed frames, `HOP` apart [shape=(n, 1024)], to a sound [shape=(samples,)]: the inverse of `to_frames`."""
-    return added(frames)[EDGE : EDGE + samples] / OVERLAP
-
-
 def added(frames: torch.Tensor) -> torch.Tensor:
-    """Frames a hop apart, added up [shape=((n - 1) HOP + 1024,)]."""
+    """Frames a hop apart, added up [shape=((n - 1) HOP + 1024,)]: those of `to_frames` to `OVERLAP` times the padded sound."""
     length = (len(frames) - 1) * HOP + FRAME
     return F.fold(frames.T[None], (1, length), (1, FRAME), stride=(1, HOP))[0, 0, 0]
 
