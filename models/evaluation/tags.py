@@ -18,6 +18,9 @@ MEAN_THRESHOLD = 0.2
 RELATIVE_THRESHOLD = 0.5
 """Of a clip's summed probabilities divided by the largest (Han et al. 2017)."""
 
+GROUP, SHOWN = 10, 12
+"""Clips from which a group is scored by itself, and how many groups are shown."""
+
 
 def evaluate_tags(
     rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], model: str, folder: Path
@@ -54,6 +57,10 @@ def evaluate_tags(
                 ),
             )
         )  # fmt: skip
+        first = np.unique(piece_of, return_index=True)[1]
+        found["groups"] = group_scores(rows.group[chosen[first]], answer, right, names)
+        if found["groups"]:
+            tables.append(_group_table(found["groups"]))
     found["thresholds"] = {
         f"mean > {MEAN_THRESHOLD:g}": _scores(mean > MEAN_THRESHOLD, true),
         f"sum / largest > {RELATIVE_THRESHOLD:g}": _scores(
@@ -84,6 +91,37 @@ def evaluate_tags(
         )
     )
     return found, tuple(tables)
+
+
+def group_scores(
+    group: NDArray[np.object_], answer: NDArray[np.int64], right: NDArray[np.int64], names: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """Accuracy over the clips of every group of `GROUP` clips and more, the worst first, and what most of its other clips are taken for."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in sorted(set(group.astype(str))):
+        mine = group.astype(str) == one
+        if mine.sum() < GROUP:
+            continue
+        wrong = np.bincount(answer[mine & (answer != right)], minlength=len(names))
+        found[one] = {
+            "clips": int(mine.sum()),
+            "accuracy": float((answer == right)[mine].mean()),
+            "taken_for": names[int(wrong.argmax())] if wrong.any() else None,
+        }
+    return dict(sorted(found.items(), key=lambda item: item[1]["accuracy"]))
+
+
+def _group_table(groups: dict[str, dict[str, Any]]) -> Table:
+    accuracies = [one["accuracy"] for one in groups.values()]
+    return Table(
+        f"What is kept together, the {min(SHOWN, len(groups))} worst of {len(groups)} with {GROUP} clips and more",
+        ("group", "clips", "accuracy", "taken for"),
+        tuple(
+            (name, str(one["clips"]), number(one["accuracy"]), one["taken_for"] or "-")
+            for name, one in list(groups.items())[:SHOWN]
+        ),
+        note=f"Every group counted once, the mean is {number(float(np.mean(accuracies)))}; {sum(one >= 0.9 for one in accuracies)} have 0.9 and more. All are in metrics.json.",
+    )
 
 
 def _scores(guess: NDArray[np.bool_], true: NDArray[np.bool_]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from tests.conftest import build
 from timbre_data.models import checkpoints, prediction, training
 from timbre_data.models.data import load_rows
 from timbre_data.models.evaluation.evaluate import evaluate
-from timbre_data.models.evaluation.tags import evaluate_tags
+from timbre_data.models.evaluation.tags import evaluate_tags, group_scores
 from timbre_data.pipeline import recipes
 from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
@@ -90,6 +90,17 @@ def test_scores_of_clips_are_scikit_learns(clips: Path, tmp_path: Path) -> None:
     assert found["thresholds"]["sum / largest > 0.5"]["micro_f1"] == pytest.approx(
         f1_score(true, relative, average="micro")
     )
+
+
+def test_groups_are_scored_by_themselves_the_worst_first() -> None:
+    group = np.array(["a"] * 10 + ["b"] * 20 + ["few"] * 9, object)
+    right = np.array([0] * 10 + [1] * 20 + [2] * 9)
+    answer = right.copy()
+    answer[[0, 1, 2]], answer[3], answer[10] = 2, 1, 0
+    assert group_scores(group, answer, right, ("x", "y", "z")) == {
+        "a": {"clips": 10, "accuracy": 0.6, "taken_for": "z"},
+        "b": {"clips": 20, "accuracy": 0.95, "taken_for": "x"},
+    }
 
 
 @pytest.mark.slow
