@@ -15,6 +15,7 @@ from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.audio import mixed
 from timbre_data.pipeline.kinds import FAMILIES, Effect, Family
 from timbre_data.pipeline.plan import row_split
+from timbre_data.pipeline.seeding import share
 from timbre_data.pipeline.store.layout import CLIP, TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
@@ -114,7 +115,7 @@ def load_rows(
         )
     parts: list[dict[str, NDArray[Any]]] = []
     for number, data in enumerate(datasets):
-        usable = data.usable()[:limit]
+        usable = some_rows(data, limit)
         stop = int(usable[-1]) + 1 if len(usable) else 0
         missing = [name for name in features if name not in data.feature_sets()]
         if missing:
@@ -152,8 +153,7 @@ def load_rows(
             wide[:, columns] = data.read(path, rows)[usable][:, varied]
             part[key] = wide
         if audio:
-            heard = mono_sounds(data, "audio", stop, hear)
-            part["audio"] = heard if len(usable) == stop else heard[usable]
+            part["audio"] = mono_sounds(data, "audio", usable, hear)
         parts.append(part)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     unknown = joined["features"].shape[0] - int(np.isfinite(joined["features"]).all(axis=1).sum())
@@ -177,6 +177,19 @@ def load_rows(
         rate=datasets[0].recipe.audio.rate,
         samples=datasets[0].recipe.audio.samples,
     )
+
+
+def some_rows(data: Dataset, limit: int | None) -> NDArray[np.int64]:
+    """The usable rows, `limit` at most: the first of a rendered dataset; of an imported one, whose neighbours are alike, whole recordings from everywhere."""
+    usable = data.usable()
+    if limit is None or limit >= len(usable) or data.meta["kind"] != "imported":
+        return usable[:limit]
+    index = data.read("dry/index")[usable]
+    names = data.read("dry/identity")
+    origins, counts = np.unique(index, return_counts=True)
+    order = np.argsort([share(str(names[origin]), 0) for origin in origins])
+    before = np.cumsum(counts[order]) - counts[order]
+    return usable[np.isin(index, origins[order[before < limit]])][:limit]
 
 
 def clip_numbers(data: Dataset, rows: slice, usable: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -230,16 +243,21 @@ def _settings(datasets: Sequence[Dataset], features: Sequence[str]) -> dict[str,
 
 
 def mono_sounds(
-    data: Dataset, path: str, stop: int, hear: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    data: Dataset, path: str, rows: NDArray[np.int64], hear: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 ) -> NDArray[Any]:
-    """The first sounds of an array as stored, mixed to one channel [shape=(stop, samples)], or what is heard of them; never all sounds at once if that is less."""
+    """Sounds of an array as stored, in the order of their `rows`, mixed to one channel [shape=(n, samples)], or what is heard of them; never all sounds at once if that is less."""
     out = np.empty(0)
-    for start in range(0, stop, 1024):
-        mono = mixed(data.read(path, slice(start, min(start + 1024, stop))))
+    for first in range(0, int(rows.max(initial=-1)) + 1, 1024):
+        low, high = np.searchsorted(rows, (first, first + 1024))
+        if low == high:
+            continue
+        here = rows[low:high] - rows[low]
+        block = data.read(path, slice(int(rows[low]), int(rows[high - 1]) + 1))
+        mono = mixed(block if len(block) == len(here) else block[here])
         heard = mono if hear is None else hear(mono)
-        if not start:
-            out = np.empty((stop, *heard.shape[1:]), heard.dtype)
-        out[start : start + len(heard)] = heard
+        if not low:
+            out = np.empty((len(rows), *heard.shape[1:]), heard.dtype)
+        out[low:high] = heard
     return out
 
 

@@ -221,6 +221,11 @@ def condition_from(trained: Trained, given: dict[str, float], step: str | None) 
         return None
     if trained.effects and step not in trained.effects:
         raise UsageError(f"this run knows {', '.join(trained.effects)}: choose one with --effect.")
+    steps = trained.effects or tuple(dict.fromkeys(one.name.partition(".")[0] for one in described))
+    if step and step not in steps:
+        raise UsageError(f"this run knows {', '.join(steps)}, not {step}.")
+    if len(steps) == 1:
+        step = steps[0]
     own = [one for one in described if not step or one.name.startswith(f"{step}.")]
     known = {one.name.removeprefix(f"{step}."): one for one in own} | {one.name: one for one in own}
     values = {known[name].name: known[name].to_unit(value) for name, value in given.items() if name in known}
@@ -231,6 +236,12 @@ def condition_from(trained: Trained, given: dict[str, float], step: str | None) 
             + (f"; it does not know {', '.join(unknown)}" if unknown else "")
             + "."
         )
+    for name, value in given.items():
+        low, high = known[name].bounds
+        if not low <= value <= high:
+            raise UsageError(
+                f"--at {name}={value:g}: this run learned {low:g} to {high:g} {known[name].unit}".strip() + "."
+            )
     used = [float(step == one) for one in trained.effects]
     return torch.tensor([*(float(values.get(one.name, 0.0)) for one in described), *used], dtype=torch.float32)
 
@@ -277,7 +288,11 @@ class _State:
         self._iteration += 1
 
     def close_round(self, stage: int, found: Losses, say: Callable[[str], None]) -> None:
-        """Write epochs.csv and the state; the best round of the second stage is the result."""
+        """Write epochs.csv and the state; the best round of the second stage is the result. Raises `UsageError` where training has diverged."""
+        if not math.isfinite(found.total):
+            raise UsageError(
+                "the loss is not finite any more: train with a lower --set learning_rate under another --name."
+            )
         row = {
             "epoch": float(len(self._rows) + 1),
             "train_loss": float(np.mean(self._losses)),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbre_data.models.data import Rows, clip_numbers
+from timbre_data.models.data import Rows, clip_numbers, some_rows
 from timbre_data.models.kinds import Model
 from timbre_data.pipeline.audio import decode
 from timbre_data.pipeline.plan import row_split
@@ -101,7 +101,7 @@ def load_frames(
     spectrograms: list[torch.Tensor] = []
     total = 0
     for number, data in enumerate(datasets):
-        usable = data.usable()[:limit]
+        usable = some_rows(data, limit)
         index = data.read("dry/index")[usable].astype(np.int64)
         groups = np.asarray(data.read("dry/group"), object)[index]
         splits, gains = data.read("split")[usable], data.read("gain")[usable]

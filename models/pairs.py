@@ -58,8 +58,8 @@ class Pairs:
         self.split = data.split()[self.rows]
         self.index = data.read("dry/index")[self.rows].astype(np.int64)
         self.gain = data.read("gain")[self.rows]
-        self._dry = mono_sounds(data, "dry/audio", int(self.index.max(initial=-1)) + 1)
-        self._wet = mono_sounds(data, "audio", int(self.rows.max(initial=-1)) + 1)
+        self._dry = mono_sounds(data, "dry/audio", np.arange(self.index.max(initial=-1) + 1))
+        self._wet = mono_sounds(data, "audio", self.rows)
         params, mask = data.read("params")[self.rows], data.read("labels/mask")[self.rows]
         order = data.read("labels/order")[self.rows]
         varied = np.ptp(params, axis=0) > 0
@@ -74,7 +74,7 @@ class Pairs:
 
     def sounds(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Input and target [shape=(samples,) each]."""
-        dry, wet = decode(self._dry[self.index[place]]), decode(self._wet[self.rows[place]]) / self.gain[place]
+        dry, wet = decode(self._dry[self.index[place]]), decode(self._wet[place]) / self.gain[place]
         scale = np.float32(self.scale)
         return torch.from_numpy(dry * scale).to(self._device), torch.from_numpy(wet * scale).to(self._device)
 

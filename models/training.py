@@ -41,6 +41,7 @@ from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.settings import TrainSettings
 
 SETTINGS = "settings.json"
+LOCK = "run.lock"
 
 
 @dataclass(frozen=True)
@@ -121,11 +122,13 @@ def train(
             raise UsageError(f"{folder} is a run with other settings or data: choose another --name, or leave it out.")
         if before.finished:
             return folder, "finished already"
+    elif folder.is_dir() and {path.name for path in folder.iterdir()} - {LOCK}:
+        raise UsageError(f"{folder} is there already and is not a run: choose another --name.")
     if dry_run:
         return folder, "would train"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / "run.lock").acquire(timeout=0):
+        with FileLock(folder / LOCK).acquire(timeout=0):
             resumed = any((folder / name).is_file() for name in ("last.ckpt", equalisation.STATE))
             about = {"settings": settings.model_dump(mode="json"), "snapshots": snapshots, "provenance": provenance()}
             write_whole(folder / SETTINGS, json.dumps(about, indent=2))

@@ -37,7 +37,7 @@ from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.repository import Location
 from timbre_data.pipeline.store.rows import DRY_ARRAYS, ROW_ARRAYS, TaskSession, hashes
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
-from timbre_data.schemas.errors import SourceError, UsageError
+from timbre_data.schemas.errors import BuildError, SourceError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
 THRESHOLD_DB = -40.0
@@ -45,10 +45,22 @@ THRESHOLD_DB = -40.0
 
 
 @lru_cache(maxsize=4)
-def inventory_of(importer: str, settings_json: str) -> Inventory:
-    """What a folder holds; kept by each worker process."""
+def inventory_of(importer: str, settings_json: str, digest: str = "") -> Inventory:
+    """What a folder holds; kept by each worker process. With a `digest` it is that one, or a `BuildError`: files may have changed since."""
     member: Importer = catalogue.load("importer", importer)
-    return member.scan(member.settings.model_validate(json.loads(settings_json)))
+    settings = member.settings.model_validate(json.loads(settings_json))
+    inventory = member.scan(settings)
+    if digest and _digest(inventory) != digest:
+        _forget(member)
+        inventory = member.scan(settings)
+        if _digest(inventory) != digest:
+            raise BuildError(f"{importer}: files changed while they were imported. Run the same command again.")
+    return inventory
+
+
+def _forget(member: Importer) -> None:
+    """Look at the folder again the next time."""
+    getattr(member.scan, "cache_clear", lambda: None)()
 
 
 def import_dataset(
@@ -69,9 +81,13 @@ def import_dataset(
     """
     member: Importer = catalogue.load("importer", importer)
     name = importer.replace("-", "_")
+    settings, audio = _as_long_as_pieces(member, settings, audio or {})
     checked = validate(member.settings, settings, f"import {importer}")
     settings_json = json.dumps(checked.model_dump(mode="json"))
+    _forget(member)
+    inventory_of.cache_clear()
     inventory = inventory_of(name, settings_json)
+    digest = _digest(inventory)
     if inventory.problems and not keep_going:
         raise SourceError(importer, inventory.problems, "--keep-going leaves them out")
     if not inventory.recordings:
@@ -85,7 +101,7 @@ def import_dataset(
             "citation": member.citation,
             "source": {"name": name, **json.loads(settings_json)},
             "chain": {"steps": [{"effect": step} for step in member.steps], "choose": 1},
-            "audio": member.audio.model_dump() | (audio or {}),
+            "audio": member.audio.model_dump() | audio,
             "n": len(inventory.recordings),
         },
     )
@@ -97,10 +113,9 @@ def import_dataset(
             f"{len(inventory.origins)} dry sounds, {len(inventory.problems)} problems",
         )
     with Writer(location, create=True) as writer:
-        digest = _digest(inventory)
         _prepare(writer, recipe, inventory, digest)
         notes: list[dict[str, Any]] = []
-        arguments = (name, settings_json, json.dumps(recipe.model_dump(mode="json")), keep_going)
+        arguments = (name, settings_json, digest, json.dumps(recipe.model_dump(mode="json")), keep_going)
         with dask_client(cluster) as client:
             for path, function, title in (
                 ("integrity/dry", import_origins, "dry sounds"),
@@ -133,6 +148,22 @@ def import_dataset(
         return Report(location.address, recipe.n, recipe.n, "imported", writer.snapshot, version, failed=failures)
 
 
+def _as_long_as_pieces(
+    member: Importer, settings: dict[str, Any], audio: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of an importer that cuts files, and of the sounds, of one length: a piece fills its row. Raises `UsageError` for two."""
+    if "piece_seconds" not in member.settings.model_fields:
+        return settings, audio
+    given = [of[key] for of, key in ((settings, "piece_seconds"), (audio, "seconds")) if key in of]
+    if not given:
+        return settings, audio
+    if given[0] != given[-1]:
+        raise UsageError(
+            f"piece_seconds={given[0]} and audio.seconds={given[1]}: a row holds one piece, so give one of them, or the same."
+        )
+    return settings | {"piece_seconds": given[0]}, audio | {"seconds": given[0]}
+
+
 def _raise_failures(importer: str, notes: list[dict[str, Any]], keep_going: bool) -> None:
     failures = {file: f"unreadable: {reason}" for note in notes for file, reason in note.get("failures", {}).items()}
     if failures and not keep_going:
@@ -140,9 +171,13 @@ def _raise_failures(importer: str, notes: list[dict[str, Any]], keep_going: bool
 
 
 def _digest(inventory: Inventory) -> str:
-    digest = hashlib.sha256()
-    for recording in inventory.recordings:
-        digest.update(f"{recording.identity}\n{recording.step}\n{recording.origin}\n".encode())
+    """Of all that becomes a row or a label: an annotation that was corrected, or a table of classes, makes another set."""
+    digest = hashlib.sha256(repr((inventory.tags, inventory.frame_classes)).encode())
+    for one in inventory.origins:
+        digest.update(repr((one.identity, one.group, one.split, one.midi_note, one.f0_hz, one.file is None)).encode())
+    for each in inventory.recordings:
+        labels = (each.step, each.origin, each.start_seconds, dict(each.labels), each.tags, each.segments)
+        digest.update(repr((each.identity, *labels)).encode())
     return digest.hexdigest()
 
 
@@ -152,7 +187,7 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory, digest: str) 
         before = Recipe.model_validate(stored["recipe"])
         if stored["inventory"] != digest or before.identity() != recipe.identity():
             raise UsageError(
-                f"{writer.location.address} was imported from other files or with other settings: choose another name with --out, or delete it first."
+                f"{writer.location.address} was imported from other files or annotations, or with other settings: choose another name with --out, or delete it first."
             )
         return
     root = writer.root()
@@ -242,11 +277,18 @@ def _joined(tables: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]
 
 
 def import_origins(
-    session: bytes, address: str, task: Task, importer: str, settings_json: str, recipe_json: str, keep_going: bool
+    session: bytes,
+    address: str,
+    task: Task,
+    importer: str,
+    settings_json: str,
+    digest: str,
+    recipe_json: str,
+    keep_going: bool,
 ) -> TaskResult:
     """Write the dry sounds `task.start` to `task.stop`: silence where the set has no clean recording of a note."""
     quiet_threads()
-    inventory, recipe = inventory_of(importer, settings_json), Recipe.model_validate_json(recipe_json)
+    inventory, recipe = inventory_of(importer, settings_json, digest), Recipe.model_validate_json(recipe_json)
     store = TaskSession(session, address)
     failures: dict[str, str] = {}
     tables: list[dict[str, NDArray[Any]]] = []
@@ -281,11 +323,18 @@ def import_origins(
 
 
 def import_rows(
-    session: bytes, address: str, task: Task, importer: str, settings_json: str, recipe_json: str, keep_going: bool
+    session: bytes,
+    address: str,
+    task: Task,
+    importer: str,
+    settings_json: str,
+    digest: str,
+    recipe_json: str,
+    keep_going: bool,
 ) -> TaskResult:
     """Decode, cut, resample and write the recordings `task.start` to `task.stop`, with their labels."""
     quiet_threads()
-    inventory, recipe = inventory_of(importer, settings_json), Recipe.model_validate_json(recipe_json)
+    inventory, recipe = inventory_of(importer, settings_json, digest), Recipe.model_validate_json(recipe_json)
     chain = EffectChain(recipe.chain)
     width, extra = len(chain.space), _extra(inventory)
     store = TaskSession(session, address)

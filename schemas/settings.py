@@ -53,7 +53,11 @@ class TrainSettings(_Settings):
     )
     max_epochs: int | None = Field(None, ge=1)
     patience: int | None = Field(None, ge=1)
-    limit: int | None = Field(None, ge=1, description="use only the first so many rows of each dataset")
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="use only so many rows of each dataset: the first; whole recordings from everywhere of an imported one",
+    )
     train_rows: int | None = Field(
         None,
         ge=8,
@@ -86,7 +90,11 @@ class CompareSettings(_Settings):
     folds: int = Field(9, ge=3, le=100)
     permutations: int = Field(2, ge=0, description="how often each feature is permuted in each fold; 0 for not at all")
     seed: int = Field(0, ge=0)
-    limit: int | None = Field(None, ge=1, description="use only the first so many rows of each dataset")
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="use only so many rows of each dataset: the first; whole recordings from everywhere of an imported one",
+    )
 
 
 class CompareStage(_Settings):

@@ -101,7 +101,7 @@ def _training(path: Path, settings: IrmasSettings) -> Found | str:
     fields = NAME.fullmatch(path.name)
     if fields is None or path.parent.name not in CLASSES:
         return "unexpected: its name or folder does not follow the code"
-    if fields["cls"] != path.parent.name and f"[{path.parent.name}]" not in path.name:
+    if fields["cls"] != path.parent.name:
         return f"unexpected: lies in {path.parent.name}, its name says {fields['cls']}"
     song = f"{path.parent.name}/{fields['song']}"  # numbers of songs repeat over classes
     split: Literal["", "train", "validation"] = ""

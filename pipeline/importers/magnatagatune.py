@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from timbre_data.pipeline.importers._files import files_below, piece_starts, seconds_of
 from timbre_data.pipeline.kinds import Importer, Inventory, Origin, Recording
-from timbre_data.schemas.errors import NotFoundError
+from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.recipe import AudioFormat
 
 ANNOTATIONS = "annotations_final.csv"
@@ -30,7 +30,7 @@ class MagnaTagATuneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path
-    tags: int = Field(50, ge=1, le=188)
+    tags: int = Field(50, ge=2, le=188)
     piece_seconds: float = Field(3.0, gt=0, description="clips are cut into pieces of so much, one row each")
 
 
@@ -41,7 +41,12 @@ def scan(settings: MagnaTagATuneSettings) -> Inventory:
     if not (root / ANNOTATIONS).is_file():
         raise NotFoundError(f"{root} does not hold {ANNOTATIONS}: give the folder with it and the folders 0 to f.")
     problems: dict[str, str] = {}
-    rows, names = _annotations(root / ANNOTATIONS, problems)
+    try:
+        rows, names = _annotations(root / ANNOTATIONS, problems)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(
+            f"{root / ANNOTATIONS} is not a table in UTF-8 ({error}): take the published file as it is."
+        ) from None
     tags = _most_frequent(rows, names, settings.tags)
     origins: list[Origin] = []
     recordings: list[Recording] = []

@@ -29,17 +29,17 @@ SEARCH = (
 INSTALL = "install FluidSynth and a SoundFont: pip install 'timbre-data[soundfont]' and, on Debian, apt-get install libfluidsynth3 fluid-soundfont-gm (or timgm6mb-soundfont)"
 
 
-def find_soundfont(path: Path | None) -> Path:
-    """Return the SoundFont to use; raise an error that says what to install or correct."""
+def find_soundfont(path: Path | None, setting: str = "source.path=FILE") -> Path:
+    """Return the SoundFont to use; raise an error that says what to install or to set."""
     if path is not None:
         if not path.expanduser().is_file():
-            raise NotFoundError(f"soundfont: there is no file {path}. Give an SF2 file with --set source.path=FILE.")
+            raise NotFoundError(f"soundfont: there is no file {path}. Give an SF2 file with --set {setting}.")
         return path.expanduser()
     for candidate in SEARCH:
         if candidate.is_file():
             return candidate
     raise MissingDependencyError(
-        f"soundfont: no SoundFont on this machine; {INSTALL}, or give --set source.path=FILE.sf2."
+        f"soundfont: no SoundFont on this machine; {INSTALL}, or give an SF2 file with --set {setting}."
     )
 
 

@@ -76,8 +76,8 @@ class GmInstruments:
     def __init__(self, settings: GmInstrumentsSettings) -> None:
         fluidsynth()
         self._settings = settings
-        paths = [find_soundfont(one) for one in settings.soundfonts or (None,)]
-        further = [find_soundfont(one) for one in settings.training_soundfonts]
+        paths = [find_soundfont(one, "source.soundfonts=[FILE]") for one in settings.soundfonts or (None,)]
+        further = [find_soundfont(one, "source.training_soundfonts=[FILE]") for one in settings.training_soundfonts]
         self._fonts = {path.stem: path for path in (*paths, *further)}
         if len(self._fonts) < len(paths) + len(further):
             raise UsageError("gm_instruments: two SoundFonts have the same file name.")

@@ -74,7 +74,7 @@ class GmTags:
     def __init__(self, settings: GmTagsSettings) -> None:
         fluidsynth()
         self._settings = settings
-        self._font = find_soundfont(settings.soundfont)
+        self._font = find_soundfont(settings.soundfont, "source.soundfont=FILE")
         self._clips = [self._clip(number) for number in range(settings.clips)]
         self.notes: Sequence[Note] = [
             Note(

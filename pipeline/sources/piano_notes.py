@@ -55,7 +55,7 @@ class PianoNotes:
         self._regions: dict[tuple[int, int], tuple[Path, Region]] = {}
         if settings.path is None:
             fluidsynth()
-            self._font = find_soundfont(settings.soundfont)
+            self._font = find_soundfont(settings.soundfont, "source.soundfont=FILE")
             chosen = [(key, layer) for key in range(low, high + 1) for layer in range(1, LAYERS + 1)]
         else:
             chosen = self._sampled(settings, low, high)

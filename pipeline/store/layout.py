@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
 from timbre_data.pipeline.kinds import Segment
+from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
 FORMAT_VERSION = 1
@@ -120,8 +121,13 @@ def _response_spec(recipe: Recipe) -> ArraySpec:
 
 
 def frames_of(seconds: float) -> int:
-    """How many frames a sound of such a length has."""
-    return int(seconds / FRAME_SECONDS + 1e-6)
+    """How many frames a sound of such a length has. Raises `UsageError` unless they fill it."""
+    frames = round(seconds / FRAME_SECONDS)
+    if abs(frames * FRAME_SECONDS - seconds) > 1e-6:
+        raise UsageError(
+            f"audio.seconds = {seconds:g}: sounds with labelled frames last a multiple of {FRAME_SECONDS:g} s."
+        )
+    return frames
 
 
 def frame_table(rows: Sequence[Sequence[Segment]], classes: Sequence[str], frames: int) -> NDArray[np.int8]:

@@ -17,7 +17,7 @@ import pytest
 from timbre_data.models.data import load_rows
 from timbre_data.pipeline import catalogue, extract
 from timbre_data.pipeline.build import Cluster
-from timbre_data.pipeline.imports import import_dataset, inventory_of
+from timbre_data.pipeline.imports import import_dataset
 from timbre_data.pipeline.kinds import Importer
 from timbre_data.pipeline.render import rerender_rows
 from timbre_data.pipeline.store.export import export
@@ -45,7 +45,13 @@ def sounds_in(name: str, folder: Path) -> list[Path]:
 
 
 def imported(name: str, folder: Path, out: str = "real", **options: Any) -> Dataset:
-    import_dataset(name, {"path": folder}, locate(out), options.pop("cluster", Cluster(workers=2)), **options)
+    import_dataset(
+        name,
+        {"path": folder} | options.pop("settings", {}),
+        locate(out),
+        options.pop("cluster", Cluster(workers=2)),
+        **options,
+    )
     return Dataset(out)
 
 
@@ -90,8 +96,6 @@ class TestImporter:
         assert imported(name, folder).snapshot == data.snapshot
         victim = sounds_in(name, folder)[0]
         victim.unlink()
-        catalogue.load("importer", name).scan.cache_clear()
-        inventory_of.cache_clear()
         with pytest.raises(SourceError, match="missing"):
             imported(name, folder)
         with pytest.raises(UsageError, match="other files"):
@@ -101,8 +105,6 @@ class TestImporter:
         name, folder, count = tree
         victim = sounds_in(name, folder)[3]
         rows = int((imported(name, folder, "whole").read("labels/file") == victim.relative_to(folder).as_posix()).sum())
-        inventory_of.cache_clear()
-        catalogue.load("importer", name).scan.cache_clear()
         victim.write_bytes(b"RIFFxxxx")
         with pytest.raises(SourceError, match=victim.name):
             imported(name, folder)
@@ -135,3 +137,23 @@ class TestImporter:
         assert rows.features.shape == (count, 163)
         assert (rows.classes >= 0).all()
         assert not rows.own.any()
+
+
+def cutting() -> list[str]:
+    """Importers that cut files into pieces."""
+    return [name for name in NAMES if "piece_seconds" in catalogue.load("importer", name).settings.model_fields]
+
+
+@pytest.mark.parametrize("tree", cutting(), indirect=True)
+def test_a_row_holds_one_piece(tree: tuple[str, Path, int]) -> None:
+    """Longer ones would lose their ends, shorter ones overlap."""
+    name, folder, _ = tree
+    importer: Importer = catalogue.load("importer", name)
+    assert importer.settings.model_fields["piece_seconds"].default == importer.audio.seconds
+    short = imported(name, folder, "short", settings={"piece_seconds": 0.5})
+    too = imported(name, folder, "too", audio={"seconds": 0.5})
+    assert short.recipe.audio.seconds == 0.5
+    assert short.recipe.n > imported(name, folder).recipe.n
+    assert np.array_equal(short.read("integrity/rows"), too.read("integrity/rows"))
+    with pytest.raises(UsageError, match="a row holds one piece"):
+        imported(name, folder, "both", audio={"seconds": 1.0}, settings={"piece_seconds": 0.5})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from timbre_data.models.equalisation import play
 from timbre_data.models.evaluation.equalisation import measured_response, probes
 from timbre_data.models.evaluation.evaluate import evaluate
 from timbre_data.models.export import export_model
+from timbre_data.models.kinds import Shape
 from timbre_data.models.pairs import EDGE, OVERLAP, Pairs, added, to_frames, told
 from timbre_data.pipeline import recipes
 from timbre_data.pipeline.store.layout import RESPONSE
@@ -254,6 +257,20 @@ def test_a_stopped_training_goes_on_to_the_same_network(shelving: Path, monkeypa
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
+def test_a_step_that_a_run_does_not_know_is_refused() -> None:
+    described = ({"name": "filter.gain_db", "low": -15, "high": 15, "unit": "dB", "kind": "db"},)
+    trained = replace(_trained_without_condition(), shape=Shape(0, 0, conditioning=1), parameters=described)
+    assert equalisation.condition_from(trained, {"gain_db": 15.0}, None) == torch.ones(1)
+    with pytest.raises(UsageError, match="this run knows filter, not lowpass"):
+        equalisation.condition_from(trained, {}, "lowpass")
+
+
+def test_a_training_that_diverges_says_so(shelving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(equalisation, "validate", lambda *_: equalisation.Losses(math.nan, 0.0, 0.0))
+    with pytest.raises(UsageError, match="lower --set learning_rate"):
+        training.train(TrainSettings(model="eq-autoencoder", data=(str(shelving),), **QUICK), name="diverged")
+
+
 def test_frames_of_several_notes_follow_one_another_with_their_conditions(several: Path) -> None:
     pairs = Pairs(Dataset(str(several)), -10.0)
     before, after, condition = pairs.frames([3, 7, 3], 48)
@@ -284,6 +301,9 @@ def test_one_network_for_many_settings(
         equalisation.condition_from(trained, {"gain_db": 1.0}, "lowpass")
     with pytest.raises(UsageError, match="choose one with --effect"):
         equalisation.condition_from(trained, {}, None)
+    for value in (0.0, -5.0, 1e6, math.nan):
+        with pytest.raises(UsageError, match="this run learned"):
+            equalisation.condition_from(trained, {"gain_db": 0.0, "frequency_hz": value, "q": 1.0}, "peaking")
     found = evaluate(run, sound_rows=3).metrics
     assert "noise, 3 held-out settings" in found["response"]
     assert (run / "evaluation" / "settings.png").stat().st_size > 1000
@@ -334,7 +354,5 @@ def test_what_has_no_pairs_is_refused(tmp_path: Path) -> None:
 
 
 def _trained_without_condition() -> checkpoints.Trained:
-    from timbre_data.models.kinds import Shape
-
     network = checkpoints.Standardised(EqAutoencoder(), 0)
     return checkpoints.Trained("eq-autoencoder", network, Shape(0, 0), {}, (), (), ())

@@ -147,6 +147,17 @@ def test_wrong_requests_say_what_to_do(shared: Path, fields: dict[str, Any], sai
     assert not (training.runs_home() / "refused").exists()
 
 
+def test_a_folder_that_is_no_run_is_left_as_it_is(shared: Path) -> None:
+    """Such as that of a search, whose runs are in it."""
+    mine = training.runs_home() / "search" / "trial" / "model.pt"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"x")
+    for fields in ({}, {"features": ("logmel",)}):
+        with pytest.raises(UsageError, match="is not a run"):
+            training.train(settings(shared, "regressor-mlp", *EFFECTS, **fields), name="search")
+    assert [path for path in (training.runs_home() / "search").rglob("*") if path.is_file()] == [mine]
+
+
 def test_batches_hold_every_row_once_in_an_order_of_seed_and_epoch() -> None:
     data = [torch.arange(1000)]
     rows = np.arange(len(data[0]))

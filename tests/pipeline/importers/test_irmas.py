@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from tests.fixtures.irmas import make
+from timbre_data.models.data import load_rows, some_rows
 from timbre_data.pipeline.build import Cluster
 from timbre_data.pipeline.importers.irmas import CLASSES, IrmasSettings, scan
-from timbre_data.pipeline.imports import import_dataset
+from timbre_data.pipeline.imports import _digest, import_dataset, inventory_of
 from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
+from timbre_data.schemas.errors import BuildError, UsageError
 
 
 @pytest.fixture
@@ -69,6 +71,7 @@ def test_the_division_is_the_published_one(tree: Path) -> None:
         ("label", "IRMAS-TestingData-Part1/Part1/01 - Allegro-3.wav", "has the label 'xyz'"),
         ("name", "IRMAS-TrainingData/cel/somewhat.wav", "does not follow the code"),
         ("folder", "IRMAS-TrainingData/voi/[tru][jaz_blu]0019__1.wav", "its name says tru"),
+        ("genre", "IRMAS-TrainingData/cla/[cel][cla]0021__1.wav", "its name says cel"),
         ("empty", "IRMAS-TrainingData/voi/[voi][pop_roc]0441__1.wav", "an empty file"),
     ],
 )
@@ -83,7 +86,43 @@ def test_every_problem_is_named(tree: Path, change: str, file: str, said: str) -
     elif change == "empty":
         (tree / file).write_bytes(b"")
     else:
+        (tree / file).parent.mkdir(exist_ok=True)
         (tree / file).write_bytes(sound.read_bytes())
     problems = scan(IrmasSettings(path=tree)).problems
     assert list(problems) == [file]
     assert said in problems[file]
+
+
+def test_a_corrected_annotation_makes_another_dataset(tree: Path) -> None:
+    before = import_dataset("irmas", {"path": tree}, locate("irmas"), Cluster(workers=1))
+    assert import_dataset("irmas", {"path": tree}, locate("irmas"), Cluster(workers=1)).snapshot == before.snapshot
+    (tree / "IRMAS-TestingData-Part1/Part1/01 - Allegro-3.txt").write_text("org\t\n")
+    with pytest.raises(UsageError, match="other files or annotations"):
+        import_dataset("irmas", {"path": tree}, locate("irmas"), Cluster(workers=1))
+
+
+def test_workers_do_not_use_what_they_remember_of_other_files(tree: Path) -> None:
+    settings = json.dumps(IrmasSettings(path=tree).model_dump(mode="json"))
+    old = _digest(inventory_of("irmas", settings))
+    (tree / "IRMAS-TestingData-Part1/Part1/01 - Allegro-3.txt").write_text("org\t\n")
+    remembered = inventory_of("irmas", settings)
+    assert _digest(remembered) == old
+    scan.cache_clear()
+    new = _digest(scan(IrmasSettings(path=tree)))
+    assert _digest(inventory_of("irmas", settings, new)) == new != old
+    with pytest.raises(BuildError, match="files changed"):
+        inventory_of("irmas", settings, old)
+
+
+def test_some_rows_are_whole_recordings_of_several_classes(tree: Path) -> None:
+    import_dataset("irmas", {"path": tree}, locate("irmas"), Cluster(workers=1))
+    data = Dataset("irmas")
+    some = some_rows(data, 6)
+    assert len(some) == 6
+    assert (np.diff(some) > 0).all()
+    assert not np.array_equal(some, np.arange(6))
+    assert len(set(data.read(TAGS)[some].argmax(axis=1))) > 1
+    assert np.array_equal(some_rows(data, 1000), data.usable())
+    rows = load_rows([data], (), "note", 6, target="tags", audio=True)
+    assert np.array_equal(rows.row, some)
+    assert np.array_equal(rows.audio, data.read("audio")[some][:, 0])

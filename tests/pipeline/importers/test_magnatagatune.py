@@ -16,7 +16,7 @@ from timbre_data.pipeline.imports import import_dataset
 from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
-from timbre_data.schemas.errors import NotFoundError
+from timbre_data.schemas.errors import NotFoundError, UsageError
 
 
 @pytest.fixture
@@ -68,4 +68,7 @@ def test_every_problem_is_named(tree: Path, change: str, said: str) -> None:
 def test_a_table_of_another_kind_is_refused(tree: Path) -> None:
     (tree / "annotations_final.csv").write_text("a,b\n1,2\n")
     with pytest.raises(NotFoundError, match="no columns"):
+        scan(MagnaTagATuneSettings(path=tree))
+    (tree / "annotations_final.csv").write_text("clip_id\tmp3_path\n", encoding="utf-16")
+    with pytest.raises(UsageError, match="not a table in UTF-8"):
         scan(MagnaTagATuneSettings(path=tree))
