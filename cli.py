@@ -34,7 +34,10 @@ Workers = Annotated[int | None, typer.Option("--workers", help="Worker threads; 
 Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler, tcp://host:port.")]
 Batch = Annotated[int | None, typer.Option("--batch", help="Rows per task, a multiple of 256.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a field: --set audio.rate=44100. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set", help="Change a field of what the command takes: --set n=100, --set audio.rate=44100. Repeatable."
+    ),
 ]
 Home = Annotated[str, typer.Argument(help="Name, path or s3:// address, with @tag or @snapshot for an older version.")]
 
@@ -371,7 +374,12 @@ def evaluate(
         bool, typer.Option("--allow-leak", help="Evaluate although notes are in training and test.")
     ] = False,
     sounds: Annotated[
-        int, typer.Option("--sounds", min=0, help="Put the predictions of so many rows back through the effect.")
+        int,
+        typer.Option(
+            "--sounds",
+            min=0,
+            help="Put the predictions of so many rows back through the effect; of an equaliser, score so many notes.",
+        ),
     ] = 48,
     as_json: Json = False,
 ) -> None:
@@ -693,7 +701,10 @@ def dataset_export(
 @app.command("list", epilog="Example: timbre-data list effects")
 def list_members(
     kind: Annotated[
-        str, typer.Argument(help="effects, synths, profiles, sources, features, importers, models or recipes.")
+        str,
+        typer.Argument(
+            help="effects, synths, profiles, sources, features, importers, models, baselines, recipes, trainings or tables."
+        ),
     ] = "effects",
     as_json: Json = False,
 ) -> None:
@@ -707,7 +718,12 @@ def list_members(
 
 @app.command("show", epilog="Example: timbre-data show effect distortion")
 def show_member(
-    kind: Annotated[str, typer.Argument(help="effect, synth, source, feature, importer or model.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="effect, synth, profile, source, feature, importer, model, baseline, recipe, training or table."
+        ),
+    ],
     name: Annotated[str, typer.Argument(help="Its name.")],
     as_json: Json = False,
 ) -> None:

@@ -93,7 +93,7 @@ def _build(shape: Shape, options: InverseSynthOptions) -> nn.Module:
 
 PUBLISHED = Shape(0, 12, samples=44_100, rate=44_100)
 MODEL = Model(
-    summary="Inverse synthesiser as published: spectrogram, 3 convolutions of 5 x 5, 4 x 800, sigmoids. Its outputs stay constant.",
+    summary="Inverse synthesiser as published: spectrogram, 3 convolutions of 5 x 5, 4 x 800, sigmoids. In the paper its outputs stay constant.",
     source="Assayag, inverse synthesis with a CNN",
     task="regression",
     input="audio",
