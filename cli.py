@@ -472,6 +472,10 @@ def predict(
         raise UsageError(f"--textgrid is for runs that name phonemes; {run} learned {predictor.trained.target}.")
     if out is not None and predictor.of_frames:
         raise UsageError("--out writes sounds; a phoneme track is written with --textgrid.")
+    if (out is not None or refine or effect is not None) and predictor.trained.task != "regression":
+        raise UsageError(
+            f"{run} says what there is, not with which settings: --out, --refine and --effect need a regressor."
+        )
     if out is not None and dry is None and not predictor.of_a_synth:
         raise UsageError("--out needs the dry sound to play through the effect: give it with --dry.")
     found = predictor.predict(file, f0_hz=float("nan") if f0 is None else f0, dry=dry)

@@ -86,10 +86,10 @@ def compare(
         raise UsageError(
             f"{folder} is a comparison with other settings or data: choose another --name, or leave it out."
         )
-    found: dict[str, Any] = {"about": about, "provenance": provenance()}
-    write_whole(folder / FILE, json.dumps(found, indent=2))
     rows = load_rows(datasets, settings.features, "note", settings.limit, target=settings.target)
     training.check_classes(rows, settings.target)
+    found: dict[str, Any] = {"about": about, "provenance": provenance()}
+    write_whole(folder / FILE, json.dumps(found, indent=2))
     here = rows.dataset < len(settings.data)
     mine = _take(rows, here)
     fold = folds_of(mine.group, settings.folds, settings.seed)

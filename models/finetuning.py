@@ -76,6 +76,10 @@ def study(
     made, trained = training.open_run(run), checkpoints.load(run)
     if trained.task != "regression" or trained.shape.samples:
         raise UsageError(f"{run} cannot be fine-tuned: a regressor over features is needed.")
+    if made.settings.split == "row":
+        raise UsageError(
+            f"{run} was trained with --split row, so no sound is new to it: fine-tune one with --split note."
+        )
     there = Dataset(on)
     names = list(there.space.names)
     home = next((name for name in made.settings.data if list(Dataset(name).space.names) == names), None)

@@ -131,12 +131,24 @@ class _Record(Callback):
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self._folder, self._say, self._began = folder, say, 0.0
         self._rows: list[dict[str, Any]] = []
+        self._random: torch.Tensor | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self._rows}
+        return {"rows": self._rows, "random": torch.get_rng_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._rows = list(state_dict["rows"])
+        self._random = state_dict.get("random")
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Where training goes on: what the state was saved too early to know, and the random numbers of dropout."""
+        if not self._rows:
+            return
+        for config in trainer.lr_scheduler_configs:
+            if config.reduce_on_plateau:
+                config.scheduler.step(self._rows[-1]["validation_loss"])
+        if self._random is not None:
+            torch.set_rng_state(self._random)
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._began = time.monotonic()

@@ -38,6 +38,7 @@ class Model:
     A network with `context` names the middle one of so many frames of a recording. A network with `fit_front(spectrograms)` takes its standardisation from the training rows' spectrograms, given in parts. One with
     `fit_classes(windows, classes, seed)` is fitted by that instead of by descent; one with `class_loss(scores, present)` has a loss of its own for several labels. A regressor may have a `loss(output, labels, own, heard)` of its own, and a `decode(output)` to values in [0, 1].
     A classifier with `several_labels` has a sigmoid for each class even where every training row has one label; others have a soft-max then.
+    A `conditioned` network may be given a classifier's probabilities.
     `l2_convolutions` times the squared weights of all convolutions is added to the loss (a kernel regulariser, as Keras has it).
     `published` holds parameter counts: variant -> (shape, count), with the running statistics of batch norms where `counts_statistics`; the
     tests compare.
@@ -60,6 +61,7 @@ class Model:
     front: Callable[[Shape, Any], nn.Module] | None = None
     context: int = 0
     several_labels: bool = False
+    conditioned: bool = False
     l2_convolutions: float = 0.0
     counts_statistics: bool = False
     published: Mapping[str, tuple[Shape, int]] = field(default_factory=dict)

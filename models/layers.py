@@ -139,6 +139,14 @@ class ShapedFilters(nn.Module):
         return torch.cat(joined, dim=1)
 
 
+class Largest(nn.Module):
+    """The maximum over frequency and time [shape=(n, channels)]; unlike PyTorch's adaptive pooling its gradient is the same in every run on a GPU."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [shape=(n, channels, bands, frames)] to [shape=(n, channels)]."""
+        return x.amax(dim=(2, 3))
+
+
 class MelFront(nn.Module):
     """Sounds [shape=(n, samples)] to mel spectrograms [shape=(n, n_mels, frames)], padded or cut to `frames`.
 

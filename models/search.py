@@ -16,6 +16,7 @@ from timbre_data.models.evaluation import plots
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.pipeline import recipes
 from timbre_data.pipeline.files import write_whole
+from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
@@ -49,13 +50,17 @@ def search(
 
     if not grid or not all(grid.values()):
         raise UsageError("a grid search needs at least one --grid FIELD=[a,b,c].")
-    for values in _combinations(grid):
-        _resolved(settings, values, 0)
+    if "seed" in grid:
+        raise UsageError("--grid seed=...: every repeat has a seed of its own, say how many with --repeats.")
+    checked = [_resolved(settings, values, 0) for values in _combinations(grid)]
     folder = training.runs_home() / name
     folder.mkdir(parents=True, exist_ok=True)
-    asked = json.loads(json.dumps({"settings": dict(settings), "grid": dict(grid), "repeats": repeats}))
+    snapshots = {data: Dataset(data).snapshot for one in checked for data in one.data}
+    asked = json.loads(
+        json.dumps({"settings": dict(settings), "grid": dict(grid), "repeats": repeats, "snapshots": snapshots})
+    )
     if (folder / GRID).is_file() and json.loads((folder / GRID).read_text(encoding="utf-8")) != asked:
-        raise UsageError(f"{folder} is a search with another grid or other settings: choose another --name.")
+        raise UsageError(f"{folder} is a search with another grid, other settings or data: choose another --name.")
     write_whole(folder / GRID, json.dumps(asked, indent=2))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
@@ -100,8 +105,8 @@ def _combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def _resolved(settings: Mapping[str, Any], values: Mapping[str, Any], repeat: int) -> TrainSettings:
-    changed = recipes.override(dict(settings), values) | {"seed": int(settings.get("seed", 0)) + repeat}
-    return training.resolve(recipes.validate(TrainSettings, changed, "search"))
+    checked = recipes.validate(TrainSettings, recipes.override(dict(settings), values), "search")
+    return training.resolve(checked.model_copy(update={"seed": checked.seed + repeat}))
 
 
 def _summary(folder: Path, grid: Mapping[str, Sequence[Any]], trials: list[tuple[dict[str, Any], float]]) -> Search:
@@ -111,7 +116,7 @@ def _summary(folder: Path, grid: Mapping[str, Sequence[Any]], trials: list[tuple
         spread = float(np.std(losses, ddof=1)) if len(losses) > 1 else 0.0
         mean = float(np.mean(losses)) if losses else float("nan")
         results.append({"values": values, "loss": mean, "sd": spread, "repeats": len(losses)})
-    ordered = sorted(results, key=lambda result: result["loss"])
+    ordered = sorted(results, key=lambda result: (np.isnan(result["loss"]), result["loss"]))
     table = Table(
         "Grid search: best validation loss, mean over repeats",
         (*grid, "loss", "deviation", "repeats"),

@@ -36,7 +36,7 @@ from timbre_data.pipeline.files import write_whole
 from timbre_data.pipeline.provenance import provenance
 from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.schemas.errors import LockedError, NotFoundError, UsageError
+from timbre_data.schemas.errors import CorruptDataError, LockedError, NotFoundError, UsageError
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.settings import TrainSettings
 
@@ -118,7 +118,9 @@ def train(
     folder = runs_home() / (name or default_name(settings, snapshots))
     if (folder / SETTINGS).is_file():
         before = open_run(folder)
-        if resolve(before.settings) != settings or before.snapshots != snapshots:
+        if resolve(before.settings) == settings and _unchanged(settings, before.snapshots):
+            datasets = [Dataset(data, before.snapshots[data]) for data in settings.data]
+        elif resolve(before.settings) != settings or before.snapshots != snapshots:
             raise UsageError(f"{folder} is a run with other settings or data: choose another --name, or leave it out.")
         if before.finished:
             return folder, "finished already"
@@ -130,6 +132,7 @@ def train(
     try:
         with FileLock(folder / LOCK).acquire(timeout=0):
             resumed = any((folder / name).is_file() for name in ("last.ckpt", equalisation.STATE))
+            snapshots = {data: dataset.snapshot for data, dataset in zip(settings.data, datasets, strict=True)}
             about = {"settings": settings.model_dump(mode="json"), "snapshots": snapshots, "provenance": provenance()}
             write_whole(folder / SETTINGS, json.dumps(about, indent=2))
             try:
@@ -141,6 +144,21 @@ def train(
     except Timeout:
         raise LockedError(f"{folder} is being trained by another process.") from None
     return folder, "resumed" if resumed else "trained"
+
+
+def _unchanged(settings: TrainSettings, snapshots: dict[str, str]) -> bool:
+    """Whether a run's datasets hold the same rows and features as then: commits since have added something else (other features, a tag)."""
+    used = ("rows", "dry", *(settings.features or ()))
+    try:
+        pairs = [(Dataset(data, snapshots[data]), Dataset(data)) for data in settings.data]
+        return all(
+            before.n == now.n
+            and all(np.array_equal(before.read(f"integrity/{what}"), now.read(f"integrity/{what}")) for what in used)
+            for before, now in pairs
+            if before.snapshot != now.snapshot
+        )
+    except (CorruptDataError, KeyError, NotFoundError):
+        return False
 
 
 def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Callable[[str], None]) -> None:
@@ -189,7 +207,7 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
     )
     if not settings.conditioning:
         return rows, None
-    classifier = checkpoints.load(find_run(settings.conditioning))
+    classifier = _classifier_for(settings, kind)
     features = load_rows(
         datasets, classifier.features, settings.split, settings.limit, target=settings.target or "effect"
     )
@@ -199,6 +217,26 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
         )
     probabilities = classifier.predict(torch.from_numpy(features.features))
     return rows, family_probabilities(probabilities, classifier.families, classifier.target)
+
+
+def _classifier_for(settings: TrainSettings, kind: Model) -> Trained:
+    """The classifier that conditions a run. Raises `UsageError` for what cannot: a regressor, one that hears sounds or knows the notes kept for testing."""
+    run = find_run(settings.conditioning or "")
+    classifier = checkpoints.load(run)
+    if not kind.conditioned:
+        raise UsageError(f"{settings.model} takes no --conditioning; regressor-mlp and autofx do.")
+    if classifier.task != "classification" or not classifier.features or classifier.shape.samples:
+        raise UsageError(f"--conditioning {run}: a classifier over features is needed, such as class-mlp.")
+    if classifier.target not in ("effect", "effects", "family"):
+        raise UsageError(
+            f"--conditioning {run}: a classifier of effects is needed, this one learned {classifier.target}."
+        )
+    split = open_run(run).settings.split
+    if split != settings.split:
+        raise UsageError(
+            f"--conditioning {run} was trained with --split {split}: it needs the same split as this run, {settings.split}."
+        )
+    return classifier
 
 
 def fit_rows(

@@ -105,6 +105,7 @@ MODEL = Model(
     summary="Parameter regressor: residual CNN over a power spectrogram, FiLM by the effect's class, optionally with 48 features.",
     source="D'Hooghe 2022, AutoFX",
     task="regression",
+    conditioned=True,
     input="audio",
     features=(),
     build=_build,

@@ -5,8 +5,10 @@ What it is known for is its failure: with 10,000 sounds its outputs stay constan
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn import functional as F
 
@@ -25,6 +27,12 @@ class InverseSynthOptions(BaseModel):
     layers: int = Field(4, ge=1, le=16)
     neurons: int = Field(800, ge=1)
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.window > self.n_fft:
+            raise ValueError(f"window = {self.window} does not fit into n_fft = {self.n_fft}")
+        return self
+
 
 class NormalisedSpectrogram(nn.Module):
     """Sounds [shape=(n, samples)] to magnitudes with their largest at 1 [shape=(n, bins, frames)]; frames do not overlap."""
@@ -34,7 +42,7 @@ class NormalisedSpectrogram(nn.Module):
     def __init__(self, samples: int, options: InverseSynthOptions) -> None:
         super().__init__()
         self._options = options
-        self.shape = (options.bins, samples // options.window + 1)
+        self.shape = (min(options.bins, options.n_fft // 2 + 1), samples // options.window + 1)
         self.register_buffer("window", torch.hann_window(options.window), persistent=False)
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:

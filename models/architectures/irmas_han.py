@@ -8,7 +8,7 @@ from torch import nn
 
 from timbre_data.models.architectures._timbre import timbre_model
 from timbre_data.models.kinds import Shape
-from timbre_data.models.layers import MelFront
+from timbre_data.models.layers import Largest, MelFront
 
 
 def _front(rate: int) -> MelFront:
@@ -22,7 +22,7 @@ def _body(shape: Shape, options: Any) -> nn.Module:
     for after in (32, 64, 128, 256):
         for channels in (before, after):
             layers += [nn.Conv2d(channels, after, 3, padding=2), nn.LeakyReLU(0.33)]  # "same" and one pixel more
-        layers += [nn.MaxPool2d(3), nn.Dropout(0.25)] if after < 256 else [nn.AdaptiveMaxPool2d(1)]
+        layers += [nn.MaxPool2d(3), nn.Dropout(0.25)] if after < 256 else [Largest()]
         before = after
     layers += [nn.Flatten(), nn.Linear(256, 1024), nn.LeakyReLU(0.33), nn.Dropout(0.5), nn.Linear(1024, shape.outputs)]
     return nn.Sequential(*layers)

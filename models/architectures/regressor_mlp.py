@@ -56,6 +56,7 @@ MODEL = Model(
     summary="Parameter regressor: 163 or 211 features (and 6 class probabilities) -> 5 x 100 -> parameters.",
     source="D'Hooghe 2022, MLP regressors 163NC, 163C, 211C",
     task="regression",
+    conditioned=True,
     features=("autofx163",),
     build=_build,
     options=RegressorMlpOptions,

@@ -36,6 +36,7 @@ from timbre_data.schemas.errors import LeakingSplitError, UsageError
 from timbre_data.schemas.settings import TrainSettings
 
 FOLDER = "evaluation"
+"""Of the test split; what is evaluated on another one lies beside it."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def evaluate(
         None if probabilities is None else probabilities[chosen],
         rows.sounds(chosen),
     ).numpy()
-    folder = run / FOLDER
+    folder = _folder(run, split)
     folder.mkdir(exist_ok=True)
     kind: Model = catalogue.load("model", settings.model)
     facts: dict[str, Any] = {
@@ -143,11 +144,15 @@ def evaluate(
     return evaluation
 
 
+def _folder(run: Path, split: str) -> Path:
+    return run / (FOLDER if split == "test" else f"{FOLDER}-{split}")
+
+
 def _evaluate_transformation(
     run: Path, trained: Trained, settings: TrainSettings, snapshots: dict[str, str], split: str, notes: int
 ) -> Evaluation:
     """Evaluate a run that maps sounds to sounds."""
-    folder = run / FOLDER
+    folder = _folder(run, split)
     folder.mkdir(exist_ok=True)
     found, tables = equalisation.evaluate_transformation(run, trained, settings, snapshots, split, notes, folder)
     plots.loss_curves(epochs.read(run), folder / "loss.png")

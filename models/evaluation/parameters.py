@@ -28,7 +28,7 @@ def regression(
     clear = metrics.regression_errors(predicted, labels, heard)
     skill = 1 - errors.mse / mean.mse
     plots.predicted_against_true(predicted, labels, own, rows.parameter_names, folder / "parameters.png")
-    name = published.variant(trained.model, trained.shape.inputs, trained.shape.conditioning, trained.options)
+    name = published.variant(trained.model, trained.features, trained.shape.conditioning, trained.options)
     one_effect_each = bool((rows.present[chosen].sum(axis=1) <= 1).all())
     comparable = one_effect_each and set(rows.parameter_names) == set(published.COLUMNS)
     tables: list[Table] = []

@@ -6,7 +6,7 @@ third of the true ones: the constant 0.5 predictor scores an MSE of .0278 there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 COLUMNS = (
@@ -64,13 +64,17 @@ FEATURES_MS = {"as reported": 35.0, "published code, measured on one current cor
 """Time of the 163 features of one sound of 1.5 s."""
 
 
-def variant(model: str, inputs: int, conditioning: int, options: Mapping[str, Any]) -> str | None:
-    """The published regressor with these inputs, if there is one."""
+def variant(model: str, features: Sequence[str], conditioning: int, options: Mapping[str, Any]) -> str | None:
+    """The published regressor with these features, probabilities of so many classes and options, if there is one."""
     if model == "autofx":
         ours = {"spectrogram": "power", "n_fft": 1024, "hop_length": 256}
         same = conditioning == 6 and all(options.get(key, value) == value for key, value in ours.items())
-        return {0: "AutoFX", 48: "AutoFX + features"}.get(inputs) if same else None
-    return {(163, 0): "163NC", (163, 6): "163C", (211, 6): "211C"}.get((inputs, conditioning))
+        return {(): "AutoFX", ("autofx48",): "AutoFX + features"}.get(tuple(features)) if same else None
+    theirs = {"hidden": 100, "layers": 5, "first_activation": False}
+    if model != "regressor-mlp" or any(options.get(key, value) != value for key, value in theirs.items()):
+        return None
+    known = {(("autofx163",), 0): "163NC", (("autofx163",), 6): "163C", (("autofx163", "autofx48"), 6): "211C"}
+    return known.get((tuple(sorted(features)), conditioning))
 
 
 IRMAS_F1 = {

@@ -118,6 +118,8 @@ def audible_knobs(data: Dataset, chosen: NDArray[np.int64], names: Sequence[str]
             labels = data.read("params", row)
             variants = np.tile(labels, (len(names) + 1, 1))
             for i, name in enumerate(names):
+                if name not in own:  # a knob of another synth
+                    continue
                 parameter = data.space.parameters[own[name]]
                 step = 1 / (parameter.steps - 1) if parameter.steps else MOVED
                 variants[i + 1, own[name]] += step if labels[own[name]] + step <= 1 else -step

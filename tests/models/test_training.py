@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
+from tests.conftest import build
 from timbre_data.models import checkpoints, epochs, fitting, training
 from timbre_data.models.chain import run_chain
 from timbre_data.models.data import Batches, load_rows
 from timbre_data.models.evaluation.evaluate import evaluate
-from timbre_data.pipeline import recipes
+from timbre_data.models.kinds import Shape
+from timbre_data.pipeline import catalogue, extract, recipes
 from timbre_data.pipeline.build import Cluster, Silent
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
@@ -72,11 +76,23 @@ def test_the_same_command_again_does_nothing(shared: Path) -> None:
     assert (run / checkpoints.MODEL_FILE).stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
+@pytest.mark.parametrize(("schedule", "rate"), [("plateau", 1e-3), ("plateau", 0.03), ("cosine", 1e-3)])
 def test_a_stopped_training_resumes_to_the_same_network(
-    shared: Path, monkeypatch: pytest.MonkeyPatch, schedule: str
+    shared: Path, monkeypatch: pytest.MonkeyPatch, schedule: str, rate: float
 ) -> None:
-    chosen = settings(shared, "regressor-mlp", "distortion", max_epochs=6, schedule=schedule)
+    """With dropout, and with a rate so high that some epochs are worse than the one before."""
+    kind = catalogue.load("model", "regressor-mlp")
+
+    def dropping(shape: Shape, options: Any) -> torch.nn.Module:
+        network = kind.build(shape, options)
+        network.register_forward_hook(lambda module, given, out: F.dropout(out, 0.1, module.training))
+        return network
+
+    load = catalogue.load
+    monkeypatch.setattr(
+        catalogue, "load", lambda what, name: replace(kind, build=dropping) if what == "model" else load(what, name)
+    )
+    chosen = settings(shared, "regressor-mlp", "distortion", max_epochs=6, schedule=schedule, learning_rate=rate)
     straight, _ = training.train(chosen, name="straight")
     record = fitting._Record.on_train_epoch_end
 
@@ -92,6 +108,8 @@ def test_a_stopped_training_resumes_to_the_same_network(
     stopped, done = training.train(chosen, name="stopped")
     assert done == "resumed"
     assert [row["epoch"] for row in epochs.read(stopped)] == [1, 2, 3, 4, 5, 6]
+    losses = [[row["validation_loss"] for row in epochs.read(run)] for run in (straight, stopped)]
+    assert losses[0] == losses[1]
     a, b = (checkpoints.load(run).network.state_dict() for run in (straight, stopped))
     assert all(torch.equal(a[key], b[key]) for key in a)
 
@@ -145,6 +163,52 @@ def test_wrong_requests_say_what_to_do(shared: Path, fields: dict[str, Any], sai
     with pytest.raises(UsageError, match=said):
         training.train(settings(shared, fields.pop("model", "regressor-mlp"), *effects, **fields), name="refused")
     assert not (training.runs_home() / "refused").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "conditioning", "said"),
+    [
+        ("class-mlp", "classes", "takes no --conditioning"),
+        ("regressor-mlp", "regressor", "a classifier over features is needed"),
+        ("regressor-mlp", "by-row", "needs the same split"),
+    ],
+)
+def test_conditioning_needs_a_classifier_that_fits(shared: Path, model: str, conditioning: str, said: str) -> None:
+    made = {
+        "classes": ("class-mlp", EFFECTS, {}),
+        "regressor": ("regressor-mlp", EFFECTS[:1], {}),
+        "by-row": ("class-mlp", EFFECTS, {"split": "row"}),
+    }[conditioning]
+    training.train(settings(shared, made[0], *made[1], max_epochs=1, **made[2]), name=conditioning)
+    with pytest.raises(UsageError, match=said):
+        training.train(settings(shared, model, *EFFECTS, conditioning=conditioning), name="refused")
+    assert not (training.runs_home() / "refused").exists()
+
+
+def test_commits_that_change_nothing_a_run_uses_do_not_matter(home: Path) -> None:
+    build(recipes.load(recipes.override(recipes.read("distortion"), {"n": 600, "audio.seconds": 0.3})), "growing")
+    data = Dataset("growing")
+    extract.featurize(data.location, {"autofx163": {}}, Cluster(workers=2))
+    chosen = TrainSettings(model="regressor-mlp", data=("growing",), max_epochs=1)
+    run, _ = training.train(chosen, name="mine")
+    before = training.open_run(run).snapshots
+    extract.featurize(data.location, {"autofx48": {}}, Cluster(workers=2))
+    assert Dataset("growing").snapshot != before["growing"]
+    assert training.train(chosen, name="mine") == (run, "finished already")
+    (run / checkpoints.MODEL_FILE).unlink()
+    assert training.train(chosen, name="mine") == (run, "resumed")
+    assert training.open_run(run).snapshots == before
+    build(recipes.load(recipes.override(recipes.read("distortion"), {"n": 620, "audio.seconds": 0.3})), "growing")
+    with pytest.raises(UsageError, match="other settings or data"):
+        training.train(chosen, name="mine")
+
+
+def test_another_split_is_evaluated_beside_the_test_split(shared: Path) -> None:
+    run, _ = training.train(settings(shared, "class-mlp", max_epochs=1))
+    test = evaluate(run)
+    other = evaluate(run, split="validation")
+    assert (test.folder.name, other.folder.name) == ("evaluation", "evaluation-validation")
+    assert json.loads((run / "evaluation" / "metrics.json").read_text())["split"] == "test"
 
 
 def test_a_folder_that_is_no_run_is_left_as_it_is(shared: Path) -> None:
