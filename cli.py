@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,8 +44,16 @@ Home = Annotated[str, typer.Argument(help="Name, path or s3:// address, with @ta
 
 
 def emit(data: Any, text: str, as_json: bool) -> None:
-    """Print a result: JSON, or text for people."""
-    typer.echo(json.dumps(data, indent=2, default=str) if as_json else text)
+    """Print a result: JSON (null for what is no finite number), or text for people."""
+    typer.echo(json.dumps(_finite(data), indent=2, default=str, allow_nan=False) if as_json else text)
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def main() -> None:
@@ -766,6 +775,7 @@ def synth_inspect(
     """Draft the settings of a plug-in: its parameters by name with ranges and kinds, and which look unusable and why."""
     import yaml
 
+    from timbre_data.pipeline.files import write_whole
     from timbre_data.pipeline.synths._plugin import inspect
 
     found = inspect(plugin, plugin_name)
@@ -773,7 +783,10 @@ def synth_inspect(
     if out is not None:
         if out.exists():
             raise UsageError(f"{out} is there already: choose another name with --out.")
-        out.write_text(text, encoding="utf-8")
+        try:
+            write_whole(out, text)
+        except OSError as error:
+            raise UsageError(f"{out} cannot be written: {error.strerror}.") from None
         text = f"{out}: {len(found['parameters'])} parameters, {len(found['unusable'])} left out; put it as the first step of a recipe's chain"
     emit(found, text.rstrip(), as_json)
 

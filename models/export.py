@@ -37,11 +37,12 @@ class Yin(nn.Module):
         super().__init__()
         pipeline_yin = _pitch.Yin(samples, rate, _pitch.NOTE_HOP)
         self._low, self._high, self._reach = pipeline_yin._low, pipeline_yin._high, pipeline_yin._reach
+        self._window = pipeline_yin._window
         self._length, self._rate, self._frames = pipeline_yin._length, rate, frame_count(samples, _pitch.NOTE_HOP)
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Map sounds [shape=(n, samples)] to Hz [shape=(n,)]."""
-        window, high = _pitch.WINDOW, self._high
+        window, high = self._window, self._high
         span = window + self._reach
         needed = (self._frames - 1) * _pitch.NOTE_HOP + span
         padded = nn.functional.pad(audio, (window, max(0, needed - window - audio.shape[1])))

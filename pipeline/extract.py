@@ -74,6 +74,8 @@ def featurize(
     chosen = {}
     for name, changes in names.items():
         features: FeatureSet = catalogue.load("feature", name)
+        if not isinstance(changes, Mapping):
+            raise UsageError(f"--set {name}={changes}: name a field of it, as in --set {name}.FIELD=VALUE.")
         chosen[name.replace("-", "_")] = recipes.validate(features.settings, dict(changes), f"feature {name}")
     data = Dataset(location.address)
     if not chosen:

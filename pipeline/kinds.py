@@ -145,8 +145,8 @@ class Performance:
         return tuple(sorted(done, key=lambda note: (note.start_seconds, note.key)))
 
     def to_text(self) -> str:
-        """As stored with a dataset: "0.000000 903c64; 0.900000 803c00"."""
-        return "; ".join(f"{seconds:.6f} {message.hex()}" for seconds, message in self.events)
+        """As stored with a dataset: "0.000000 903c64; 0.900000 803c00". Times that microseconds do not hold have all their digits: a row played again is the same."""
+        return "; ".join(f"{_exactly(seconds)} {message.hex()}" for seconds, message in self.events)
 
     @classmethod
     def from_text(cls, text: str) -> Performance:
@@ -163,6 +163,11 @@ class MidiSource(Protocol):
     def performance(self, index: int) -> Performance:
         """What is played as note `index`."""
         ...
+
+
+def _exactly(seconds: float) -> str:
+    text = f"{seconds:.6f}"
+    return text if float(text) == seconds else repr(float(seconds))
 
 
 @dataclass(frozen=True, kw_only=True)

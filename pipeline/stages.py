@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from timbre_data.pipeline.plan import Plan
 from timbre_data.pipeline.provenance import provenance
 from timbre_data.pipeline.render import (
     ROUNDING_DB,
+    plan_of,
     render_dry,
     render_rows,
     rerender_rows,
@@ -69,6 +71,7 @@ def render(
     A new dataset is created, an unfinished one resumed, a finished one grown when `recipe.n` is larger; else nothing is done.
     Raises `UsageError` when the stored dataset was made from a different recipe.
     """
+    plan_of.cache_clear()  # a folder of sounds may have changed since
     plan = Plan(recipe)
     inventory = _inventory(plan)
     if dry_run:
@@ -198,7 +201,18 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
     _refuse_other_recipe(writer.location, Recipe.model_validate(stored["recipe"]), recipe)
     if recipe.n > stored["recipe"]["n"] or not stored["version"]:
         _refuse_other_sound(writer.location, stored)
-    if stored["inventory"] != inventory:
+    if stored["inventory"] != inventory and not stored["version"] and not _begun(writer):
+        root = writer.root()
+        for spec in specs:
+            if spec.follows != "rows":
+                array = root[spec.path]
+                assert isinstance(array, zarr.Array)
+                array.resize((dry, *spec.row_shape))
+                if spec.path == "integrity/dry":
+                    array[:] = 0
+        set_meta(root, inventory=inventory)
+        writer.commit("begun again: the source offers other sounds")
+    elif stored["inventory"] != inventory:
         raise UsageError(
             f"{writer.location.address}: the source {recipe.source.name} offers other sounds than when this dataset was begun; put them back, or render under a new name with --out."
         )
@@ -217,8 +231,15 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
                 array = root[path]
                 assert isinstance(array, zarr.Array)
                 array.resize((recipe.n, *shape))
-        set_meta(root, recipe=recipe.model_dump(mode="json"), provenance=provenance())
+        set_meta(root, recipe=recipe.model_dump(mode="json"), provenance=provenance(), version=None)
         writer.commit(f"grown to {recipe.n} rows")
+
+
+def _begun(writer: Writer) -> bool:
+    """Whether there are rows already."""
+    stored = writer.peek()["integrity/rows"]
+    assert isinstance(stored, zarr.Array)
+    return bool((np.asarray(stored[:]) != 0).any())
 
 
 def _refuse_other_sound(location: Location, stored: dict[str, Any]) -> None:
@@ -265,8 +286,8 @@ def _missing(writer: Writer, path: str, count: int) -> NDArray[np.int64]:
 def new_version(writer: Writer, what: str) -> str:
     """Number and tag the finished state: 1.0.0 at first, MINOR + 1 when rows or features came to it."""
     root = writer.root()
-    before = meta(root).get("version")
-    major, minor, _ = map(int, before.split(".")) if before else (1, -1, 0)
+    numbers = [tuple(map(int, tag[1:].split("."))) for tag in writer.tags if re.fullmatch(r"v\d+\.\d+\.\d+", tag)]
+    major, minor, _ = max(numbers, default=(1, -1, 0))
     version = f"{major}.{minor + 1}.0"
     set_meta(root, version=version)
     writer.commit(f"version {version}: {what}", version=version)

@@ -135,6 +135,10 @@ class Parameter(_Frozen):
                 raise ValueError(
                     f"fixed value {self.distribution.value:g} is outside {low:g} to {high:g} {self.unit}".rstrip()
                 )
+            if self.steps and not self.distribution.value.is_integer():
+                raise ValueError(
+                    f"fixed value {self.distribution.value:g} lies between two positions of this {self.kind}"
+                )
         if self.midi_values and len(self.midi_values) != len(self.positions):
             raise ValueError("midi_values needs one value per position")
         return self

@@ -21,6 +21,7 @@ def run(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
 
 
 WRONG = {
+    "a fixed value between positions": ["render", "--fx", "tremolo", "--set", "chain.0.parameters.square=0.4"],
     "effect": ["render", "--fx", "distorsion"],
     "neither effect nor recipe": ["render"],
     "recipe": ["render", "--recipe", "nowhere.yaml"],

@@ -12,7 +12,7 @@ from timbre_data.pipeline.features._frames import frame_count
 from timbre_data.pipeline.kinds import Audio
 
 WINDOW = 1024
-"""Samples that are compared with their shifted selves; a frame is centred where window and shifted window meet."""
+"""Samples, at least, that are compared with their shifted selves; a frame is centred where window and shifted window meet."""
 NOTE_HOP = 1024
 """Hop where one pitch is wanted for a whole note."""
 FMIN_HZ = 60.0
@@ -22,16 +22,16 @@ THRESHOLD = 0.1
 
 
 @njit(cache=True, nogil=True)
-def _frames(sound: Audio, hop_length: int, reach: int, whole: Audio, half: Audio) -> None:
-    """Windows of `WINDOW` samples, alone and with the `reach` samples after them; outside the sound is silence."""
+def _frames(sound: Audio, hop_length: int, window: int, reach: int, whole: Audio, half: Audio) -> None:
+    """Windows of `window` samples, alone and with the `reach` samples after them; outside the sound is silence."""
     for frame in range(whole.shape[0]):
-        start = frame * hop_length - WINDOW
+        start = frame * hop_length - window
         for n in range(whole.shape[1]):
             position = start + n
-            inside = 0 <= position < len(sound) and n < WINDOW + reach
+            inside = 0 <= position < len(sound) and n < window + reach
             value = sound[position] if inside else np.float32(0.0)
             whole[frame, n] = value
-            half[frame, n] = value if n < WINDOW else np.float32(0.0)
+            half[frame, n] = value if n < window else np.float32(0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -47,13 +47,13 @@ def _pick(
     whole: Audio,
     correlation: Audio,
     rate: float,
+    window: int,
     low: int,
     high: int,
     out: NDArray[np.float64],
     depth: NDArray[np.float64],
 ) -> None:
     """Frequency of each frame (Hz) and how periodic it is (depth of the dip; small is good)."""
-    window = WINDOW
     normalised = np.empty(high + 2)
     for frame in range(whole.shape[0]):
         energy = 0.0
@@ -88,15 +88,16 @@ def _pick(
 
 
 class Yin:
-    """YIN over windows of 1024 samples, between 60 and 1400 Hz."""
+    """YIN between 60 and 1400 Hz, over windows of 1024 samples, or longer ones where a period at 60 Hz has more."""
 
     def __init__(self, samples: int, rate: int, hop_length: int) -> None:
         frames = frame_count(samples, hop_length)
         self._hop_length, self._rate = hop_length, rate
         self._low = max(2, int(rate / FMAX_HZ))
-        self._high = min(WINDOW - 2, int(rate / FMIN_HZ) + 1)
+        self._high = int(rate / FMIN_HZ) + 1
+        self._window = max(WINDOW, self._high + 2)
         self._reach = self._high + 2
-        self._length = next_fast_len(WINDOW + self._reach, real=True)
+        self._length = next_fast_len(self._window + self._reach, real=True)
         self._whole, self._half = torch.empty(frames, self._length), torch.empty(frames, self._length)
         self._a = torch.empty(frames, self._length // 2 + 1, dtype=torch.complex64)
         self._b = torch.empty_like(self._a)
@@ -105,7 +106,7 @@ class Yin:
 
     def __call__(self, sound: Audio) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Frequency (Hz, NaN in silence) and depth of the dip of every frame; overwritten by the next call."""
-        _frames(sound, self._hop_length, self._reach, self._whole.numpy(), self._half.numpy())
+        _frames(sound, self._hop_length, self._window, self._reach, self._whole.numpy(), self._half.numpy())
         torch.fft.rfft(self._whole, out=self._a)
         torch.fft.rfft(self._half, out=self._b)
         _multiply_conjugate(self._a.numpy(), self._b.numpy())
@@ -114,6 +115,7 @@ class Yin:
             self._whole.numpy(),
             self._correlation.numpy(),
             float(self._rate),
+            self._window,
             self._low,
             self._high,
             self.hz,

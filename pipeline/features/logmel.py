@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from timbre_data.pipeline.features import _mel
 from timbre_data.pipeline.features._frames import ShortTimeTransform, frame_count, magnitude
 from timbre_data.pipeline.kinds import Audio, Columns, FeatureSet
+from timbre_data.schemas.errors import UsageError
 
 
 class LogMelSettings(BaseModel):
@@ -31,6 +32,11 @@ class LogMelSettings(BaseModel):
 
 
 def _columns(rate: int, samples: int, settings: LogMelSettings) -> Columns:
+    highest = settings.fmax_hz or rate / 2
+    if not settings.fmin_hz < highest <= rate / 2:
+        raise UsageError(
+            f"logmel: bands from {settings.fmin_hz:g} to {highest:g} Hz do not fit into sounds at {rate} Hz, which end at {rate / 2:g} Hz."
+        )
     axes = {"bins": "mel bands, low to high", "frames": f"one every {settings.hop_length / rate:.6f} s", "unit": "dB"}
     return Columns(shape=(settings.n_mels, frame_count(samples, settings.hop_length)), axes=axes)
 

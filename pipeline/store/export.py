@@ -17,6 +17,7 @@ import soundfile
 from timbre_data.pipeline.audio import decode
 from timbre_data.pipeline.store.layout import AUDIO_CHUNK, FRAMES, SPLITS, TAGS, segments_of
 from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.writer import translated_errors
 from timbre_data.schemas.errors import CorruptDataError, UsageError
 
 SHARD_ROWS = 2048
@@ -38,17 +39,18 @@ def export(data: Dataset, to: Path, form: str) -> int:
         )
     aside = to.with_name(to.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
-        FORMATS[form](data, aside)
-        (aside / "README.md").write_text(card(data, form), encoding="utf-8")
-        count = _manifest(aside)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    if to.exists():
-        to.rmdir()
-    aside.rename(to)
+    with translated_errors(str(to)):
+        aside.mkdir(parents=True)
+        try:
+            FORMATS[form](data, aside)
+            (aside / "README.md").write_text(card(data, form), encoding="utf-8")
+            count = _manifest(aside)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        if to.exists():
+            to.rmdir()
+        aside.rename(to)
     return count
 
 

@@ -31,16 +31,20 @@ from timbre_data.pipeline.store.repository import (
     guard_against_fork,
     open_repository,
 )
-from timbre_data.schemas.errors import BuildError, LockedError, TimbreDataError
+from timbre_data.schemas.errors import BuildError, LockedError, TimbreDataError, UsageError
 
 
 class Writer:
-    """Exclusive access to one dataset; use as a context manager. Raises `LockedError` when somebody else is writing.
+    """Exclusive access to one dataset; use as a context manager. Raises `LockedError` when somebody else is writing, `UsageError` for an older state.
 
     Without `create`, a dataset that is not there is a `NotFoundError`.
     """
 
     def __init__(self, location: Location, *, create: bool = False) -> None:
+        if location.version is not None:
+            raise UsageError(
+                f"{location.address}@{location.version} is an older state, and only the newest is written to: leave out @{location.version}."
+            )
         self.location = location
         self._may_create = create
         self._lock: FileLock | None = None
@@ -51,7 +55,8 @@ class Writer:
         if not self._may_create:
             open_repository(self.location)  # before the lock, which would leave a folder behind
         if not self.location.remote:
-            self._take_lock()
+            with translated_errors(self.location.address):
+                self._take_lock()
         try:
             with translated_errors(self.location.address):
                 self._repo = open_repository(self.location) if exists(self.location) else create(self.location)

@@ -129,7 +129,7 @@ def inspect(path: str, plugin_name: str | None = None) -> dict[str, Any]:
         if reason:
             unusable[name] = reason
             continue
-        entry: dict[str, Any] = {"name": _plain(name), "target": name}
+        entry: dict[str, Any] = {"name": _unlike(_plain(name), parameters), "target": name}
         texts = (
             [str(value) for value in parameter.valid_values] if parameter.is_discrete or parameter.is_boolean else []
         )
@@ -162,6 +162,15 @@ def why_unusable(name: str, parameter: Any) -> str:
     return "" if moved else "does not move when it is set"
 
 
+def _unlike(name: str, others: Sequence[Mapping[str, Any]]) -> str:
+    """The name, numbered where another parameter has it."""
+    taken, number, found = {one["name"] for one in others}, 1, name
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    return found
+
+
 def _plain(name: str) -> str:
-    text = "".join(c if c.isalnum() else "_" for c in name.lower()).strip("_")
+    text = "".join(c if c.isascii() and c.isalnum() else "_" for c in name.lower()).strip("_")
     return text if text[:1].isalpha() else f"p_{text}"

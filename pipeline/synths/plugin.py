@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -39,6 +39,11 @@ class PluginSettings(BaseModel):
     plugin_name: str = Field("", description="which one, where a file holds several")
     parameters: tuple[PluginParameter, ...] = Field(min_length=1)
     fixed: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _drawable(self) -> Self:
+        space_of(self)
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -15,6 +15,8 @@ from timbre_data.pipeline.chain import EffectChain
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.pipeline.store.verify import verify
+from timbre_data.pipeline.store.versions import tag
+from timbre_data.pipeline.store.writer import Writer
 from timbre_data.schemas.errors import RenderError, UsageError
 
 
@@ -163,6 +165,33 @@ def test_an_unfinished_dataset_is_not_finished_with_fewer_rows(monkeypatch: pyte
     with pytest.raises(UsageError, match="begun with n = 2000"):
         build(small_recipe("delay", n=300), "d")
     assert build(small_recipe("delay", n=2000), "d").complete()
+
+
+def test_an_interrupted_growth_is_not_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert build(small_recipe("delay", n=300), "d").version == "1.0.0"
+
+    class Dies(Silent):
+        def start(self, title: str, total: int, seconds_per_row: float) -> None:
+            raise RuntimeError("stop here")
+
+    with pytest.raises(RuntimeError):
+        stages.render(small_recipe("delay", n=900), locate("d"), Cluster(workers=1), progress=Dies())
+    assert Dataset("d").version == "unfinished"
+    assert Dataset("d@v1.0.0").complete()
+    for n in (300, 600):
+        with pytest.raises(UsageError, match="begun with n = 900"):
+            build(small_recipe("delay", n=n), "d")
+    grown = build(small_recipe("delay", n=900), "d")
+    assert grown.version == "1.1.0"
+    assert grown.complete()
+
+
+def test_older_states_are_not_written_to(render: Callable[..., Dataset]) -> None:
+    data = render("delay", "d", n=300)
+    for write in (lambda: tag(locate("d@v1.0.0"), "paper"), lambda: Writer(locate("d@v1.0.0")).__enter__()):
+        with pytest.raises(UsageError, match="is an older state"):
+            write()
+    assert tag(locate("d"), "paper") == data.snapshot
 
 
 def test_streaming_gives_every_row_once_well_mixed(render: Callable[..., Dataset]) -> None:

@@ -127,3 +127,12 @@ def test_values_read_like_a_person_would_say_them() -> None:
     assert LOG.model_copy(update={"unit": "Hz"}).describe(0.0) == "20 Hz"
     assert CHOICE.describe(0.5) == "saw"
     assert SWITCH.describe(1.0) == "on"
+
+
+@pytest.mark.parametrize(("parameter", "value"), [(SWITCH, 0.4), (CHOICE, 1.5), (INTEGER, 2.5)])
+def test_a_fixed_value_between_two_positions_is_refused(parameter: Parameter, value: float) -> None:
+    """It would be stored as a label, and another value heard."""
+    with pytest.raises(ValidationError, match="between two positions"):
+        Parameter.model_validate(parameter.model_dump() | {"distribution": {"type": "fixed", "value": value}})
+    whole = Parameter.model_validate(parameter.model_dump() | {"distribution": {"type": "fixed", "value": 1}})
+    assert whole.to_value(whole.quantile(np.zeros(1)))[0] == 1

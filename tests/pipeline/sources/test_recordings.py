@@ -15,6 +15,7 @@ from timbre_data.pipeline import recipes
 from timbre_data.pipeline.features._pitch import note_f0
 from timbre_data.pipeline.sources import _fluidsynth
 from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.verify import verify
 from timbre_data.schemas.errors import MissingDependencyError, NotFoundError, SourceError
 
 
@@ -77,6 +78,18 @@ def test_every_unusable_file_is_listed_in_one_error(folder: Path) -> None:
     assert "\n" not in str(caught.value)
     for name in caught.value.failures:
         (folder / name).unlink()
+    data = build(recipe({"name": "wav_folder", "path": str(folder)}), "x")  # as the error advises
+    assert verify(data).whole
+    assert np.array_equal(
+        data.read("integrity/rows"),
+        build(recipe({"name": "wav_folder", "path": str(folder)}), "fresh").read("integrity/rows"),
+    )
+
+
+@pytest.mark.parametrize("rate", [22_050, 48_000, 96_000, 192_000])
+@pytest.mark.parametrize("hz", [65.4, 82.4, 146.8, 880.0])
+def test_pitch_is_measured_at_every_rate(rate: int, hz: float) -> None:
+    assert note_f0(note(rate, hz, lead=0).astype(np.float32), rate) == pytest.approx(hz, rel=0.01)
 
 
 def test_a_folder_that_changed_is_noticed(folder: Path) -> None:

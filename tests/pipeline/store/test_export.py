@@ -19,7 +19,7 @@ from timbre_data.pipeline.store.export import export
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
-from timbre_data.schemas.errors import CorruptDataError, UsageError
+from timbre_data.schemas.errors import BuildError, CorruptDataError, UsageError
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(soundfile, "write", broken)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(BuildError, match="is full"):
         export(data, tmp_path / "other", "wav")
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("datasets", "runs")] == ["out"]
 

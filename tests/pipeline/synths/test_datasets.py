@@ -182,3 +182,29 @@ def test_a_note_goes_to_text_and_back() -> None:
     performance = Performance.of(PlayedNote(0.0, 0.5, 60, 100), PlayedNote(0.25, 0.75, 64, 1))
     assert Performance.from_text(performance.to_text()) == performance
     assert Performance.from_text("") == Performance(())
+
+
+@pytest.mark.parametrize("tempo", [90.0, 100.0, 128.0])
+def test_times_of_a_song_are_stored_exactly(tempo: float) -> None:
+    times = np.arange(40) * 60 / tempo / 3
+    song = Performance(tuple((float(one), b"\x90<d") for one in times))
+    assert Performance.from_text(song.to_text()) == song
+    assert Performance(((0.9, b"\x80<\x00"),)).to_text() == "0.900000 803c00"
+
+
+@pytest.mark.parametrize(
+    "parameters", [[{"name": "Cutoff"}], [{"name": "cutoff", "kind": "log"}], [{"name": "a"}, {"name": "a"}]]
+)
+def test_plugin_settings_that_cannot_be_drawn_are_refused_at_once(parameters: list[dict[str, str]]) -> None:
+    recipe = {"name": "x", "source": {"name": "notes"}, "n": 1}
+    with pytest.raises(RecipeError):
+        recipes.load(
+            recipe | {"chain": [{"synth": "plugin", "settings": {"path": "a.vst3", "parameters": parameters}}]}
+        )
+
+
+def test_drafts_give_every_parameter_a_name_of_its_own() -> None:
+    taken: list[dict[str, str]] = []
+    for name in ("Cut Off", "cut-off", "cut_off", "Größe"):
+        taken.append({"name": _plugin._unlike(_plugin._plain(name), taken)})
+    assert [one["name"] for one in taken] == ["cut_off", "cut_off_2", "cut_off_3", "gr__e"]
