@@ -228,9 +228,8 @@ def condition_from(trained: Trained, given: dict[str, float], step: str | None) 
         step = steps[0]
     own = [one for one in described if not step or one.name.startswith(f"{step}.")]
     known = {one.name.removeprefix(f"{step}."): one for one in own} | {one.name: one for one in own}
-    values = {known[name].name: known[name].to_unit(value) for name, value in given.items() if name in known}
     unknown = [name for name in given if name not in known]
-    if unknown or len(values) < len(own):
+    if unknown or len({known[name].name for name in given}) < len(own):
         raise UsageError(
             f"--at needs {', '.join(one.name for one in own)}"
             + (f"; it does not know {', '.join(unknown)}" if unknown else "")
@@ -242,6 +241,7 @@ def condition_from(trained: Trained, given: dict[str, float], step: str | None) 
             raise UsageError(
                 f"--at {name}={value:g}: this run learned {low:g} to {high:g} {known[name].unit}".strip() + "."
             )
+    values = {known[name].name: known[name].to_unit(value) for name, value in given.items()}
     used = [float(step == one) for one in trained.effects]
     return torch.tensor([*(float(values.get(one.name, 0.0)) for one in described), *used], dtype=torch.float32)
 
