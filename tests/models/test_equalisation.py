@@ -129,6 +129,7 @@ def test_pairs_are_at_their_true_levels(shelving: Path) -> None:
         assert np.median(gain[(hertz > 150) & (hertz < 300)]) == pytest.approx(data.read(RESPONSE)[place][15], abs=1.0)
 
 
+@pytest.mark.slow
 def test_both_stages_are_trained_scored_and_heard(shelving: Path, tmp_path: Path) -> None:
     settings = TrainSettings(model="eq-autoencoder", data=(str(shelving),), **QUICK)
     run, done = training.train(settings)

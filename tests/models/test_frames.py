@@ -137,7 +137,8 @@ def test_pieces_of_a_recording_are_one_again(tmp_path: Path) -> None:
     assert len(set(rows.clip)) == 3
 
 
-@pytest.mark.parametrize("model", ["jingju-gmm", pytest.param("jingju-mlp", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["jingju-gmm", "jingju-mlp"])
 def test_phonemes_are_learned_scored_and_told(sung: Path, tmp_path: Path, model: str) -> None:
     options = {"components": 4} if model == "jingju-gmm" else {}
     settings = TrainSettings(model=model, data=(str(sung),), options=options, **QUICK)

@@ -123,7 +123,8 @@ def test_fine_tuning_brings_the_sound_nearer(client: Any, gradient: spectral.Gra
     assert after < 0.8 * before
 
 
-@pytest.mark.parametrize("effect", ["distortion", pytest.param("vibrato", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", ["distortion", "vibrato"])
 def test_the_search_is_never_worse_than_its_start_and_repeats_itself(client: Any, effect: str) -> None:
     one = task(effect)
     start = np.clip(one.labels + 0.2, 0, 1).astype(np.float32)
