@@ -1,6 +1,6 @@
 """Comparing classifiers by cross-validation over dry notes; which features matter; whether what is learned carries over to another generator.
 
-RUN/comparison.json     settings, snapshots and every figure
+RUN/comparison.json     settings, what the data was, and every figure
 RUN/tables.md           the tables
 RUN/confusion-*.png     one confusion matrix a classifier, over all folds
 RUN/folds/              what each classifier predicted in each fold: where a stopped comparison goes on
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from timbre_data.models import checkpoints, training
 from timbre_data.models.checkpoints import Trained
-from timbre_data.models.data import Rows, load_rows
+from timbre_data.models.data import Rows, contents_of, load_rows
 from timbre_data.models.evaluation import metrics, plots
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.kinds import Baseline
@@ -76,19 +76,19 @@ def compare(
         if model not in known:
             raise UnknownNameError("classifier", model, sorted(known))
     datasets = [Dataset(data) for data in (*settings.data, *settings.against)]
-    snapshots = {data.location.address: data.snapshot for data in datasets}
-    digest = hashlib.sha256(json.dumps([settings.model_dump(mode="json"), snapshots], sort_keys=True).encode())
+    asked = {"settings": settings.model_dump(mode="json"), "contents": contents_of(datasets, settings.features)}
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     data = "-".join(Path(one.partition("@")[0]).name for one in settings.data)
     folder = training.runs_home() / (name or f"compare-{settings.target}-{data}-{digest.hexdigest()[:6]}")
-    about = {"settings": settings.model_dump(mode="json"), "snapshots": snapshots}
-    (folder / "folds").mkdir(parents=True, exist_ok=True)
-    if (folder / FILE).is_file() and json.loads((folder / FILE).read_text(encoding="utf-8"))["about"] != about:
+    if (folder / FILE).is_file() and json.loads((folder / FILE).read_text(encoding="utf-8"))["about"] != asked:
         raise UsageError(
             f"{folder} is a comparison with other settings or data: choose another --name, or leave it out."
         )
     rows = load_rows(datasets, settings.features, "note", settings.limit, target=settings.target)
     training.check_classes(rows, settings.target)
-    found: dict[str, Any] = {"about": about, "provenance": provenance()}
+    (folder / "folds").mkdir(parents=True, exist_ok=True)
+    snapshots = {data.location.address: data.snapshot for data in datasets}
+    found: dict[str, Any] = {"about": asked, "snapshots": snapshots, "provenance": provenance()}
     write_whole(folder / FILE, json.dumps(found, indent=2))
     here = rows.dataset < len(settings.data)
     mine = _take(rows, here)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -72,6 +72,18 @@ class Rows:
     def leaking_groups(self) -> set[str]:
         """Dry sounds with rows both in train or validation and in test."""
         return set(self.group[self.split < 2]) & set(self.group[self.split == 2])
+
+
+def contents_of(datasets: Sequence[Dataset], features: Sequence[str]) -> list[str]:
+    """A digest of the rows and features in use of each dataset: commits that add something else leave it as it is."""
+    found = []
+    for data in datasets:
+        digest = hashlib.sha256()
+        for path in (f"integrity/{what}" for what in ("rows", "dry", *features)):
+            if data.has(path):
+                digest.update(path.encode() + np.asarray(data.read(path)).tobytes())
+        found.append(digest.hexdigest())
+    return found
 
 
 def load_rows(
@@ -300,59 +312,3 @@ def family_probabilities(probabilities: torch.Tensor, families: Sequence[str], t
         else:
             out[:, place] += probabilities[:, column]
     return out
-
-
-class Batches:
-    """Shuffled batches of some rows of tensors that are in memory (or of `frames.Windows`); all that is random depends on (seed, epoch) alone.
-
-    The last tensor, where it is of spectrograms [shape=(n, bins, frames)], is cut to `crop` frames at a random place of each row, and
-    0 to `mask` neighbouring bands are set to the row's lowest value (Park et al. 2019, SpecAugment, section 2: F = `mask`).
-    `seconds` counts how long training has waited for the batches.
-    """
-
-    def __init__(
-        self,
-        tensors: Sequence[Any],
-        rows: NDArray[np.int64],
-        batch_size: int,
-        seed: int | None,
-        epoch: int = 0,
-        *,
-        crop: int | None = None,
-        mask: int = 0,
-    ) -> None:
-        self._tensors, self._rows = tensors, torch.from_numpy(rows)
-        self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
-        self._crop, self._mask = crop, mask
-        self.seconds = 0.0
-
-    def __len__(self) -> int:
-        return -(-len(self._rows) // self._batch_size)
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        order = self._rows
-        if self._seed is not None:
-            order = order[torch.from_numpy(np.random.default_rng([self._seed, self._epoch]).permutation(len(order)))]
-        rng = np.random.default_rng([self._seed or 0, self._epoch, 1])
-        for chosen in order.split(self._batch_size):
-            begun = time.perf_counter()
-            *batch, audio = (tensor[chosen] for tensor in self._tensors)
-            audio = self._masked(self._cropped(audio, rng), rng)
-            self.seconds += time.perf_counter() - begun
-            yield (*batch, audio)
-
-    def _cropped(self, x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-        if not self._crop or self._crop >= x.shape[2]:
-            return x
-        starts = rng.integers(x.shape[2] - self._crop + 1, size=len(x))
-        return x.unfold(2, self._crop, 1)[torch.arange(len(x)), :, torch.from_numpy(starts)]
-
-    def _masked(self, x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-        if not self._mask:
-            return x
-        bins = x.shape[1]
-        widths = rng.integers(min(self._mask, bins) + 1, size=(len(x), 1))
-        starts = rng.integers(bins - widths + 1)
-        bands = np.arange(bins)
-        silent = torch.from_numpy((bands >= starts) & (bands < starts + widths))
-        return torch.where(silent[:, :, None], x.amin(dim=(1, 2), keepdim=True), x)

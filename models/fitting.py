@@ -19,8 +19,9 @@ from torch.nn import functional as F
 from torch.optim import SGD, Adadelta, Adagrad, Adam
 
 from timbre_data.models import energy, epochs
+from timbre_data.models.batches import Batches, Variation
 from timbre_data.models.checkpoints import Standardised, as_sound
-from timbre_data.models.data import Batches, Rows
+from timbre_data.models.data import Rows
 from timbre_data.models.frames import Windows
 from timbre_data.models.kinds import Model
 from timbre_data.models.losses import masked_mse
@@ -56,9 +57,8 @@ class _Feed(L.LightningDataModule):
     def train_dataloader(self) -> Batches:
         epoch = self.trainer.current_epoch if self.trainer else 0
         s = self._settings
-        return Batches(
-            self._tensors, self._train, s.batch_size or 64, s.seed, epoch, crop=s.crop_frames, mask=s.mask_bands
-        )
+        variation = Variation(crop=s.crop_frames, gain=s.filter_range, mask=s.mask_bands)
+        return Batches(self._tensors, self._train, s.batch_size or 64, s.seed, epoch, variation)
 
     def val_dataloader(self) -> Batches:
         audio = self._tensors[-1]

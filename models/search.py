@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from timbre_data.models import epochs, training
+from timbre_data.models.data import contents_of
 from timbre_data.models.evaluation import plots
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.pipeline import recipes
@@ -53,11 +54,12 @@ def search(
     if "seed" in grid:
         raise UsageError("--grid seed=...: every repeat has a seed of its own, say how many with --repeats.")
     checked = [_resolved(settings, values, 0) for values in _combinations(grid)]
+    datasets = [Dataset(data) for data in sorted({data for one in checked for data in one.data})]
+    contents = contents_of(datasets, sorted({feature for one in checked for feature in one.features or ()}))
     folder = training.runs_home() / name
     folder.mkdir(parents=True, exist_ok=True)
-    snapshots = {data: Dataset(data).snapshot for one in checked for data in one.data}
     asked = json.loads(
-        json.dumps({"settings": dict(settings), "grid": dict(grid), "repeats": repeats, "snapshots": snapshots})
+        json.dumps({"settings": dict(settings), "grid": dict(grid), "repeats": repeats, "contents": contents})
     )
     if (folder / GRID).is_file() and json.loads((folder / GRID).read_text(encoding="utf-8")) != asked:
         raise UsageError(f"{folder} is a search with another grid, other settings or data: choose another --name.")

@@ -1,6 +1,6 @@
 """Training: a run is a folder, and the same command resumes or, when the run is finished, does nothing.
 
-RUN/settings.json     resolved settings, dataset names and snapshots
+RUN/settings.json     resolved settings, dataset names, snapshots and digests of what is used of them
 RUN/epochs.csv        losses and scores of every epoch
 RUN/last.ckpt         where training goes on (Lightning)
 RUN/model.pt          the network of the best epoch, with its standardisation
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from timbre_data.models import checkpoints, epochs, equalisation, fitting
 from timbre_data.models.checkpoints import Standardised, Trained, as_sound
-from timbre_data.models.data import Rows, family_probabilities, load_rows
+from timbre_data.models.data import Rows, contents_of, family_probabilities, load_rows
 from timbre_data.models.frames import load_frames
 from timbre_data.models.kinds import Model, Shape
 from timbre_data.pipeline import catalogue, recipes
@@ -36,7 +36,7 @@ from timbre_data.pipeline.files import write_whole
 from timbre_data.pipeline.provenance import provenance
 from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.schemas.errors import CorruptDataError, LockedError, NotFoundError, UsageError
+from timbre_data.schemas.errors import LockedError, NotFoundError, UsageError
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.settings import TrainSettings
 
@@ -51,6 +51,7 @@ class Run:
     folder: Path
     settings: TrainSettings
     snapshots: dict[str, str]
+    contents: list[str]
     finished: bool
 
 
@@ -74,7 +75,8 @@ def open_run(folder: Path) -> Run:
     """Read what a run was made with."""
     data = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     settings = recipes.validate(TrainSettings, data["settings"], str(folder))
-    return Run(folder, settings, data["snapshots"], (folder / checkpoints.MODEL_FILE).is_file())
+    finished = (folder / checkpoints.MODEL_FILE).is_file()
+    return Run(folder, settings, data["snapshots"], data.get("contents", []), finished)
 
 
 def resolve(settings: TrainSettings) -> TrainSettings:
@@ -93,10 +95,10 @@ def resolve(settings: TrainSettings) -> TrainSettings:
     return settings.model_copy(update=filled)
 
 
-def default_name(settings: TrainSettings, snapshots: dict[str, str]) -> str:
+def default_name(settings: TrainSettings, contents: list[str]) -> str:
     """A name that is the same for the same settings and data: model, data, and a short digest."""
     digest = hashlib.sha256(
-        json.dumps([settings.model_dump(mode="json"), snapshots], sort_keys=True).encode()
+        json.dumps([settings.model_dump(mode="json"), contents], sort_keys=True).encode()
     ).hexdigest()[:6]
     data = "-".join(Path(name.partition("@")[0]).name for name in settings.data)
     return f"{settings.model}-{data}-{digest}"
@@ -114,13 +116,11 @@ def train(
     if settings.target is None:
         settings = settings.model_copy(update={"target": usual_target(settings, datasets)})
     settings = resolve(settings)
-    snapshots = {data: dataset.snapshot for data, dataset in zip(settings.data, datasets, strict=True)}
-    folder = runs_home() / (name or default_name(settings, snapshots))
+    contents = contents_of(datasets, settings.features or ())
+    folder = runs_home() / (name or default_name(settings, contents))
     if (folder / SETTINGS).is_file():
         before = open_run(folder)
-        if resolve(before.settings) == settings and _unchanged(settings, before.snapshots):
-            datasets = [Dataset(data, before.snapshots[data]) for data in settings.data]
-        elif resolve(before.settings) != settings or before.snapshots != snapshots:
+        if resolve(before.settings) != settings or before.contents != contents:
             raise UsageError(f"{folder} is a run with other settings or data: choose another --name, or leave it out.")
         if before.finished:
             return folder, "finished already"
@@ -132,8 +132,12 @@ def train(
     try:
         with FileLock(folder / LOCK).acquire(timeout=0):
             resumed = any((folder / name).is_file() for name in ("last.ckpt", equalisation.STATE))
-            snapshots = {data: dataset.snapshot for data, dataset in zip(settings.data, datasets, strict=True)}
-            about = {"settings": settings.model_dump(mode="json"), "snapshots": snapshots, "provenance": provenance()}
+            about = {
+                "settings": settings.model_dump(mode="json"),
+                "snapshots": {data: dataset.snapshot for data, dataset in zip(settings.data, datasets, strict=True)},
+                "contents": contents,
+                "provenance": provenance(),
+            }
             write_whole(folder / SETTINGS, json.dumps(about, indent=2))
             try:
                 _fit(settings, datasets, folder, say)
@@ -146,27 +150,13 @@ def train(
     return folder, "resumed" if resumed else "trained"
 
 
-def _unchanged(settings: TrainSettings, snapshots: dict[str, str]) -> bool:
-    """Whether a run's datasets hold the same rows and features as then: commits since have added something else (other features, a tag)."""
-    used = ("rows", "dry", *(settings.features or ()))
-    try:
-        pairs = [(Dataset(data, snapshots[data]), Dataset(data)) for data in settings.data]
-        return all(
-            before.n == now.n
-            and all(np.array_equal(before.read(f"integrity/{what}"), now.read(f"integrity/{what}")) for what in used)
-            for before, now in pairs
-            if before.snapshot != now.snapshot
-        )
-    except (CorruptDataError, KeyError, NotFoundError):
-        return False
-
-
 def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Callable[[str], None]) -> None:
     """Train in a folder that nobody else trains in. Raises `UsageError` for what the model does not take."""
     kind: Model = catalogue.load("model", settings.model)
-    if (settings.crop_frames or settings.mask_bands) and (kind.front is None or kind.context):
+    varied = settings.crop_frames or settings.filter_range or settings.mask_bands
+    if varied and (kind.front is None or kind.context):
         raise UsageError(
-            f"crop_frames and mask_bands are for networks that hear the spectrogram of a whole sound, {settings.model} does not."
+            f"crop_frames, filter_range and mask_bands are for networks that hear the spectrogram of a whole sound, {settings.model} does not."
         )
     if kind.task == "transformation":
         equalisation.fit(settings, datasets, folder, say)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,26 @@ def inventory_of(importer: str, settings_json: str, digest: str = "") -> Invento
         if _digest(inventory) != digest:
             raise BuildError(f"{importer}: files changed while they were imported. Run the same command again.")
     return inventory
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every task of an import is told."""
+
+    importer: str
+    settings_json: str
+    digest: str
+    recipe_json: str
+    keep_going: bool
+
+    def opened(self) -> tuple[Inventory, Recipe]:
+        """What is imported, and as what."""
+        inventory = inventory_of(self.importer, self.settings_json, self.digest)
+        return inventory, Recipe.model_validate_json(self.recipe_json)
+
+    def failed(self, failures: dict[str, str]) -> bool:
+        """Whether these files stop the import."""
+        return bool(failures) and not self.keep_going
 
 
 def _forget(member: Importer) -> None:
@@ -115,7 +136,7 @@ def import_dataset(
     with Writer(location, create=True) as writer:
         _prepare(writer, recipe, inventory, digest)
         notes: list[dict[str, Any]] = []
-        arguments = (name, settings_json, digest, json.dumps(recipe.model_dump(mode="json")), keep_going)
+        job = Job(name, settings_json, digest, json.dumps(recipe.model_dump(mode="json")), keep_going)
         with dask_client(cluster) as client:
             for path, function, title in (
                 ("integrity/dry", import_origins, "dry sounds"),
@@ -134,7 +155,7 @@ def import_dataset(
                     writer,
                     tasks,
                     function,
-                    arguments,
+                    (job,),
                     message=f"{{rows}} {title}",
                     progress=progress or Silent(),
                 )
@@ -276,19 +297,10 @@ def _joined(tables: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]
     return {path: np.concatenate([table[path] for table in tables]) for path in tables[0]}
 
 
-def import_origins(
-    session: bytes,
-    address: str,
-    task: Task,
-    importer: str,
-    settings_json: str,
-    digest: str,
-    recipe_json: str,
-    keep_going: bool,
-) -> TaskResult:
+def import_origins(session: bytes, address: str, task: Task, job: Job) -> TaskResult:
     """Write the dry sounds `task.start` to `task.stop`: silence where the set has no clean recording of a note."""
     quiet_threads()
-    inventory, recipe = inventory_of(importer, settings_json, digest), Recipe.model_validate_json(recipe_json)
+    inventory, recipe = job.opened()
     store = TaskSession(session, address)
     failures: dict[str, str] = {}
     tables: list[dict[str, NDArray[Any]]] = []
@@ -316,25 +328,16 @@ def import_origins(
         if any(origin.file for origin in origins):  # silence is what a chunk that is not there reads as
             store.write(start, {"dry/audio": sounds})
         tables.append(columns)
-    if failures and not keep_going:
+    if job.failed(failures):
         return TaskResult(session=session, rows=0, notes={"failures": failures})
     store.write(task.start, _joined(tables))
     return TaskResult(session=store.close(), rows=task.stop - task.start, notes={"failures": failures})
 
 
-def import_rows(
-    session: bytes,
-    address: str,
-    task: Task,
-    importer: str,
-    settings_json: str,
-    digest: str,
-    recipe_json: str,
-    keep_going: bool,
-) -> TaskResult:
+def import_rows(session: bytes, address: str, task: Task, job: Job) -> TaskResult:
     """Decode, cut, resample and write the recordings `task.start` to `task.stop`, with their labels."""
     quiet_threads()
-    inventory, recipe = inventory_of(importer, settings_json, digest), Recipe.model_validate_json(recipe_json)
+    inventory, recipe = job.opened()
     chain = EffectChain(recipe.chain)
     width, extra = len(chain.space), _extra(inventory)
     store = TaskSession(session, address)
@@ -388,7 +391,7 @@ def import_rows(
         columns["integrity/rows"] = hashes(columns, (*ROW_ARRAYS, *_own_tables(inventory), *extra))
         store.write(start, {"audio": columns.pop("audio")})
         tables.append(columns)
-    if failures and not keep_going:
+    if job.failed(failures):
         return TaskResult(session=session, rows=0, notes={"failures": failures})
     store.write(task.start, _joined(tables))
     return TaskResult(session=store.close(), rows=task.stop - task.start, notes={"failures": failures})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -31,6 +32,14 @@ class Plan:
     def source(self) -> Any:
         """The source of dry sound (`DrySource`), or of notes for a synth (`MidiSource`), opened when first needed."""
         return open_source(self.recipe)
+
+    @cached_property
+    def inventory(self) -> str:
+        """A digest of what the source offers, in order."""
+        digest = hashlib.sha256()
+        for note in self.source.notes:
+            digest.update(f"{note.identity}\n{note.group}\n".encode())
+        return digest.hexdigest()
 
     @cached_property
     def dry_order(self) -> NDArray[np.int64]:

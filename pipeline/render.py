@@ -22,7 +22,7 @@ from timbre_data.pipeline.seeding import Stage, generator
 from timbre_data.pipeline.store.layout import AUDIO_CHUNK, RESPONSE, RESPONSE_BINS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.rows import DRY_ARRAYS, PLAYED_ARRAYS, ROW_ARRAYS, Columns, TaskSession, hashes
-from timbre_data.schemas.errors import RenderError, TimbreDataError, UsageError
+from timbre_data.schemas.errors import BuildError, RenderError, TimbreDataError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
 MAX_ATTEMPTS = 50
@@ -36,17 +36,25 @@ Inputs = NDArray[Any] | Sequence[Performance]
 
 
 @lru_cache(maxsize=8)
-def plan_of(recipe_json: str) -> Plan:
-    """The plan of a recipe, kept by each worker process."""
-    return Plan(Recipe.model_validate(json.loads(recipe_json)))
+def plan_of(recipe_json: str, inventory: str) -> Plan:
+    """The plan of a recipe whose source offers what this digest says, kept by each worker process.
+
+    Raises `BuildError` where it offers something else: a folder of sounds may have changed since the stage began.
+    """
+    plan = Plan(Recipe.model_validate(json.loads(recipe_json)))
+    if plan.inventory != inventory:
+        raise BuildError(
+            f"source {plan.recipe.source.name}: it offers other sounds than when this was begun. Put them back and run the same command again."
+        )
+    return plan
 
 
-def render_dry(session: bytes, address: str, task: Task, recipe_json: str) -> TaskResult:
+def render_dry(session: bytes, address: str, task: Task, recipe_json: str, inventory: str) -> TaskResult:
     """Make the dry sounds `task.start` to `task.stop` and write them. What cannot be used is listed in the notes."""
     from timbre_data.pipeline.features._pitch import note_f0
 
     quiet_threads()
-    plan = plan_of(recipe_json)
+    plan = plan_of(recipe_json, inventory)
     audio = plan.recipe.audio
     store = TaskSession(session, address)
     failures: dict[str, str] = {}
@@ -80,9 +88,9 @@ def render_dry(session: bytes, address: str, task: Task, recipe_json: str) -> Ta
     return TaskResult(session=store.close(), rows=task.stop - task.start)
 
 
-def write_played(session: bytes, address: str, task: Task, recipe_json: str) -> TaskResult:
+def write_played(session: bytes, address: str, task: Task, recipe_json: str, inventory: str) -> TaskResult:
     """Write what the synth is to play as `task.start` to `task.stop` of the notes."""
-    plan = plan_of(recipe_json)
+    plan = plan_of(recipe_json, inventory)
     store = TaskSession(session, address)
     indices = plan.dry_order[task.start : task.stop].tolist()
     notes = [plan.source.notes[index] for index in indices]
@@ -107,18 +115,18 @@ def _check_dry(sound: Audio) -> None:
 
 
 def render_rows(
-    session: bytes, address: str, task: Task, recipe_json: str, dry_total: int, dry_key: str, keep_going: bool
+    session: bytes, address: str, task: Task, recipe_json: str, inventory: str, dry_key: str, keep_going: bool
 ) -> TaskResult:
     """Draw, render, encode and write the rows `task.start` to `task.stop`."""
     quiet_threads()
-    plan = plan_of(recipe_json)
+    plan = plan_of(recipe_json, inventory)
     store = TaskSession(session, address)
     rejected = 0
     tables: list[dict[str, NDArray[Any]]] = []
     failed: list[str] = []
     for start, stop in task.audio_chunks():
         rows = np.arange(start, stop)
-        dry_index = rows % dry_total
+        dry_index = plan.dry_index(rows)
         dry: Inputs
         if plan.chain.synth:
             dry = [plan.source.performance(index) for index in plan.dry_order[dry_index].tolist()]

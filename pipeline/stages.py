@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,6 @@ from timbre_data.pipeline.plan import Plan
 from timbre_data.pipeline.provenance import provenance
 from timbre_data.pipeline.render import (
     ROUNDING_DB,
-    plan_of,
     render_dry,
     render_rows,
     rerender_rows,
@@ -71,15 +70,14 @@ def render(
     A new dataset is created, an unfinished one resumed, a finished one grown when `recipe.n` is larger; else nothing is done.
     Raises `UsageError` when the stored dataset was made from a different recipe.
     """
-    plan_of.cache_clear()  # a folder of sounds may have changed since
     plan = Plan(recipe)
-    inventory = _inventory(plan)
+    _ = plan.source  # one that cannot be opened ends it here
     if dry_run:
         return _foresee(recipe, location)
     _check_space(recipe, location)
     progress = progress or Silent()
     with Writer(location, create=True) as writer:
-        _prepare(writer, plan, inventory)
+        _prepare(writer, plan)
         missing_dry = _missing(writer, "integrity/dry", plan.dry_count(recipe.n))
         missing = _missing(writer, "integrity/rows", recipe.n)
         if not len(missing) and not len(missing_dry) and meta(writer.peek()).get("version"):
@@ -120,7 +118,7 @@ def _render_missing(
                 writer,
                 tasks,
                 write_played if played else render_dry,
-                (recipe_json,),
+                (recipe_json, plan.inventory),
                 message="{rows} notes" if played else "{rows} dry sounds",
                 progress=progress,
             )
@@ -131,7 +129,7 @@ def _render_missing(
         if not len(missing):
             return []
         progress.start("rendering", len(missing), plan.recipe.audio.seconds)
-        arguments = (recipe_json, len(plan.source.notes), _dry_key(writer), keep_going)
+        arguments = (recipe_json, plan.inventory, _dry_key(writer), keep_going)
         tasks = tasks_for(missing, cluster.rows_per_task(len(missing)))
         notes = run(client, cluster, writer, tasks, render_rows, arguments, message="{rows} rows", progress=progress)
         progress.stop()
@@ -157,15 +155,7 @@ def _dry_key(writer: Writer) -> str:
     return hashlib.sha256(np.asarray(stored[:]).tobytes()).hexdigest()
 
 
-def _inventory(plan: Plan) -> str:
-    """A digest of what the source offers, in order."""
-    digest = hashlib.sha256()
-    for note in plan.source.notes:
-        digest.update(f"{note.identity}\n{note.group}\n".encode())
-    return digest.hexdigest()
-
-
-def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
+def _prepare(writer: Writer, plan: Plan) -> None:
     """Create the arrays, or grow them to the recipe's n; refuse a different recipe."""
     recipe, stored = plan.recipe, meta(writer.peek())
     dry = plan.dry_count(recipe.n)
@@ -189,7 +179,7 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
             kind="rendered",
             recipe=recipe.model_dump(mode="json"),
             families=plan.chain.families,
-            inventory=inventory,
+            inventory=plan.inventory,
             provenance=provenance(),
             isolation=measured_isolation(plan),
             features={},
@@ -201,18 +191,17 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
     _refuse_other_recipe(writer.location, Recipe.model_validate(stored["recipe"]), recipe)
     if recipe.n > stored["recipe"]["n"] or not stored["version"]:
         _refuse_other_sound(writer.location, stored)
-    if stored["inventory"] != inventory and not stored["version"] and not _begun(writer):
+    before = int(stored["recipe"]["n"])
+    untouched = not stored["version"] and len(_missing(writer, "integrity/rows", before)) == before
+    if stored["inventory"] != plan.inventory and untouched:
         root = writer.root()
-        for spec in specs:
-            if spec.follows != "rows":
-                array = root[spec.path]
-                assert isinstance(array, zarr.Array)
-                array.resize((dry, *spec.row_shape))
-                if spec.path == "integrity/dry":
-                    array[:] = 0
-        set_meta(root, inventory=inventory)
+        _resize(root, specs, before, dry)
+        made = root["integrity/dry"]
+        assert isinstance(made, zarr.Array)
+        made[:] = 0
+        set_meta(root, inventory=plan.inventory)
         writer.commit("begun again: the source offers other sounds")
-    elif stored["inventory"] != inventory:
+    elif stored["inventory"] != plan.inventory:
         raise UsageError(
             f"{writer.location.address}: the source {recipe.source.name} offers other sounds than when this dataset was begun; put them back, or render under a new name with --out."
         )
@@ -222,10 +211,7 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
         )
     if recipe.n > stored["recipe"]["n"]:
         root = writer.root()
-        for spec in specs:
-            array = root[spec.path]
-            assert isinstance(array, zarr.Array)
-            array.resize((recipe.n if spec.follows == "rows" else dry, *spec.row_shape))
+        _resize(root, specs, recipe.n, dry)
         for name, found in stored["features"].items():
             for path, shape in ((found["path"], tuple(found["shape"])), (f"integrity/{name}", ())):
                 array = root[path]
@@ -235,11 +221,12 @@ def _prepare(writer: Writer, plan: Plan, inventory: str) -> None:
         writer.commit(f"grown to {recipe.n} rows")
 
 
-def _begun(writer: Writer) -> bool:
-    """Whether there are rows already."""
-    stored = writer.peek()["integrity/rows"]
-    assert isinstance(stored, zarr.Array)
-    return bool((np.asarray(stored[:]) != 0).any())
+def _resize(root: zarr.Group, specs: Sequence[layout.ArraySpec], rows: int, dry: int) -> None:
+    """Give all arrays of a dataset as many rows and dry sounds."""
+    for spec in specs:
+        array = root[spec.path]
+        assert isinstance(array, zarr.Array)
+        array.resize((rows if spec.follows == "rows" else dry, *spec.row_shape))
 
 
 def _refuse_other_sound(location: Location, stored: dict[str, Any]) -> None:

@@ -8,6 +8,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from timbre_data.schemas.recipe import NAME, Claim
 
+Limit = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="use only so many rows of each dataset: the first; whole recordings from everywhere of an imported one",
+    ),
+]
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,11 +61,7 @@ class TrainSettings(_Settings):
     )
     max_epochs: int | None = Field(None, ge=1)
     patience: int | None = Field(None, ge=1)
-    limit: int | None = Field(
-        None,
-        ge=1,
-        description="use only so many rows of each dataset: the first; whole recordings from everywhere of an imported one",
-    )
+    limit: Limit = None
     train_rows: int | None = Field(
         None,
         ge=8,
@@ -70,6 +74,12 @@ class TrainSettings(_Settings):
         None,
         ge=8,
         description="train on so many neighbouring frames of a spectrogram, elsewhere in it every time (networks that average over time; all frames are heard in tests)",
+    )
+    filter_range: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="in training, raise and lower the bands of a spectrogram along a bent line, by up to this share of its range, another line every time (0.1: 8 dB of 80)",
     )
     mask_bands: int = Field(
         0, ge=0, description="in training, silence up to so many neighbouring bands of a spectrogram, others every time"
@@ -90,11 +100,7 @@ class CompareSettings(_Settings):
     folds: int = Field(9, ge=3, le=100)
     permutations: int = Field(2, ge=0, description="how often each feature is permuted in each fold; 0 for not at all")
     seed: int = Field(0, ge=0)
-    limit: int | None = Field(
-        None,
-        ge=1,
-        description="use only so many rows of each dataset: the first; whole recordings from everywhere of an imported one",
-    )
+    limit: Limit = None
 
 
 class CompareStage(_Settings):

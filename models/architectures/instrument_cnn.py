@@ -17,9 +17,10 @@ def _front(rate: int) -> MelFront:
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:
+    """ReLU after a max pool gives what it gives before, and has a quarter of the work."""
     layers: list[nn.Module] = []
     for before, after in ((1, 64), (64, 128), (128, 256)):
-        layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.MaxPool2d(2), nn.ReLU()]
     layers += [
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),

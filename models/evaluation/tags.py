@@ -98,13 +98,12 @@ def group_scores(
 ) -> dict[str, dict[str, Any]]:
     """Accuracy over the clips of every group of `GROUP` clips and more, the worst first, and what most of its other clips are taken for."""
     found: dict[str, dict[str, Any]] = {}
-    for one in sorted(set(group.astype(str))):
-        mine = group.astype(str) == one
-        if mine.sum() < GROUP:
-            continue
+    every, of, counts = np.unique(group.astype(str), return_inverse=True, return_counts=True)
+    for place in np.flatnonzero(counts >= GROUP).tolist():
+        mine = of == place
         wrong = np.bincount(answer[mine & (answer != right)], minlength=len(names))
-        found[one] = {
-            "clips": int(mine.sum()),
+        found[str(every[place])] = {
+            "clips": int(counts[place]),
             "accuracy": float((answer == right)[mine].mean()),
             "taken_for": names[int(wrong.argmax())] if wrong.any() else None,
         }

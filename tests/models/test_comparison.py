@@ -75,6 +75,11 @@ def test_a_comparison_scores_every_row_once_and_goes_on_where_it_stopped(two_gen
     assert again.metrics == found.metrics
     with pytest.raises(UsageError, match="other settings"):
         compare(settings.model_copy(update={"seed": 1}), name="c")
+    extract.featurize(
+        Dataset(ours).location, {"autofx48": {}}, Cluster(workers=1)
+    )  # which changes nothing that is compared
+    compare(settings, name="c")
+    assert {path: path.stat().st_mtime_ns for path in found.folder.glob("folds/*/cost.json")} == before
 
 
 def test_the_accuracy_of_a_baseline_is_that_of_its_folds(two_generators: tuple[str, str]) -> None:

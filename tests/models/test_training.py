@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from tests.conftest import build
 from timbre_data.models import checkpoints, epochs, fitting, training
 from timbre_data.models.chain import run_chain
-from timbre_data.models.data import Batches, load_rows
+from timbre_data.models.data import load_rows
 from timbre_data.models.evaluation.evaluate import evaluate
 from timbre_data.models.kinds import Shape
 from timbre_data.pipeline import catalogue, extract, recipes
@@ -190,17 +190,16 @@ def test_commits_that_change_nothing_a_run_uses_do_not_matter(home: Path) -> Non
     data = Dataset("growing")
     extract.featurize(data.location, {"autofx163": {}}, Cluster(workers=2))
     chosen = TrainSettings(model="regressor-mlp", data=("growing",), max_epochs=1)
-    run, _ = training.train(chosen, name="mine")
+    run, _ = training.train(chosen)
     before = training.open_run(run).snapshots
     extract.featurize(data.location, {"autofx48": {}}, Cluster(workers=2))
     assert Dataset("growing").snapshot != before["growing"]
-    assert training.train(chosen, name="mine") == (run, "finished already")
+    assert training.train(chosen) == (run, "finished already")
     (run / checkpoints.MODEL_FILE).unlink()
-    assert training.train(chosen, name="mine") == (run, "resumed")
-    assert training.open_run(run).snapshots == before
+    assert training.train(chosen, name=run.name) == (run, "resumed")
     build(recipes.load(recipes.override(recipes.read("distortion"), {"n": 620, "audio.seconds": 0.3})), "growing")
     with pytest.raises(UsageError, match="other settings or data"):
-        training.train(chosen, name="mine")
+        training.train(chosen, name=run.name)
 
 
 def test_another_split_is_evaluated_beside_the_test_split(shared: Path) -> None:
@@ -220,47 +219,6 @@ def test_a_folder_that_is_no_run_is_left_as_it_is(shared: Path) -> None:
         with pytest.raises(UsageError, match="is not a run"):
             training.train(settings(shared, "regressor-mlp", *EFFECTS, **fields), name="search")
     assert [path for path in (training.runs_home() / "search").rglob("*") if path.is_file()] == [mine]
-
-
-def test_batches_hold_every_row_once_in_an_order_of_seed_and_epoch() -> None:
-    data = [torch.arange(1000)]
-    rows = np.arange(len(data[0]))
-    first = torch.cat([batch[0] for batch in Batches(data, rows, 64, seed=1, epoch=0)])
-    again = torch.cat([batch[0] for batch in Batches(data, rows, 64, seed=1, epoch=0)])
-    later = torch.cat([batch[0] for batch in Batches(data, rows, 64, seed=1, epoch=1)])
-    assert torch.equal(first, again)
-    assert not torch.equal(first, later)
-    assert torch.equal(first.sort().values, data[0])
-
-
-def test_batches_cut_and_mask_spectrograms_the_same_way_for_the_same_seed_and_epoch() -> None:
-    heard = torch.arange(1, 61.0) + 1000 * torch.arange(1, 33.0)[:, None] + torch.zeros(200, 1, 1)
-    rows = np.arange(len(heard))
-
-    def epoch(number: int) -> torch.Tensor:
-        return torch.cat([batch[0] for batch in Batches([heard], rows, 64, 1, number, crop=20, mask=8)])
-
-    first = epoch(0)
-    assert first.shape == (200, 32, 20)
-    assert torch.equal(first, epoch(0))
-    assert not torch.equal(first, epoch(1))
-    lowest = first.amin(dim=(1, 2), keepdim=True)
-    silent = (first == lowest).all(dim=2)
-    assert set(silent.sum(dim=1).tolist()) == set(range(9))
-    assert all(len(np.flatnonzero(np.diff(one.int().numpy(), prepend=0, append=0))) <= 2 for one in silent)
-    starts = first[:, -1].amin(dim=1)[~silent[:, -1]] - 32_000
-    assert set(starts.tolist()) <= set(range(1, 42))
-    assert len(set(starts.tolist())) > 35
-    kept = first[~silent].diff(dim=1)
-    assert torch.equal(kept, torch.ones_like(kept))  # neighbouring frames, in order
-
-
-def test_batches_neither_cut_nor_mask_unless_asked() -> None:
-    heard = torch.rand(10, 8, 20)
-    varied = Batches([heard], np.arange(10), 64, 1, crop=5, mask=3)
-    assert all(torch.equal(a, b) for (a,), (b,) in zip(varied, varied, strict=True))
-    (batch,) = Batches([heard], np.arange(10), 64, None)
-    assert torch.equal(batch[0], heard)
 
 
 def chained(**changes: Any) -> PipelineRecipe:

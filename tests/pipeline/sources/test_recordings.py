@@ -13,10 +13,12 @@ import soundfile
 from tests.conftest import build
 from timbre_data.pipeline import recipes
 from timbre_data.pipeline.features._pitch import note_f0
+from timbre_data.pipeline.plan import Plan
+from timbre_data.pipeline.render import plan_of
 from timbre_data.pipeline.sources import _fluidsynth
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.verify import verify
-from timbre_data.schemas.errors import MissingDependencyError, NotFoundError, SourceError
+from timbre_data.schemas.errors import BuildError, MissingDependencyError, NotFoundError, SourceError
 
 
 def recipe(source: dict[str, Any], **changes: Any) -> Any:
@@ -84,6 +86,20 @@ def test_every_unusable_file_is_listed_in_one_error(folder: Path) -> None:
         data.read("integrity/rows"),
         build(recipe({"name": "wav_folder", "path": str(folder)}), "fresh").read("integrity/rows"),
     )
+
+
+def test_workers_that_live_long_look_at_a_folder_that_changed_again(folder: Path) -> None:
+    asked = recipe({"name": "wav_folder", "path": str(folder)})
+    recipe_json, before = asked.model_dump_json(), Plan(asked).inventory
+    assert len(plan_of(recipe_json, before).source.notes) == len(FORMATS)
+    soundfile.write(folder / "0.wav", note(22_050, 440), 22_050)
+    after = Plan(asked).inventory
+    assert after != before
+    assert plan_of(recipe_json, after).source.notes[0].identity == "0.wav"
+    (folder / "0.wav").rename(folder / "9.wav")
+    plan_of.cache_clear()  # another worker
+    with pytest.raises(BuildError, match="offers other sounds than when this was begun"):
+        plan_of(recipe_json, after)
 
 
 @pytest.mark.parametrize("rate", [22_050, 48_000, 96_000, 192_000])

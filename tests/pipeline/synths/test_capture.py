@@ -212,7 +212,8 @@ def test_real_time_capture_removes_its_latency() -> None:
     try:
         sounds = player.play([NOTE] * 12, [patch] * 12, SAMPLES)[:, 0]
         onsets = [int(np.flatnonzero(np.abs(sound) > 0.05 * np.abs(sound).max())[0]) / RATE for sound in sounds]
-        assert np.ptp(np.percentile(onsets, [10, 90])) < 0.005  # a busy machine may be late once
+        # ZynAddSubFX starts notes at multiples of 256 samples, so up to 6 ms late; on a busy machine a quarter of the notes may be later
+        assert np.ptp(np.percentile(onsets, [25, 75])) < 256 / RATE
         assert np.median(onsets) < 0.01
     finally:
         player.close()
