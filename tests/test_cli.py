@@ -1,4 +1,4 @@
-"""The command line as its user meets it: in a process of its own."""
+"""The command line as its user meets it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,13 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("arguments", WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(one, id=what, marks=[pytest.mark.slow] if what == "scheduler" else [])
+        for what, one in WRONG.items()
+    ],
+)
 def test_misuse_is_one_line_and_exit_code_2(
     arguments: list[str], home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,12 +169,24 @@ def test_verify_of_a_damaged_dataset_exits_with_3(home: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_lists_show_every_kind() -> None:
-    assert "plucked_string" in run("list", "sources").stdout
-    assert "autofx163" in json.loads(run("list", "features", "--json").stdout)
-    assert "drive_db" in run("show", "effect", "distortion").stdout
-    assert "58315" in run("show", "model", "regressor-mlp").stdout
-    assert "plucked_string: 1872 notes" in run("doctor").stdout
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (("list", "sources"), "plucked_string"),
+        (("list", "features", "--json"), '"autofx163"'),
+        (("show", "effect", "distortion"), "drive_db"),
+        (("show", "model", "regressor-mlp"), "58315"),
+        (("doctor",), "plucked_string: 1872 notes"),
+    ],
+)
+def test_lists_show_every_kind(
+    arguments: tuple[str, ...], shown: str, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*arguments) == 0
+    said = capsys.readouterr().out
+    assert shown in said
+    if "--json" in arguments:
+        json.loads(said)
 
 
 def test_rows_that_fail_stop_the_build_with_their_parameters_or_are_marked(tmp_path: Path) -> None:

@@ -187,9 +187,8 @@ def test_features_in_tensor_operations_are_those_of_the_kernels(shared: Path, na
     assert np.allclose(pitches, [note_f0(sound, 22_050) for sound in sounds], rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "model", ["class", *(pytest.param(name, marks=pytest.mark.slow) for name in ("regressor", "autofx"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["class", "regressor", "autofx"])
 def test_an_exported_run_says_the_same_without_this_project(
     runs: Path, take: Callable[[str, int], Path], tmp_path: Path, model: str
 ) -> None:

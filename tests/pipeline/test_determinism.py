@@ -66,6 +66,7 @@ def test_other_code_may_go_on_only_if_it_makes_the_same_sounds(monkeypatch: pyte
     assert Dataset("begun").n == 60
 
 
+@pytest.mark.slow
 def test_grown_in_steps(reference: Dataset) -> None:
     """Steps that end inside a chunk, and features made in between."""
     for n in (10, 300, 777, 1100):

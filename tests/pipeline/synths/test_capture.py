@@ -105,6 +105,7 @@ def test_two_captures_of_one_recipe_are_equal_for_any_workers() -> None:
     assert np.array_equal(one.read("audio"), two.read("audio"))
 
 
+@pytest.mark.slow
 def test_two_of_each_run_side_by_side() -> None:
     for profile in ("amsynth", "fluidsynth", "zynaddsubfx"):
         players = [opened(profile) for _ in range(2)]
@@ -129,7 +130,9 @@ def test_every_note_begins_at_the_same_frame() -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("victim", ["zynaddsubfx", "jackd", "host"])
+@pytest.mark.parametrize(
+    "victim", ["zynaddsubfx", *(pytest.param(one, marks=pytest.mark.slow) for one in ("jackd", "host"))]
+)
 def test_a_crash_or_a_hang_is_noticed_and_mended(victim: str, how: signal.Signals) -> None:
     player, patch = opened("zynaddsubfx")
     try:
