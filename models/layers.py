@@ -133,10 +133,29 @@ class ShapedFilters(nn.Module):
             high = shape.height - 1 if self._padding == "same" else 0
             wide = shape.width - 1 if self._padding in ("time", "same") else 0
             padded = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
-            y = F.elu(norm(branch(padded)))
-            y = F.max_pool2d(y, (self._pool[0] or y.shape[2], self._pool[1] or y.shape[3]))
+            assert isinstance(branch, nn.Conv2d)
+            y = norm(_correlated(padded, branch))
+            # the largest of what ELU gives is ELU of the largest; one axis after the other, PyTorch pools several times faster
+            y = F.max_pool2d(y, (self._pool[0] or y.shape[2], 1))
+            y = F.elu(F.max_pool2d(y, (1, self._pool[1] or y.shape[3])))
             joined.append(self.dropout(y.flatten(1) if self._flat else y))
         return torch.cat(joined, dim=1)
+
+
+TALL, MANY = 16, 32
+"""So high, and so many, filters over one channel are faster on a CPU as filters over as many channels as they are high."""
+
+
+def _correlated(x: torch.Tensor, branch: nn.Conv2d) -> torch.Tensor:
+    """The convolution of one channel [shape=(n, 1, bins, frames)]; tall filters have the bands below each band as its channels."""
+    height = branch.kernel_size[0]
+    if x.device.type != "cpu" or height < TALL or branch.out_channels < MANY:
+        filtered: torch.Tensor = branch(x)
+        return filtered
+    if torch.is_autocast_enabled("cpu"):
+        x = x.to(torch.get_autocast_dtype("cpu"))
+    bands = x[:, 0].unfold(1, height, 1).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    return F.conv2d(bands, branch.weight.transpose(1, 2), branch.bias)
 
 
 class Largest(nn.Module):

@@ -19,7 +19,7 @@ def _front(rate: int) -> MelFront:
 def _body(shape: Shape, options: Any) -> nn.Module:
     layers: list[nn.Module] = []
     for before, after, pool in ((1, 128, (2, 4)), (128, 384, (4, 5)), (384, 768, (3, 8)), (768, 2048, (4, 8))):
-        layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(pool)]
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.MaxPool2d(pool), nn.ReLU()]
     layers += [nn.Flatten(), nn.Linear(2048, shape.outputs)]
     return nn.Sequential(*layers)
 

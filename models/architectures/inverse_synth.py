@@ -65,7 +65,7 @@ class InverseSynth(nn.Module):
         self.front = NormalisedSpectrogram(shape.samples, options)
         convolutions: list[nn.Module] = []
         for channels in (1, 32, 32):
-            convolutions += [nn.Conv2d(channels, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)]
+            convolutions += [nn.Conv2d(channels, 32, 5, padding=2), nn.MaxPool2d(2), nn.ReLU()]
         self.convolutions = nn.Sequential(*convolutions)
         bins, frames = self.front.shape
         width = 32 * (bins // 8) * (frames // 8)

@@ -17,14 +17,20 @@ def _front(rate: int) -> MelFront:
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:
+    """Weights begin uniform, biases at zero (Glorot and Bengio 2010): by PyTorch's own beginning so little comes through eight layers that nothing is learned."""
     layers: list[nn.Module] = []
     before = 1
     for after in (32, 64, 128, 256):
-        for channels in (before, after):
-            layers += [nn.Conv2d(channels, after, 3, padding=2), nn.LeakyReLU(0.33)]  # "same" and one pixel more
-        layers += [nn.MaxPool2d(3), nn.Dropout(0.25)] if after < 256 else [Largest()]
+        layers += [nn.Conv2d(before, after, 3, padding=2), nn.LeakyReLU(0.33)]  # "same" and one pixel more
+        layers += [nn.Conv2d(after, after, 3, padding=2), nn.MaxPool2d(3) if after < 256 else Largest()]
+        layers += [nn.LeakyReLU(0.33), *([nn.Dropout(0.25)] if after < 256 else [])]
         before = after
     layers += [nn.Flatten(), nn.Linear(256, 1024), nn.LeakyReLU(0.33), nn.Dropout(0.5), nn.Linear(1024, shape.outputs)]
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
     return nn.Sequential(*layers)
 
 

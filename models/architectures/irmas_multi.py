@@ -15,11 +15,9 @@ def _body(shape: Shape, options: ShapedOptions) -> nn.Module:
     return nn.Sequential(
         ShapedFilters(shapes, padding="same", pool=(24, 32), norm=True),
         nn.Dropout(0.25),
-        *normed(sum(one.count for one in shapes), 128, padding=1),
-        nn.MaxPool2d(2),
+        *normed(sum(one.count for one in shapes), 128, padding=1, pool=2),
         nn.Dropout(0.25),
-        *normed(128, 128, padding=1),
-        nn.MaxPool2d(2),
+        *normed(128, 128, padding=1, pool=2),
         nn.Flatten(),
         nn.Dropout(0.5),
         nn.Linear(128, 256),

@@ -13,7 +13,7 @@ from timbre_data.models.kinds import Shape
 def _body(shape: Shape, options: Any) -> nn.Module:
     layers: list[nn.Module] = []
     for before, after, pool in ((1, 60, (2, 2)), (60, 84, (2, 1)), (84, 84, (2, 1)), (84, 84, (2, 1))):
-        layers += [*normed(before, after), nn.MaxPool2d(pool)]
+        layers += normed(before, after, pool=pool)
     layers += [*normed(84, 60), nn.Flatten(), nn.Linear(60, shape.outputs)]
     return nn.Sequential(*layers)
 

@@ -13,10 +13,7 @@ from timbre_data.models.kinds import Shape
 def _body(shape: Shape, options: Any) -> nn.Module:
     layers: list[nn.Module] = []
     for before, after, pool in ((1, 32, (1, 4)), (32, 32, (4, 1)), (32, 64, (2, 2)), (64, 32, (2, 2))):
-        layers += [
-            *normed(before, after, bias=False),
-            nn.MaxPool2d(pool),
-        ]  # (frequency, time): the paper counts time first
+        layers += normed(before, after, bias=False, pool=pool)  # (frequency, time): the paper counts time first
     layers += [*normed(32, 16, bias=False), nn.Flatten(), nn.Linear(448, shape.outputs)]
     return nn.Sequential(*layers)
 

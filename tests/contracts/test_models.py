@@ -74,6 +74,19 @@ class TestModel:
         network(**inputs).square().sum().backward()
         assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in network.parameters())
 
+    def test_hears_differences_from_the_beginning(self, name: str) -> None:
+        """Where nothing of the input comes through to the output, nothing is learned."""
+        model: Model = catalogue.load("model", name)
+        shape, inputs = shape_and_inputs(model, 6)
+        network = model.build(shape, model.options())
+        for module in network.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0
+        if "features" in inputs:
+            inputs["features"] /= 1000
+        with torch.no_grad():
+            assert network(**inputs).std(dim=0).mean() > 4e-4
+
     def test_is_saved_and_loaded_the_same(self, name: str, tmp_path: Path) -> None:
         model: Model = catalogue.load("model", name)
         shape, inputs = shape_and_inputs(model, 2)
