@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from benchmarks._common import report
 from timbre_data.models.architectures import irmas_single, jingju_proposed
 from timbre_data.models.architectures._musically_motivated import SHAPES
-from timbre_data.models.layers import ShapedFilters
+from timbre_data.models.layers import ShapedFilters, channels_last
 
 Padding = Literal["valid", "time", "same"]
 CASES: dict[str, tuple[Any, Padding, tuple[int, int], bool, tuple[int, int, int]]] = {
@@ -57,7 +57,7 @@ def main() -> None:
     for name, (shapes, padding, pool, norm, size) in CASES.items():
         torch.manual_seed(0)
         layer = ShapedFilters(shapes, padding=padding, pool=pool, norm=norm, flat=True)
-        layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs lack this form
+        channels_last(layer)
         x = torch.randn(size[0], 1, *size[1:])
         for kind, bf16 in (("bf16", True), ("float32", False)):
             mine = rows_per_second(layer, x, bf16)

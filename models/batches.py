@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-_BENDS = 4
+_POINTS = 4
 """Points of the line that a random filter follows: both ends and two places between."""
 
 
@@ -81,9 +81,9 @@ def _cropped(x: torch.Tensor, crop: int, rng: np.random.Generator) -> torch.Tens
 
 def _filtered(x: torch.Tensor, gain: float, rng: np.random.Generator) -> torch.Tensor:
     rows, bins = x.shape[:2]
-    places = np.sort(rng.uniform(0, bins - 1, (rows, _BENDS)), axis=1)
+    places = np.sort(rng.uniform(0, bins - 1, (rows, _POINTS)), axis=1)
     places[:, 0], places[:, -1] = 0, bins - 1
-    heights = rng.uniform(-gain, gain, (rows, _BENDS))
+    heights = rng.uniform(-gain, gain, (rows, _POINTS))
     bands = np.arange(bins)
     lines = np.stack([np.interp(bands, at, height) for at, height in zip(places, heights, strict=True)])
     low, high = x.amin(dim=(1, 2), keepdim=True), x.amax(dim=(1, 2), keepdim=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from timbre_data.models.kinds import Model, Shape
-from timbre_data.models.layers import FilterShape, MelFront, Standardise
+from timbre_data.models.layers import FilterShape, MelFront, Standardise, channels_last
 from timbre_data.schemas.errors import UsageError
 
 Scaling = Literal["no", "all", "band", "cell"]
@@ -79,8 +79,7 @@ def timbre_model(
         network = (
             body(shape, options) if whole else TimbreNetwork(front(shape.rate), body(shape, options), standardised)
         )
-        # channels last: up to 1.9 times faster on a CPU, and what tensor cores want
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub has no such overload
+        return channels_last(network)
 
     usual: dict[str, Any] = {"options": NoOptions, "learning_rate": 1e-3, "max_epochs": 100, "patience": 10}
     return Model(

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from timbre_data.models.kinds import Model, Shape
-from timbre_data.models.layers import Film, Spectrogram
+from timbre_data.models.layers import Film, Spectrogram, channels_last
 
 PADDED = 35_000
 """Samples to which the paper pads its sounds (1.59 s at 22.05 kHz)."""
@@ -84,7 +84,7 @@ class Autofx(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d) or module in (self.hidden, self.output):
                 nn.init.xavier_uniform_(cast(nn.Linear, module).weight)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs lack this form
+        channels_last(self)
 
     def forward(
         self, features: torch.Tensor, probabilities: torch.Tensor | None = None, *, audio: torch.Tensor

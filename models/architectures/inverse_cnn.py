@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from timbre_data.models.kinds import Model, Shape
-from timbre_data.models.layers import mel_matrix
+from timbre_data.models.layers import channels_last, mel_matrix
 
 BINS = 32
 BLUR = 0.75
@@ -78,7 +78,7 @@ class InverseCnn(nn.Module):
             nn.Dropout(0.1), nn.Linear(4 * w * bins * frames, options.hidden), nn.ReLU(), nn.Dropout(0.1)
         )
         self.heads = nn.Linear(options.hidden, sum(count or BINS for count in self._positions))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs lack this form
+        channels_last(self)
 
     def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
         """Map sounds [shape=(n, samples)], or what `front` makes of them [shape=(n, bins, frames)], to logits [shape=(n, sum of heads)]."""
