@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.files import whole
 from timbre_data.pipeline.kinds import Audio, UnusableSoundError
+from timbre_data.pipeline.mp3 import read_mp3
 from timbre_data.schemas.errors import UsageError
 
 SILENCE_PEAK = 1e-4
@@ -37,13 +38,12 @@ def read(path: Path, rate: int, channels: int) -> Audio:
     """
     import soxr
 
-    with readable(), soundfile.SoundFile(path) as file:
-        file_rate, exact = file.samplerate, file.subtype == "PCM_16"
-        # libsndfile's own conversion of 16-bit samples, to the same numbers, is slower than all else
-        sound = file.read(dtype="int16" if exact else "float32", always_2d=True)
+    with readable():
+        sound, file_rate = _samples(path)
+    exact = sound.dtype == np.int16
     if not len(sound):
         raise UnusableSoundError("holds no samples")
-    if not exact and not np.isfinite(sound).all():
+    if not exact and not np.isfinite(magnitude(sound)):
         raise UnusableSoundError("holds samples that are not finite")
     scale = np.float32(2**-15 if exact else 1)
     if sound.shape[1] != channels:
@@ -54,6 +54,32 @@ def read(path: Path, rate: int, channels: int) -> Audio:
     if file_rate != rate:
         sound = soxr.resample(sound, file_rate, rate, quality="VHQ")
     return np.ascontiguousarray(sound.T, np.float32)
+
+
+def _samples(path: Path) -> tuple[NDArray[Any], int]:
+    """All samples of a file [shape=(samples, channels)], as int16 where that is what it holds, else float32; and their rate."""
+    found = read_mp3(path) if path.suffix.lower() == ".mp3" else None
+    if found is not None:
+        return found
+    with soundfile.SoundFile(path) as file:
+        # libsndfile's own conversion of 16-bit samples, to the same numbers, is slower than all else
+        dtype = "int16" if file.subtype == "PCM_16" else "float32"
+        return file.read(dtype=dtype, always_2d=True), file.samplerate
+
+
+@njit(cache=True, nogil=True)
+def _largest_bits(bits: NDArray[np.int32]) -> np.int32:
+    """Magnitudes compare like integers, and those vectorise."""
+    largest = np.int32(0)
+    for n in range(len(bits)):
+        largest = max(largest, bits[n] & np.int32(0x7FFFFFFF))
+    return largest
+
+
+def magnitude(sound: Audio) -> np.float32:
+    """The largest magnitude in a sound of any shape; infinite or NaN where a sample is, 0 where there is none."""
+    flat = np.ascontiguousarray(sound, np.float32).reshape(-1)
+    return np.int32(_largest_bits(flat.view(np.int32))).view(np.float32)
 
 
 @njit(cache=True, nogil=True)
@@ -154,10 +180,7 @@ def _sums(wet: Audio, dry: Audio) -> tuple[float, float, float]:
 @njit(cache=True, nogil=True)
 def _levels(wet: Audio, bits: NDArray[np.int32], dry: Audio, peak_bits: NDArray[np.int32], differences: Audio) -> None:
     for row in range(len(wet)):
-        largest = np.int32(0)
-        for n in range(bits.shape[1]):  # magnitudes compare like integers, and those vectorise
-            largest = max(largest, bits[row, n] & np.int32(0x7FFFFFFF))
-        peak_bits[row] = largest
+        peak_bits[row] = _largest_bits(bits[row])
         wet_wet, wet_dry, dry_dry = _sums(wet[row], dry[row])
         differences[row] = 0.0
         if not np.isfinite(wet_wet):

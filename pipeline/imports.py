@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ import zarr
 from numpy.typing import NDArray
 
 from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.audio import SILENCE_PEAK, encode, prepare_note, read, storing_gains
+from timbre_data.pipeline.audio import SILENCE_PEAK, encode, magnitude, prepare_note, read, storing_gains
 from timbre_data.pipeline.build import (
+    MAX_BATCH,
     Cluster,
     Progress,
     Silent,
@@ -51,10 +51,10 @@ def inventory_of(importer: str, settings_json: str, digest: str = "") -> Invento
     member: Importer = catalogue.load("importer", importer)
     settings = member.settings.model_validate(json.loads(settings_json))
     inventory = member.scan(settings)
-    if digest and _digest(inventory) != digest:
+    if digest and inventory.digest != digest:
         _forget(member)
         inventory = member.scan(settings)
-        if _digest(inventory) != digest:
+        if inventory.digest != digest:
             raise BuildError(f"{importer}: files changed while they were imported. Run the same command again.")
     return inventory
 
@@ -108,7 +108,6 @@ def import_dataset(
     _forget(member)
     inventory_of.cache_clear()
     inventory = inventory_of(name, settings_json)
-    digest = _digest(inventory)
     if inventory.problems and not keep_going:
         raise SourceError(importer, inventory.problems, "--keep-going leaves them out")
     if not inventory.recordings:
@@ -134,9 +133,9 @@ def import_dataset(
             f"{len(inventory.origins)} dry sounds, {len(inventory.problems)} problems",
         )
     with Writer(location, create=True) as writer:
-        _prepare(writer, recipe, inventory, digest)
+        _prepare(writer, recipe, inventory)
         notes: list[dict[str, Any]] = []
-        job = Job(name, settings_json, digest, json.dumps(recipe.model_dump(mode="json")), keep_going)
+        job = Job(name, settings_json, inventory.digest, json.dumps(recipe.model_dump(mode="json")), keep_going)
         with dask_client(cluster) as client:
             for path, function, title in (
                 ("integrity/dry", import_origins, "dry sounds"),
@@ -148,7 +147,9 @@ def import_dataset(
                 if not len(missing):
                     continue
                 (progress or Silent()).start(title, len(missing), recipe.audio.seconds)
-                tasks = tasks_for(missing, cluster.rows_per_task(len(missing)))
+                cheap = function is import_origins and not any(origin.file for origin in inventory.origins)
+                each = cluster.batch or (MAX_BATCH if cheap else cluster.rows_per_task(len(missing)))
+                tasks = tasks_for(missing, each)
                 notes += run(
                     client,
                     cluster,
@@ -191,22 +192,11 @@ def _raise_failures(importer: str, notes: list[dict[str, Any]], keep_going: bool
         raise SourceError(importer, dict(sorted(failures.items())), "--keep-going leaves them out")
 
 
-def _digest(inventory: Inventory) -> str:
-    """Of all that becomes a row or a label: an annotation that was corrected, or a table of classes, makes another set."""
-    digest = hashlib.sha256(repr((inventory.tags, inventory.frame_classes)).encode())
-    for one in inventory.origins:
-        digest.update(repr((one.identity, one.group, one.split, one.midi_note, one.f0_hz, one.file is None)).encode())
-    for each in inventory.recordings:
-        labels = (each.step, each.origin, each.start_seconds, dict(each.labels), each.tags, each.segments)
-        digest.update(repr((each.identity, *labels)).encode())
-    return digest.hexdigest()
-
-
-def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory, digest: str) -> None:
+def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory) -> None:
     stored = meta(writer.peek())
     if stored:
         before = Recipe.model_validate(stored["recipe"])
-        if stored["inventory"] != digest or before.identity() != recipe.identity():
+        if stored["inventory"] != inventory.digest or before.identity() != recipe.identity():
             raise UsageError(
                 f"{writer.location.address} was imported from other files or annotations, or with other settings: choose another name with --out, or delete it first."
             )
@@ -225,7 +215,7 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory, digest: str) 
         kind="imported",
         recipe=recipe.model_dump(mode="json"),
         families=chain.families,
-        inventory=digest,
+        inventory=inventory.digest,
         provenance=provenance(),
         features={},
         version=None,
@@ -264,16 +254,14 @@ class _Pieces:
         self._whole: Audio = np.empty((0, 0), np.float32)
 
     def __call__(self, recording: Recording) -> Audio:
-        """The sound of one row [shape=(channels, samples)], padded with silence. Raises `UnusableSoundError`."""
+        """The sound of one row [shape=(channels, at most samples)]. Raises `UnusableSoundError`."""
         if recording.start_seconds is None:
             return _sound(recording.file, self._recipe)
         audio = self._recipe.audio
         if recording.file != self._file:
             self._whole, self._file = read(recording.file, audio.rate, audio.channels), recording.file
         start = round(recording.start_seconds * audio.rate)
-        part = self._whole[:, start : start + audio.samples]
-        missing = audio.samples - part.shape[1]
-        return np.pad(part, ((0, 0), (0, missing))) if missing else part
+        return self._whole[:, start : start + audio.samples]
 
 
 class _Stored:
@@ -281,15 +269,19 @@ class _Stored:
 
     def __init__(self, count: int, recipe: Recipe) -> None:
         self._peak = recipe.audio.peak
-        self.sounds = np.zeros((count, recipe.audio.channels, recipe.audio.samples), recipe.audio.dtype)
+        silence = np.zeros((1, recipe.audio.channels, recipe.audio.samples), recipe.audio.dtype)
+        self.sounds = np.broadcast_to(silence, (count, *silence.shape[1:]))  # one row of memory, until there is a sound
         self.gains = np.ones(count, np.float32)
 
     def put(self, k: int, sound: Audio) -> None:
-        """Scale a sound [shape=(channels, samples)] and store it as the k-th."""
-        peak = np.maximum(sound.max(), -sound.min())
+        """Scale a sound [shape=(channels, at most samples)] and store it as the k-th, followed by silence."""
+        peak = magnitude(sound)
         if peak > 0:
-            self.gains[k : k + 1] = storing_gains(np.maximum(peak, SILENCE_PEAK)[None], self._peak)
-            encode(sound[None], self.gains[k : k + 1], self.sounds[k : k + 1])
+            if not self.sounds.flags.writeable:
+                self.sounds = np.zeros(self.sounds.shape, self.sounds.dtype)
+            gain = self.gains[k : k + 1] = storing_gains(np.maximum(peak, SILENCE_PEAK)[None], self._peak)
+            for channel, stored in zip(sound, self.sounds[k], strict=True):
+                encode(channel[None, None], gain, stored[None, None, : len(channel)])
 
 
 def _joined(tables: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

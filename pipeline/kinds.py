@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -260,6 +262,19 @@ class Inventory:
     problems: dict[str, str]
     tags: tuple[str, ...] = ()
     frame_classes: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that becomes a row or a label: an annotation that was corrected, or a table of classes, makes another set."""
+        digest = hashlib.sha256(repr((self.tags, self.frame_classes)).encode())
+        for one in self.origins:
+            digest.update(
+                repr((one.identity, one.group, one.split, one.midi_note, one.f0_hz, one.file is None)).encode()
+            )
+        for each in self.recordings:
+            labels = (each.step, each.origin, each.start_seconds, dict(each.labels), each.tags, each.segments)
+            digest.update(repr((each.identity, *labels)).encode())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,12 +23,11 @@ def seconds_of(path: Path) -> float | str:
     if not path.stat().st_size:
         return "unreadable: an empty file"
     try:
-        about = soundfile.info(path)
+        with soundfile.SoundFile(path) as file:  # `soundfile.info` also has libsndfile write a page about it
+            frames, rate = file.frames, file.samplerate
     except (soundfile.LibsndfileError, OSError) as error:
         return f"unreadable: not a sound file ({str(error).splitlines()[0].rstrip('.')})"
-    if not about.frames:
-        return "unreadable: holds no samples"
-    return float(about.frames / about.samplerate)
+    return frames / rate if frames else "unreadable: holds no samples"
 
 
 def piece_starts(seconds: float, piece: float) -> list[float]:

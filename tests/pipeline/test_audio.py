@@ -10,6 +10,8 @@ import soundfile
 import soxr
 
 from timbre_data.pipeline.audio import read
+from timbre_data.pipeline.kinds import UnusableSoundError
+from timbre_data.pipeline.mp3 import read_mp3
 
 RATE = 44_100
 
@@ -31,3 +33,41 @@ def test_samples_are_read_as_they_are(tmp_path: Path, suffix: str, subtype: str,
     other = read(path, 16_000, 4)
     assert (other == other[0]).all()
     assert np.allclose(other[0], soxr.resample(mono, RATE, 16_000, quality="VHQ"), atol=1e-6)
+
+
+ID3 = b"ID3\x03\x00\x00\x00\x00\x01\x00" + bytes(128)
+"""A tag of 128 bytes in front of a file."""
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2)])
+@pytest.mark.parametrize("damage", ["none", "tagged", "cut short", "a WAV by that name"])
+def test_mp3_from_memory_has_the_samples_that_soundfile_reads(
+    tmp_path: Path, rate: int, channels: int, damage: str
+) -> None:
+    path = tmp_path / "sound.mp3"
+    sound = np.cumsum(np.random.default_rng(0).standard_normal((3 * rate, channels)), axis=0)
+    kind = "WAV" if damage == "a WAV by that name" else "MP3"
+    soundfile.write(path, 0.5 * sound / np.abs(sound).max(), rate, format=kind)
+    content = path.read_bytes()
+    path.write_bytes(
+        (ID3 if damage == "tagged" else b"") + content[: len(content) // 2 if damage == "cut short" else None]
+    )
+    with soundfile.SoundFile(path) as file:
+        told = file.read(dtype="float32", always_2d=True)
+    found = read_mp3(path)
+    assert found is not None
+    assert found[1] == rate
+    assert np.array_equal(found[0], told)
+    assert len(told) > rate
+    assert np.array_equal(read(path, rate, channels), told.T)
+
+
+@pytest.mark.parametrize("content", [b"", b"no sound at all" * 100, b"\xff\xfb\x90\x00"])
+def test_what_is_no_mp3_is_told_as_soundfile_tells_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "sound.mp3"
+    path.write_bytes(content)
+    with pytest.raises(soundfile.LibsndfileError) as own:
+        soundfile.SoundFile(path)
+    with pytest.raises(UnusableSoundError) as told:
+        read(path, RATE, 1)
+    assert str(own.value).splitlines()[0].rstrip(".") in str(told.value)

@@ -13,7 +13,7 @@ from tests.fixtures.irmas import make
 from timbre_data.models.data import load_rows, some_rows
 from timbre_data.pipeline.build import Cluster
 from timbre_data.pipeline.importers.irmas import CLASSES, IrmasSettings, scan
-from timbre_data.pipeline.imports import _digest, import_dataset, inventory_of
+from timbre_data.pipeline.imports import import_dataset, inventory_of
 from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
@@ -103,13 +103,13 @@ def test_a_corrected_annotation_makes_another_dataset(tree: Path) -> None:
 
 def test_workers_do_not_use_what_they_remember_of_other_files(tree: Path) -> None:
     settings = json.dumps(IrmasSettings(path=tree).model_dump(mode="json"))
-    old = _digest(inventory_of("irmas", settings))
+    old = inventory_of("irmas", settings).digest
     (tree / "IRMAS-TestingData-Part1/Part1/01 - Allegro-3.txt").write_text("org\t\n")
     remembered = inventory_of("irmas", settings)
-    assert _digest(remembered) == old
+    assert remembered.digest == old
     scan.cache_clear()
-    new = _digest(scan(IrmasSettings(path=tree)))
-    assert _digest(inventory_of("irmas", settings, new)) == new != old
+    new = scan(IrmasSettings(path=tree)).digest
+    assert inventory_of("irmas", settings, new).digest == new != old
     with pytest.raises(BuildError, match="files changed"):
         inventory_of("irmas", settings, old)
 
