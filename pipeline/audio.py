@@ -19,6 +19,8 @@ from timbre_data.schemas.errors import UsageError
 
 SILENCE_PEAK = 1e-4
 """A sound whose peak stays below this (-80 dB) counts as silent."""
+STREAMED = 0x7FFFF000
+"""Programs that did not know a WAV's length when they began it wrote a size from here on."""
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 
 
@@ -39,6 +41,9 @@ def read(path: Path, rate: int, channels: int) -> Audio:
     import soxr
 
     with readable():
+        missing = cut_short(path)
+        if missing:
+            raise UnusableSoundError(missing)
         sound, file_rate = _samples(path)
     exact = sound.dtype == np.int16
     if not len(sound):
@@ -54,6 +59,16 @@ def read(path: Path, rate: int, channels: int) -> Audio:
     if file_rate != rate:
         sound = soxr.resample(sound, file_rate, rate, quality="VHQ")
     return np.ascontiguousarray(sound.T, np.float32)
+
+
+def cut_short(path: Path) -> str:
+    """What a WAV file lacks by its own header, as after half a download: libsndfile takes what is there. Nothing for a whole one, or others."""
+    with path.open("rb", buffering=0) as file:
+        head = file.read(8)
+    promised, size = int.from_bytes(head[4:], "little") + 8, path.stat().st_size
+    if head[:4] != b"RIFF" or promised > STREAMED or promised < 1.01 * size:
+        return ""
+    return f"cut short: {size:,} of {promised:,} bytes"
 
 
 def _samples(path: Path) -> tuple[NDArray[Any], int]:

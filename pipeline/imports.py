@@ -43,6 +43,8 @@ from timbre_data.schemas.recipe import Recipe
 
 THRESHOLD_DB = -40.0
 """A recording begins where it first comes this near to its loudest moment."""
+LATE_SECONDS = 0.01
+"""A piece that would begin so long after the end of its file was promised by the header of one that is cut short."""
 
 
 @lru_cache(maxsize=4)
@@ -261,6 +263,9 @@ class _Pieces:
         if recording.file != self._file:
             self._whole, self._file = read(recording.file, audio.rate, audio.channels), recording.file
         start = round(recording.start_seconds * audio.rate)
+        seconds = self._whole.shape[1] / audio.rate
+        if recording.start_seconds - seconds > LATE_SECONDS:
+            raise UnusableSoundError(f"cut short after {seconds:.1f} s: its header promises more")
         return self._whole[:, start : start + audio.samples]
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import soundfile
 
+from timbre_data.pipeline.audio import cut_short
+
 IGNORED = (".ds_store", "thumbs.db", "desktop.ini")
 """Files that operating systems leave in folders, in lower case."""
 
@@ -23,6 +25,9 @@ def seconds_of(path: Path) -> float | str:
     if not path.stat().st_size:
         return "unreadable: an empty file"
     try:
+        missing = cut_short(path)
+        if missing:
+            return f"unreadable: {missing}"
         with soundfile.SoundFile(path) as file:  # `soundfile.info` also has libsndfile write a page about it
             frames, rate = file.frames, file.samplerate
     except (soundfile.LibsndfileError, OSError) as error:

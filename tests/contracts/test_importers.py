@@ -111,6 +111,15 @@ class TestImporter:
         data = imported(name, folder, keep_going=True)
         assert len(data.usable()) == count - rows
 
+    def test_files_that_end_too_early_are_named(self, tree: tuple[str, Path, int]) -> None:
+        """As after half a download: their headers still tell the whole length."""
+        name, folder, _ = tree
+        victim = sounds_in(name, folder)[3]
+        victim.write_bytes(victim.read_bytes()[: victim.stat().st_size // 2])
+        with pytest.raises(SourceError, match="cut short") as told:
+            imported(name, folder)
+        assert victim.name in str(told.value)
+
     def test_a_wrong_folder_is_refused(self, tree: tuple[str, Path, int], tmp_path: Path) -> None:
         (tmp_path / "nothing").mkdir()
         with pytest.raises(NotFoundError):

@@ -71,3 +71,20 @@ def test_what_is_no_mp3_is_told_as_soundfile_tells_it(tmp_path: Path, content: b
     with pytest.raises(UnusableSoundError) as told:
         read(path, RATE, 1)
     assert str(own.value).splitlines()[0].rstrip(".") in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(0, ""), (36 + 8000, ""), (0x7FFFFFFF, ""), (0xFFFFFFFF, ""), (36 + 9000, "8,044 of 9,044")]
+)
+def test_a_wav_with_less_than_its_header_says_is_cut_short(tmp_path: Path, size: int, said: str) -> None:
+    """Sizes of programs that stream are no promise."""
+    path = tmp_path / "sound.wav"
+    soundfile.write(path, np.full(4000, 0.5), RATE)
+    content = bytearray(path.read_bytes())
+    content[4:8] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    if said:
+        with pytest.raises(UnusableSoundError, match=said):
+            read(path, RATE, 1)
+    else:
+        assert read(path, RATE, 1).shape == (1, 4000)

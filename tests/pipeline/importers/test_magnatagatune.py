@@ -16,7 +16,7 @@ from timbre_data.pipeline.imports import import_dataset
 from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
-from timbre_data.schemas.errors import NotFoundError, UsageError
+from timbre_data.schemas.errors import NotFoundError, SourceError, UsageError
 
 
 @pytest.fixture
@@ -63,6 +63,22 @@ def test_every_problem_is_named(tree: Path, change: str, said: str) -> None:
     problems = scan(MagnaTagATuneSettings(path=tree)).problems
     assert list(problems) == [file]
     assert said in problems[file]
+
+
+def test_a_clip_that_was_downloaded_in_part_is_named_and_its_missing_pieces_left_out(tree: Path) -> None:
+    """Its header still tells the whole length."""
+    file = next(iter(CLIPS))
+    content = (tree / file).read_bytes()
+    (tree / file).write_bytes(content[: len(content) // 2])
+    assert not scan(MagnaTagATuneSettings(path=tree)).problems
+    with pytest.raises(SourceError, match=r"bach.*cut short"):
+        import_dataset("magnatagatune", {"path": tree}, locate("mtt"), Cluster(workers=2))
+    import_dataset("magnatagatune", {"path": tree}, locate("mtt"), Cluster(workers=2), keep_going=True)
+    data = Dataset("mtt")
+    starts = data.read("labels/start_seconds")
+    assert set(range(data.n)) - set(data.usable()) == set(
+        np.flatnonzero((data.read("labels/file") == file) & (starts == starts.max()))
+    )
 
 
 def test_a_table_of_another_kind_is_refused(tree: Path) -> None:
