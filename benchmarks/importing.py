@@ -109,8 +109,8 @@ def measured(
         "import": imported,
     }
     taken: dict[str, list[float]] = {way: [] for way in ways}
-    for k in (0, 1, 3):
-        for way in [*ways][k:] + [*ways][:k]:
+    for first in (0, 1, 3):
+        for way in [*ways][first:] + [*ways][:first]:
             os.sync()
             taken[way].append(ways[way]())
             shutil.rmtree(out, ignore_errors=True)

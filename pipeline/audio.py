@@ -12,15 +12,12 @@ import soundfile
 from numba import njit
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.files import whole
+from timbre_data.pipeline.files import cut_short, whole
 from timbre_data.pipeline.kinds import Audio, UnusableSoundError
-from timbre_data.pipeline.mp3 import read_mp3
 from timbre_data.schemas.errors import UsageError
 
 SILENCE_PEAK = 1e-4
 """A sound whose peak stays below this (-80 dB) counts as silent."""
-STREAMED = 0x7FFFF000
-"""Programs that did not know a WAV's length when they began it wrote a size from here on."""
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 
 
@@ -61,21 +58,14 @@ def read(path: Path, rate: int, channels: int) -> Audio:
     return np.ascontiguousarray(sound.T, np.float32)
 
 
-def cut_short(path: Path) -> str:
-    """What a WAV file lacks by its own header, as after half a download: libsndfile takes what is there. Nothing for a whole one, or others."""
-    with path.open("rb", buffering=0) as file:
-        head = file.read(8)
-    promised, size = int.from_bytes(head[4:], "little") + 8, path.stat().st_size
-    if head[:4] != b"RIFF" or promised > STREAMED or promised < 1.01 * size:
-        return ""
-    return f"cut short: {size:,} of {promised:,} bytes"
-
-
 def _samples(path: Path) -> tuple[NDArray[Any], int]:
     """All samples of a file [shape=(samples, channels)], as int16 where that is what it holds, else float32; and their rate."""
-    found = read_mp3(path) if path.suffix.lower() == ".mp3" else None
-    if found is not None:
-        return found
+    if path.suffix.lower() == ".mp3":
+        from timbre_data.pipeline.mp3 import read_mp3  # half a second of numba, which no other format needs
+
+        found = read_mp3(path)
+        if found is not None:
+            return found
     with soundfile.SoundFile(path) as file:
         # libsndfile's own conversion of 16-bit samples, to the same numbers, is slower than all else
         dtype = "int16" if file.subtype == "PCM_16" else "float32"

@@ -82,10 +82,12 @@ class Cluster:
         if self.batch is not None and (self.batch < TABLE_CHUNK or self.batch % TABLE_CHUNK):
             raise UsageError(f"--batch must be a multiple of {TABLE_CHUNK} (the rows of one chunk), got {self.batch}.")
 
-    def rows_per_task(self, total: int) -> int:
-        """Rows of one task for a stage of `total` rows."""
+    def rows_per_task(self, total: int, *, cheap: bool = False) -> int:
+        """Rows of one task for a stage of `total` rows; cheap ones take less time than a task itself does."""
         if self.batch is not None:
             return self.batch
+        if cheap:
+            return MAX_BATCH
         share = total // (self.workers * 8) // TABLE_CHUNK * TABLE_CHUNK
         return int(np.clip(share, TABLE_CHUNK, MAX_BATCH))
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from timbre_data.pipeline import catalogue
 from timbre_data.pipeline.audio import SILENCE_PEAK, encode, magnitude, prepare_note, read, storing_gains
 from timbre_data.pipeline.build import (
-    MAX_BATCH,
     Cluster,
     Progress,
     Silent,
@@ -150,8 +149,7 @@ def import_dataset(
                     continue
                 (progress or Silent()).start(title, len(missing), recipe.audio.seconds)
                 cheap = function is import_origins and not any(origin.file for origin in inventory.origins)
-                each = cluster.batch or (MAX_BATCH if cheap else cluster.rows_per_task(len(missing)))
-                tasks = tasks_for(missing, each)
+                tasks = tasks_for(missing, cluster.rows_per_task(len(missing), cheap=cheap))
                 notes += run(
                     client,
                     cluster,

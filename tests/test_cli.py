@@ -95,6 +95,14 @@ def test_help_does_not_wait_for_heavy_imports() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_importers_are_listed_without_numba_and_other_formats_read_without_callbacks_for_mp3() -> None:
+    listed = "[catalogue.load('importer', name) for name in catalogue.names('importer')]; print('numba' in sys.modules)"
+    read = "import timbre_data.pipeline.audio; print('timbre_data.pipeline.mp3' in sys.modules)"
+    script = f"import sys; from timbre_data.pipeline import catalogue; {listed}; {read}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
 COMMANDS = (
     "",
     "render",
