@@ -70,7 +70,7 @@ def main() -> None:
         else:
             code = _say(error.format_message(), 2)
     except AbandonedBuildError as error:
-        from timbre_data.pipeline.build import leave_at_once
+        from timbre_data.pipeline.build.engine import leave_at_once
 
         leave_at_once(_say(str(error), error.exit_code))
     except TimbreDataError as error:
@@ -120,7 +120,7 @@ def _values(text: str | None) -> dict[str, float]:
 
 
 def _cluster(workers: int | None, scheduler: str | None, batch: int | None) -> Any:
-    from timbre_data.pipeline.build import Cluster
+    from timbre_data.pipeline.build.engine import Cluster
 
     return Cluster(**({"workers": workers} if workers is not None else {}), scheduler=scheduler, batch=batch)
 
@@ -159,8 +159,9 @@ def render(
     as_json: Json = False,
 ) -> None:
     """Render a dataset: random parameters, known labels. The same command again resumes; a larger --n grows."""
-    from timbre_data.pipeline import recipes, stages
-    from timbre_data.pipeline.progress import bar
+    from timbre_data.pipeline.build import recipes, rendering
+    from timbre_data.pipeline.build.progress_bar import bar
+    from timbre_data.pipeline.catalogue import validation
     from timbre_data.pipeline.store.repository import locate
 
     if [fx, synth, eq, recipe].count(None) != 3:
@@ -171,12 +172,14 @@ def render(
         recipe = recipes.for_equaliser(eq)
     data = recipes.for_effect(fx) if fx else recipes.for_synth(synth) if synth else recipes.read(recipe or "")
     short = {"n": n, "seed": seed, "audio.rate": rate, "source": {"name": source} if source else None}
-    data = recipes.override(data, {key: value for key, value in short.items() if value is not None})
-    resolved = recipes.load(recipes.override(data, settings or []))
+    data = validation.override(data, {key: value for key, value in short.items() if value is not None})
+    resolved = recipes.load(validation.override(data, settings or []))
     location = locate(out or resolved.name)
     cluster = _cluster(workers, scheduler, batch)
     with bar(enabled=not dry_run, again=_again()) as progress:
-        report = stages.render(resolved, location, cluster, progress=progress, dry_run=dry_run, keep_going=keep_going)
+        report = rendering.render(
+            resolved, location, cluster, progress=progress, dry_run=dry_run, keep_going=keep_going
+        )
     emit(vars(report), _told(report, dry_run), as_json)
     if report.failed:
         typer.echo(f"timbre-data: {len(report.failed)} rows failed: {report.failed[0]}", err=True)
@@ -209,15 +212,16 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Import a public dataset: every file checked, decoded, cut to its onset, resampled and labelled."""
-    from timbre_data.pipeline import catalogue, imports, recipes
-    from timbre_data.pipeline.progress import bar
+    from timbre_data.pipeline.build import importing
+    from timbre_data.pipeline.build.progress_bar import bar
+    from timbre_data.pipeline.catalogue import registry, validation
     from timbre_data.pipeline.store.repository import locate
 
-    catalogue.load("importer", importer)
-    changes = recipes.override({}, settings or [])
+    registry.load("importer", importer)
+    changes = validation.override({}, settings or [])
     audio = changes.pop("audio", {}) | ({"rate": rate} if rate is not None else {})
     with bar(enabled=not dry_run, again=_again()) as progress:
-        report = imports.import_dataset(
+        report = importing.import_dataset(
             importer,
             changes | {"path": path},
             locate(out or importer.replace("_", "-")),
@@ -246,19 +250,20 @@ def featurize(
     as_json: Json = False,
 ) -> None:
     """Compute features and spectrograms of every row and store them beside the sounds (--set logmel.n_mels=80)."""
-    from timbre_data.pipeline import extract, recipes
-    from timbre_data.pipeline.progress import bar
+    from timbre_data.pipeline.build import featurizing
+    from timbre_data.pipeline.build.progress_bar import bar
+    from timbre_data.pipeline.catalogue import validation
     from timbre_data.pipeline.store.reader import Dataset
     from timbre_data.pipeline.store.repository import locate
 
     names = [name.strip() for name in features.split(",")] if features else list(Dataset(dataset).recipe.features)
-    changes = recipes.override({}, settings or [])
+    changes = validation.override({}, settings or [])
     if stray := [name for name in changes if name not in names]:
         raise UsageError(
             f"--set {stray[0]}...: not a feature asked for here; write --set FEATURE.FIELD=VALUE with one of {', '.join(names)}."
         )
     with bar(enabled=not dry_run, again=_again()) as progress:
-        reports = extract.featurize(
+        reports = featurizing.featurize(
             locate(dataset),
             {name: changes.get(name) or {} for name in names},
             _cluster(workers, scheduler, batch),
@@ -302,14 +307,15 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model on stored features. The same command again resumes; a finished run is left alone."""
-    from timbre_data.models import training
-    from timbre_data.pipeline import catalogue, recipes
+    from timbre_data.models.training import train
+    from timbre_data.pipeline.build import recipes
+    from timbre_data.pipeline.catalogue import registry, validation
     from timbre_data.schemas.settings import TrainSettings
 
     given: dict[str, Any] = (
         recipes.read_settings(Path(model)) if model.endswith((".yaml", ".yml")) else {"model": model}
     )
-    catalogue.load("model", str(given["model"]))
+    registry.load("model", str(given["model"]))
     said = {
         "data": data,
         "features": features,
@@ -321,8 +327,8 @@ def train(
     given |= {key: value for key, value in said.items() if value is not None}
     if "data" not in given:
         raise UsageError("give the datasets to learn from: --data NAME.")
-    checked = recipes.validate(TrainSettings, recipes.override(given, settings or []), "train")
-    folder, done = training.train(checked, name=name, say=lambda line: typer.echo(line, err=True), dry_run=dry_run)
+    checked = validation.validate(TrainSettings, validation.override(given, settings or []), "train")
+    folder, done = train.train(checked, name=name, say=lambda line: typer.echo(line, err=True), dry_run=dry_run)
     if done != "trained":
         typer.echo(f"{folder}: {done}", err=True)
     emit({"run": str(folder), "done": done}, str(folder), as_json)
@@ -338,11 +344,11 @@ def design_filters(
     as_json: Json = False,
 ) -> None:
     """Measure how far a dataset's sounds reach in frequency and time, and propose first-layer filter shapes."""
-    from timbre_data.models import design
+    from timbre_data.models.studies import filter_design
 
-    found = design.design(data, model)
+    found = filter_design.design(data, model)
     if out is not None:
-        design.write(found, out)
+        filter_design.write(found, out)
         typer.echo(f"settings in {out}: timbre-data train {out}", err=True)
     emit(found.settings | {"parameters": found.parameters}, found.table.markdown(), as_json)
 
@@ -365,12 +371,12 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Train every combination of a grid, with several seeds. The same command again resumes."""
-    from timbre_data.models import search as searching
-    from timbre_data.pipeline import catalogue, recipes
+    from timbre_data.models.studies import grid_search as searching
+    from timbre_data.pipeline.catalogue import registry, validation
 
-    catalogue.load("model", model)
-    chosen = recipes.read_grid(grid)
-    given = recipes.override({"model": model, "data": data, "features": features}, settings or [])
+    registry.load("model", model)
+    chosen = validation.read_grid(grid)
+    given = validation.override({"model": model, "data": data, "features": features}, settings or [])
     found = searching.search(given, chosen, repeats, name, say=lambda line: typer.echo(line, err=True))
     emit({"folder": str(found.folder), "results": list(found.results)}, found.table.markdown(), as_json)
 
@@ -393,10 +399,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a run: tables beside the paper's, plots, and the sounds that the predictions make."""
-    from timbre_data.models import training
-    from timbre_data.models.evaluation.evaluate import evaluate as evaluate_run
+    from timbre_data.models.studies.evaluate import evaluate as evaluate_run
+    from timbre_data.models.training import runs
 
-    found = evaluate_run(training.find_run(run), split=on, allow_leak=allow_leak, sound_rows=sounds)
+    found = evaluate_run(runs.find_run(run), split=on, allow_leak=allow_leak, sound_rows=sounds)
     typer.echo(f"tables, plots and predictions are in {found.folder}", err=True)
     emit(found.metrics, found.markdown(), as_json)
 
@@ -418,14 +424,14 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare classifiers: accuracy, cost, confusion, which features matter, and another generator's sounds."""
-    from timbre_data.models.comparison import compare as compare_classifiers
-    from timbre_data.pipeline import recipes
+    from timbre_data.models.studies.comparison import compare as compare_classifiers
+    from timbre_data.pipeline.catalogue import validation
     from timbre_data.schemas.settings import CompareSettings
 
     given: dict[str, Any] = {"data": data, "target": target, "folds": folds, "seed": seed}
     given |= {"against": against} if against else {}
     given |= {"models": models} if models else {}
-    checked = recipes.validate(CompareSettings, recipes.override(given, settings or []), "compare")
+    checked = validation.validate(CompareSettings, validation.override(given, settings or []), "compare")
     found = compare_classifiers(checked, name=name, say=lambda line: typer.echo(line, err=True))
     typer.echo(f"tables and plots are in {found.folder}", err=True)
     emit(found.metrics, found.markdown(), as_json)
@@ -465,9 +471,11 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Say what made a sound: effect and settings (with the dry sound, write the match), knobs of a synth, instruments, tags or phonemes."""
-    from timbre_data.models import matching, predicted, prediction, processing, training
+    from timbre_data.models.inference import matching, processing, report
+    from timbre_data.models.inference.predictor import Predictor
+    from timbre_data.models.training import runs
 
-    folder = training.find_run(run)
+    folder = runs.find_run(run)
     if processing.is_transformation(folder):
         if out is None:
             raise UsageError("this run maps sounds to sounds: say where to write with --out OUT.wav.")
@@ -476,7 +484,7 @@ def predict(
         return
     if at is not None:
         raise UsageError("--at is for runs that map sounds to sounds.")
-    predictor = prediction.Predictor(folder)
+    predictor = Predictor(folder)
     if textgrid is not None and not predictor.of_frames:
         raise UsageError(f"--textgrid is for runs that name phonemes; {run} learned {predictor.trained.target}.")
     if out is not None and predictor.of_frames:
@@ -505,9 +513,9 @@ def predict(
         matching.write_match(dry, steps, out)
         typer.echo(f"matched sound in {out}", err=True)
     if textgrid is not None:
-        predicted.write_textgrid(found, textgrid)
+        report.write_textgrid(found, textgrid)
         typer.echo(f"phonemes in {textgrid}", err=True)
-    emit(predicted.as_data(found, steps), predicted.as_text(found, steps), as_json)
+    emit(report.as_data(found, steps), report.as_text(found, steps), as_json)
 
 
 @app.command(epilog="Example: timbre-data finetune runs/autofx-211C --on distortion-soundfont")
@@ -522,10 +530,11 @@ def finetune(
     as_json: Json = False,
 ) -> None:
     """Learn from sounds through the real effect, and search at inference time: what helps out of domain?"""
-    from timbre_data.models import finetuning, training
+    from timbre_data.models.studies import finetuning
+    from timbre_data.models.training import runs
 
     result, table = finetuning.study(
-        training.find_run(run),
+        runs.find_run(run),
         on,
         steps=steps,
         test_rows=sounds,
@@ -544,9 +553,10 @@ def export_model(
     as_json: Json = False,
 ) -> None:
     """Write a run as one file that needs only torch: features and units inside (see examples/standalone.py)."""
-    from timbre_data.models import export, training
+    from timbre_data.models.inference import standalone
+    from timbre_data.models.training import runs
 
-    about = export.export_model(training.find_run(run), out)
+    about = standalone.export_model(runs.find_run(run), out)
     emit(about, str(out), as_json)
 
 
@@ -560,12 +570,13 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Render, featurize, train and evaluate as a recipe says. What is up to date is skipped."""
-    from timbre_data.models.chain import run_chain
-    from timbre_data.pipeline import recipes
-    from timbre_data.pipeline.progress import bar
+    from timbre_data.models.studies.chained import run_chain
+    from timbre_data.pipeline.build import recipes
+    from timbre_data.pipeline.build.progress_bar import bar
+    from timbre_data.pipeline.catalogue import validation
     from timbre_data.schemas.settings import PipelineRecipe
 
-    checked = recipes.validate(PipelineRecipe, recipes.override(recipes.read(recipe), settings or []), recipe)
+    checked = validation.validate(PipelineRecipe, validation.override(recipes.read(recipe), settings or []), recipe)
     with bar(enabled=not dry_run, again=_again()) as progress:
         report = run_chain(
             checked,
@@ -643,7 +654,7 @@ def dataset_verify(
     as_json: Json = False,
 ) -> None:
     """Check every row against its hash. Exit code 3 when anything is missing or damaged, 1 when rows rendered again are not the same."""
-    from timbre_data.pipeline.render import rerender_rows
+    from timbre_data.pipeline.build.rerendering import rerender_rows
     from timbre_data.pipeline.store.reader import Dataset
     from timbre_data.pipeline.store.verify import ranges, verify
 
@@ -702,7 +713,7 @@ def dataset_export(
     as_json: Json = False,
 ) -> None:
     """Write a dataset in a hand-over format, with checksums and a card."""
-    from timbre_data.pipeline.store.export import export
+    from timbre_data.pipeline.store.exporting import export
     from timbre_data.pipeline.store.reader import Dataset
 
     count = export(Dataset(dataset), to, form)
@@ -722,10 +733,10 @@ def list_members(
     as_json: Json = False,
 ) -> None:
     """List the members of a kind."""
-    from timbre_data.pipeline import catalogue, recipes
+    from timbre_data.pipeline.catalogue import registry, shipped
 
     kind = kind.removesuffix("s")
-    names = list(recipes.shipped(kind)) if kind in recipes.FILES else catalogue.names(catalogue.kind_of(kind))
+    names = list(shipped.shipped(kind)) if kind in shipped.FILES else registry.names(registry.kind_of(kind))
     emit(names, "\n".join(names), as_json)
 
 
@@ -743,21 +754,21 @@ def show_member(
     """Show one member: parameters with units and ranges, settings, parameter counts."""
     import yaml
 
-    from timbre_data.pipeline import catalogue, recipes
-    from timbre_data.pipeline.describe import describe
+    from timbre_data.commands.describing import describe
+    from timbre_data.pipeline.catalogue import registry, shipped
     from timbre_data.schemas.errors import UnknownNameError
 
     kind = kind.removesuffix("s")
-    if kind == "synth" and name in recipes.shipped("profile"):
+    if kind == "synth" and name in shipped.shipped("profile"):
         kind = "profile"  # what render --synth takes, show shows
-    if kind in recipes.FILES:
-        files = recipes.shipped(kind)
+    if kind in shipped.FILES:
+        files = shipped.shipped(kind)
         if name not in files:
             raise UnknownNameError(kind, name, files)
         text = files[name].read_text(encoding="utf-8").rstrip()
         emit(yaml.safe_load(text), text, as_json)
         return
-    data = describe(catalogue.kind_of(kind), name)
+    data = describe(registry.kind_of(kind), name)
     emit(data, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120).rstrip(), as_json)
 
 
@@ -775,8 +786,8 @@ def synth_inspect(
     """Draft the settings of a plug-in: its parameters by name with ranges and kinds, and which look unusable and why."""
     import yaml
 
-    from timbre_data.pipeline.files import write_whole
-    from timbre_data.pipeline.synths._plugin import inspect
+    from timbre_data.pipeline.catalogue.files import write_whole
+    from timbre_data.pipeline.synths.hosting.vst3 import inspect
 
     found = inspect(plugin, plugin_name)
     text = yaml.safe_dump({"synth": "plugin", "settings": found}, sort_keys=False, allow_unicode=True)
@@ -801,17 +812,18 @@ def synth_play(
     as_json: Json = False,
 ) -> None:
     """Play one note with a random patch into a WAV file and print the patch: to hear that a synth works."""
-    from timbre_data.pipeline import hearing, recipes
+    from timbre_data.pipeline.build import audition, recipes
+    from timbre_data.pipeline.catalogue import validation
 
     data = recipes.for_synth(synth) | {"n": 1, "seed": seed, "source": {"name": "notes", "keys": [note]}}
-    patch = hearing.play_one(recipes.load(recipes.override(data, settings or [])), out)
+    patch = audition.play_one(recipes.load(validation.override(data, settings or [])), out)
     emit(patch, "\n".join(f"{name}: {text}" for name, text in patch.items()), as_json)
 
 
 @app.command(epilog="Example: timbre-data doctor")
 def doctor(as_json: Json = False) -> None:
     """Say what can render here, and what to install for the rest."""
-    from timbre_data.pipeline.describe import check_machine
+    from timbre_data.commands.describing import check_machine
 
     checks = check_machine()
     text = "\n".join(

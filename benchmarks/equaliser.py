@@ -9,7 +9,7 @@ import torch
 
 from benchmarks._common import report
 from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder
-from timbre_data.models.sparse_filters import plainly
+from timbre_data.models.layers.sparse_filters import plainly
 
 FRAMES = 32
 RATE = 16_000

@@ -8,8 +8,9 @@ import time
 import numpy as np
 
 from benchmarks._common import CORES, report
-from timbre_data.pipeline import extract, recipes, stages
-from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.build import featurizing, recipes, rendering
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 
@@ -19,9 +20,9 @@ ROWS, BATCH = 16_384, 64
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         location = locate(f"{folder}/delay")
-        recipe = recipes.load(recipes.override(recipes.for_effect("delay"), {"n": ROWS}))
-        stages.render(recipe, location, Cluster(workers=CORES))
-        extract.featurize(location, {"logmel": {}}, Cluster(workers=CORES))
+        recipe = recipes.load(validation.override(recipes.for_effect("delay"), {"n": ROWS}))
+        rendering.render(recipe, location, Cluster(workers=CORES))
+        featurizing.featurize(location, {"logmel": {}}, Cluster(workers=CORES))
         data = Dataset(location.address)
         rows = np.arange(ROWS)
         rates = []

@@ -21,8 +21,9 @@ import soundfile
 import soxr
 
 from benchmarks._common import CORES, report
-from timbre_data.pipeline.build import Cluster, quiet_threads
-from timbre_data.pipeline.imports import import_dataset
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.importing import import_dataset
+from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.store.repository import locate
 
 EXCERPTS, CLIPS = 6705, 4096

@@ -22,11 +22,11 @@ import torch
 from pedalboard._pedalboard import Pedalboard  # the package does not export it to type checkers
 
 from benchmarks._common import CORES, report
-from timbre_data.pipeline import recipes, stages
-from timbre_data.pipeline.build import Cluster
-from timbre_data.pipeline.kinds import Audio
-from timbre_data.pipeline.plan import Plan
+from timbre_data.pipeline.build import recipes, rendering
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.store.repository import locate
+from timbre_data.schemas.arrays import Audio
 
 ROWS = 37_440
 REFERENCE_ROWS = 8_000
@@ -66,7 +66,7 @@ def main() -> None:
 
         def ours(n: int, name: str) -> float:
             start = time.perf_counter()
-            stages.render(recipe.model_copy(update={"n": n}), locate(f"{folder}/{name}"), Cluster(workers=CORES))
+            rendering.render(recipe.model_copy(update={"n": n}), locate(f"{folder}/{name}"), Cluster(workers=CORES))
             return n / (time.perf_counter() - start)
 
         for k, note in enumerate(notes[:SCRIPT_ROWS]):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from benchmarks._common import report
 from timbre_data.models.architectures import irmas_single, jingju_proposed
 from timbre_data.models.architectures._musically_motivated import SHAPES
-from timbre_data.models.layers import ShapedFilters, channels_last
+from timbre_data.models.layers.shaped_filters import ShapedFilters, channels_last
 
 Padding = Literal["valid", "time", "same"]
 CASES: dict[str, tuple[Any, Padding, tuple[int, int], bool, tuple[int, int, int]]] = {

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from benchmarks._common import report
-from timbre_data.pipeline import catalogue, recipes
-from timbre_data.pipeline.build import quiet_threads
-from timbre_data.pipeline.kinds import Instrument, Performance, PlayedNote
-from timbre_data.pipeline.plan import Plan
+from timbre_data.pipeline.build import recipes
+from timbre_data.pipeline.build.machine import quiet_threads
+from timbre_data.pipeline.build.plan import Plan
+from timbre_data.pipeline.catalogue import registry, shipped, validation
+from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
+from timbre_data.pipeline.catalogue.synth import Instrument
 from timbre_data.schemas.errors import TimbreDataError
 
 RATE, SECONDS = 44_100, 1.5
@@ -21,8 +23,8 @@ NOTE = Performance.of(PlayedNote(0.0, 0.8, 60, 100))
 
 def patches(recipe: str, count: int) -> tuple[Plan, list[Mapping[str, float]]]:
     """The first patches of a recipe."""
-    data = recipes.read(recipe) if recipe in recipes.shipped() else recipes.for_synth(recipe)
-    plan = Plan(recipes.load(recipes.override(data, {"n": count})))
+    data = recipes.read(recipe) if recipe in shipped.shipped() else recipes.for_synth(recipe)
+    plan = Plan(recipes.load(validation.override(data, {"n": count})))
     draw = plan.chain.draw(1, np.arange(count))
     return plan, [plan.chain.step_values(values, 0) for values in draw.values]
 
@@ -61,7 +63,7 @@ def main() -> None:
         ("fluidsynth", "settle"),
     ):
         plan, values = patches(profile, 192)
-        synth = catalogue.load("synth", "midi")
+        synth = registry.load("synth", "midi")
         players = [synth.open(plan.chain.synth_settings, RATE, 1, isolation) for _ in range(2)]
         try:
             for player in players:

@@ -6,9 +6,10 @@ import os
 import tempfile
 
 from benchmarks._common import CORES, report
-from timbre_data.models import epochs, training
-from timbre_data.pipeline import recipes, stages
-from timbre_data.pipeline.build import Cluster
+from timbre_data.models.training import epochs, train
+from timbre_data.pipeline.build import recipes, rendering
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.settings import TrainSettings
 
@@ -26,10 +27,10 @@ def main() -> None:
         os.environ["TIMBRE_DATA_RUNS"] = folder
         for model, name, changes in CASES:
             address = f"{folder}/{name}"
-            recipe = recipes.load(recipes.override(recipes.read(name), changes))
-            stages.render(recipe, locate(address), Cluster(workers=CORES))
+            recipe = recipes.load(validation.override(recipes.read(name), changes))
+            rendering.render(recipe, locate(address), Cluster(workers=CORES))
             settings = {"model": model, "data": address, "max_epochs": 2, "frame_step": 5}
-            run, _ = training.train(recipes.validate(TrainSettings, settings), name=model)
+            run, _ = train.train(validation.validate(TrainSettings, settings), name=model)
             share = epochs.waiting_share(epochs.read(run))
             assert share is not None
             figures[f"{model}_waiting_share"] = share

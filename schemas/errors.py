@@ -148,3 +148,7 @@ class InterruptedBuildError(TimbreDataError):
 
 class AbandonedBuildError(InterruptedBuildError):
     """A build left by a second Ctrl-C, while tasks whose results nobody takes are still at work."""
+
+
+class UnusableSoundError(Exception):
+    """A dry sound that cannot be used (unreadable, silent); the build collects these into one `SourceError`."""

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from timbre_data.pipeline import extract, recipes, stages
-from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.build import featurizing, recipes, rendering
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.recipe import Recipe
@@ -38,13 +39,13 @@ def ordinary_numbers() -> Iterator[None]:
 
 def small_recipe(effect: str = "distortion", **changes: Any) -> Recipe:
     """A recipe of half-second sounds."""
-    return recipes.load(recipes.override(recipes.for_effect(effect), SMALL | changes))
+    return recipes.load(validation.override(recipes.for_effect(effect), SMALL | changes))
 
 
 def build(recipe: Recipe, name: str, **options: Any) -> Dataset:
     """Render a dataset and open it."""
     cluster = options.pop("cluster", Cluster(workers=2))
-    stages.render(recipe, locate(name), cluster, **options)
+    rendering.render(recipe, locate(name), cluster, **options)
     return Dataset(name)
 
 
@@ -79,8 +80,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("shared")
     for effect in ("modulation", "delay", "distortion"):
         location = locate(str(folder / effect))
-        stages.render(small_recipe(effect, n=700), location, Cluster(workers=2))
-        extract.featurize(location, {"autofx163": {}, "autofx48": {}}, Cluster(workers=2))
+        rendering.render(small_recipe(effect, n=700), location, Cluster(workers=2))
+        featurizing.featurize(location, {"autofx163": {}, "autofx48": {}}, Cluster(workers=2))
     yield folder
     shutil.rmtree(folder)
 

@@ -96,9 +96,9 @@ def test_help_does_not_wait_for_heavy_imports() -> None:
 
 
 def test_importers_are_listed_without_numba_and_other_formats_read_without_callbacks_for_mp3() -> None:
-    listed = "[catalogue.load('importer', name) for name in catalogue.names('importer')]; print('numba' in sys.modules)"
-    read = "import timbre_data.pipeline.audio; print('timbre_data.pipeline.mp3' in sys.modules)"
-    script = f"import sys; from timbre_data.pipeline import catalogue; {listed}; {read}"
+    listed = "[registry.load('importer', name) for name in registry.names('importer')]; print('numba' in sys.modules)"
+    read = "import timbre_data.pipeline.sound.audio; print('timbre_data.pipeline.sound.mp3' in sys.modules)"
+    script = f"import sys; from timbre_data.pipeline.catalogue import registry; {listed}; {read}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.split() == ["False", "False"]
 
@@ -200,7 +200,7 @@ def test_lists_show_every_kind(
 def test_rows_that_fail_stop_the_build_with_their_parameters_or_are_marked(tmp_path: Path) -> None:
     """A chain that silences every sound: the rows cannot be made."""
     arguments = ["render", "--fx", "compressor", "--n", "20", "--set", "audio.seconds=0.2", "--out", "bad"]
-    broken = "from timbre_data.pipeline import render; render.SILENCE_PEAK = 9.0; render.MAX_ATTEMPTS = 3; from timbre_data.cli import main; main()"
+    broken = "from timbre_data.pipeline.build import dry_sounds; dry_sounds.SILENCE_PEAK = 9.0; from timbre_data.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", broken, *arguments], capture_output=True, text=True)
     assert done.returncode == 1
     assert "cannot be used" in done.stderr

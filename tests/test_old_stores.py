@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from timbre_data.pipeline import stages
-from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.build import rendering
+from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.pipeline.store.verify import verify
@@ -32,7 +32,7 @@ def test_an_old_store_is_read_verified_and_grown(store: Path, home: Path) -> Non
     assert data.read("params").tolist() == expected["params"]
     assert data.read("audio").astype(np.int64).sum(axis=(1, 2)).tolist() == expected["sums"]
     recipe = data.recipe.model_copy(update={"n": 30})
-    stages.render(recipe, locate("old"), Cluster(workers=1))
+    rendering.render(recipe, locate("old"), Cluster(workers=1))
     grown = Dataset("old")
     assert grown.complete()
     assert np.array_equal(grown.read("audio", slice(0, data.n)), data.read("audio"))

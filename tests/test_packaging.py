@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-TOP = {"schemas", "pipeline", "models"}
+TOP = {"schemas", "pipeline", "models", "commands"}
 
 
 def modules() -> list[str]:

@@ -1,1 +1,67 @@
-"""One network a file; a file's name is its public name (hyphens and underscores are the same)."""
+"""Networks, one file each; what a model's module exposes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from torch import nn
+
+Task = Literal["classification", "regression", "transformation"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network maps: `inputs` features, `conditioning` class probabilities and, for some, sounds to `outputs` numbers.
+
+    `positions` of each output: how many positions a choice, switch or integer has, 0 for a continuous one.
+    """
+
+    inputs: int
+    outputs: int
+    conditioning: int = 0
+    samples: int = 0
+    rate: int = 0
+    positions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A network and the training that its paper gives it.
+
+    `build(shape, options)` makes the network: `forward(features[, probabilities])` gives logits (classification) or values in [0, 1]
+    (regression). With `input` "audio" it is `forward(features[, probabilities], audio=sounds)`, and features may be none. `front(shape, options)`
+    makes its front without weights (a spectrogram), if it has one: training computes that once for all rows, while it reads them, and
+    `forward` takes its output too.
+    A network with `context` names the middle one of so many frames of a recording. A network with `fit_front(spectrograms)` takes its standardisation from the training rows' spectrograms, given in parts. One with
+    `fit_classes(windows, classes, seed)` is fitted by that instead of by descent; one with `class_loss(scores, present)` has a loss of its own for several labels. A regressor may have a `loss(output, labels, own, heard)` of its own, and a `decode(output)` to values in [0, 1].
+    A classifier with `several_labels` has a sigmoid for each class even where every training row has one label; others have a soft-max then.
+    A `conditioned` network may be given a classifier's probabilities.
+    `l2_convolutions` times the squared weights of all convolutions is added to the loss (a kernel regulariser, as Keras has it).
+    `published` holds parameter counts: variant -> (shape, count), with the running statistics of batch norms where `counts_statistics`; the
+    tests compare.
+    """
+
+    summary: str
+    source: str
+    task: Task
+    features: tuple[str, ...]
+    build: Callable[[Shape, Any], nn.Module]
+    options: type[BaseModel]
+    batch_size: int
+    learning_rate: float
+    max_epochs: int
+    patience: int
+    learning_rate_decay: float = 1.0
+    optimizer: Literal["adam", "sgd", "adagrad", "adadelta"] = "adam"
+    optimizer_options: Mapping[str, float] = field(default_factory=dict)
+    input: Literal["features", "audio"] = "features"
+    front: Callable[[Shape, Any], nn.Module] | None = None
+    context: int = 0
+    several_labels: bool = False
+    conditioned: bool = False
+    l2_convolutions: float = 0.0
+    counts_statistics: bool = False
+    published: Mapping[str, tuple[Shape, int]] = field(default_factory=dict)

@@ -9,8 +9,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from timbre_data.models.kinds import Model, Shape
-from timbre_data.models.layers import FilterShape, MelFront, Standardise, channels_last
+from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.layers.shaped_filters import FilterShape, channels_last
+from timbre_data.models.layers.spectrogram import MelFront
+from timbre_data.models.layers.standardization import Standardise
 from timbre_data.schemas.errors import UsageError
 
 Scaling = Literal["no", "all", "band", "cell"]

@@ -12,8 +12,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from timbre_data.models.kinds import Model, Shape
-from timbre_data.models.layers import Film, Spectrogram, channels_last
+from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.layers.film import Film
+from timbre_data.models.layers.shaped_filters import channels_last
+from timbre_data.models.layers.spectrogram import Spectrogram
 
 PADDED = 35_000
 """Samples to which the paper pads its sounds (1.59 s at 22.05 kHz)."""

@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.architectures import Model, Shape
 
 
 class ClassMlpOptions(BaseModel):

@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torch.nn import functional as F
 
-from timbre_data.models.kinds import Model, Shape
-from timbre_data.models.sparse_filters import analyse, smooth_pool, synthesise
+from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.layers.sparse_filters import analyse, smooth_pool, synthesise
 
 FRAME, HOP = 1024, 64
 CHANNELS, TAPS, SMOOTHING, POOL = 128, 64, 128, 16

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torch.nn import functional as F
 
-from timbre_data.models.kinds import Model, Shape
-from timbre_data.models.layers import channels_last, mel_matrix
+from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.layers.shaped_filters import channels_last
+from timbre_data.models.layers.spectrogram import mel_matrix
 
 BINS = 32
 BLUR = 0.75

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn import functional as F
 
-from timbre_data.models.kinds import Model, Shape
-from timbre_data.models.losses import masked_mse
+from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.layers.losses import masked_mse
 from timbre_data.schemas.errors import UsageError
 
 

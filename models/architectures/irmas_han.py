@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import nn
 
+from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import timbre_model
-from timbre_data.models.kinds import Shape
-from timbre_data.models.layers import Largest, MelFront
+from timbre_data.models.layers.pooling import Largest
+from timbre_data.models.layers.spectrogram import MelFront
 
 
 def _front(rate: int) -> MelFront:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
+from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import ShapedOptions, irmas_front, normed, shapes_of, timbre_model
 from timbre_data.models.architectures.irmas_single import SHAPES
-from timbre_data.models.kinds import Shape
-from timbre_data.models.layers import ShapedFilters
+from timbre_data.models.layers.shaped_filters import ShapedFilters
 
 
 def _body(shape: Shape, options: ShapedOptions) -> nn.Module:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torch.nn import functional as F
 
-from timbre_data.models.kinds import Model, Shape
+from timbre_data.models.architectures import Model, Shape
 
 
 class IrmasSvmOptions(BaseModel):

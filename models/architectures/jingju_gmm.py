@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import TimbreNetwork, jingju_front, timbre_model
-from timbre_data.models.kinds import Shape
-from timbre_data.models.layers import MelFront
-from timbre_data.pipeline.features._mel import cosine_basis
+from timbre_data.models.layers.spectrogram import MelFront
+from timbre_data.pipeline.sound.mel_bands import cosine_basis
 
 COEFFICIENTS, CONTEXT = 13, 9
 SLOPE = (-0.2, -0.1, 0.0, 0.1, 0.2)

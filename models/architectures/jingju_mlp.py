@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import jingju_front, timbre_model
-from timbre_data.models.kinds import Shape
 
 
 class JingjuMlpOptions(BaseModel):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import ShapedOptions, jingju_front, shapes_of, timbre_model
-from timbre_data.models.kinds import Shape
-from timbre_data.models.layers import FilterShape, ShapedFilters
+from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
 
 SHAPES = tuple(
     FilterShape(count, height, width) for height in (50, 70) for count, width in ((128, 1), (64, 5), (32, 10))

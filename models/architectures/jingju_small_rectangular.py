@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import jingju_front, normed, timbre_model
-from timbre_data.models.kinds import Shape
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:

@@ -1,1 +1,20 @@
-"""Classical classifiers to compare with: one scikit-learn estimator a file."""
+"""Classical classifiers, one file each; what a baseline's module exposes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """A classical classifier: `build(seed)` gives a scikit-learn estimator that takes standardised features.
+
+    `published` maps a data set of the paper to what it reports: accuracy, fit_seconds, inference_ms, megabytes.
+    """
+
+    summary: str
+    source: str
+    build: Callable[[int], Any]
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.neighbors import KNeighborsClassifier
 
-from timbre_data.models.kinds import Baseline
+from timbre_data.models.baselines import Baseline
 
 BASELINE = Baseline(
     summary="k nearest neighbours (k = 5, Euclidean, standardised features).",

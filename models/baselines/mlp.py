@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.neural_network import MLPClassifier
 
-from timbre_data.models.kinds import Baseline
+from timbre_data.models.baselines import Baseline
 
 BASELINE = Baseline(
     summary="Multi-layer perceptron of scikit-learn (100 sigmoid units, Adam, early stopping).",

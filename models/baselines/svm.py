@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.svm import SVC
 
-from timbre_data.models.kinds import Baseline
+from timbre_data.models.baselines import Baseline
 
 BASELINE = Baseline(
     summary="Support vector machine (RBF kernel, C = 10, standardised features).",

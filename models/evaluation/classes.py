@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.models.data import INAUDIBLE_DB, Rows
+from timbre_data.models.data.rows import INAUDIBLE_DB, Rows
 from timbre_data.models.evaluation import metrics, plots, published
 from timbre_data.models.evaluation.tables import Table, number
 

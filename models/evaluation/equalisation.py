@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbre_data.models import epochs, equalisation
 from timbre_data.models.architectures.eq_autoencoder import HOP, EqAutoencoder, EqOptions
-from timbre_data.models.checkpoints import Trained
-from timbre_data.models.equalisation import Losses
+from timbre_data.models.data.pairs import Pairs, to_frames, told
 from timbre_data.models.evaluation import plots, published
 from timbre_data.models.evaluation.tables import Table, number
-from timbre_data.models.kinds import parameter_count
-from timbre_data.models.pairs import Pairs, to_frames, told
-from timbre_data.pipeline.audio import write_wav
+from timbre_data.models.layers.counting import parameter_count
+from timbre_data.models.training import epochs, equaliser_loop
+from timbre_data.models.training.checkpoints import Trained
+from timbre_data.models.training.equaliser_loop import Losses
+from timbre_data.pipeline.sound.audio import write_wav
 from timbre_data.pipeline.store.layout import RESPONSE, SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
@@ -54,14 +54,14 @@ def evaluate_transformation(
     if not len(every):
         raise UsageError(f"the {split} split is empty: render more rows.")
     chosen = every[np.linspace(0, len(every) - 1, min(max(notes, 1), len(every))).astype(int)]
-    ours = equalisation.validate(network, pairs, chosen, 1)
+    ours = equaliser_loop.validate(network, pairs, chosen, 1)
     first = type(network)(trained.shape.conditioning)
-    stage = run / equalisation.FIRST_STAGE
+    stage = run / equaliser_loop.FIRST_STAGE
     rebuilt: Losses | None = None
     if stage.is_file():
         first.load_state_dict(torch.load(stage, map_location="cpu", weights_only=True))
-        rebuilt = equalisation.validate(first, pairs, chosen, 0, 4 * HOP)  # neighbours are much alike
-    nothing = equalisation.losses_over(pairs, chosen, lambda before, after, _: [(before, after)])
+        rebuilt = equaliser_loop.validate(first, pairs, chosen, 0, 4 * HOP)  # neighbours are much alike
+    nothing = equaliser_loop.losses_over(pairs, chosen, lambda before, after, _: [(before, after)])
     course = epochs.read(run)
     seconds, waiting = sum(row["seconds"] for row in course), epochs.waiting_share(course) or 0.0
     speed = _speed(network, data.recipe.audio.rate, options, trained.shape.conditioning)
@@ -123,9 +123,9 @@ def _speed(network: EqAutoencoder, rate: int, options: EqOptions, condition: int
     given = torch.zeros(condition) if condition else None
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    equalisation.play(network, sound[:rate], options.level_db, given)
+    equaliser_loop.play(network, sound[:rate], options.level_db, given)
     begun = time.perf_counter()
-    equalisation.play(network, sound, options.level_db, given)
+    equaliser_loop.play(network, sound, options.level_db, given)
     seconds = time.perf_counter() - begun
     torch.set_num_threads(threads)
     return SECONDS / seconds
@@ -169,7 +169,7 @@ def _responses(
     curves: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     hertz = np.linspace(0, rate / 2, len(target))
     for name, sound in inputs.items():
-        heard = equalisation.play(network, sound, options.level_db, condition)
+        heard = equaliser_loop.play(network, sound, options.level_db, condition)
         _, gain, enough = measured_response(sound, heard, rate)
         figures[name] = _differences([(gain, target, enough)])
         curves[name] = (gain, enough)
@@ -177,7 +177,7 @@ def _responses(
     if pairs.condition.shape[1]:
         settings[told(pairs, place)] = (curves["noise"][0], target, curves["noise"][1])
         for one in chosen[1:SETTINGS].tolist():
-            heard = equalisation.play(network, inputs["noise"], options.level_db, pairs.condition_of(one, 1))
+            heard = equaliser_loop.play(network, inputs["noise"], options.level_db, pairs.condition_of(one, 1))
             _, gain, enough = measured_response(inputs["noise"], heard, rate)
             settings[told(pairs, one)] = (gain, pairs.data.read(RESPONSE, int(pairs.rows[one])), enough)
         figures[f"noise, {len(settings)} held-out settings"] = _differences(list(settings.values()))
@@ -216,7 +216,7 @@ def _pictures(network: EqAutoencoder, pairs: Pairs, chosen: NDArray[np.int64], f
     filters = network.filters.detach().numpy()
     plots.equaliser_filters(filters, residual[0].numpy(), latent[0].numpy(), changed[0].numpy(), folder / "filters.png")
     condition = pairs.condition_of(place, 1)
-    heard = equalisation.play(network, before.numpy(), 20 * np.log10(max(float(before.abs().max()), 1e-9)), condition)
+    heard = equaliser_loop.play(network, before.numpy(), 20 * np.log10(max(float(before.abs().max()), 1e-9)), condition)
     plots.transformation(
         {"input": before.numpy(), "target": after.numpy(), "output": heard},
         pairs.data.recipe.audio.rate,
@@ -232,6 +232,6 @@ def _sounds(
     listen.mkdir(exist_ok=True)
     for k, place in enumerate(chosen[np.linspace(0, len(chosen) - 1, min(HEARD, len(chosen))).astype(int)].tolist()):
         before, after = (sound.numpy() for sound in pairs.sounds(place))
-        heard = equalisation.play(network, before, options.level_db, pairs.condition_of(place, 1))
+        heard = equaliser_loop.play(network, before, options.level_db, pairs.condition_of(place, 1))
         for name, sound in (("input", before), ("target", after), ("output", heard)):
             write_wav(np.clip(sound, -1, 1)[None], rate, listen / f"{k + 1}-{name}.wav")

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.models.checkpoints import Trained
-from timbre_data.models.data import Rows
+from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots, published
 from timbre_data.models.evaluation.tables import Table, number
+from timbre_data.models.training.checkpoints import Trained
 
 
 def regression(

@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from scipy.signal import welch
 
-from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.audio import decode, encode, levels, storing_gains
-from timbre_data.pipeline.chain import EffectChain
+from timbre_data.pipeline.build.chain import EffectChain
+from timbre_data.pipeline.build.players import instrument
+from timbre_data.pipeline.build.rerendering import runtime_recipe, stored_input
+from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.features.logmel import LogMelSettings
-from timbre_data.pipeline.instruments import close_instruments, instrument
-from timbre_data.pipeline.kinds import Audio
-from timbre_data.pipeline.render import runtime_recipe, stored_input
+from timbre_data.pipeline.sound.audio import decode, encode, levels, storing_gains
 from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
+from timbre_data.schemas.arrays import Audio
 
 FFT_SIZES = (64, 128, 256, 512, 1024, 2048)
 """Resolutions of the spectral loss in D'Hooghe 2022; hop 25 %, Hann."""
@@ -53,7 +54,7 @@ class Distances:
         with torch.inference_mode():
             mrstft = float(self._mrstft(torch.from_numpy(made)[None, None], torch.from_numpy(target)[None, None]))
         nothing = np.full(2, np.nan, np.float32)
-        made_mel, target_mel = catalogue.load("feature", "logmel").compute(
+        made_mel, target_mel = registry.load("feature", "logmel").compute(
             np.stack([made, target]), self._rate, nothing, LogMelSettings()
         )
         floor = target_mel.max() - DYNAMIC_DB

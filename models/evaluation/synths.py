@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.models.data import Rows
+from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots
 from timbre_data.models.evaluation.sounds import sounds_of
 from timbre_data.models.evaluation.tables import Table, number
-from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.chain import EffectChain
+from timbre_data.pipeline.build.chain import EffectChain
+from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.features.logmel import LogMelSettings
-from timbre_data.pipeline.instruments import close_instruments
 from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.schemas.parameter import Parameter
 
 MOVED = 0.25
@@ -124,7 +124,7 @@ def audible_knobs(data: Dataset, chosen: NDArray[np.int64], names: Sequence[str]
                 step = 1 / (parameter.steps - 1) if parameter.steps else MOVED
                 variants[i + 1, own[name]] += step if labels[own[name]] + step <= 1 else -step
             played = sounds_of(data, chain, row, variants)[0].mean(axis=1)
-            mel = catalogue.load("feature", "logmel").compute(
+            mel = registry.load("feature", "logmel").compute(
                 played, data.recipe.audio.rate, np.full(len(played), np.nan, np.float32), LogMelSettings()
             )
             for i in range(len(names)):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
-from timbre_data.models.data import Rows
+from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots, published
 from timbre_data.models.evaluation.tables import Table, number
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pedalboard
 
-from timbre_data.pipeline.kinds import Audio
+from timbre_data.schemas.arrays import Audio
 
 
 def render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from timbre_data.pipeline.effects._analogue import blend, delay_line, one_pole, triangle
-from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.catalogue.effect import Effect
+from timbre_data.pipeline.sound.analogue import blend, delay_line, one_pole, triangle
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from timbre_data.pipeline.catalogue.effect import Effect
 from timbre_data.pipeline.effects._modulated_delay import render
-from timbre_data.pipeline.kinds import Effect
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.catalogue.effect import Effect
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.space import ParameterSpace
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pedalboard
 from pedalboard._pedalboard import Pedalboard  # the package does not export it to type checkers
 
-from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.catalogue.effect import Effect
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from timbre_data.pipeline.catalogue.effect import Effect
 from timbre_data.pipeline.effects._delay_line import render, unidentifiable
-from timbre_data.pipeline.kinds import Effect
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 

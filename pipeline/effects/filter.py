@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.catalogue.effect import Effect
+from timbre_data.pipeline.sound.biquad import cookbook
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
@@ -63,9 +65,9 @@ def sections(settings: FilterSettings, rate: int, values: Mapping[str, float]) -
 
     hertz, q = _frequency(rate, values), values.get("q", 2**-0.5)
     if settings.kind in SHAPED:
-        return _cookbook(settings.kind, hertz, values["gain_db"], q, rate)[None]
+        return cookbook(settings.kind, hertz, values["gain_db"], q, rate)[None]
     if settings.kind in PASSING and settings.order == 2:
-        return _cookbook(settings.kind, hertz, 0.0, q, rate)[None]
+        return cookbook(settings.kind, hertz, 0.0, q, rate)[None]
     if settings.kind in PASSING:
         passing: Pass = "lowpass" if settings.kind == "lowpass" else "highpass"
         return np.asarray(signal.butter(settings.order, hertz, passing, fs=rate, output="sos"))
@@ -104,29 +106,6 @@ def _frequency(rate: int, values: Mapping[str, float]) -> float:
     if hertz >= rate / 2:
         raise UsageError(f"effect filter: {hertz:g} Hz needs a rate of more than {2 * hertz:g} Hz, not {rate}.")
     return hertz
-
-
-def _cookbook(kind: Kind, hertz: float, gain_db: float, q: float, rate: int) -> Section:
-    """One section of the Audio EQ Cookbook, b then a, with a0 = 1."""
-    amplitude, omega = 10 ** (gain_db / 40), 2 * np.pi * hertz / rate
-    cos, alpha = np.cos(omega), np.sin(omega) / (2 * q)
-    if kind == "peaking":
-        b = [1 + alpha * amplitude, -2 * cos, 1 - alpha * amplitude]
-        a = [1 + alpha / amplitude, -2 * cos, 1 - alpha / amplitude]
-    elif kind == "lowpass":
-        b, a = [(1 - cos) / 2, 1 - cos, (1 - cos) / 2], [1 + alpha, -2 * cos, 1 - alpha]
-    elif kind == "highpass":
-        b, a = [(1 + cos) / 2, -1 - cos, (1 + cos) / 2], [1 + alpha, -2 * cos, 1 - alpha]
-    else:
-        side = 1 if kind == "low_shelf" else -1
-        more, less, slope = amplitude + 1, amplitude - 1, 2 * np.sqrt(amplitude) * alpha
-        b = [
-            amplitude * (more - side * less * cos + slope),
-            side * 2 * amplitude * (less - side * more * cos),
-            amplitude * (more - side * less * cos - slope),
-        ]
-        a = [more + side * less * cos + slope, -side * 2 * (less + side * more * cos), more + side * less * cos - slope]
-    return np.array([*b, *a]) / a[0]
 
 
 @lru_cache(maxsize=1024)

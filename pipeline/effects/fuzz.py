@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from timbre_data.pipeline.effects._analogue import low_pass
-from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.catalogue.effect import Effect
+from timbre_data.pipeline.sound.analogue import low_pass
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.signal import fftconvolve
 
-from timbre_data.pipeline.effects._analogue import blend, low_pass
-from timbre_data.pipeline.kinds import Audio, Effect
-from timbre_data.pipeline.seeding import generator
+from timbre_data.pipeline.catalogue.effect import Effect
+from timbre_data.pipeline.catalogue.seeding import generator
+from timbre_data.pipeline.sound.analogue import blend, low_pass
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from timbre_data.pipeline.instruments import opened
-from timbre_data.pipeline.kinds import Audio, Effect
-from timbre_data.pipeline.synths._hosted import Hosted
+from timbre_data.pipeline.catalogue.effect import Effect
+from timbre_data.pipeline.synths.hosting.client import Hosted
+from timbre_data.pipeline.synths.hosting.open_synths import opened
 from timbre_data.pipeline.synths.plugin import PluginSettings, space_of, unit_values
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.space import ParameterSpace
 
@@ -29,7 +30,7 @@ def _configure(settings: Any) -> Effect:
 
     def render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
         arguments = (settings.path, settings.plugin_name, rate, names, settings.fixed)
-        factory = ("timbre_data.pipeline.synths._plugin", "HostedEffect")
+        factory = ("timbre_data.pipeline.synths.hosting.vst3", "HostedEffect")
         host = opened(
             f"effect {settings.model_dump_json()} {rate}",
             lambda: Hosted(f"plugin {settings.path}", factory, arguments, "reuse", rate, 4.0),

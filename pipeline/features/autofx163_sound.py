@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.catalogue.feature_set import FeatureSet
 from timbre_data.pipeline.features import autofx163
-from timbre_data.pipeline.kinds import Audio, FeatureSet
+from timbre_data.schemas.arrays import Audio
 
 _BASE = autofx163.FEATURES
 

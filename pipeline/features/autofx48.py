@@ -8,16 +8,17 @@ first five SuperFlux onsets: 10. Means of ten MFCCs: 10.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from timbre_data.pipeline.features import _mel
-from timbre_data.pipeline.features._frames import ShortTimeTransform, Spectrum, hann, magnitude
-from timbre_data.pipeline.features._onsets import first_onsets, log_filters, superflux
-from timbre_data.pipeline.features._pitch import Yin
-from timbre_data.pipeline.features._statistics import functionals
-from timbre_data.pipeline.kinds import Audio, Columns, FeatureSet
+from timbre_data.pipeline.catalogue.feature_set import Columns, FeatureSet
+from timbre_data.pipeline.sound import mel_bands
+from timbre_data.pipeline.sound.frame_series import strongest_phase
+from timbre_data.pipeline.sound.onsets import first_onsets, log_filters, superflux
+from timbre_data.pipeline.sound.pitch import Yin
+from timbre_data.pipeline.sound.short_time import ShortTimeTransform, hann, magnitude
+from timbre_data.pipeline.sound.statistics import functionals
+from timbre_data.schemas.arrays import Audio
 
 N_FFT, HOP = 2048, 256
 RMS_FRAME = 1024
@@ -42,33 +43,6 @@ NAMES = (
     *(f"onset_{k}_activation" for k in range(1, ONSETS + 1)),
     *(f"mfcc_{k}_mean" for k in range(1, N_MFCC + 1)),
 )
-
-
-@njit(cache=True, nogil=True)
-def strongest_phase(spectrum: Spectrum, magnitudes: Audio, first: int, stop: int) -> NDArray[np.float64]:
-    """Unwrapped phase, over the frames, of the bin with the most magnitude in all, less its regression line."""
-    frames = spectrum.shape[0]
-    best, loudest = first, -1.0
-    for k in range(first, stop):
-        total = 0.0
-        for t in range(frames):
-            total += magnitudes[t, k]
-        if total > loudest:
-            best, loudest = k, total
-    phase = np.empty(frames)
-    for t in range(frames):
-        phase[t] = np.arctan2(spectrum[t, best].imag, spectrum[t, best].real)
-    for t in range(1, frames):
-        step = phase[t] - phase[t - 1]
-        phase[t] -= 2 * np.pi * np.round(step / (2 * np.pi))
-    middle, mean = (frames - 1) / 2, phase.mean()
-    slope = spread = 0.0
-    for t in range(frames):
-        slope += (t - middle) * (phase[t] - mean)
-        spread += (t - middle) ** 2
-    for t in range(frames):
-        phase[t] -= mean + (slope / spread * (t - middle) if spread > 0 else 0.0)
-    return phase
 
 
 def rms(sound: Audio, length: int = RMS_FRAME) -> NDArray[np.float64]:
@@ -112,7 +86,7 @@ def _compute(audio: Audio, rate: int, f0_hz: NDArray[np.float32], settings: Auto
     transform, yin = ShortTimeTransform(samples, N_FFT, HOP), Yin(samples, rate, HOP)
     magnitudes = np.empty((transform.frames, N_FFT // 2 + 1), np.float32)
     mel, mfcc = np.empty((transform.frames, N_MELS), np.float32), np.empty((transform.frames, N_MFCC), np.float32)
-    mel_bank, basis = _mel.mel_filters(rate, N_FFT, N_MELS, 0.0, rate / 2), _mel.cosine_basis(N_MELS, N_MFCC)
+    mel_bank, basis = mel_bands.mel_filters(rate, N_FFT, N_MELS, 0.0, rate / 2), mel_bands.cosine_basis(N_MELS, N_MFCC)
     bands = log_filters(rate, N_FFT)
     summary = np.empty(6)
     inside = max(1, 1 + (samples - N_FFT // 2) // HOP)  # later frames see the sound's cut end, which is no onset
@@ -130,8 +104,8 @@ def _compute(audio: Audio, rate: int, f0_hz: NDArray[np.float32], settings: Auto
             functionals(one, summary)
             moments += [summary[3], summary[4]]
         times, activations = first_onsets(superflux(magnitudes[:inside], *bands), rate / HOP, ONSETS)
-        _mel.mel_db(magnitudes, *mel_bank, mel)
-        _mel.mfcc(mel, basis, 80.0, mfcc)
+        mel_bands.mel_db(magnitudes, *mel_bank, mel)
+        mel_bands.mfcc(mel, basis, 80.0, mfcc)
         out[i] = np.concatenate([maxima, moments, times, activations, mfcc.mean(axis=0, dtype=np.float64)])
     return out
 

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.features import _mel
-from timbre_data.pipeline.features._frames import ShortTimeTransform, magnitude
-from timbre_data.pipeline.features.autofx163 import SERIES, frame_series
-from timbre_data.pipeline.kinds import Audio, Columns, FeatureSet
+from timbre_data.pipeline.catalogue.feature_set import Columns, FeatureSet
+from timbre_data.pipeline.features.autofx163 import SERIES
+from timbre_data.pipeline.sound import mel_bands
+from timbre_data.pipeline.sound.frame_series import frame_series
+from timbre_data.pipeline.sound.short_time import ShortTimeTransform, magnitude
+from timbre_data.schemas.arrays import Audio
 
 N_MFCC = 20
 
@@ -46,14 +48,14 @@ def _compute(audio: Audio, rate: int, f0_hz: NDArray[np.float32], settings: BagO
     mel = np.empty((transform.frames, settings.n_mels), np.float32)
     mfcc = np.empty((transform.frames, N_MFCC), np.float32)
     series = np.empty((len(SERIES), transform.frames))
-    filters = _mel.mel_filters(rate, settings.n_fft, settings.n_mels, 0.0, rate / 2)
-    basis = _mel.cosine_basis(settings.n_mels, N_MFCC)
+    filters = mel_bands.mel_filters(rate, settings.n_fft, settings.n_mels, 0.0, rate / 2)
+    basis = mel_bands.cosine_basis(settings.n_mels, N_MFCC)
     out = np.empty((len(audio), len(_names())), np.float32)
     for sound, row in zip(audio, out, strict=True):
         magnitude(transform(sound), magnitudes)
         frame_series(magnitudes, float(rate), series)
-        _mel.mel_db(magnitudes, *filters, mel)
-        _mel.mfcc(mel, basis, 80.0, mfcc)
+        mel_bands.mel_db(magnitudes, *filters, mel)
+        mel_bands.mfcc(mel, basis, 80.0, mfcc)
         change = np.diff(mfcc, axis=0, prepend=mfcc[:1])
         frames = np.concatenate([mfcc.T.astype(np.float64), change.T.astype(np.float64), series])
         row[0::2], row[1::2] = frames.mean(axis=1), frames.std(axis=1)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from timbre_data.pipeline.features import _mel
-from timbre_data.pipeline.features._frames import ShortTimeTransform, frame_count, magnitude
-from timbre_data.pipeline.kinds import Audio, Columns, FeatureSet
+from timbre_data.pipeline.catalogue.feature_set import Columns, FeatureSet
+from timbre_data.pipeline.sound import mel_bands
+from timbre_data.pipeline.sound.short_time import ShortTimeTransform, frame_count, magnitude
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
 
 
@@ -45,11 +46,13 @@ def _compute(audio: Audio, rate: int, f0_hz: NDArray[np.float32], settings: LogM
     transform = ShortTimeTransform(audio.shape[1], settings.n_fft, settings.hop_length)
     magnitudes = np.empty((transform.frames, settings.n_fft // 2 + 1), np.float32)
     mel = np.empty((transform.frames, settings.n_mels), np.float32)
-    filters = _mel.mel_filters(rate, settings.n_fft, settings.n_mels, settings.fmin_hz, settings.fmax_hz or rate / 2)
+    filters = mel_bands.mel_filters(
+        rate, settings.n_fft, settings.n_mels, settings.fmin_hz, settings.fmax_hz or rate / 2
+    )
     out = np.empty((len(audio), settings.n_mels, transform.frames), np.float32)
     for i, sound in enumerate(audio):
         magnitude(transform(sound), magnitudes)
-        _mel.mel_db(magnitudes, *filters, mel)
+        mel_bands.mel_db(magnitudes, *filters, mel)
         out[i] = mel.T
     return out
 

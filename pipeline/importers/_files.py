@@ -7,7 +7,7 @@ from pathlib import Path
 
 import soundfile
 
-from timbre_data.pipeline.files import cut_short
+from timbre_data.pipeline.sound.riff import cut_short
 
 IGNORED = (".ds_store", "thumbs.db", "desktop.ini")
 """Files that operating systems leave in folders, in lower case."""

@@ -15,8 +15,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
+from timbre_data.pipeline.catalogue.source import key_hz
 from timbre_data.pipeline.importers._files import files_below
-from timbre_data.pipeline.kinds import Importer, Inventory, Origin, Recording, key_hz
 from timbre_data.schemas.errors import NotFoundError
 from timbre_data.schemas.recipe import AudioFormat
 

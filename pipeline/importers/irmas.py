@@ -13,9 +13,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
+from timbre_data.pipeline.catalogue.seeding import share
 from timbre_data.pipeline.importers._files import files_below, piece_starts, seconds_of
-from timbre_data.pipeline.kinds import Importer, Inventory, Origin, Recording
-from timbre_data.pipeline.seeding import share
 from timbre_data.schemas.errors import NotFoundError
 from timbre_data.schemas.recipe import AudioFormat
 

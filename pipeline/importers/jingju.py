@@ -14,10 +14,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
+from timbre_data.pipeline.catalogue.seeding import share
+from timbre_data.pipeline.catalogue.shipped import read_table
+from timbre_data.pipeline.catalogue.source import Segment
 from timbre_data.pipeline.importers._files import files_below, seconds_of
-from timbre_data.pipeline.kinds import Importer, Inventory, Origin, Recording, Segment
-from timbre_data.pipeline.recipes import read_table
-from timbre_data.pipeline.seeding import share
 from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.recipe import AudioFormat
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
+from timbre_data.pipeline.catalogue.source import key_hz
 from timbre_data.pipeline.importers._files import files_below, seconds_of
 from timbre_data.pipeline.importers._sfz import Region, read_sfz
-from timbre_data.pipeline.kinds import Importer, Inventory, Origin, Recording, key_hz
 from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.recipe import AudioFormat
 

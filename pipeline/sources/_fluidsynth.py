@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from timbre_data.pipeline.kinds import Audio
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import MissingDependencyError, NotFoundError
 
 SLOWEST, FASTEST = 8_000, 96_000

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from timbre_data.pipeline.kinds import Audio, UnusableSoundError
+from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.errors import UnusableSoundError
 
 DRAWS = 32
 SILENT = 1e-5

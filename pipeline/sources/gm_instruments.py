@@ -10,11 +10,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.audio import in_channels
-from timbre_data.pipeline.kinds import Audio, Note, Source
-from timbre_data.pipeline.seeding import generator, number_of, share
+from timbre_data.pipeline.catalogue.seeding import generator, number_of, share
+from timbre_data.pipeline.catalogue.source import Note, Source
+from timbre_data.pipeline.sound.audio import in_channels
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
 from timbre_data.pipeline.sources._phrases import INSTRUMENTS, Events, heard, phrase
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
 
 Split = Literal["train", "validation", "test"]

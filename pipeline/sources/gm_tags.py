@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.audio import in_channels
-from timbre_data.pipeline.kinds import Audio, Note, Source
-from timbre_data.pipeline.seeding import generator, number_of
+from timbre_data.pipeline.catalogue.seeding import generator, number_of
+from timbre_data.pipeline.catalogue.source import Note, Source
+from timbre_data.pipeline.sound.audio import in_channels
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
 from timbre_data.pipeline.sources._phrases import Events, Player, in_order, phrase
+from timbre_data.schemas.arrays import Audio
 
 BAND = {
     "piano": Player((0, 1, 2, 3), 33, 90, chords=True, pedal=True),

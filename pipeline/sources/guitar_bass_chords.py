@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.kinds import Audio, Note, Source
+from timbre_data.pipeline.catalogue.source import Note, Source
 from timbre_data.pipeline.sources.plucked_string import FRETS, GUITAR_STRINGS, PluckedString, PluckedStringSettings
+from timbre_data.schemas.arrays import Audio
 
 SHAPES = {
     "minor-third": (0, 3),

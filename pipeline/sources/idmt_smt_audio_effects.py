@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from timbre_data.pipeline.audio import prepare_note, read
+from timbre_data.pipeline.catalogue.source import Note, Source
 from timbre_data.pipeline.importers.idmt_smt_audio_effects import IdmtSettings, scan
-from timbre_data.pipeline.kinds import Audio, Note, Source
+from timbre_data.pipeline.sound.audio import prepare_note, read
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import SourceError
 
 THRESHOLD_DB = -40.0

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.kinds import Note, Performance, Source
+from timbre_data.pipeline.catalogue.performance import Performance
+from timbre_data.pipeline.catalogue.source import Note, Source
 from timbre_data.schemas.errors import MissingDependencyError, NotFoundError, SourceError
 
 SOUNDING = ("note_on", "note_off", "control_change", "pitchwheel", "aftertouch", "polytouch")

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.kinds import Audio, Note, Source
-from timbre_data.pipeline.seeding import generator, number_of
+from timbre_data.pipeline.catalogue.seeding import generator, number_of
+from timbre_data.pipeline.catalogue.source import Note, Source
+from timbre_data.schemas.arrays import Audio
 
 LOWEST_HZ = 20.0
 RISE_SECONDS = 0.005

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from timbre_data.pipeline.kinds import Note, Performance, PlayedNote, Source, key_hz
+from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
+from timbre_data.pipeline.catalogue.source import Note, Source, key_hz
 
 Key = Annotated[int, Field(ge=0, le=127)]
 

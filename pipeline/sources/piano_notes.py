@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.audio import in_channels, prepare_note, readable
+from timbre_data.pipeline.catalogue.seeding import generator, number_of, share
+from timbre_data.pipeline.catalogue.source import Note, Source, key_hz
 from timbre_data.pipeline.importers._sfz import Region
 from timbre_data.pipeline.importers.salamander import NOISES, SalamanderSettings, open_sfz
-from timbre_data.pipeline.kinds import Audio, Note, Source, key_hz
-from timbre_data.pipeline.seeding import generator, number_of, share
+from timbre_data.pipeline.sound.audio import in_channels, prepare_note, readable
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
 
 GRAND_PIANO = 0

@@ -18,8 +18,9 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.kinds import Audio, Note, Source, key_hz
-from timbre_data.pipeline.sources._string_model import loop_coefficients, pluck
+from timbre_data.pipeline.catalogue.source import Note, Source, key_hz
+from timbre_data.pipeline.sound.string_model import loop_coefficients, pluck
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import RecipeError
 
 FRETS = 13

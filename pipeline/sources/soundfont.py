@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.audio import in_channels, prepare_note
-from timbre_data.pipeline.kinds import Audio, Note, Source, key_hz
+from timbre_data.pipeline.catalogue.source import Note, Source, key_hz
+from timbre_data.pipeline.sound.audio import in_channels, prepare_note
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import NotFoundError
 
 CLEAN_ELECTRIC_GUITAR = 27

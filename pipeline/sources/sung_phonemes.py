@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.kinds import Audio, Note, Segment, Source
-from timbre_data.pipeline.recipes import read_table
-from timbre_data.pipeline.seeding import generator, number_of
-from timbre_data.pipeline.sources._singing import CONTROL_HZ, FORMANTS, Controls, sing
+from timbre_data.pipeline.catalogue.seeding import generator, number_of
+from timbre_data.pipeline.catalogue.shipped import read_table
+from timbre_data.pipeline.catalogue.source import Note, Segment, Source
+from timbre_data.pipeline.sound.singing import CONTROL_HZ, FORMANTS, Controls, sing
+from timbre_data.schemas.arrays import Audio
 
 Role = Literal["dan", "laosheng"]
 

@@ -8,8 +8,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from timbre_data.pipeline.audio import SUFFIXES, prepare_note, read
-from timbre_data.pipeline.kinds import Audio, Note, Source
+from timbre_data.pipeline.catalogue.source import Note, Source
+from timbre_data.pipeline.sound.audio import SUFFIXES, prepare_note, read
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import NotFoundError, SourceError
 
 

@@ -23,7 +23,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
-from timbre_data.pipeline.kinds import Segment
+from timbre_data.pipeline.catalogue.source import Segment
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 

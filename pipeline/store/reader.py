@@ -11,11 +11,11 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.audio import decode
-from timbre_data.pipeline.kinds import Audio
+from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.repository import first_line, guard_against_fork, locate, open_repository, snapshot_of
 from timbre_data.pipeline.store.writer import meta
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import CorruptDataError, NotFoundError
 from timbre_data.schemas.recipe import Recipe
 from timbre_data.schemas.space import ParameterSpace

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.store.layout import AUDIO_CHUNK
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.rows import ROW_ARRAYS, dry_arrays, hashes
+from timbre_data.pipeline.store.task_session import ROW_ARRAYS, dry_arrays, hashes
 from timbre_data.schemas.errors import CorruptDataError
 
 

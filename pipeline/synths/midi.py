@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from timbre_data.pipeline import recipes
-from timbre_data.pipeline.kinds import Instrument, Synth
-from timbre_data.pipeline.synths._hosted import Hosted
-from timbre_data.schemas.errors import NotFoundError, RecipeError
+from timbre_data.pipeline.catalogue.synth import Instrument, Synth
+from timbre_data.pipeline.synths.capture.profiles import read_profile
+from timbre_data.pipeline.synths.hosting.client import Hosted
 from timbre_data.schemas.profile import Profile
-
-
-def read_profile(name: str) -> Profile:
-    """Read a profile by its file or the name of a shipped one. Raises `NotFoundError` or `RecipeError`."""
-    known = recipes.shipped("profile")
-    path = known.get(name, Path(name).expanduser())
-    if not path.is_file():
-        raise NotFoundError(f"there is no synth profile {name}. Give a YAML file, or one of: {', '.join(known)}.")
-    try:
-        return Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(str(path), "...", f"not YAML ({' '.join(str(error).split())})", "synth profile") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "profile"
-        raise RecipeError(
-            field, first["input"], first["msg"].removeprefix("Value error, "), f"synth profile {path.name}"
-        ) from None
 
 
 class MidiSettings(BaseModel):
@@ -64,9 +43,9 @@ def _open(settings: MidiSettings, rate: int, channels: int, isolation: str) -> I
     name, profile = settings.profile.name, settings.profile
     overhead = profile.control_seconds + profile.primer_seconds + profile.settle_seconds
     if settings.backend == "jack":
-        factory = ("timbre_data.pipeline.synths._jack", "JackCapture")
+        factory = ("timbre_data.pipeline.synths.capture.jack", "JackCapture")
         return Hosted(name, factory, (settings.profile, rate, channels, soundfont), isolation, rate, 1.0, overhead)
-    factory = ("timbre_data.pipeline.synths._realtime", "RealTimeCapture")
+    factory = ("timbre_data.pipeline.synths.capture.realtime", "RealTimeCapture")
     arguments = (settings.profile, rate, channels, soundfont, settings.midi_port, settings.audio_device)
     return Hosted(name, factory, arguments, isolation, rate, 4.0, overhead + 0.2)
 

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from timbre_data.pipeline.kinds import Instrument, Synth
-from timbre_data.pipeline.synths._hosted import Hosted
+from timbre_data.pipeline.catalogue.synth import Instrument, Synth
+from timbre_data.pipeline.synths.hosting.client import Hosted
 from timbre_data.schemas.parameter import Distribution, Parameter, Uniform
 from timbre_data.schemas.space import ParameterSpace
 
@@ -62,7 +62,7 @@ class _Plugin(Hosted):
     def __init__(self, settings: PluginSettings, rate: int, channels: int, isolation: str) -> None:
         names = {parameter.name: parameter.target or parameter.name for parameter in settings.parameters}
         arguments = (settings.path, settings.plugin_name, rate, channels, names, settings.fixed)
-        factory = ("timbre_data.pipeline.synths._plugin", "HostedPlugin")
+        factory = ("timbre_data.pipeline.synths.hosting.vst3", "HostedPlugin")
         super().__init__(f"plugin {settings.path}", factory, arguments, isolation, rate, slowest=4.0)
         self._space = space_of(settings)
 

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from timbre_data.pipeline.kinds import Audio, Performance, PlayedNote, Synth
-from timbre_data.pipeline.seeding import number_of
-from timbre_data.pipeline.synths._voice import add_noise, add_oscillator, envelope, harmonics, ladder, wave_table
+from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
+from timbre_data.pipeline.catalogue.seeding import number_of
+from timbre_data.pipeline.catalogue.synth import Synth
+from timbre_data.pipeline.sound.voice import add_noise, add_oscillator, envelope, harmonics, ladder, wave_table
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import Condition, Parameter
 from timbre_data.schemas.space import ParameterSpace
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from timbre_data.pipeline.kinds import Instrument, Synth
-from timbre_data.pipeline.synths._hosted import Hosted
-from timbre_data.pipeline.synths._vital import require_vita
+from timbre_data.pipeline.catalogue.synth import Instrument, Synth
+from timbre_data.pipeline.synths.hosting.client import Hosted
+from timbre_data.pipeline.synths.hosting.vita import require_vita
 from timbre_data.pipeline.synths.plugin import unit_values
 from timbre_data.schemas.parameter import Condition, Parameter
 from timbre_data.schemas.space import ParameterSpace
@@ -64,7 +64,12 @@ class _Vital(Hosted):
     def __init__(self, settings: VitalSettings, rate: int, channels: int, isolation: str) -> None:
         arguments = (rate, channels, FIXED | settings.fixed, MODULATIONS)
         super().__init__(
-            "vital", ("timbre_data.pipeline.synths._vital", "HostedVital"), arguments, isolation, rate, slowest=8.0
+            "vital",
+            ("timbre_data.pipeline.synths.hosting.vita", "HostedVital"),
+            arguments,
+            isolation,
+            rate,
+            slowest=8.0,
         )
 
     def play(self, performances: Any, values: Any, samples: int) -> Any:

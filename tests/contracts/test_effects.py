@@ -7,17 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.kinds import Audio, Effect
+from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.catalogue.effect import Effect
+from timbre_data.schemas.arrays import Audio
 
-NAMES = [name for name in catalogue.names("effect") if name != "plugin"]
+NAMES = [name for name in registry.names("effect") if name != "plugin"]
 """All but the plug-in, which is one only with a file: see tests/pipeline/effects/test_plugin.py."""
 RATE = 22_050
 
 
 @pytest.fixture(scope="module")
 def note() -> Audio:
-    source = catalogue.load("source", "plucked_string")
+    source = registry.load("source", "plucked_string")
     return source.open(source.settings()).render(40, RATE, 1, RATE)
 
 
@@ -28,21 +29,21 @@ def values_at(effect: Effect, unit: float) -> dict[str, float]:
 @pytest.mark.parametrize("name", NAMES)
 class TestEffect:
     def test_says_what_it_is(self, name: str) -> None:
-        effect: Effect = catalogue.load("effect", name)
+        effect: Effect = registry.load("effect", name)
         assert effect.summary.endswith(".")
         assert len(effect.space) or effect.family == "dry"
 
     @pytest.mark.parametrize("channels", [1, 2])
     @pytest.mark.parametrize("rate", [16_000, 44_100])
     def test_keeps_shape_and_type(self, name: str, rate: int, channels: int) -> None:
-        effect: Effect = catalogue.load("effect", name)
+        effect: Effect = registry.load("effect", name)
         sound = np.random.default_rng(0).uniform(-0.5, 0.5, (channels, 3000)).astype(np.float32)
         out = effect.render(sound, rate, values_at(effect, 0.5))
         assert out.shape == sound.shape
         assert out.dtype == np.float32
 
     def test_is_pure_and_thread_safe(self, name: str, note: Audio) -> None:
-        effect: Effect = catalogue.load("effect", name)
+        effect: Effect = registry.load("effect", name)
         before, values = note.copy(), values_at(effect, 0.37)
         first = effect.render(note, RATE, values)
         effect.render(note, RATE, values_at(effect, 0.9))
@@ -53,12 +54,12 @@ class TestEffect:
 
     @pytest.mark.parametrize("corner", [0.0, 1.0])
     def test_survives_the_corners_of_its_range(self, name: str, corner: float, note: Audio) -> None:
-        effect: Effect = catalogue.load("effect", name)
+        effect: Effect = registry.load("effect", name)
         assert np.isfinite(effect.render(note, RATE, values_at(effect, corner))).all()
 
     def test_every_parameter_is_heard(self, name: str, note: Audio) -> None:
         """A label that does not reach the sound is a lie: each parameter alone, from low to high, must change it."""
-        effect: Effect = catalogue.load("effect", name)
+        effect: Effect = registry.load("effect", name)
         middle = values_at(effect, 0.3) | {
             p.name: float(p.to_value(0.8)) for p in effect.space.each() if p.name.endswith("gain_db")
         }
@@ -70,12 +71,12 @@ class TestEffect:
             assert change > 1e-3, parameter.name
 
     def test_what_it_calls_unidentifiable_exists(self, name: str) -> None:
-        effect: Effect = catalogue.load("effect", name)
+        effect: Effect = registry.load("effect", name)
         for unit in (0.0, 0.5, 1.0):
             assert effect.unidentifiable(values_at(effect, unit), 1.5) <= set(effect.space.names)
 
     def test_what_it_calls_unidentifiable_cannot_be_heard(self, name: str, note: Audio) -> None:
-        effect: Effect = catalogue.load("effect", name)
+        effect: Effect = registry.load("effect", name)
         for unit in (0.0, 0.5):
             values = values_at(effect, unit)
             for hidden in effect.unidentifiable(values, note.shape[1] / RATE):

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.kinds import Audio, FeatureSet
+from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.catalogue.feature_set import FeatureSet
+from timbre_data.schemas.arrays import Audio
 
 RATE = 22_050
 UNKNOWN = np.float32("nan")
@@ -30,10 +31,10 @@ def sounds() -> Audio:
     ).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", catalogue.names("feature"))
+@pytest.mark.parametrize("name", registry.names("feature"))
 class TestFeatures:
     def test_has_the_declared_shape_and_names(self, name: str, sounds: Audio) -> None:
-        features: FeatureSet = catalogue.load("feature", name)
+        features: FeatureSet = registry.load("feature", name)
         settings = features.settings()
         columns = features.columns(RATE, sounds.shape[1], settings)
         values = features.compute(sounds, RATE, np.full(len(sounds), UNKNOWN), settings)
@@ -43,13 +44,13 @@ class TestFeatures:
             assert len(set(columns.names)) == columns.shape[0]
 
     def test_is_finite_on_silence_clicks_noise_and_dc(self, name: str, sounds: Audio) -> None:
-        features: FeatureSet = catalogue.load("feature", name)
+        features: FeatureSet = registry.load("feature", name)
         values = features.compute(sounds, RATE, np.full(len(sounds), UNKNOWN), features.settings())
         assert np.isfinite(values).all()
         assert np.isfinite(values.astype(features.dtype)).all()
 
     def test_rows_do_not_see_each_other(self, name: str, sounds: Audio) -> None:
-        features: FeatureSet = catalogue.load("feature", name)
+        features: FeatureSet = registry.load("feature", name)
         settings, f0_hz = features.settings(), np.array([220, UNKNOWN, UNKNOWN, 100, 50, 110], np.float32)
         together = features.compute(sounds, RATE, f0_hz, settings)
         for i in (5, 0, 3):
@@ -57,7 +58,7 @@ class TestFeatures:
             assert np.array_equal(alone[0], together[i])
 
     def test_threads_do_not_see_each_other(self, name: str, sounds: Audio) -> None:
-        features: FeatureSet = catalogue.load("feature", name)
+        features: FeatureSet = registry.load("feature", name)
         f0_hz = np.full(len(sounds), UNKNOWN)
         once = features.compute(sounds, RATE, f0_hz, features.settings())
         with ThreadPoolExecutor(4) as pool:
@@ -66,7 +67,7 @@ class TestFeatures:
 
     @pytest.mark.parametrize("samples", [400, 2048, 33_075])
     def test_any_length(self, name: str, samples: int) -> None:
-        features: FeatureSet = catalogue.load("feature", name)
+        features: FeatureSet = registry.load("feature", name)
         sound = np.random.default_rng(1).uniform(-1, 1, (1, samples)).astype(np.float32)
         values = features.compute(sound, RATE, np.full(1, UNKNOWN), features.settings())
         assert values.shape[1:] == features.columns(RATE, samples, features.settings()).shape

@@ -7,29 +7,30 @@ from pathlib import Path
 import pytest
 import torch
 
-from timbre_data.models import checkpoints
-from timbre_data.models.checkpoints import Standardised, Trained
-from timbre_data.models.kinds import Model, Shape, parameter_count
-from timbre_data.pipeline import catalogue
+from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.layers.counting import parameter_count
+from timbre_data.models.training import checkpoints
+from timbre_data.models.training.checkpoints import Standardised, Trained
+from timbre_data.pipeline.catalogue import registry
 
-NAMES = catalogue.names("model")
-CASES = [(name, variant) for name in NAMES for variant in catalogue.load("model", name).published]
+NAMES = registry.names("model")
+CASES = [(name, variant) for name in NAMES for variant in registry.load("model", name).published]
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_has_the_published_parameter_count(name: str, variant: str) -> None:
-    model: Model = catalogue.load("model", name)
+    model: Model = registry.load("model", name)
     shape, count = model.published[variant]
     assert parameter_count(model.build(shape, model.options()), statistics=model.counts_statistics) == count
 
 
 def test_the_regressors_counts_are_the_papers() -> None:
-    counts = {variant: count for variant, (_, count) in catalogue.load("model", "regressor_mlp").published.items()}
+    counts = {variant: count for variant, (_, count) in registry.load("model", "regressor_mlp").published.items()}
     assert counts == {"163NC": 58_315, "163C": 58_915, "211C": 63_715}
 
 
 def test_the_convolutional_networks_counts_are_the_papers() -> None:
-    counts = {variant: count for variant, (_, count) in catalogue.load("model", "autofx").published.items()}
+    counts = {variant: count for variant, (_, count) in registry.load("model", "autofx").published.items()}
     assert (counts["AutoFX"], counts["AutoFX + features"]) == (3_651_407, 3_675_983)
 
 
@@ -51,7 +52,7 @@ def the_same_weights_every_time() -> None:
 @pytest.mark.parametrize("name", NAMES)
 class TestModel:
     def test_maps_features_to_outputs(self, name: str) -> None:
-        model: Model = catalogue.load("model", name)
+        model: Model = registry.load("model", name)
         shape, inputs = shape_and_inputs(model, 3)
         network = model.build(shape, model.options())
         out = network(**inputs)
@@ -66,7 +67,7 @@ class TestModel:
             assert (out <= 1).all()
 
     def test_every_weight_learns(self, name: str) -> None:
-        model: Model = catalogue.load("model", name)
+        model: Model = registry.load("model", name)
         shape, inputs = shape_and_inputs(model, 3)
         network = model.build(shape, model.options())
         if "features" in inputs:
@@ -76,7 +77,7 @@ class TestModel:
 
     def test_hears_differences_from_the_beginning(self, name: str) -> None:
         """Where nothing of the input comes through to the output, nothing is learned."""
-        model: Model = catalogue.load("model", name)
+        model: Model = registry.load("model", name)
         shape, inputs = shape_and_inputs(model, 6)
         network = model.build(shape, model.options())
         for module in network.modules():
@@ -88,7 +89,7 @@ class TestModel:
             assert network(**inputs).std(dim=0).mean() > 4e-4
 
     def test_is_saved_and_loaded_the_same(self, name: str, tmp_path: Path) -> None:
-        model: Model = catalogue.load("model", name)
+        model: Model = registry.load("model", name)
         shape, inputs = shape_and_inputs(model, 2)
         network = Standardised(model.build(shape, model.options()), shape.inputs)
         if "features" in inputs:
@@ -116,6 +117,6 @@ class TestModel:
 
     def test_names_its_paper(self, name: str) -> None:
         """Who, and which work or year."""
-        source = catalogue.load("model", name).source
+        source = registry.load("model", name).source
         assert source[0].isupper() or source.startswith("ours, after")
         assert "," in source

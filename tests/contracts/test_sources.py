@@ -11,8 +11,9 @@ import soundfile
 
 from tests.fixtures.idmt_smt_audio_effects import make
 from tests.fixtures.midi import write_song
-from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.kinds import DrySource, MidiSource, Performance, Source
+from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.catalogue.performance import Performance
+from timbre_data.pipeline.catalogue.source import DrySource, MidiSource, Source
 from timbre_data.schemas.errors import MissingDependencyError
 
 
@@ -34,13 +35,13 @@ def settings_for(name: str, folder: Path) -> dict[str, Any]:
 
 SOFT = {"sung_phonemes": 0.006}
 """How loud a sound must be at once, where it may begin with a soft consonant; else a tenth of its peak."""
-AUDIO = [name for name in catalogue.names("source") if catalogue.load("source", name).gives == "audio"]
-MIDI = [name for name in catalogue.names("source") if catalogue.load("source", name).gives == "midi"]
+AUDIO = [name for name in registry.names("source") if registry.load("source", name).gives == "audio"]
+MIDI = [name for name in registry.names("source") if registry.load("source", name).gives == "midi"]
 
 
 @pytest.fixture
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> DrySource:
-    kind: Source = catalogue.load("source", request.param)
+    kind: Source = registry.load("source", request.param)
     try:
         return kind.open(kind.settings.model_validate(settings_for(request.param, tmp_path)))
     except MissingDependencyError as error:

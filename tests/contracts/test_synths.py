@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.isolation import difference_db
-from timbre_data.pipeline.kinds import Instrument, Performance, PlayedNote, Synth
-from timbre_data.pipeline.synths import _hosted
+from timbre_data.pipeline.build.isolation import difference_db
+from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
+from timbre_data.pipeline.catalogue.synth import Instrument, Synth
+from timbre_data.pipeline.synths.hosting import client
 from timbre_data.schemas.space import ParameterSpace
 
-NAMES = catalogue.names("synth")
+NAMES = registry.names("synth")
 RATE, SAMPLES = 22_050, 11_025
 NOTE = Performance.of(PlayedNote(0.0, 0.3, 60, 100))
 
@@ -33,7 +34,7 @@ class Opened:
     """A synth with what the tests need of it."""
 
     def __init__(self, name: str) -> None:
-        self.kind: Synth = catalogue.load("synth", name)
+        self.kind: Synth = registry.load("synth", name)
         self.settings = self.kind.settings.model_validate(settings_for(name))
         self.space: ParameterSpace = self.kind.space(self.settings)
         isolation = "settle" if "settle" in self.kind.isolations else self.kind.isolations[0]
@@ -50,12 +51,12 @@ class Opened:
 def synth(request: pytest.FixtureRequest) -> Iterator[Opened]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "plugin":
-            real = _hosted.Hosted.__init__
+            real = client.Hosted.__init__
 
             def fake(self: Any, name: str, factory: Any, *rest: Any, **named: Any) -> None:
                 real(self, name, ("tests.fixtures.plugin", "hosted"), *rest, **named)
 
-            patch.setattr(_hosted.Hosted, "__init__", fake)
+            patch.setattr(client.Hosted, "__init__", fake)
         opened = Opened(request.param)
         yield opened
         opened.player.close()

@@ -13,14 +13,18 @@ import soundfile
 import torch
 
 from tests.conftest import build
-from timbre_data.models import checkpoints, epochs, export, matching, prediction, search, training
+from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures.inverse_cnn import BINS, InverseCnn, InverseCnnOptions
 from timbre_data.models.architectures.inverse_synth import InverseSynth, InverseSynthOptions, NormalisedSpectrogram
-from timbre_data.models.data import load_rows
-from timbre_data.models.evaluation.evaluate import evaluate
+from timbre_data.models.data.rows import load_rows
 from timbre_data.models.evaluation.synths import audible_knobs, exchanged
-from timbre_data.models.kinds import Shape
-from timbre_data.pipeline import recipes
+from timbre_data.models.inference import matching, standalone
+from timbre_data.models.inference.predictor import Predictor
+from timbre_data.models.studies import grid_search
+from timbre_data.models.studies.evaluate import evaluate
+from timbre_data.models.training import checkpoints, epochs, train
+from timbre_data.pipeline.build import recipes
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
@@ -34,7 +38,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few hundred short sounds of the synth with twelve knobs."""
     folder = tmp_path_factory.mktemp("tiny") / "tiny"
     changes = {"n": 500, "audio.seconds": 0.3, "audio.rate": 11_025}
-    build(recipes.load(recipes.override(recipes.read("inverse12"), changes)), str(folder))
+    build(recipes.load(validation.override(recipes.read("inverse12"), changes)), str(folder))
     return folder
 
 
@@ -109,9 +113,9 @@ def test_what_can_be_heard_is_measured(tiny: Path) -> None:
 
 
 def test_knobs_of_an_oscillator_that_is_off_are_not_told(home: Path) -> None:
-    recipe = recipes.load(recipes.override(recipes.for_synth("subtractive"), {"n": 20, "audio.seconds": 0.1}))
+    recipe = recipes.load(validation.override(recipes.for_synth("subtractive"), {"n": 20, "audio.seconds": 0.1}))
     build(recipe, "panel")
-    predictor = object.__new__(prediction.Predictor)
+    predictor = object.__new__(Predictor)
     predictor.data = Dataset("panel")
     predictor.trained = SimpleNamespace(task="regression")  # type: ignore[assignment]  # all that is asked of it here
     labels = np.full(len(predictor.data.space.names), 0.5, np.float32)
@@ -133,7 +137,7 @@ def test_it_learns_where_a_constant_does_not(tiny: Path, tmp_path: Path) -> None
         max_epochs=12,
         options={"width": 8, "hop_length": 128, "n_fft": 1024, "n_mels": 64},
     )
-    run, done = training.train(settings, name="works")
+    run, done = train.train(settings, name="works")
     assert done == "trained"
     found = evaluate(run, sound_rows=4)
     knobs = found.metrics["knobs"]
@@ -141,17 +145,17 @@ def test_it_learns_where_a_constant_does_not(tiny: Path, tmp_path: Path) -> None
     assert found.metrics["sounds"]["median"]["oracle"]["mrstft"] == 0
     assert (run / "evaluation" / "boxes.png").stat().st_size > 5000
     assert json.loads((run / "evaluation" / "metrics.json").read_text())["knobs"]["positions_right"] is not None
-    assert training.train(settings, name="works")[1] == "finished already"
+    assert train.train(settings, name="works")[1] == "finished already"
     trained = checkpoints.load(run)
     assert trained.shape.positions[0] == 6
     sound = Dataset(str(tiny)).audio(3)[0]
     soundfile.write(tmp_path / "a.wav", sound, 11_025)
-    predictor = prediction.Predictor(run)
+    predictor = Predictor(run)
     said = predictor.predict(tmp_path / "a.wav")
     assert said.texts["subtractive.osc1_range"] in ("lo", "32", "16", "8", "4", "2")
     matching.write_played(predictor, said, tmp_path / "match.wav")
     assert soundfile.info(tmp_path / "match.wav").frames == len(sound)
-    export.export_model(run, tmp_path / "model.pt2")
+    standalone.export_model(run, tmp_path / "model.pt2")
     exported = torch.export.load(tmp_path / "model.pt2").module()
     heard = torch.from_numpy(predictor._as_stored(sound[None]))
     values = exported(torch.from_numpy(sound[None]))[0][0].detach().numpy()
@@ -172,28 +176,28 @@ def test_the_optimisers_of_the_paper(tiny: Path) -> None:
             learning_rate=0.1,
             options=SMALL,
         )
-        run, _ = training.train(settings, name=optimizer)
+        run, _ = train.train(settings, name=optimizer)
         assert epochs.read(run)[0]["validation_loss"] < 1
-    default = training.resolve(TrainSettings(model="inverse-synth", data=("x",)))
+    default = train.resolve(TrainSettings(model="inverse-synth", data=("x",)))
     assert (default.optimizer, default.optimizer_options, default.batch_size) == (
         "adadelta",
         {"rho": 0.45, "weight_decay": 5e-4},
         5,
     )
-    other = training.resolve(TrainSettings(model="inverse-synth", data=("x",), optimizer="sgd"))
+    other = train.resolve(TrainSettings(model="inverse-synth", data=("x",), optimizer="sgd"))
     assert other.optimizer_options == {}
     wrong = TrainSettings(
         model="inverse-synth", data=(str(tiny),), optimizer="sgd", optimizer_options={"rho": 1}, options=SMALL
     )
     with pytest.raises(UsageError, match="optimizer_options do not fit sgd"):
-        training.train(wrong, name="wrong")
+        train.train(wrong, name="wrong")
 
 
 @pytest.mark.slow
 def test_a_grid_search_is_resumed(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"model": "inverse-synth", "data": str(tiny), "max_epochs": 1, "batch_size": 100, "options": SMALL}
     grid = {"optimizer_options.rho": [0.1, 0.9], "optimizer_options.weight_decay": [0.0, 0.1]}
-    real, calls = training.train, []
+    real, calls = train.train, []
 
     def counted(*given: Any, **named: Any) -> Any:
         calls.append(named["name"])
@@ -201,21 +205,21 @@ def test_a_grid_search_is_resumed(tiny: Path, tmp_path: Path, monkeypatch: pytes
             raise KeyboardInterrupt
         return real(*given, **named)
 
-    monkeypatch.setattr(training, "train", counted)
+    monkeypatch.setattr(train, "train", counted)
     with pytest.raises(KeyboardInterrupt):
-        search.search(settings, grid, 2, "grid")
-    found = search.search(settings, grid, 2, "grid")
+        grid_search.search(settings, grid, 2, "grid")
+    found = grid_search.search(settings, grid, 2, "grid")
     assert len(calls) == 9  # three, the interrupted one, the five that were left
     assert [result["repeats"] for result in found.results] == [2] * 4
     assert (found.folder / "heat-map.png").is_file()
     before = len(calls)
-    search.search(settings, grid, 2, "grid")
+    grid_search.search(settings, grid, 2, "grid")
     assert len(calls) == before
     with pytest.raises(UsageError, match="another grid"):
-        search.search(settings, grid | {"batch_size": [1]}, 2, "grid")
+        grid_search.search(settings, grid | {"batch_size": [1]}, 2, "grid")
 
 
 def test_a_grid_is_read_and_checked() -> None:
-    assert recipes.read_grid(["a.b=[1, 1e-3]"]) == {"a.b": [1, 0.001]}
+    assert validation.read_grid(["a.b=[1, 1e-3]"]) == {"a.b": [1, 0.001]}
     with pytest.raises(UsageError, match=r"expected path\.to\.field"):
-        recipes.read_grid(["a=3"])
+        validation.read_grid(["a=3"])

@@ -12,11 +12,13 @@ import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
 from tests.conftest import build
-from timbre_data.models import checkpoints, prediction, training
-from timbre_data.models.data import load_rows
-from timbre_data.models.evaluation.evaluate import evaluate
+from timbre_data.models.data.rows import load_rows
 from timbre_data.models.evaluation.tags import evaluate_tags, group_scores
-from timbre_data.pipeline import recipes
+from timbre_data.models.inference.predictor import Predictor
+from timbre_data.models.studies.evaluate import evaluate
+from timbre_data.models.training import checkpoints, runs, train
+from timbre_data.pipeline.build import recipes
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
@@ -27,7 +29,7 @@ from timbre_data.schemas.settings import TrainSettings
 def instruments(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("instruments") / "gm"
     changes = {"n": 220, "source.phrases": 220, "source.most_voices": 3, "audio.rate": 12_000, "audio.seconds": 1}
-    build(recipes.load(recipes.override(recipes.read("gm-instruments"), changes)), str(folder))
+    build(recipes.load(validation.override(recipes.read("gm-instruments"), changes)), str(folder))
     return folder
 
 
@@ -35,7 +37,7 @@ def instruments(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips") / "tags"
     changes = {"n": 120, "source.clips": 40, "source.pieces": 3}
-    build(recipes.load(recipes.override(recipes.read("gm-tags"), changes)), str(folder))
+    build(recipes.load(validation.override(recipes.read("gm-tags"), changes)), str(folder))
     return folder
 
 
@@ -62,7 +64,7 @@ def test_one_tag_a_row_is_learned_with_a_soft_max_and_several_with_sigmoids(inst
         (instruments, "irmas-han", True),
         (clips, "mtt-proposed", True),
     ):
-        run, _ = training.train(TrainSettings(model=model, data=(str(data),), max_epochs=1), name=f"{model}")
+        run, _ = train.train(TrainSettings(model=model, data=(str(data),), max_epochs=1), name=f"{model}")
         trained = checkpoints.load(run)
         assert (trained.target, trained.several) == ("tags", several)
         found = evaluate(run, sound_rows=0).metrics
@@ -105,10 +107,10 @@ def test_groups_are_scored_by_themselves_the_worst_first() -> None:
 
 @pytest.mark.slow
 def test_a_file_is_tagged_piece_by_piece_and_as_a_whole(instruments: Path, tmp_path: Path) -> None:
-    run, _ = training.train(TrainSettings(model="irmas-single", data=(str(instruments),), max_epochs=1), name="tagger")
+    run, _ = train.train(TrainSettings(model="irmas-single", data=(str(instruments),), max_epochs=1), name="tagger")
     sound = np.concatenate([Dataset(str(instruments)).audio(row)[0] for row in (0, 1, 2)])[: round(2.6 * 12_000)]
     soundfile.write(tmp_path / "a.wav", sound, 12_000)
-    said = prediction.Predictor(run).predict(tmp_path / "a.wav")
+    said = Predictor(run).predict(tmp_path / "a.wav")
     assert [note.onset_seconds for note in said.notes] == [0, 1, 2]
     assert sum(said.probabilities.values()) == pytest.approx(1, abs=1e-4)
     mean = np.mean([list(note.probabilities.values()) for note in said.notes], axis=0)
@@ -130,8 +132,8 @@ def test_cutting_is_refused_where_it_cannot_be_done(
 ) -> None:
     settings = TrainSettings(model=model, data=(str(instruments),), max_epochs=1, **fields)
     with pytest.raises(UsageError, match=said):
-        training.train(settings, name="refused")
-    assert not (training.runs_home() / "refused").exists()
+        train.train(settings, name="refused")
+    assert not (runs.runs_home() / "refused").exists()
 
 
 @pytest.mark.slow
@@ -145,11 +147,11 @@ def test_a_network_that_averages_over_time_learns_from_cut_and_masked_spectrogra
         filter_range=0.1,
         mask_bands=16,
     )
-    one, _ = training.train(settings, name="one")
-    other, _ = training.train(settings, name="other")
+    one, _ = train.train(settings, name="one")
+    other, _ = train.train(settings, name="other")
     weights, again = (checkpoints.load(run).network.state_dict() for run in (one, other))
     assert all(torch.equal(weights[name], again[name]) for name in weights)
-    whole, _ = training.train(settings.model_copy(update={"crop_frames": None}), name="whole")
+    whole, _ = train.train(settings.model_copy(update={"crop_frames": None}), name="whole")
     uncut = checkpoints.load(whole).network.state_dict()
     assert not all(torch.equal(weights[name], uncut[name]) for name in weights)
 
@@ -159,4 +161,4 @@ def test_sounds_without_tags_have_none_to_learn(home: Path) -> None:
 
     build(small_recipe(n=20), "plain")
     with pytest.raises(UsageError, match="has no tags"):
-        training.train(TrainSettings(model="irmas-single", data=("plain",), target="tags"))
+        train.train(TrainSettings(model="irmas-single", data=("plain",), target="tags"))

@@ -10,10 +10,13 @@ import pytest
 import soundfile
 import yaml
 
-from timbre_data.models import prediction, training
-from timbre_data.models.chain import run_chain
-from timbre_data.pipeline import recipes
-from timbre_data.pipeline.build import Cluster, Silent
+from timbre_data.models.inference.predictor import Predictor
+from timbre_data.models.studies.chained import run_chain
+from timbre_data.models.training import runs, train
+from timbre_data.pipeline.build import recipes
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.progress import Silent
+from timbre_data.pipeline.catalogue import shipped, validation
 from timbre_data.schemas.settings import PipelineRecipe, TrainSettings
 
 SPLIT = {"split.train": 0.6, "split.validation": 0.2, "split.test": 0.2}
@@ -36,7 +39,7 @@ def test_the_whole_chain(task: str, tmp_path: Path) -> None:
     for dataset in data["datasets"]:
         dataset["set"] = changes
     data["train"] = [stage | {"max_epochs": 1} for stage in data["train"] if stage["name"] in kept]
-    recipe = recipes.validate(PipelineRecipe, data, task)
+    recipe = validation.validate(PipelineRecipe, data, task)
     report = run_chain(recipe, Cluster(workers=2), progress=Silent(), say=lambda line: None)
     found = {one["stage"]: one["metrics"] for one in report if "metrics" in one}
     assert set(found) == {f"evaluate {name}" for name in kept}
@@ -48,17 +51,17 @@ def test_the_whole_chain(task: str, tmp_path: Path) -> None:
     time = np.arange(2 * 22_050) / 22_050
     soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 440 * time), 22_050)
     for name in kept:
-        predictor = prediction.Predictor(training.find_run(f"{task}-{name}"))
+        predictor = Predictor(runs.find_run(f"{task}-{name}"))
         heard = predictor.predict(tmp_path / "tone.wav")
         assert heard.segments if task == "phonemes" else heard.probabilities
 
 
-@pytest.mark.parametrize("name", sorted(recipes.shipped("training")))
+@pytest.mark.parametrize("name", sorted(shipped.shipped("training")))
 def test_settings_files_say_their_table_and_fit_their_model(name: str) -> None:
-    path = recipes.shipped("training")[name]
+    path = shipped.shipped("training")[name]
     head = path.read_text(encoding="utf-8").partition("model:")[0]
     assert "Serves" in head
     assert "timbre-data import" in head or "timbre-data render" in head
-    settings = recipes.validate(TrainSettings, recipes.read_settings(Path(f"{name}.yaml")), name)
+    settings = validation.validate(TrainSettings, recipes.read_settings(Path(f"{name}.yaml")), name)
     assert yaml.safe_load(path.read_text(encoding="utf-8"))["split"] == "note"
-    training.resolve(settings)
+    train.resolve(settings)

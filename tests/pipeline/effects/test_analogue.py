@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.effects._analogue import delay_line, low_pass, one_pole, phase_shift, triangle
-from timbre_data.pipeline.kinds import Audio
+from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.sound.analogue import delay_line, low_pass, one_pole, phase_shift, triangle
+from timbre_data.schemas.arrays import Audio
 
 RATE = 22_050
 
@@ -24,7 +24,7 @@ def sine(hz: float, seconds: float = 1.5) -> Audio:
 
 
 def render(name: str, sound: Audio, **values: float) -> np.ndarray:
-    return catalogue.load("effect", name).render(sound, RATE, values)[0].astype(np.float64)
+    return registry.load("effect", name).render(sound, RATE, values)[0].astype(np.float64)
 
 
 def test_the_triangle_is_scipys() -> None:

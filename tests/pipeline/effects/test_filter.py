@@ -12,7 +12,8 @@ import soundfile
 from scipy import signal
 
 from tests.conftest import build
-from timbre_data.pipeline import recipes
+from timbre_data.pipeline.build import recipes
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.effects.filter import EFFECT, PASSING, FilterSettings
 from timbre_data.pipeline.store.layout import RESPONSE, RESPONSE_BINS
 from timbre_data.pipeline.store.verify import verify
@@ -110,7 +111,7 @@ def test_every_row_has_its_response(name: str, tmp_path: Path) -> None:
         soundfile.write(tmp_path / f"{k}.wav", noise, RATE)
     source = {"name": "wav_folder", "path": str(tmp_path)}
     changes = {"n": 12, "source": source, "audio.seconds": 1.0, "audio.rate": RATE, "audio.peak": "fit"}
-    data = build(recipes.load(recipes.override(recipes.read(name), changes)), name)
+    data = build(recipes.load(validation.override(recipes.read(name), changes)), name)
     assert verify(data).whole
     stored = data.read(RESPONSE)
     assert stored.shape == (12, RESPONSE_BINS)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import build
-from timbre_data.pipeline import recipes
-from timbre_data.pipeline.build import Cluster
-from timbre_data.pipeline.instruments import close_instruments
-from timbre_data.pipeline.render import rerender_rows
-from timbre_data.pipeline.synths import _hosted
+from timbre_data.pipeline.build import recipes
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.rerendering import rerender_rows
+from timbre_data.pipeline.catalogue import validation
+from timbre_data.pipeline.synths.hosting import client
+from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.schemas.errors import RecipeError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
@@ -21,18 +22,18 @@ SETTINGS = {"path": "fake.vst3", "parameters": [{"name": "gain", "target": "Gain
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _hosted.Hosted.__init__
+    real = client.Hosted.__init__
 
     def init(self: Any, name: str, factory: Any, *rest: Any) -> None:
         real(self, name, ("tests.fixtures.plugin", "hosted_effect"), *rest)
 
-    monkeypatch.setattr(_hosted.Hosted, "__init__", init)
+    monkeypatch.setattr(client.Hosted, "__init__", init)
 
 
 def plugin_recipe(**changes: Any) -> Recipe:
     chain = [{"effect": "plugin", "name": "box", "settings": SETTINGS}]
     data = {"name": "p", "chain": chain, "n": 70, "audio": {"seconds": 0.7}}
-    return recipes.load(recipes.override(data, changes))
+    return recipes.load(validation.override(data, changes))
 
 
 @pytest.mark.usefixtures("fake")

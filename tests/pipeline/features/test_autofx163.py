@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from timbre_data.pipeline import catalogue
+from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.features.autofx163 import FEATURES, SERIES, Autofx163Settings
-from timbre_data.pipeline.kinds import Audio
+from timbre_data.schemas.arrays import Audio
 
 RATE = 22_050
 NAMES = FEATURES.columns(RATE, 33_075, Autofx163Settings()).names
@@ -18,8 +18,8 @@ NAMES = FEATURES.columns(RATE, 33_075, Autofx163Settings()).names
 @pytest.fixture(scope="module")
 def sounds() -> Audio:
     """Twelve notes through twelve settings of the distortion, and plain noise."""
-    source = catalogue.load("source", "plucked_string")
-    notes, effect = source.open(source.settings()), catalogue.load("effect", "distortion")
+    source = registry.load("source", "plucked_string")
+    notes, effect = source.open(source.settings()), registry.load("effect", "distortion")
     rng = np.random.default_rng(0)
     made = []
     for i in range(0, 1872, 156):

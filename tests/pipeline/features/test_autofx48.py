@@ -8,9 +8,7 @@ import scipy.ndimage
 import scipy.signal
 import scipy.stats
 
-from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.features import _onsets
-from timbre_data.pipeline.features._frames import ShortTimeTransform
+from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.features.autofx48 import (
     FEATURES,
     HOP,
@@ -19,8 +17,10 @@ from timbre_data.pipeline.features.autofx48 import (
     Autofx48Settings,
     rms,
     spectral_maxima,
-    strongest_phase,
 )
+from timbre_data.pipeline.sound import onsets
+from timbre_data.pipeline.sound.frame_series import strongest_phase
+from timbre_data.pipeline.sound.short_time import ShortTimeTransform
 
 RATE = 22_050
 SAMPLES = 33_075
@@ -73,7 +73,7 @@ def test_phase_of_the_strongest_bin_matches_numpy() -> None:
 
 @pytest.mark.parametrize("rate_hz", [4.0, 7.0])
 def test_a_tremolo_shows_in_the_rms_spectrum(rate_hz: float) -> None:
-    tremolo = catalogue.load("effect", "tremolo")
+    tremolo = registry.load("effect", "tremolo")
     steady = np.sin(2 * np.pi * 220 * np.arange(SAMPLES) / RATE)[None].astype(np.float32)
     sound = tremolo.render(steady, RATE, {"rate_hz": rate_hz, "depth": 0.9, "phase": 0.0, "square": 0.0})[0]
     found = features(sound)
@@ -82,7 +82,7 @@ def test_a_tremolo_shows_in_the_rms_spectrum(rate_hz: float) -> None:
 
 def test_superflux_is_the_rectified_difference_to_the_maximum_filtered_past() -> None:
     magnitudes = np.random.default_rng(0).random((40, 1025)).astype(np.float32)
-    starts, counts, weights = _onsets.log_filters(RATE, 2048)
+    starts, counts, weights = onsets.log_filters(RATE, 2048)
     bank = np.zeros((len(starts), 1025))
     offset = 0
     for band, (start, count) in enumerate(zip(starts, counts, strict=True)):
@@ -91,16 +91,16 @@ def test_superflux_is_the_rectified_difference_to_the_maximum_filtered_past() ->
     logs = np.log10(1 + magnitudes @ bank.T)
     past = np.vstack(
         [
-            np.zeros((_onsets.LAG, len(starts))),
-            scipy.ndimage.maximum_filter1d(logs, 3, axis=1, mode="constant")[: -_onsets.LAG],
+            np.zeros((onsets.LAG, len(starts))),
+            scipy.ndimage.maximum_filter1d(logs, 3, axis=1, mode="constant")[: -onsets.LAG],
         ]
     )
     expected = np.maximum(0, logs - past).sum(axis=1)
-    assert np.allclose(_onsets.superflux(magnitudes, starts, counts, weights), expected, rtol=1e-4)
+    assert np.allclose(onsets.superflux(magnitudes, starts, counts, weights), expected, rtol=1e-4)
 
 
 def test_log_bands_are_24_an_octave_up_to_half_the_rate() -> None:
-    starts, counts, _ = _onsets.log_filters(RATE, 2048)
+    starts, counts, _ = onsets.log_filters(RATE, 2048)
     centre = (starts + counts / 2)[-24:] * RATE / 2048
     assert centre[-1] / centre[0] == pytest.approx(2 ** (23 / 24), rel=0.02)
     assert centre[-1] < RATE / 2
@@ -109,7 +109,7 @@ def test_log_bands_are_24_an_octave_up_to_half_the_rate() -> None:
 @pytest.mark.parametrize("gap", [0.2, 0.31, 0.45])
 def test_echoes_are_found_as_onsets(gap: float) -> None:
     """The published code never found a second onset; a delay's echoes are where they were put."""
-    echo = catalogue.load("effect", "delay")
+    echo = registry.load("effect", "delay")
     burst = string(330, 1.5) * np.exp(-18 * np.arange(SAMPLES) / RATE)
     sound = echo.render(burst[None].astype(np.float32), RATE, {"delay_seconds": gap, "feedback": 0.8, "mix": 0.5})[0]
     found = features(sound)
@@ -120,7 +120,7 @@ def test_echoes_are_found_as_onsets(gap: float) -> None:
 
 
 def test_vibrato_is_no_onset() -> None:
-    vibrato = catalogue.load("effect", "vibrato")
+    vibrato = registry.load("effect", "vibrato")
     sound = vibrato.render(string()[None].astype(np.float32), RATE, {"rate_hz": 6.0, "depth": 0.1})[0]
     found = features(sound)
     assert [found[f"onset_{k}_seconds"] for k in range(2, 6)] == [0, 0, 0, 0]
@@ -128,7 +128,7 @@ def test_vibrato_is_no_onset() -> None:
 
 def test_mfcc_means_are_those_of_the_163() -> None:
     sound = string()
-    other = catalogue.load("feature", "autofx163")
+    other = registry.load("feature", "autofx163")
     settings = other.settings(hop_length=HOP)
     names = other.columns(RATE, SAMPLES, settings).names
     values = other.compute(sound[None].astype(np.float32), RATE, np.full(1, 220, np.float32), settings)[0]

@@ -6,10 +6,10 @@ import librosa
 import numpy as np
 import pytest
 
-from timbre_data.pipeline import catalogue
-from timbre_data.pipeline.features import _mel
-from timbre_data.pipeline.features._pitch import Yin, note_f0, typical
-from timbre_data.pipeline.kinds import Audio
+from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.sound import mel_bands
+from timbre_data.pipeline.sound.pitch import Yin, note_f0, typical
+from timbre_data.schemas.arrays import Audio
 
 RATE = 22_050
 UNKNOWN = np.full(4, np.nan, np.float32)
@@ -17,7 +17,7 @@ UNKNOWN = np.full(4, np.nan, np.float32)
 
 @pytest.fixture(scope="module")
 def sounds() -> Audio:
-    source = catalogue.load("source", "plucked_string")
+    source = registry.load("source", "plucked_string")
     notes = source.open(source.settings())
     return np.stack([notes.render(i, RATE, 1, 33_075)[0] for i in (3, 500, 900, 1500)])
 
@@ -26,7 +26,7 @@ def sounds() -> Audio:
     "changes", [{}, {"n_fft": 2048, "hop_length": 512, "n_mels": 80, "fmin_hz": 50.0, "fmax_hz": 8000.0}]
 )
 def test_logmel_is_librosas_to_a_hundredth_of_a_db(sounds: Audio, changes: dict[str, float]) -> None:
-    features = catalogue.load("feature", "logmel")
+    features = registry.load("feature", "logmel")
     settings = features.settings(**changes)
     ours = features.compute(sounds, RATE, UNKNOWN, settings)
     for sound, one in zip(sounds, ours, strict=True):
@@ -46,7 +46,7 @@ def test_logmel_is_librosas_to_a_hundredth_of_a_db(sounds: Audio, changes: dict[
 
 
 def test_stft_is_librosas(sounds: Audio) -> None:
-    features = catalogue.load("feature", "stft")
+    features = registry.load("feature", "stft")
     ours = features.compute(sounds, RATE, UNKNOWN, features.settings())
     for sound, one in zip(sounds, ours, strict=True):
         power = np.abs(librosa.stft(sound.astype(np.float64), n_fft=1024, hop_length=256, pad_mode="constant")) ** 2
@@ -55,14 +55,14 @@ def test_stft_is_librosas(sounds: Audio) -> None:
 
 
 def test_stored_spectrograms_round_to_a_sixteenth_of_a_db(sounds: Audio) -> None:
-    features = catalogue.load("feature", "logmel")
+    features = registry.load("feature", "logmel")
     values = features.compute(sounds, RATE, UNKNOWN, features.settings())
     assert np.abs(values.astype(features.dtype).astype(np.float32) - values).max() < 1 / 16
 
 
 @pytest.mark.parametrize(("n_mels", "fmin", "fmax"), [(128, 0.0, RATE / 2), (40, 30.0, 8000.0)])
 def test_mel_filters_are_librosas(n_mels: int, fmin: float, fmax: float) -> None:
-    starts, counts, weights = _mel.mel_filters(RATE, 1024, n_mels, fmin, fmax)
+    starts, counts, weights = mel_bands.mel_filters(RATE, 1024, n_mels, fmin, fmax)
     dense = np.zeros((n_mels, 513))
     ends = np.cumsum(counts)
     for band in range(n_mels):

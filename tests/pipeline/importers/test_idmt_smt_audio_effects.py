@@ -13,11 +13,12 @@ import soundfile
 import soxr
 
 from tests.fixtures.idmt_smt_audio_effects import make
-from timbre_data.pipeline import catalogue, recipes
-from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.build import recipes
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.importing import import_dataset
+from timbre_data.pipeline.build.rendering import render
+from timbre_data.pipeline.catalogue import registry, validation
 from timbre_data.pipeline.importers.idmt_smt_audio_effects import EFFECTS, IdmtSettings, scan
-from timbre_data.pipeline.imports import import_dataset
-from timbre_data.pipeline.stages import render
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.pipeline.store.verify import verify
@@ -114,12 +115,12 @@ def test_a_list_that_contradicts_a_name_is_a_problem(tree: Path) -> None:
 
 
 def test_clean_notes_are_a_source(tree: Path) -> None:
-    source = catalogue.load("source", "idmt_smt_audio_effects")
+    source = registry.load("source", "idmt_smt_audio_effects")
     notes = source.open(source.settings(path=tree, parts=("guitar",))).notes
     assert [note.identity for note in notes] == ["G61-40100", "G61-45201", "G62-50300", "G63-52302", "G71-55400"]
     assert notes[0].f0_hz == pytest.approx(82.41, abs=0.01)
     recipe = recipes.load(
-        recipes.override(
+        validation.override(
             recipes.for_effect("delay"),
             {"n": 10, "source": {"name": "idmt_smt_audio_effects", "path": str(tree)}},
         )

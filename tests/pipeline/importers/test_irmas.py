@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from tests.fixtures.irmas import make
-from timbre_data.models.data import load_rows, some_rows
-from timbre_data.pipeline.build import Cluster
+from timbre_data.models.data.rows import load_rows, some_rows
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.importing import import_dataset
+from timbre_data.pipeline.build.recordings import inventory_of
 from timbre_data.pipeline.importers.irmas import CLASSES, IrmasSettings, scan
-from timbre_data.pipeline.imports import import_dataset, inventory_of
 from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate

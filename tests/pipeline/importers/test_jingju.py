@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from tests.fixtures import jingju
-from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.importing import import_dataset
+from timbre_data.pipeline.catalogue.shipped import read_table
 from timbre_data.pipeline.importers.jingju import JingjuSettings, scan
-from timbre_data.pipeline.imports import import_dataset
-from timbre_data.pipeline.recipes import read_table
 from timbre_data.pipeline.store.layout import FRAMES, segments_of
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate

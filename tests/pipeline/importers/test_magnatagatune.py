@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from tests.fixtures.magnatagatune import CLIPS, make
-from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.importers.magnatagatune import MagnaTagATuneSettings, scan
-from timbre_data.pipeline.imports import import_dataset
 from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from mido import Message
 
-from timbre_data.pipeline.kinds import UnusableSoundError
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, play
 from timbre_data.pipeline.sources._phrases import SILENT, Events, heard
 from timbre_data.pipeline.sources.gm_tags import BAND
+from timbre_data.schemas.errors import UnusableSoundError
 
 RATE = 22_050
 

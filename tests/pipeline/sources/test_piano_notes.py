@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.fixtures.salamander import make
-from timbre_data.pipeline.kinds import DrySource
+from timbre_data.pipeline.catalogue.source import DrySource
 from timbre_data.pipeline.sources.piano_notes import PianoNotes, PianoNotesSettings
 from timbre_data.schemas.errors import NotFoundError, UsageError
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from timbre_data.pipeline.kinds import Audio
 from timbre_data.pipeline.sources.plucked_string import GUITAR_STRINGS, SOURCE, PluckedString, PluckedStringSettings
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import RecipeError
 
 RATE = 22_050

@@ -11,10 +11,11 @@ import pytest
 import soundfile
 
 from tests.conftest import build
-from timbre_data.pipeline import recipes
-from timbre_data.pipeline.features._pitch import note_f0
-from timbre_data.pipeline.plan import Plan
-from timbre_data.pipeline.render import plan_of
+from timbre_data.pipeline.build import recipes
+from timbre_data.pipeline.build.dry_sounds import plan_of
+from timbre_data.pipeline.build.plan import Plan
+from timbre_data.pipeline.catalogue import validation
+from timbre_data.pipeline.sound.pitch import note_f0
 from timbre_data.pipeline.sources import _fluidsynth
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.verify import verify
@@ -23,7 +24,9 @@ from timbre_data.schemas.errors import BuildError, MissingDependencyError, NotFo
 
 def recipe(source: dict[str, Any], **changes: Any) -> Any:
     return recipes.load(
-        recipes.override({"name": "x", "chain": "delay", "n": 60, "audio": {"seconds": 0.4}, "source": source}, changes)
+        validation.override(
+            {"name": "x", "chain": "delay", "n": 60, "audio": {"seconds": 0.4}, "source": source}, changes
+        )
     )
 
 

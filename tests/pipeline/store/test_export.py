@@ -13,9 +13,9 @@ import soundfile
 import zarr
 
 from tests.conftest import all_columns, small_recipe
-from timbre_data.pipeline import extract, stages
-from timbre_data.pipeline.build import Cluster
-from timbre_data.pipeline.store.export import export
+from timbre_data.pipeline.build import featurizing, rendering
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.store.exporting import export
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
@@ -25,7 +25,7 @@ from timbre_data.schemas.errors import BuildError, CorruptDataError, UsageError
 @pytest.fixture
 def data(render: Callable[..., Dataset]) -> Dataset:
     made = render("distortion", "d", n=150)
-    extract.featurize(made.location, {"autofx163": {}}, Cluster(workers=2))
+    featurizing.featurize(made.location, {"autofx163": {}}, Cluster(workers=2))
     return Dataset("d")
 
 
@@ -92,10 +92,10 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(
 
 
 def test_an_unfinished_dataset_is_not_handed_over(tmp_path: Path) -> None:
-    from timbre_data.pipeline.plan import Plan
+    from timbre_data.pipeline.build.plan import Plan
     from timbre_data.pipeline.store.writer import Writer
 
     with Writer(locate("d"), create=True) as writer:
-        stages._prepare(writer, Plan(small_recipe(n=50)))
+        rendering._prepare(writer, Plan(small_recipe(n=50)))
     with pytest.raises(CorruptDataError, match="not finished"):
         export(Dataset("d"), tmp_path / "out", "zarr")

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import all_columns, build, small_recipe
-from timbre_data.pipeline import extract
-from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.build import featurizing
+from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
-from timbre_data.pipeline.store.rows import TaskSession
+from timbre_data.pipeline.store.task_session import TaskSession
 from timbre_data.pipeline.store.verify import verify
 from timbre_data.pipeline.store.writer import Writer
 from timbre_data.schemas.errors import LockedError, NotFoundError
@@ -65,13 +65,13 @@ def test_render_featurize_read_verify_and_grow_on_s3(bucket: str) -> None:
     with pytest.raises(NotFoundError):
         Dataset(address)
     build(small_recipe("delay", n=200), address)
-    extract.featurize(locate(address), {"autofx163": {}}, Cluster(workers=2))
+    featurizing.featurize(locate(address), {"autofx163": {}}, Cluster(workers=2))
     build(small_recipe("delay", n=300), address)
-    extract.featurize(locate(address), {"autofx163": {}}, Cluster(workers=2))
+    featurizing.featurize(locate(address), {"autofx163": {}}, Cluster(workers=2))
     remote = Dataset(address)
     assert verify(remote).whole
     local = build(small_recipe("delay", n=300), "local")
-    extract.featurize(local.location, {"autofx163": {}}, Cluster(workers=2))
+    featurizing.featurize(local.location, {"autofx163": {}}, Cluster(workers=2))
     expected = all_columns(Dataset("local"))
     assert all(
         (values == expected[path]).all() for path, values in all_columns(remote).items() if values.dtype.kind != "f"

@@ -18,12 +18,12 @@ import pytest
 import zarr
 
 from tests.conftest import build, small_recipe
-from timbre_data.pipeline import extract
-from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.build import featurizing
+from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
 from timbre_data.pipeline.store.repository import BRANCH, locate
-from timbre_data.pipeline.store.rows import TaskSession, encoded
+from timbre_data.pipeline.store.task_session import TaskSession, encoded
 from timbre_data.pipeline.store.verify import verify
 from timbre_data.pipeline.store.versions import collect_garbage
 from timbre_data.pipeline.store.writer import Writer
@@ -306,11 +306,11 @@ def test_another_recipe_under_the_same_name_is_refused(data: Dataset) -> None:
 
 
 def test_other_feature_settings_under_the_same_name_are_refused(data: Dataset) -> None:
-    extract.featurize(data.location, {"logmel": {"n_mels": 40}}, Cluster(workers=2))
-    (report,) = extract.featurize(data.location, {"logmel": {"n_mels": 40}}, Cluster(workers=2))
+    featurizing.featurize(data.location, {"logmel": {"n_mels": 40}}, Cluster(workers=2))
+    (report,) = featurizing.featurize(data.location, {"logmel": {"n_mels": 40}}, Cluster(workers=2))
     assert report.rows == 0
     with pytest.raises(UsageError, match="'n_mels': 40"):
-        extract.featurize(data.location, {"logmel": {}}, Cluster(workers=2))
+        featurizing.featurize(data.location, {"logmel": {}}, Cluster(workers=2))
 
 
 def test_old_versions_stay_readable(data: Dataset) -> None:

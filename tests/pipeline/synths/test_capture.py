@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 
 from tests.conftest import build
-from timbre_data.pipeline import catalogue, recipes
-from timbre_data.pipeline.build import Cluster
-from timbre_data.pipeline.isolation import difference_db
-from timbre_data.pipeline.kinds import Performance, PlayedNote
-from timbre_data.pipeline.render import rerender_rows
+from timbre_data.pipeline.build import recipes
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.isolation import difference_db
+from timbre_data.pipeline.build.rerendering import rerender_rows
+from timbre_data.pipeline.catalogue import registry, validation
+from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths import midi
-from timbre_data.pipeline.synths._hosted import Hosted
+from timbre_data.pipeline.synths.capture import profiles
+from timbre_data.pipeline.synths.hosting.client import Hosted
 from timbre_data.schemas.errors import NotFoundError, RecipeError, SynthError
 from timbre_data.schemas.profile import Profile
 from timbre_data.schemas.recipe import Recipe
@@ -33,7 +35,7 @@ NOTE = Performance.of(PlayedNote(0.0, 0.3, 60, 100))
 def capture_recipe(profile: str, n: int, **changes: Any) -> Recipe:
     """A recipe of half-second notes of an external synth."""
     data = recipes.for_synth(profile) | {"n": n, "audio": {"rate": RATE, "seconds": 0.5}}
-    return recipes.load(recipes.override(data, changes))
+    return recipes.load(validation.override(data, changes))
 
 
 def opened(profile: str, isolation: str = "reuse") -> tuple[Hosted, dict[str, float]]:
@@ -41,7 +43,7 @@ def opened(profile: str, isolation: str = "reuse") -> tuple[Hosted, dict[str, fl
     settings = midi.MidiSettings.model_validate({"profile": profile})
     space = settings.profile.space()
     patch = {p.name: float(p.to_value(0.5)) for p in space.each()}
-    player = catalogue.load("synth", "midi").open(settings, RATE, 1, isolation)
+    player = registry.load("synth", "midi").open(settings, RATE, 1, isolation)
     assert isinstance(player, Hosted)
     return player, patch
 
@@ -157,10 +159,10 @@ def test_a_crash_or_a_hang_is_noticed_and_mended(victim: str, how: signal.Signal
 
 
 def test_one_that_never_plays_is_given_up_with_a_clear_error() -> None:
-    mute = midi.read_profile("zynaddsubfx").model_copy(
+    mute = profiles.read_profile("zynaddsubfx").model_copy(
         update={"command": ("sleep", "60"), "start_seconds": 0.5, "name": "mute"}
     )
-    player = catalogue.load("synth", "midi").open(midi.MidiSettings(profile=mute), RATE, 1, "reuse")
+    player = registry.load("synth", "midi").open(midi.MidiSettings(profile=mute), RATE, 1, "reuse")
     with pytest.raises(SynthError, match=r"mute failed 3 times in a row .*port .*did not appear"):
         player.play([NOTE], [{}], SAMPLES)
     player.close()
@@ -211,7 +213,7 @@ def test_a_capture_that_was_killed_goes_on() -> None:
 def test_real_time_capture_removes_its_latency() -> None:
     settings = midi.MidiSettings.model_validate({"profile": "zynaddsubfx", "backend": "rtmidi"})
     patch = {p.name: float(p.to_value(0.5)) for p in settings.profile.space().each()}
-    player = catalogue.load("synth", "midi").open(settings, RATE, 1, "reuse")
+    player = registry.load("synth", "midi").open(settings, RATE, 1, "reuse")
     try:
         sounds = player.play([NOTE] * 12, [patch] * 12, SAMPLES)[:, 0]
         onsets = [int(np.flatnonzero(np.abs(sound) > 0.05 * np.abs(sound).max())[0]) / RATE for sound in sounds]
@@ -256,9 +258,9 @@ def test_messages_of_a_profile() -> None:
 def test_a_wrong_profile_is_said_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "p.yaml").write_text(text)
     with pytest.raises(RecipeError, match=message):
-        midi.read_profile(str(tmp_path / "p.yaml"))
+        profiles.read_profile(str(tmp_path / "p.yaml"))
 
 
 def test_an_unknown_profile_names_the_known() -> None:
     with pytest.raises(NotFoundError, match="amsynth, fluidsynth, zynaddsubfx"):
-        midi.read_profile("nope")
+        profiles.read_profile("nope")

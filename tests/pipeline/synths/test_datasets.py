@@ -11,15 +11,16 @@ import pytest
 from tests.conftest import build
 from tests.fixtures.midi import write_song
 from tests.fixtures.plugin import FakeParameter, FakePlugin
-from timbre_data.pipeline import hearing, recipes
-from timbre_data.pipeline.build import Cluster
-from timbre_data.pipeline.isolation import measured_isolation
-from timbre_data.pipeline.kinds import Performance, PlayedNote
-from timbre_data.pipeline.plan import Plan
-from timbre_data.pipeline.render import rerender_rows
+from timbre_data.pipeline.build import audition, recipes
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.isolation import measured_isolation
+from timbre_data.pipeline.build.plan import Plan
+from timbre_data.pipeline.build.rerendering import rerender_rows
+from timbre_data.pipeline.catalogue import validation
+from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
 from timbre_data.pipeline.sources.midi_file import read_messages
 from timbre_data.pipeline.store.verify import verify
-from timbre_data.pipeline.synths import _plugin
+from timbre_data.pipeline.synths.hosting import vst3
 from timbre_data.schemas.errors import RecipeError, SourceError, UnknownNameError
 from timbre_data.schemas.recipe import Recipe
 
@@ -27,7 +28,7 @@ SMALL = {"audio.seconds": 0.2, "audio.rate": 22_050}
 
 
 def synth_recipe(name: str = "subtractive", n: int = 300, **changes: Any) -> Recipe:
-    return recipes.load(recipes.override(recipes.for_synth(name), SMALL | {"n": n} | changes))
+    return recipes.load(validation.override(recipes.for_synth(name), SMALL | {"n": n} | changes))
 
 
 def test_same_bytes_for_any_workers_batch_and_growth() -> None:
@@ -131,7 +132,7 @@ def test_an_unknown_synth_names_synths_and_profiles() -> None:
 
 
 def test_one_patch_can_be_heard(tmp_path: Path) -> None:
-    patch = hearing.play_one(synth_recipe(n=1), tmp_path / "a.wav")
+    patch = audition.play_one(synth_recipe(n=1), tmp_path / "a.wav")
     assert (tmp_path / "a.wav").stat().st_size > 1000
     assert "Hz" in patch["subtractive.cutoff"]
 
@@ -165,8 +166,8 @@ def test_inspecting_a_plugin_sorts_out_what_cannot_be_a_label(monkeypatch: pytes
         "Stuck", (FakeParameter,), {"raw_value": property(lambda self: 0.5, lambda self, value: None)}
     )("Stuck")
     plugin.parameters["drive"] = FakeParameter("Drive", is_automatable=False)
-    monkeypatch.setattr(_plugin, "load", lambda path, name: plugin)
-    found = _plugin.inspect("x.vst3")
+    monkeypatch.setattr(vst3, "load", lambda path, name: plugin)
+    found = vst3.inspect("x.vst3")
     assert [p["name"] for p in found["parameters"]] == ["level", "detune__cents", "octave"]
     assert found["parameters"][2]["positions"] == ["low", "high"]
     assert found["unusable"] == {
@@ -206,5 +207,5 @@ def test_plugin_settings_that_cannot_be_drawn_are_refused_at_once(parameters: li
 def test_drafts_give_every_parameter_a_name_of_its_own() -> None:
     taken: list[dict[str, str]] = []
     for name in ("Cut Off", "cut-off", "cut_off", "Größe"):
-        taken.append({"name": _plugin._unlike(_plugin._plain(name), taken)})
+        taken.append({"name": vst3._unlike(vst3._plain(name), taken)})
     assert [one["name"] for one in taken] == ["cut_off", "cut_off_2", "cut_off_3", "gr__e"]

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from timbre_data.pipeline.kinds import Audio, Performance, PlayedNote
-from timbre_data.pipeline.synths import _voice
+from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
+from timbre_data.pipeline.sound import voice
 from timbre_data.pipeline.synths.subtractive import RANGES, SPACE, Subtractive
+from timbre_data.schemas.arrays import Audio
 
 RATE = 44_100
 OPEN: dict[str, float] = {
@@ -50,14 +51,14 @@ def level_at(sound: Audio, frequency: float) -> float:
     ],
 )
 def test_harmonics_have_the_levels_of_their_fourier_series(waveform: str, series: Any) -> None:
-    table = _voice.wave_table(waveform, 40)[:-1]
+    table = voice.wave_table(waveform, 40)[:-1]
     found = np.abs(np.fft.rfft(table)) / len(table) * 2
     assert np.allclose(found[1:41], [series(k) for k in range(1, 41)], atol=1e-5)
     assert found[41:].max() < 1e-6
 
 
 def test_a_saw_is_scipys_saw_where_it_is_smooth() -> None:
-    table = _voice.wave_table("saw", 2000)[:-1]
+    table = voice.wave_table("saw", 2000)[:-1]
     phase = np.arange(len(table)) / len(table)
     middle = (phase > 0.1) & (phase < 0.9)
     falling = -signal.sawtooth(2 * np.pi * phase)
@@ -89,7 +90,7 @@ def impulse_response(cutoff: float, resonance: float) -> Audio:
     sound, out = np.zeros(16384, np.float32), np.zeros(16384, np.float32)
     sound[0] = 1
     ones = np.ones(16384, np.float32)
-    _voice.ladder(sound, ones * 0, ones, out, float(RATE), cutoff, 0.0, resonance)
+    voice.ladder(sound, ones * 0, ones, out, float(RATE), cutoff, 0.0, resonance)
     return out
 
 
@@ -123,7 +124,7 @@ def test_resonance_peaks_at_the_cutoff_and_in_the_end_sounds_by_itself() -> None
 
 def test_envelopes_take_the_times_they_are_given() -> None:
     out = np.empty(RATE * 3, np.float32)
-    length = _voice.envelope(out, float(RATE), 1.5 * RATE, np.array([0.2, 0.5, 0.4, 0.3]))
+    length = voice.envelope(out, float(RATE), 1.5 * RATE, np.array([0.2, 0.5, 0.4, 0.3]))
     assert out[round(0.1 * RATE)] == pytest.approx(0.5, abs=1e-3)
     assert out[: RATE // 2].argmax() == pytest.approx(0.2 * RATE, abs=2)
     assert out[round(0.7 * RATE)] - 0.4 == pytest.approx(0.6 / 1000, abs=1e-4)  # a thousandth is left after the decay
@@ -137,7 +138,7 @@ def test_nothing_clicks() -> None:
     for attack, held in ((0.001, 0.3), (0.1, 0.3), (0.1, 0.05)):
         sound = play(0.8, key=45, held=held, osc1_waveform=0, cutoff=800, amp_attack=attack, amp_release=0.005)
         steady = np.abs(np.diff(play(0.8, key=45, osc1_waveform=0, cutoff=800)[6000:12000])).max()
-        fastest = _voice.FALL / (0.005 * RATE) * np.abs(sound).max()
+        fastest = voice.FALL / (0.005 * RATE) * np.abs(sound).max()
         assert np.abs(np.diff(sound)).max() < steady + 1.1 * fastest
 
 

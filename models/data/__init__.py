@@ -1,0 +1,1 @@
+"""From stores to what networks learn from."""

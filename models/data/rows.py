@@ -1,0 +1,314 @@
+"""From stores to tables: features, labels, masks and splits of one or several datasets, joined by parameter name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.build.plan import row_split
+from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.catalogue.effect import FAMILIES, Effect, Family
+from timbre_data.pipeline.catalogue.seeding import share
+from timbre_data.pipeline.sound.audio import mixed
+from timbre_data.pipeline.store.layout import CLIP, TAGS
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.parameter import Parameter
+
+INAUDIBLE_DB = -60.0
+"""An effect that changes less than this cannot be heard."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of several datasets, side by side.
+
+    `features` [shape=(n, d)]; `labels` and `own` [shape=(n, p)]: normalised parameters over the union of all datasets, and
+    which belong to the row; `heard` [shape=(n, p)]: those that can be identified; `classes` [shape=(n,)] into `class_names`;
+    `present` [shape=(n, k)] which classes a row has (several in a chain), where `classes` is -1 unless it has just one;
+    `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]: what splits keep together; `clip` [shape=(n,)] equal for the pieces of one recording (of one dry sound);
+    `audio` [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for, or what was heard of them (an array, or `frames.Windows`); `parameters` and `effects` describe the columns of `labels`.
+    """
+
+    features: NDArray[np.float32]
+    feature_names: tuple[str, ...]
+    labels: NDArray[np.float32]
+    own: NDArray[np.bool_]
+    heard: NDArray[np.bool_]
+    parameter_names: tuple[str, ...]
+    classes: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    class_families: tuple[str, ...]
+    present: NDArray[np.bool_]
+    effect_db: NDArray[np.float32]
+    split: NDArray[np.uint8]
+    dataset: NDArray[np.int64]
+    row: NDArray[np.int64]
+    group: NDArray[np.object_]
+    clip: NDArray[np.int64]
+    parameters: tuple[dict[str, Any], ...]
+    effects: tuple[str, ...]
+    feature_settings: dict[str, Any]
+    rate: int
+    samples: int
+    audio: Any = None
+
+    def sounds(self, chosen: NDArray[np.int64]) -> Any:
+        """The sounds of some rows, or their windows, as `Trained.predict` takes them; None where there are none."""
+        if self.audio is None:
+            return None
+        return torch.from_numpy(self.audio[chosen]) if isinstance(self.audio, np.ndarray) else self.audio.at(chosen)
+
+    def where(self, split: int) -> NDArray[np.int64]:
+        """Indices of the rows of one split: 0 train, 1 validation, 2 test."""
+        return np.flatnonzero(self.split == split)
+
+    def leaking_groups(self) -> set[str]:
+        """Dry sounds with rows both in train or validation and in test."""
+        return set(self.group[self.split < 2]) & set(self.group[self.split == 2])
+
+
+def contents_of(datasets: Sequence[Dataset], features: Sequence[str]) -> list[str]:
+    """A digest of the rows and features in use of each dataset: commits that add something else leave it as it is."""
+    found = []
+    for data in datasets:
+        digest = hashlib.sha256()
+        for path in (f"integrity/{what}" for what in ("rows", "dry", *features)):
+            if data.has(path):
+                digest.update(path.encode() + np.asarray(data.read(path)).tobytes())
+        found.append(digest.hexdigest())
+    return found
+
+
+def load_rows(
+    datasets: Sequence[Dataset],
+    features: Sequence[str],
+    split: str,
+    limit: int | None = None,
+    *,
+    target: str = "effect",
+    audio: bool = False,
+    hear: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+) -> Rows:
+    """Read the tables of several datasets into memory, and with `audio` their sounds, or what `hear` makes of some [shape=(k, samples)].
+
+    `target` "effect" and "effects" make a class of every effect, "family" of every family, "tags" of every tag. Raises `UsageError` where features are
+    missing or rows are not labelled alike.
+    """
+    parameters = {
+        described["name"]: (described, _effect_of(data, described["name"]))
+        for data in datasets
+        for described in data.parameters
+        if not _constant(data, described)
+    }
+    names = list(parameters)
+    families = {
+        (family if target == "family" else class_of(step.member)): family
+        for data in datasets
+        for step, family in zip(data.recipe.chain.steps, data.meta["families"], strict=True)
+    }
+    if target == "tags":
+        families = dict.fromkeys(_tags_of(datasets), "other")
+    classes: list[str] = list(families)
+    if target == "family":
+        classes.sort(key=lambda name: (*FAMILIES, "other", "synth").index(name))
+    if (
+        audio
+        and len({(data.recipe.audio.rate, data.recipe.audio.samples, data.recipe.audio.dtype) for data in datasets}) > 1
+    ):
+        raise UsageError(
+            "these datasets have sounds of different rates, lengths or types: a network that hears sounds needs one."
+        )
+    parts: list[dict[str, NDArray[Any]]] = []
+    for number, data in enumerate(datasets):
+        usable = some_rows(data, limit)
+        stop = int(usable[-1]) + 1 if len(usable) else 0
+        missing = [name for name in features if name not in data.feature_sets()]
+        if missing:
+            raise UsageError(
+                f"{data.name} has no {', '.join(missing)}: run timbre-data featurize {data.name} --features {','.join(missing)}."
+            )
+        rows = slice(0, stop)
+        varied = [i for i, name in enumerate(data.space.names) if name in names]
+        columns = [names.index(data.space.names[i]) for i in varied]
+        index = data.read("dry/index", rows).astype(np.int64)[usable]
+        groups = data.read("dry/group")
+        part: dict[str, NDArray[Any]] = {
+            "features": np.concatenate(
+                [np.empty((len(usable), 0), np.float32), *(_features(data, name, usable, stop) for name in features)],
+                axis=1,
+            ),
+            "effect_db": data.read("labels/effect_db", rows)[usable],
+            "split": data.read("split", rows)[usable]
+            if split == "note"
+            else row_split(usable + number * 2**32, data.recipe.split),
+            "present": (data.read(TAGS, rows) if target == "tags" else _present(data, rows, classes, target))[usable],
+            "clip": number * 2**32 + clip_numbers(data, rows, usable, index),
+            "dataset": np.full(len(usable), number),
+            "row": usable,
+            "group": np.array([f"{data.name} row {row}" for row in usable.tolist()], object)
+            if data.recipe.chain.synth
+            else np.asarray(groups, dtype=object)[index],
+        }
+        for key, path, dtype in (
+            ("labels", "params", np.float32),
+            ("own", "labels/mask", bool),
+            ("heard", "labels/identifiable", bool),
+        ):
+            wide = np.zeros((len(usable), len(names)), dtype)
+            wide[:, columns] = data.read(path, rows)[usable][:, varied]
+            part[key] = wide
+        if audio:
+            part["audio"] = mono_sounds(data, "audio", usable, hear)
+        parts.append(part)
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    unknown = joined["features"].shape[0] - int(np.isfinite(joined["features"]).all(axis=1).sum())
+    if unknown:
+        raise UsageError(
+            f"{unknown} rows have features that are not finite: look at them with timbre-data dataset verify."
+        )
+    feature_names = tuple(
+        name for feature in features for name in datasets[0].names(datasets[0].feature_sets()[feature]["path"])
+    )
+    return Rows(
+        **joined,
+        classes=np.where(joined["present"].sum(axis=1) == 1, joined["present"].argmax(axis=1), -1),
+        feature_names=feature_names,
+        parameter_names=tuple(names),
+        class_names=tuple(classes),
+        class_families=tuple(families[name] for name in classes),
+        parameters=tuple(described for described, _ in parameters.values()),
+        effects=tuple(effect for _, effect in parameters.values()),
+        feature_settings=_settings(datasets, features),
+        rate=datasets[0].recipe.audio.rate,
+        samples=datasets[0].recipe.audio.samples,
+    )
+
+
+def some_rows(data: Dataset, limit: int | None) -> NDArray[np.int64]:
+    """The usable rows, `limit` at most: the first of a rendered dataset; of an imported one, whose neighbours are alike, whole recordings from everywhere."""
+    usable = data.usable()
+    if limit is None or limit >= len(usable) or data.meta["kind"] != "imported":
+        return usable[:limit]
+    index = data.read("dry/index")[usable]
+    names = data.read("dry/identity")
+    origins, counts = np.unique(index, return_counts=True)
+    order = np.argsort([share(str(names[origin]), 0) for origin in origins])
+    before = np.cumsum(counts[order]) - counts[order]
+    return usable[np.isin(index, origins[order[before < limit]])][:limit]
+
+
+def clip_numbers(data: Dataset, rows: slice, usable: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each row's clip: the one it is told to be a piece of, else its dry sound."""
+    if not data.has(CLIP):
+        return index
+    return np.unique(data.read(CLIP, rows)[usable].astype(object), return_inverse=True)[1].astype(np.int64)
+
+
+def _tags_of(datasets: Sequence[Dataset]) -> list[str]:
+    """The names of the tags, which must be the same in all datasets."""
+    without = [data.name for data in datasets if not data.has(TAGS)]
+    if without:
+        raise UsageError(f"{', '.join(without)} has no tags: learn effects with --target effect, effects or family.")
+    names = [data.names(TAGS) for data in datasets]
+    if any(other != names[0] for other in names):
+        raise UsageError(
+            f"{', '.join(data.name for data in datasets)} have different tags: train on datasets with the same ones."
+        )
+    return names[0]
+
+
+def class_of(effect: str) -> str:
+    """What a classifier calls an effect: several choruses are one class. A synth is called by its name."""
+    if effect.replace("-", "_") not in registry.names("effect"):
+        return effect
+    member: Effect = registry.load("effect", effect)
+    return member.effect_class or effect.replace("-", "_")
+
+
+def _effect_of(data: Dataset, parameter: str) -> str:
+    """The effect that a column named `step.parameter` belongs to."""
+    step = next(step for step in data.recipe.chain.steps if step.label == parameter.partition(".")[0])
+    return step.effect or step.label
+
+
+def _constant(data: Dataset, described: dict[str, Any]) -> bool:
+    """Whether a knob of a synth never moves in a dataset: there is nothing to learn."""
+    drawn = Parameter.model_validate(described).quantile(np.linspace(0, 0.9999, 257))
+    return data.recipe.chain.synth is not None and bool(np.ptp(drawn) == 0)
+
+
+def _settings(datasets: Sequence[Dataset], features: Sequence[str]) -> dict[str, Any]:
+    """With which settings each feature set was made: the same in all datasets."""
+    found = {feature: datasets[0].feature_sets()[feature]["settings"] for feature in features}
+    for data in datasets[1:]:
+        for feature, settings in found.items():
+            if data.feature_sets()[feature]["settings"] != settings:
+                raise UsageError(f"{feature} was made with other settings in {data.name} than in {datasets[0].name}.")
+    return found
+
+
+def mono_sounds(
+    data: Dataset, path: str, rows: NDArray[np.int64], hear: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+) -> NDArray[Any]:
+    """Sounds of an array as stored, in the order of their `rows`, mixed to one channel [shape=(n, samples)], or what is heard of them; never all sounds at once if that is less."""
+    out = np.empty(0)
+    for first in range(0, int(rows.max(initial=-1)) + 1, 1024):
+        low, high = np.searchsorted(rows, (first, first + 1024))
+        if low == high:
+            continue
+        here = rows[low:high] - rows[low]
+        block = data.read(path, slice(int(rows[low]), int(rows[high - 1]) + 1))
+        mono = mixed(block if len(block) == len(here) else block[here])
+        heard = mono if hear is None else hear(mono)
+        if not low:
+            out = np.empty((len(rows), *heard.shape[1:]), heard.dtype)
+        out[low:high] = heard
+    return out
+
+
+def _features(data: Dataset, name: str, usable: NDArray[np.int64], stop: int) -> NDArray[np.float32]:
+    path = data.feature_sets()[name]["path"]
+    if not path.startswith("features/"):
+        raise UsageError(
+            f"{name} is a spectrogram; this model takes feature vectors such as autofx163 (autofx makes its own spectrograms from the sounds)."
+        )
+    there = data.read(f"integrity/{name}", slice(0, stop))[usable]
+    if not (there != 0).all():
+        raise UsageError(
+            f"{int((there == 0).sum())} rows of {data.name} lack {name}: run timbre-data featurize {data.name} --features {name}."
+        )
+    return np.asarray(data.read(path, slice(0, stop))[usable], np.float32)
+
+
+def _present(data: Dataset, rows: slice, classes: list[str], target: str) -> NDArray[np.bool_]:
+    """Which classes each row has [shape=(n, k)]."""
+    used = data.read("labels/order", rows) >= 0
+    out = np.zeros((len(used), len(classes)), bool)
+    for column, (step, family) in enumerate(zip(data.recipe.chain.steps, data.meta["families"], strict=True)):
+        out[:, classes.index(family if target == "family" else class_of(step.member))] |= used[:, column]
+    return out
+
+
+def family_probabilities(probabilities: torch.Tensor, families: Sequence[str], target: str = "effect") -> torch.Tensor:
+    """Spread a classifier's probabilities [shape=(n, classes)] over the six families of IDMT-SMT [shape=(n, 6)].
+
+    They add up, except those of a classifier of whole chains ("effects"), where the largest of a family counts. A classifier with
+    a class outside the six families (an equaliser) conditions with its own classes instead [shape=(n, classes)].
+    """
+    if not set(families) <= set(FAMILIES):
+        return probabilities
+    out = probabilities.new_zeros(probabilities.shape[0], len(FAMILIES))
+    for column, family in enumerate(families):
+        place = FAMILIES.index(cast(Family, family))
+        if target == "effects":
+            out[:, place] = torch.maximum(out[:, place], probabilities[:, column])
+        else:
+            out[:, place] += probabilities[:, column]
+    return out

@@ -1,0 +1,1 @@
+"""Using a trained run on sound files."""

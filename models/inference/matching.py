@@ -1,0 +1,104 @@
+"""Sounds made from predictions: a dry recording through the predicted effects, the predicted knobs of a synth, and settings that come closer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from timbre_data.models.evaluation.sounds import rerender, with_constants
+from timbre_data.models.inference.predictor import Predictor
+from timbre_data.models.inference.report import Prediction, Setting
+from timbre_data.models.inference.sound_files import load_sound, note_starts, reading
+from timbre_data.models.inference.spectral_search import Task, search_one
+from timbre_data.pipeline.build.chain import EffectChain
+from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.catalogue.effect import Effect
+from timbre_data.pipeline.sound.audio import SILENCE_PEAK, write_wav
+from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
+from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.recipe import Recipe
+
+
+def refine(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path, evaluations: int) -> list[Setting]:
+    """Better settings for the first note of a file, by a search (CMA-ES) on the distance of the dry sound through them, from `steps` on."""
+    if not steps or not evaluations:
+        return list(steps)
+    names = [step.effect for step in steps]
+    steps_ = [{"effect": name, "name": f"step{k}"} for k, name in enumerate(names)]
+    recipe = Recipe.model_validate(
+        {
+            "name": "match",
+            "chain": {"steps": steps_},
+            "audio": {"rate": predictor.rate, "seconds": predictor.samples / predictor.rate},
+        }
+    )
+    sounds = []
+    for path in (dry, file):
+        whole = load_sound(path, predictor.rate)
+        start = note_starts(whole, predictor.rate, predictor.samples)[0]
+        sound = np.zeros((1, predictor.samples), np.float32)
+        part = whole[start : start + predictor.samples]
+        sound[0, : len(part)] = part / np.abs(part).max()
+        sounds.append(sound)
+    space = EffectChain(recipe.chain).space
+    given = [value for step in steps for value in step.values.values()]
+    labels = np.array([[p.to_unit(value) for p, value in zip(space.each(), given, strict=True)]], np.float32)
+    order = np.arange(len(steps), dtype=np.int8)[None]
+    task = Task(recipe, sounds[0], sounds[1], labels, order)
+    best = search_one(task, labels[0], np.ones(labels.shape[1], bool), evaluations, seed=0)
+    found: list[Setting] = []
+    place = 0
+    for step in steps:
+        own = list(zip(step.values, space.parameters[place : place + len(step.values)], strict=True))
+        units = best[place : place + len(step.values)]
+        values = {name: float(p.to_value(unit)) for (name, p), unit in zip(own, units, strict=True)}
+        texts = {name: p.describe(float(unit)) for (name, p), unit in zip(own, units, strict=True)}
+        found.append(Setting(step.effect, values, texts))
+        place += len(own)
+    return found
+
+
+def match(dry: Path, steps: Sequence[Setting]) -> tuple[Audio, int]:
+    """Play a dry recording, at its own rate and with its own channels, through effects: float32 (channels, samples) and the rate.
+
+    Raises `UsageError` for a file that cannot be read.
+    """
+    with reading(dry):
+        sound, rate = soundfile.read(dry, dtype="float32", always_2d=True)
+    wet = np.ascontiguousarray(sound.T)
+    if not wet.size:
+        raise UsageError(f"{dry}: holds no samples.")
+    peak = np.abs(wet).max()
+    if peak < SILENCE_PEAK:
+        raise UsageError(f"{dry}: silent.")
+    wet = wet / peak  # effects were learned on notes at full scale, and a distortion hears the level
+    for step in steps:
+        effect: Effect = registry.load("effect", step.effect)
+        wet = effect.render(wet, rate, step.values)
+    return wet / max(float(np.abs(wet).max()), 1e-9), rate
+
+
+def write_played(predictor: Predictor, prediction: Prediction, out: Path) -> None:
+    """Write what a synth plays with predicted knobs (those that its dataset never moves as there), on the first note of its dataset.
+
+    Raises `UsageError` when the file cannot be written.
+    """
+    data = predictor.data
+    names = list(prediction.labels)
+    values = np.array([[prediction.labels[name] for name in names]], np.float32)
+    labels = with_constants(data, np.array([0]), names, values)[0]
+    try:
+        sound = rerender(data, EffectChain(data.recipe.chain), 0, labels)
+    finally:
+        close_instruments()
+    write_wav(sound, predictor.rate, out)
+
+
+def write_match(dry: Path, steps: Sequence[Setting], out: Path) -> None:
+    """Write a dry recording played through effects, as 24-bit WAV, whole or not at all. Raises `UsageError`."""
+    wet, rate = match(dry, steps)
+    write_wav(wet, rate, out)

@@ -1,0 +1,240 @@
+"""Using a trained run on sound files: which effect made them, with which parameters, and the matched sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbre_data.models.architectures import Model
+from timbre_data.models.data.rows import class_of, family_probabilities
+from timbre_data.models.data.windows import windows_of
+from timbre_data.models.evaluation.sounds import with_constants
+from timbre_data.models.inference.report import NotePrediction, Prediction, Setting
+from timbre_data.models.inference.sound_files import load_sound, note_starts
+from timbre_data.models.training import checkpoints, runs, train
+from timbre_data.models.training.checkpoints import Trained
+from timbre_data.pipeline.build.chain import EffectChain
+from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.catalogue.feature_set import FeatureSet
+from timbre_data.pipeline.sound.audio import SILENCE_PEAK, decode, encode, storing_gains
+from timbre_data.pipeline.store.layout import FRAME_SECONDS
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.parameter import Parameter
+
+
+class Predictor:
+    """A run ready to hear sounds; a regressor brings the classifier that conditions it along.
+
+    Raises `UsageError` for runs of an older version that do not say how a sound becomes their input.
+    """
+
+    def __init__(self, run: Path) -> None:
+        made = runs.open_run(run)
+        self.trained = checkpoints.load(run)
+        if not self.trained.rate:
+            raise UsageError(f"{run} was trained by an older version and does not say what it hears: train it again.")
+        self.rate, self.samples = self.trained.rate, self.trained.samples
+        self.data = Dataset(made.settings.data[0], made.snapshots[made.settings.data[0]])
+        self._audio = self.data.recipe.audio
+        self.classifier: Trained | None = None
+        if self.trained.task == "classification":
+            self.classifier = self.trained
+        elif made.settings.conditioning:
+            self.classifier = checkpoints.load(runs.find_run(made.settings.conditioning))
+
+    @property
+    def of_a_synth(self) -> bool:
+        """Whether the run answers with the knobs of a synth."""
+        return self.data.recipe.chain.synth is not None and self.trained.task == "regression"
+
+    @property
+    def of_frames(self) -> bool:
+        """Whether the run says what is heard in every frame."""
+        return self.trained.target == "frames"
+
+    @property
+    def peak(self) -> str:
+        """How the sounds it learned from were brought to level: "normalise" or "fit"."""
+        return self._audio.peak
+
+    @property
+    def needs_pitch(self) -> bool:
+        """Whether the features were learned with the pitch of the dry note known."""
+        models = [self.trained, *([self.classifier] if self.classifier else [])]
+        return any("autofx163" in model.features for model in models)
+
+    def hear(
+        self, notes: Audio, f0_hz: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        """Class probabilities [shape=(n, classes)] and normalised parameters [shape=(n, p)] of notes [shape=(n, samples)]; None where the run has none."""
+        stored = self._as_stored(notes)
+        probabilities = labels = None
+        if self.classifier is not None:
+            probabilities = self._answer(self.classifier, stored, f0_hz)
+        if self.trained.task == "regression":
+            condition = None
+            if probabilities is not None:
+                assert self.classifier is not None
+                condition = family_probabilities(probabilities, self.classifier.families, self.classifier.target)
+            labels = self._answer(self.trained, stored, f0_hz, condition).numpy()
+        return None if probabilities is None else probabilities.numpy(), labels
+
+    def _answer(
+        self, model: Trained, stored: Audio, f0_hz: NDArray[np.float32], condition: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What a model says of notes, by features or by the sounds themselves."""
+        hears = torch.from_numpy(stored) if model.shape.samples else None
+        return model.predict(self._features(model, stored, f0_hz), condition, hears)
+
+    def _as_stored(self, notes: Audio) -> Audio:
+        """Notes as the dataset would hold them: level and rounding."""
+        notes = notes[:, None]
+        peaks = np.maximum(np.abs(notes).max(axis=(1, 2)), SILENCE_PEAK).astype(np.float32)
+        stored = np.empty(notes.shape, self._audio.dtype)
+        encode(notes, storing_gains(peaks, self._audio.peak), stored)
+        return np.ascontiguousarray(decode(stored)[:, 0])
+
+    def _features(self, model: Trained, stored: Audio, f0_hz: NDArray[np.float32]) -> torch.Tensor:
+        parts = [np.empty((len(stored), 0), np.float32)]
+        for name in model.features:
+            features: FeatureSet = registry.load("feature", name)
+            settings = features.settings.model_validate(model.feature_settings[name])
+            parts.append(features.compute(stored, self.rate, f0_hz, settings))
+        return torch.from_numpy(np.concatenate(parts, axis=1))
+
+    def predict(self, path: Path, *, f0_hz: float = float("nan"), dry: Path | None = None) -> Prediction:
+        """Predict one file. The pitch may be given, or a dry recording to measure it on.
+
+        Raises `UsageError` for files that cannot be read, are silent or too short.
+        """
+        sound = load_sound(path, self.rate)
+        if self.of_frames:
+            return Prediction(str(path), (), {}, {}, {}, segments=self._segments(sound))
+        starts = self._starts(sound)
+        notes = np.zeros((len(starts), self.samples), np.float32)
+        for k, start in enumerate(starts):
+            part = sound[start : start + self.samples]
+            notes[k, : len(part)] = part
+        pitches = np.full(len(starts), f0_hz, np.float32)
+        if dry is not None and not np.isfinite(f0_hz):
+            pitches = self._pitches(load_sound(dry, self.rate), len(starts))
+        probabilities, labels = self.hear(notes, pitches)
+        names = self.classifier.outputs if self.classifier else ()
+        described = [Parameter.model_validate(one) for one in self.trained.parameters]
+
+        def named(values: NDArray[np.float32]) -> dict[str, float]:
+            return {
+                parameter.name: float(parameter.to_value(value))
+                for parameter, value in zip(described, values, strict=True)
+            }
+
+        each = tuple(
+            NotePrediction(
+                onset_seconds=start / self.rate,
+                probabilities={} if probabilities is None else _named(names, probabilities[k]),
+                parameters={} if labels is None else named(labels[k]),
+            )
+            for k, start in enumerate(starts)
+        )
+        middle = None if labels is None else np.median(labels, axis=0)
+        return Prediction(
+            file=str(path),
+            notes=each,
+            probabilities={} if probabilities is None else _named(names, probabilities.mean(axis=0)),
+            parameters={} if middle is None else named(middle),
+            labels={} if middle is None else _named([parameter.name for parameter in described], middle),
+            units={parameter.name: parameter.unit for parameter in described},
+            texts={} if middle is None else self._texts(described, middle),
+        )
+
+    def _texts(self, parameters: Sequence[Parameter], labels: NDArray[np.float32]) -> dict[str, str]:
+        """Parameters as text, without those that are masked by the predicted values of others."""
+        active = dict.fromkeys((p.name for p in parameters), True)
+        if self.of_a_synth:
+            whole = with_constants(self.data, np.array([0]), list(active), labels[None])
+            chain = EffectChain(self.data.recipe.chain)
+            mask = chain.active(chain.space.to_values(whole), np.zeros((1, len(chain.labels)), np.int8))[0]
+            active = dict(zip(self.data.space.names, mask.tolist(), strict=True))
+        described = zip(parameters, labels.tolist(), strict=True)
+        return {p.name: p.describe(label) for p, label in described if active[p.name]}
+
+    def _segments(self, sound: Audio) -> tuple[tuple[float, float, str, float], ...]:
+        """The most probable class of every frame, equal neighbours as one: start, stop, class, mean probability."""
+        kind: Model = registry.load("model", self.trained.model)
+        whole = train.hearing_whole(kind, self.trained.options, self.rate)
+        spectrogram = whole(torch.from_numpy(sound / np.abs(sound).max())[None])[0].half()
+        nothing = torch.empty(spectrogram.shape[1], 0)
+        probabilities = self.trained.predict(nothing, None, windows_of(spectrogram, kind.context)).numpy()
+        best = probabilities.argmax(axis=1)
+        seconds = len(sound) / self.rate
+        edges = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
+        return tuple(
+            (
+                start * FRAME_SECONDS,
+                min(stop * FRAME_SECONDS, seconds) if stop < len(best) else seconds,
+                self.trained.outputs[int(best[start])],
+                float(probabilities[start:stop, best[start]].mean()),
+            )
+            for start, stop in pairwise(edges)
+            if start * FRAME_SECONDS < seconds
+        )
+
+    def _starts(self, sound: Audio) -> list[int]:
+        """Where notes begin; for a run that knows tags, pieces side by side, the last one only if at least half of it is sound."""
+        if self.trained.task == "classification" and self.trained.target == "tags":
+            return list(range(0, max(1, len(sound) - self.samples // 2), self.samples))
+        return note_starts(sound, self.rate, self.samples)
+
+    def _pitches(self, dry: Audio, count: int) -> NDArray[np.float32]:
+        """Pitch of each note of a dry recording with the same notes; its first where it has fewer."""
+        from timbre_data.pipeline.sound.pitch import note_f0
+
+        starts = note_starts(dry, self.rate, self.samples)
+        found = [note_f0(dry[start : start + self.samples], self.rate) for start in starts[:count]]
+        return np.array([found[min(k, len(found) - 1)] for k in range(count)], np.float32)
+
+    def steps(self, prediction: Prediction, effect: str | None = None) -> list[Setting]:
+        """The effects to put a dry sound through, in order, with their parameters.
+
+        `effect` chooses one by name or class; otherwise the most probable class, or with several labels all that are more likely
+        than not. Raises `UsageError` where the run knows no parameters for it.
+        """
+        by_step: dict[tuple[str, str], Setting] = {}
+        for (name, value), owner in zip(prediction.parameters.items(), self.trained.effects, strict=True):
+            step, _, parameter = name.partition(".")
+            setting = by_step.setdefault((step, owner), Setting(owner, {}, {}))
+            setting.values[parameter] = value
+            if name in prediction.texts:
+                setting.texts[parameter] = prediction.texts[name]
+        several = self.classifier is not None and self.classifier.target == "effects"
+        if effect is not None:
+            wanted = {effect.replace("-", "_")}
+        elif several:
+            wanted = {name for name, p in prediction.probabilities.items() if p > 0.5}
+        elif prediction.probabilities:
+            wanted = {prediction.classes()[0]}
+        else:
+            wanted = {owner for _, owner in by_step} if len(by_step) == 1 else set()
+        family = self.classifier is not None and self.classifier.target == "family"
+        chosen = [
+            setting
+            for (step, owner), setting in by_step.items()
+            if wanted & {step, owner, class_of(owner), *([registry.load("effect", owner).family] if family else [])}
+        ]
+        if not chosen and wanted != {"dry"}:
+            known = ", ".join(sorted({owner for _, owner in by_step})) or "none"
+            raise UsageError(
+                f"this run knows no parameters of {', '.join(sorted(wanted)) or 'one effect alone'}; it knows those of {known}: choose with --effect."
+            )
+        return chosen if several or effect is not None else chosen[:1]
+
+
+def _named(names: Sequence[str], values: NDArray[np.float32]) -> dict[str, float]:
+    return dict(zip(names, map(float, values), strict=True))

@@ -1,0 +1,102 @@
+"""What a run says about a file, and how it is told: as data, as text, as a Praat TextGrid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from timbre_data.pipeline.catalogue.files import whole
+from timbre_data.schemas.errors import UsageError
+
+
+@dataclass(frozen=True)
+class NotePrediction:
+    """What one note says: `probabilities` of the classes, `parameters` (physical values by `step.parameter`)."""
+
+    onset_seconds: float
+    probabilities: dict[str, float]
+    parameters: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One effect with its predicted parameters: `values` for rendering, `texts` for people, with units."""
+
+    effect: str
+    values: dict[str, float]
+    texts: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a file says: every note, and all of them together (mean probability, median of each normalised parameter).
+
+    `texts` are the parameters for people, without those that mean nothing beside the others (the knobs of an oscillator that is off).
+    `segments` say what is heard when, for a run that names frames, with the mean probability of each.
+    """
+
+    file: str
+    notes: tuple[NotePrediction, ...]
+    probabilities: dict[str, float]
+    parameters: dict[str, float]
+    labels: dict[str, float]
+    units: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    segments: tuple[tuple[float, float, str, float], ...] = ()
+
+    def classes(self) -> list[str]:
+        """Classes, most probable first."""
+        return sorted(self.probabilities, key=lambda name: -self.probabilities[name])
+
+
+def write_textgrid(prediction: Prediction, out: Path) -> None:
+    """Write the segments of a prediction as a Praat TextGrid of one tier, whole or not at all. Raises `UsageError`."""
+    from praatio import textgrid
+    from praatio.utilities.constants import Interval
+
+    if out.suffix != ".TextGrid":
+        raise UsageError(f"--textgrid {out}: give a file name that ends in .TextGrid.")
+    grid = textgrid.Textgrid()
+    entries = [Interval(start, stop, label) for start, stop, label, _ in prediction.segments]
+    grid.addTier(textgrid.IntervalTier("phonemes", entries, 0, prediction.segments[-1][1]))
+    try:
+        with whole(out) as aside:
+            grid.save(str(aside), format="long_textgrid", includeBlankSpaces=True)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
+
+
+def as_data(prediction: Prediction, steps: Sequence[Setting]) -> dict[str, Any]:
+    """A prediction as plain data for JSON."""
+    return {
+        "file": prediction.file,
+        "probabilities": prediction.probabilities,
+        "effects": [{"effect": step.effect, "parameters": step.values} for step in steps],
+        "parameters": prediction.parameters,
+        "units": prediction.units,
+        "notes": [vars(note) for note in prediction.notes],
+        "segments": [
+            {"start_seconds": start, "stop_seconds": stop, "label": label, "probability": probability}
+            for start, stop, label, probability in prediction.segments
+        ],
+    }
+
+
+def as_text(prediction: Prediction, steps: Sequence[Setting], shown: int = 5) -> str:
+    """A prediction for people: classes, then the parameters of the chosen effects with units."""
+    if prediction.segments:
+        lines = [f"{prediction.file}: {len(prediction.segments)} segments"]
+        lines += [
+            f"  {start:8.2f} {stop:8.2f} s  {label:<20} {100 * p:5.1f} %"
+            for start, stop, label, p in prediction.segments
+        ]
+        return "\n".join(lines)
+    lines = [f"{prediction.file}: {len(prediction.notes)} note{'s' if len(prediction.notes) != 1 else ''}"]
+    for name in prediction.classes()[:shown]:
+        lines.append(f"  {name:<24} {100 * prediction.probabilities[name]:5.1f} %")
+    for step in steps:
+        lines.append(f"{step.effect}:")
+        lines += [f"  {name:<24} {text}" for name, text in step.texts.items()]
+    return "\n".join(lines)

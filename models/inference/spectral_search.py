@@ -1,0 +1,107 @@
+"""A search for settings that sound closer: the real effect, played again and again."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from timbre_data.models.evaluation.sounds import FFT_SIZES
+from timbre_data.pipeline.build.chain import EffectChain
+from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Task:
+    """Sounds to match: dry and target [shape=(n, samples)], true normalised labels and order of each row, and the recipe of the chain."""
+
+    recipe: Recipe
+    dry: Audio
+    target: Audio
+    labels: NDArray[np.float32]
+    order: NDArray[np.int8]
+
+    def take(self, rows: NDArray[np.int64]) -> Task:
+        """Some of the rows."""
+        return Task(self.recipe, self.dry[rows], self.target[rows], self.labels[rows], self.order[rows])
+
+
+def render_labels(recipe: Recipe, dry: Audio, labels: NDArray[np.float64], order: NDArray[np.int8]) -> Audio:
+    """Each dry sound through the chain with its normalised labels, at full scale [shape=(n, samples)]."""
+    chain = EffectChain(recipe.chain)
+    values = chain.space.to_values(np.clip(labels, 0, 1))
+    out = np.empty(dry.shape, np.float32)
+    for k in range(len(dry)):
+        wet = chain.render(dry[k : k + 1], recipe.audio.rate, values[k], order[k])[0]
+        out[k] = wet / max(float(np.abs(wet).max()), 1e-4)
+    return out
+
+
+def spectral_loss() -> nn.Module:
+    """MRSTFT of D'Hooghe 2022: FFT 64 to 2048, hop 25 %, log magnitude (auraloss; spectral convergence too)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from auraloss.freq import MultiResolutionSTFTLoss
+    return MultiResolutionSTFTLoss(
+        fft_sizes=list(FFT_SIZES), hop_sizes=[size // 4 for size in FFT_SIZES], win_lengths=list(FFT_SIZES)
+    )
+
+
+def distances(made: Audio, target: Audio) -> NDArray[np.float64]:
+    """MRSTFT of each pair of sounds [shape=(n,)]."""
+    loss = spectral_loss()
+    with torch.inference_mode():
+        pairs = zip(torch.from_numpy(made)[:, None, None], torch.from_numpy(target)[:, None, None], strict=True)
+        return np.array([float(loss(a, b)) for a, b in pairs])
+
+
+def search_one(
+    task: Task, start: NDArray[np.float32], own: NDArray[np.bool_], evaluations: int, seed: int
+) -> NDArray[np.float32]:
+    """`search` for a single row: labels [shape=(p,)]."""
+    import cma
+
+    columns = np.flatnonzero(own)
+    best = start.copy()
+    if not len(columns):
+        return best
+
+    def distance(unit: NDArray[np.float64]) -> float:
+        labels = start.astype(np.float64)
+        labels[columns] = unit
+        return float(distances(render_labels(task.recipe, task.dry, labels[None], task.order), task.target)[0])
+
+    begin = np.clip(start[columns].astype(np.float64), 0, 1)
+    rng = np.random.default_rng(seed)
+    settings: Mapping[str, Any] = {
+        "bounds": [0, 1],
+        "seed": float("nan"),  # its own generator instead: rows are searched in several threads at once
+        "randn": lambda *shape: rng.standard_normal(shape),
+        "verbose": -9,
+        "maxfevals": evaluations,
+        "tolfun": 1e-4,
+    }
+    least = distance(begin)
+    if len(columns) == 1:  # a line, for which CMA-ES is not made
+        for unit in np.linspace(0, 1, evaluations)[:, None]:
+            if (found_here := distance(unit)) < least:
+                least, best[columns] = found_here, unit
+        return best
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        strategy = cma.CMAEvolutionStrategy(np.clip(begin, 0.001, 0.999), 0.12, dict(settings))
+        while not strategy.stop():
+            tried = strategy.ask()
+            found = [distance(np.asarray(one)) for one in tried]
+            strategy.tell(tried, found)
+            if min(found) < least:
+                least = min(found)
+                best[columns] = tried[int(np.argmin(found))]
+    return best

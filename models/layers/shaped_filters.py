@@ -1,0 +1,92 @@
+"""First layers of filters of several shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class FilterShape:
+    """So many filters of one shape over a spectrogram: `height` bins by `width` frames.
+
+    A musically motivated first layer (Pons et al. 2017) has several shapes side by side. Where a filter is lower than the spectrogram and
+    what it finds is pooled over all its positions, it answers to a timbre at any *pitch*; pooled over time, at any *duration* up to its width;
+    with spectrograms in dB or standardised, at any *loudness*. Tall, narrow shapes see the distribution of partials, wide ones their course.
+    """
+
+    count: int
+    height: int
+    width: int
+
+
+class ShapedFilters(nn.Module):
+    """Convolutions of several shapes over one spectrogram [shape=(n, 1, bins, frames)], side by side.
+
+    `padding` "valid" adds nothing, "time" keeps the number of frames, "same" the spectrogram's size. `norm` puts a batch norm after each. What
+    comes out is pooled (largest value) by `pool` (bins, frames; 0 is all there are) and joined along channels: with `pool` all shapes must
+    then have one size, or `flat` lays them out [shape=(n, features)].
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[FilterShape],
+        *,
+        padding: Literal["valid", "time", "same"],
+        pool: tuple[int, int],
+        norm: bool = False,
+        dropout: float = 0.0,
+        flat: bool = False,
+    ) -> None:
+        super().__init__()
+        self.shapes, self._padding, self._pool, self._flat = tuple(shapes), padding, pool, flat
+        self.branches = nn.ModuleList(nn.Conv2d(1, s.count, (s.height, s.width)) for s in shapes)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(s.count) if norm else nn.Identity() for s in shapes)
+        self.dropout = nn.Dropout(dropout)
+        for branch in self.branches:
+            assert isinstance(branch, nn.Conv2d)
+            nn.init.kaiming_uniform_(branch.weight)
+            assert branch.bias is not None
+            nn.init.zeros_(branch.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Filter, bend (ELU), pool and join."""
+        joined = []
+        for shape, branch, norm in zip(self.shapes, self.branches, self.norms, strict=True):
+            high = shape.height - 1 if self._padding == "same" else 0
+            wide = shape.width - 1 if self._padding in ("time", "same") else 0
+            padded = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+            assert isinstance(branch, nn.Conv2d)
+            y = norm(_correlated(padded, branch))
+            # the largest of what ELU gives is ELU of the largest; one axis after the other, PyTorch pools several times faster
+            y = F.max_pool2d(y, (self._pool[0] or y.shape[2], 1))
+            y = F.elu(F.max_pool2d(y, (1, self._pool[1] or y.shape[3])))
+            joined.append(self.dropout(y.flatten(1) if self._flat else y))
+        return torch.cat(joined, dim=1)
+
+
+TALL, MANY = 16, 32
+"""So high, and so many, filters over one channel are faster on a CPU as filters over as many channels as they are high."""
+
+
+def _correlated(x: torch.Tensor, branch: nn.Conv2d) -> torch.Tensor:
+    """The convolution of one channel [shape=(n, 1, bins, frames)]; tall filters have the bands below each band as its channels."""
+    height = branch.kernel_size[0]
+    if x.device.type != "cpu" or height < TALL or branch.out_channels < MANY:
+        filtered: torch.Tensor = branch(x)
+        return filtered
+    if torch.is_autocast_enabled("cpu"):
+        x = x.to(torch.get_autocast_dtype("cpu"))
+    bands = x[:, 0].unfold(1, height, 1).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    return F.conv2d(bands, branch.weight.transpose(1, 2), branch.bias)
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its weights in the order that convolutions are fastest in on a CPU, and that tensor cores want."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub has no such overload
+    return network

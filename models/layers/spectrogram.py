@@ -1,0 +1,124 @@
+"""Spectrograms as layers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from timbre_data.pipeline.sound.mel_bands import mel_filters
+
+
+def centred_stft(audio: torch.Tensor, window: torch.Tensor, hop_length: int) -> torch.Tensor:
+    """The complex STFT of sounds [shape=(n, samples)] padded with zeros at both ends, the window as long as the transform: [shape=(n, bins, frames)]."""
+    return torch.stft(
+        audio, len(window), hop_length, window=window, center=True, pad_mode="constant", return_complex=True
+    )
+
+
+class Spectrogram(nn.Module):
+    """Sounds [shape=(n, samples)] to spectrograms [shape=(n, bins, frames)], peak-normalised and padded with zeros first.
+
+    "power" is |X|^2 of a centred Hann STFT; "log_power" and "log_mel" are in dB (floor -100 dB), brought near [-1, 1].
+    """
+
+    window: torch.Tensor
+    bands: torch.Tensor
+
+    def __init__(
+        self,
+        *,
+        kind: Literal["power", "log_power", "log_mel"],
+        rate: int,
+        samples: int,
+        n_fft: int,
+        hop_length: int,
+        n_mels: int,
+    ) -> None:
+        super().__init__()
+        self._kind, self._samples, self._hop_length = kind, samples, hop_length
+        self.shape = (n_mels if kind == "log_mel" else n_fft // 2 + 1, samples // hop_length + 1)
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        if kind == "log_mel":
+            self.register_buffer("bands", mel_matrix(rate, n_fft, n_mels), persistent=False)
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        """Map sounds to spectrograms, always in float32."""
+        with torch.autocast(audio.device.type, enabled=False):
+            audio = audio.float()
+            audio = audio / audio.abs().amax(dim=1, keepdim=True).clamp(min=1e-6)
+            audio = F.pad(audio, (0, self._samples - audio.shape[1]))
+            spectrum = centred_stft(audio, self.window, self._hop_length)
+            power = spectrum.real.square() + spectrum.imag.square()
+            if self._kind == "power":
+                return power
+            if self._kind == "log_mel":
+                power = torch.matmul(self.bands, power)
+            return 10 * torch.log10(power + 1e-10) / 50
+
+
+class MelFront(nn.Module):
+    """Sounds [shape=(n, samples)] to mel spectrograms [shape=(n, n_mels, frames)], padded or cut to `frames`.
+
+    "db": 10 log10 of power, 80 dB below its top at most; "log": log10(10,000 x + 1); "unit": dB brought to [0, 1] by its own extremes.
+    """
+
+    window: torch.Tensor
+    bands: torch.Tensor
+
+    def __init__(
+        self,
+        *,
+        rate: int,
+        n_fft: int,
+        hop_length: int,
+        n_mels: int,
+        frames: int,
+        scale: Literal["db", "log", "unit"],
+        highest_hz: float | None = None,
+    ) -> None:
+        super().__init__()
+        self._hop_length, self._frames, self._scale = hop_length, frames, scale
+        self.shape = (n_mels, frames)
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.register_buffer("bands", mel_matrix(rate, n_fft, n_mels, highest_hz), persistent=False)
+
+    def whole(self, audio: torch.Tensor) -> torch.Tensor:
+        """Map sounds [shape=(n, samples)] to all their frames, a hop apart [shape=(n, n_mels, samples // hop_length + 1)]."""
+        with torch.autocast(audio.device.type, enabled=False):
+            return self._scaled(self._mel(audio))
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        """Map sounds to spectrograms, always in float32."""
+        with torch.autocast(audio.device.type, enabled=False):
+            mel = self._mel(audio)
+            mel = F.pad(mel, (0, max(self._frames - mel.shape[2], 0)))[:, :, : self._frames]
+            return self._scaled(mel)
+
+    def _mel(self, audio: torch.Tensor) -> torch.Tensor:
+        spectrum = centred_stft(audio.float(), self.window, self._hop_length)
+        return torch.matmul(self.bands, spectrum.real.square() + spectrum.imag.square())
+
+    def _scaled(self, mel: torch.Tensor) -> torch.Tensor:
+        if self._scale == "log":
+            return torch.log10(10_000 * mel + 1)
+        decibels = 10 * torch.log10(mel + 1e-10)
+        top = decibels.amax(dim=(1, 2), keepdim=True)
+        decibels = torch.maximum(decibels, top - 80)
+        if self._scale == "db":
+            return decibels
+        low = decibels.amin(dim=(1, 2), keepdim=True)
+        return (decibels - low) / (top - low).clamp(min=1e-6)
+
+
+def mel_matrix(rate: int, n_fft: int, n_mels: int, highest_hz: float | None = None) -> torch.Tensor:
+    """Slaney mel bands of equal area, up to half the rate or `highest_hz` if that is less, as a matrix [shape=(n_mels, n_fft // 2 + 1)]."""
+    starts, counts, weights = mel_filters(rate, n_fft, n_mels, 0.0, min(rate / 2, highest_hz or rate / 2))
+    dense = np.zeros((n_mels, n_fft // 2 + 1), np.float32)
+    ends = np.cumsum(counts)
+    for band, (start, count, end) in enumerate(zip(starts, counts, ends, strict=True)):
+        dense[band, start : start + count] = weights[end - count : end]
+    return torch.from_numpy(dense)

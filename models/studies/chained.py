@@ -1,0 +1,124 @@
+"""The whole chain of a recipe: render, featurize, train, evaluate; stages that are up to date are skipped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from timbre_data.models.studies.comparison import compare
+from timbre_data.models.studies.evaluate import FOLDER, evaluate
+from timbre_data.models.training import train
+from timbre_data.pipeline.build import featurizing, recipes, rendering
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.progress import Progress
+from timbre_data.pipeline.catalogue import validation
+from timbre_data.pipeline.store.repository import locate
+from timbre_data.schemas.errors import RecipeError
+from timbre_data.schemas.recipe import Recipe
+from timbre_data.schemas.settings import PipelineRecipe, TrainSettings, TrainStage
+
+
+def run_chain(
+    recipe: PipelineRecipe, cluster: Cluster, *, progress: Progress, say: Callable[[str], None], dry_run: bool = False
+) -> list[dict[str, Any]]:
+    """Do every stage of a chained recipe in order. Returns what was done: stage, done, and what it gave."""
+    resolved = [
+        recipes.load(
+            validation.override(recipes.read_named(stage.recipe), stage.set)
+            | ({"features": list(recipe.features)} if recipe.features else {})
+        )
+        for stage in recipe.datasets
+    ]
+    _check(recipe, resolved)
+    report: list[dict[str, Any]] = []
+    for dataset in resolved:
+        say(f"render {dataset.name}: {dataset.n} rows")
+        rendered = rendering.render(dataset, locate(dataset.name), cluster, progress=progress, dry_run=dry_run)
+        report.append({"stage": f"render {dataset.name}", "done": rendered.reason, "version": rendered.version})
+        if dry_run and rendered.snapshot is None:
+            report += [
+                {"stage": f"featurize {dataset.name}", "done": f"would compute {name}"} for name in dataset.features
+            ]
+            continue
+        names: dict[str, dict[str, Any]] = {name: {} for name in dataset.features}
+        for found in (
+            featurizing.featurize(locate(dataset.name), names, cluster, progress=progress, dry_run=dry_run)
+            if names
+            else []
+        ):
+            report.append({"stage": f"featurize {dataset.name}", "done": found.reason, "version": found.version})
+    runs: dict[str, Path] = {}
+    for comparison in recipe.compare:
+        if dry_run:
+            report.append({"stage": f"compare {comparison.name}", "done": "would compare what is not yet compared"})
+            continue
+        say(f"compare {comparison.name}")
+        compared = compare(comparison.settings, name=f"{recipe.name}-{comparison.name}", say=say)
+        say(compared.markdown())
+        report.append({"stage": f"compare {comparison.name}", "done": f"tables in {compared.folder}"})
+    for stage in recipe.train:
+        if dry_run:
+            report.append(
+                {
+                    "stage": f"train {stage.name}",
+                    "done": f"would train {stage.settings.model} unless its run is finished",
+                }
+            )
+            continue
+        report += _train_and_evaluate(recipe, stage, runs, say)
+    return report
+
+
+def _check(recipe: PipelineRecipe, resolved: list[Recipe]) -> None:
+    """Find wrong names before hours of rendering, not after."""
+    datasets, earlier = {dataset.name for dataset in resolved}, set()
+    for comparison in recipe.compare:
+        for name in (*comparison.settings.data, *comparison.settings.against):
+            if name not in datasets:
+                raise RecipeError(
+                    f"compare.{comparison.name}.data",
+                    name,
+                    f"datasets of this recipe are {', '.join(sorted(datasets))}",
+                )
+    for stage in recipe.train:
+        train.resolve(stage.settings)
+        for name in stage.settings.data:
+            if name not in datasets:
+                raise RecipeError(
+                    f"train.{stage.name}.data", name, f"datasets of this recipe are {', '.join(sorted(datasets))}"
+                )
+        if stage.settings.conditioning and stage.settings.conditioning not in earlier:
+            raise RecipeError(
+                f"train.{stage.name}.conditioning",
+                stage.settings.conditioning,
+                "must be the name of an earlier training stage",
+            )
+        earlier.add(stage.name)
+
+
+def _train_and_evaluate(
+    recipe: PipelineRecipe, stage: TrainStage, runs: dict[str, Path], say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    settings: TrainSettings = stage.settings
+    if settings.conditioning:
+        settings = settings.model_copy(update={"conditioning": str(runs[settings.conditioning])})
+    say(f"train {stage.name}")
+    folder, done = train.train(settings, name=f"{recipe.name}-{stage.name}", say=say)
+    runs[stage.name] = folder
+    report: list[dict[str, Any]] = [{"stage": f"train {stage.name}", "done": done, "run": str(folder)}]
+    results = folder / FOLDER / "metrics.json"
+    if done == "finished already" and results.is_file():
+        report.append(
+            {
+                "stage": f"evaluate {stage.name}",
+                "done": "finished already",
+                "metrics": json.loads(results.read_text(encoding="utf-8")),
+            }
+        )
+        return report
+    found = evaluate(folder, allow_leak=settings.split == "row")
+    say(found.markdown())
+    report.append({"stage": f"evaluate {stage.name}", "done": f"tables in {found.folder}", "metrics": found.metrics})
+    return report

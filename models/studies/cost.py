@@ -1,0 +1,79 @@
+"""What a run cost to train, and what one prediction of it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbre_data.models.data.rows import Rows
+from timbre_data.models.evaluation import published
+from timbre_data.models.evaluation.tables import Table
+from timbre_data.models.layers.counting import parameter_count
+from timbre_data.models.training import checkpoints, energy, epochs
+from timbre_data.models.training.checkpoints import Trained
+from timbre_data.pipeline.store.reader import Dataset
+
+
+def _sound(datasets: Sequence[Dataset], rows: Rows, one: int) -> torch.Tensor:
+    """One row's sound as stored, mixed to mono [shape=(1, samples)]: the network's front is part of what a prediction takes."""
+    stored = datasets[int(rows.dataset[one])].read("audio", int(rows.row[one]))
+    return torch.from_numpy(np.ascontiguousarray(stored[:1] if len(stored) == 1 else stored.mean(axis=0)[None]))
+
+
+def cost_of(
+    run: Path,
+    trained: Trained,
+    datasets: Sequence[Dataset],
+    rows: Rows,
+    chosen: NDArray[np.int64],
+    probabilities: torch.Tensor | None,
+) -> tuple[dict[str, Any], Table]:
+    """What training took and what one prediction takes on one core, beside the paper's Table 5.1."""
+    used, course = energy.read(run), epochs.read(run)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    times = []
+    for one in chosen[:20].tolist():
+        given = None if probabilities is None else probabilities[one : one + 1]
+        sound = None
+        begun = time.perf_counter()
+        if trained.target == "frames":
+            sound = rows.sounds(np.array([one]))
+        elif rows.audio is not None:
+            sound = _sound(datasets, rows, one)
+        trained.predict(torch.from_numpy(rows.features[one : one + 1]), given, sound)
+        times.append(time.perf_counter() - begun)
+    torch.set_num_threads(threads)
+    spent: dict[str, Any] = {
+        "training_seconds": sum(row["seconds"] for row in course),
+        "waiting_share": epochs.waiting_share(course),
+        "epochs": len(course),
+        "watt_hours": used["watt_hours"] if used else None,
+        "megabytes": (run / checkpoints.MODEL_FILE).stat().st_size / 1e6,
+        "parameters": parameter_count(trained.network.network),
+        "inference_ms": 1000 * float(np.median(times)),
+    }
+    low, high = published.ENERGY_WATT_HOURS
+    return spent, Table(
+        "Cost (one sound at a time on one core; features not counted)",
+        ("training", "waiting for data", "epochs", "energy", "size", "parameters", "inference"),
+        (
+            (
+                f"{spent['training_seconds']:.0f} s",
+                "not measured" if spent["waiting_share"] is None else f"{100 * spent['waiting_share']:.2g} %",
+                str(spent["epochs"]),
+                f"{spent['watt_hours']:.2g} Wh" if used else "not measured",
+                f"{spent['megabytes']:.3g} MB",
+                str(spent["parameters"]),
+                f"{spent['inference_ms']:.3g} ms",
+            ),
+            ("paper", "-", "-", f"{low:g} to {high:g} Wh a run", "-", "3.7M (AutoFX)", "-"),
+        ),
+        note="Energy by codecarbon, where training was asked to measure it (--set measure_energy=true).",
+    )

@@ -1,0 +1,221 @@
+"""What learning from the sound brings on sounds that are not like the training's: hand-over, collapse, and the search that helps.
+
+D'Hooghe 2022 trained on parameters, handed over to a spectral loss, went on without parameters on out-of-domain sounds, and saw the
+predictions collapse towards the clean sound. `study` does the same with the real effect and measures every stage.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from timbre_data.models.data.rows import Rows
+from timbre_data.models.evaluation import metrics
+from timbre_data.models.evaluation.tables import Table, number
+from timbre_data.models.inference import spectral_search
+from timbre_data.models.inference.spectral_search import Task
+from timbre_data.models.studies import spectral
+from timbre_data.models.studies.spectral import Gradient, Renderer
+from timbre_data.models.training import checkpoints, runs, train
+from timbre_data.models.training.checkpoints import Trained
+from timbre_data.pipeline.build.engine import Cluster, dask_client
+from timbre_data.pipeline.catalogue.files import write_whole
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.settings import TrainSettings
+
+
+class _Columns(nn.Module):
+    """A regressor that gives one dataset's parameters only."""
+
+    def __init__(self, network: nn.Module, columns: list[int]) -> None:
+        super().__init__()
+        self.network, self.columns = network, columns
+
+    def forward(self, features: torch.Tensor, probabilities: torch.Tensor | None = None) -> torch.Tensor:
+        result = self.network(features, probabilities)
+        return cast(torch.Tensor, result[:, self.columns])
+
+
+@dataclass(frozen=True)
+class _Set:
+    """Sounds to learn from or to test on, with the network's inputs for them."""
+
+    task: Task
+    own: NDArray[np.bool_]
+    inputs: tuple[torch.Tensor, torch.Tensor | None]
+
+    def predict(self, network: nn.Module) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return np.asarray(network(*self.inputs).numpy(), np.float32)
+
+
+def study(
+    run: Path,
+    on: str,
+    *,
+    gradients: tuple[Gradient, ...] = ("spsa", "differences"),
+    steps: int = 150,
+    learn_rows: int = 256,
+    test_rows: int = 48,
+    evaluations: int = 160,
+    seed: int = 0,
+    cluster: Cluster | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[dict[str, Any], Table]:
+    """Fine-tune a regressor on the sounds of `on`, a dataset with the parameters of one that it was trained on.
+
+    Returns the median re-rendered MRSTFT of every stage on held-out sounds of both, and how strong the effect is that it predicts.
+    Raises `UsageError` for runs and datasets that do not fit.
+    """
+    made, trained = runs.open_run(run), checkpoints.load(run)
+    if trained.task != "regression" or trained.shape.samples:
+        raise UsageError(f"{run} cannot be fine-tuned: a regressor over features is needed.")
+    if made.settings.split == "row":
+        raise UsageError(
+            f"{run} was trained with --split row, so no sound is new to it: fine-tune one with --split note."
+        )
+    there = Dataset(on)
+    names = list(there.space.names)
+    home = next((name for name in made.settings.data if list(Dataset(name).space.names) == names), None)
+    if home is None:
+        raise UsageError(f"{on} has parameters that {run} did not learn from one dataset: {', '.join(names)}.")
+    network = _Columns(trained.network, [list(trained.outputs).index(name) for name in names]).eval()
+    in_learn, in_test, mean = _sets(made.settings, trained, home, learn_rows, test_rows)
+    out_learn, out_test, _ = _sets(made.settings, trained, on, learn_rows, test_rows)
+    tests = {"in domain": in_test, "out of domain": out_test}
+    found: dict[str, dict[str, dict[str, float]]] = {}
+
+    with dask_client(cluster or Cluster()) as client:
+        render = Renderer(client, there.recipe)
+
+        def measure(stage: str, labels: dict[str, NDArray[np.float32]]) -> None:
+            found[stage] = {}
+            for where, one in tests.items():
+                wet = render(one.task.dry, labels[where].astype(np.float64), one.task.order)
+                found[stage][where] = {
+                    "distance": float(np.median(spectral_search.distances(wet, one.task.target))),
+                    "strength": float(np.median(spectral_search.distances(wet, one.task.dry))),
+                }
+            say(f"{stage}: {found[stage]}")
+
+        found["the clean sound itself"] = {
+            where: {
+                "distance": float(np.median(spectral_search.distances(one.task.dry, one.task.target))),
+                "strength": 0.0,
+            }
+            for where, one in tests.items()
+        }
+        measure("oracle", {where: one.task.labels for where, one in tests.items()})
+        measure(
+            "random parameters",
+            {w: metrics.random_predictor(len(one.own), len(names), seed) for w, one in tests.items()},
+        )
+        measure("mean parameters", {w: np.tile(mean, (len(one.own), 1)) for w, one in tests.items()})
+        supervised = {where: one.predict(network) for where, one in tests.items()}
+        measure("supervised", supervised)
+        common: dict[str, Any] = {"steps": steps, "seed": seed, "say": say}
+        for gradient in gradients:
+            tuned = spectral.finetune(
+                network,
+                in_learn.inputs,
+                in_learn.task,
+                in_learn.own,
+                render,
+                gradient=gradient,
+                hand_over=steps // 2,
+                **common,
+            )
+            measure(f"handed over to the sound ({gradient})", {w: one.predict(tuned) for w, one in tests.items()})
+            alone = spectral.finetune(
+                tuned, out_learn.inputs, out_learn.task, out_learn.own, render, gradient=gradient, hand_over=0, **common
+            )
+            measure(
+                f"then unsupervised, out of domain ({gradient})", {w: one.predict(alone) for w, one in tests.items()}
+            )
+        middle = {where: np.tile(mean, (len(one.own), 1)) for where, one in tests.items()}
+        for stage, start in (("search from the supervised answer", supervised), ("search from the mean", middle)):
+            measure(
+                f"{stage} (CMA-ES, {evaluations} renders)",
+                {
+                    where: spectral.search(one.task, start[where], one.own, client, evaluations=evaluations, seed=seed)
+                    for where, one in tests.items()
+                },
+            )
+    target = {
+        where: float(np.median(spectral_search.distances(one.task.target, one.task.dry)))
+        for where, one in tests.items()
+    }
+    result = {"run": run.name, "in_domain": home, "out_of_domain": on, "target_strength": target, "stages": found}
+    table = _table(result, test_rows)
+    stem = run / f"spectral-{there.name}"
+    write_whole(stem.with_suffix(".json"), json.dumps(result, indent=2))
+    write_whole(stem.with_suffix(".md"), table.markdown() + "\n")
+    return result, table
+
+
+def _sets(
+    settings: TrainSettings, trained: Trained, name: str, learn: int, test: int
+) -> tuple[_Set, _Set, NDArray[np.float32]]:
+    """Rows to learn from, rows to test on (held-out notes), and the mean parameters of the former."""
+    data = Dataset(name)
+    rows, probabilities = train.prepare(settings.model_copy(update={"data": (name,), "limit": None}), [data])
+    parts = []
+    for split, count in ((0, learn), (2, test)):
+        chosen = rows.where(split)[:count]
+        if not len(chosen):
+            raise UsageError(f"{name} has no rows of the {('training', '', 'test')[split]} split: render more.")
+        parts.append(_set(data, rows, probabilities, chosen))
+    mean = metrics.mean_predictor(parts[0].task.labels, parts[0].own, 1)[0]
+    return parts[0], parts[1], mean
+
+
+def _set(data: Dataset, rows: Rows, probabilities: torch.Tensor | None, chosen: NDArray[np.int64]) -> _Set:
+    where = rows.row[chosen]
+    target = data.audio(where)[:, 0]
+    task = Task(
+        data.recipe,
+        np.ascontiguousarray(data.dry(where)[:, 0]),
+        target / np.maximum(np.abs(target).max(axis=1, keepdims=True), 1e-4),
+        rows.labels[chosen],
+        data.read("labels/order", where),
+    )
+    given = None if probabilities is None else probabilities[chosen]
+    return _Set(task, rows.own[chosen], (torch.from_numpy(rows.features[chosen]), given))
+
+
+def _table(result: dict[str, Any], rows: int) -> Table:
+    lines = []
+    for stage, where in result["stages"].items():
+        inside, outside = where["in domain"], where["out of domain"]
+        lines.append(
+            (
+                stage,
+                number(inside["distance"]),
+                number(outside["distance"]),
+                number(inside["strength"]),
+                number(outside["strength"]),
+            )
+        )
+    strength = result["target_strength"]
+    lines.append(("target", "0", "0", number(strength["in domain"]), number(strength["out of domain"])))
+    return Table(
+        f"{result['run']} on {result['out_of_domain']}: median MRSTFT over {rows} held-out sounds each",
+        (
+            "parameters from",
+            "to target, in domain",
+            "to target, out of domain",
+            "from dry, in domain",
+            "from dry, out of domain",
+        ),
+        tuple(lines),
+        note="A collapse shows in the last columns: the effect of the predictions becomes weaker than that of the targets.",
+    )

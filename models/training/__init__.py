@@ -1,0 +1,1 @@
+"""Training runs: a run is a folder."""

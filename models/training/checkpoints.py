@@ -1,0 +1,144 @@
+"""A trained network in a file: weights, standardisation and everything needed to build and use it again."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from timbre_data.models.architectures import Model, Shape
+from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.catalogue.files import whole
+from timbre_data.schemas.errors import CorruptDataError, NotFoundError
+
+MODEL_FILE = "model.pt"
+
+
+class Standardised(nn.Module):
+    """A network behind the standardisation of its training set: (x - mean) / deviation, kept with the weights."""
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, network: nn.Module, inputs: int) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("deviation", torch.ones(inputs))
+
+    def fit(self, features: torch.Tensor) -> None:
+        """Take mean and deviation of the training features [shape=(n, inputs)]; a constant feature stays as it is."""
+        if not features.shape[1]:
+            return
+        features = features.double()
+        self.mean.copy_(features.mean(dim=0))
+        deviation = features.std(dim=0, unbiased=False)
+        self.deviation.copy_(
+            torch.where(
+                deviation > 1e-12 * features.abs().amax(dim=0).clamp(min=1e-30), deviation, torch.ones_like(deviation)
+            )
+        )
+
+    def forward(
+        self, features: torch.Tensor, probabilities: torch.Tensor | None = None, audio: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Standardise the features, then apply the network."""
+        given = {} if audio is None else {"audio": audio}
+        scaled = (features - self.mean) / self.deviation
+        result = (
+            self.network(scaled, **given) if probabilities is None else self.network(scaled, probabilities, **given)
+        )
+        return cast(torch.Tensor, result)
+
+
+def as_sound(audio: torch.Tensor) -> torch.Tensor:
+    """Stored samples as float32 in [-1, 1] (int16 or float32) [shape=(n, samples)]."""
+    return audio.float() / 32767 if audio.dtype == torch.int16 else audio
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network ready to use, with what its inputs and outputs are called.
+
+    `rate`, `samples` and `feature_settings` say how a sound becomes its input; `parameters` describes the outputs of a regressor
+    (kind, range, unit) and `effects` the effect of each; `families` the family of each class. It predicts in the `precision` in which
+    it was trained. `several`: it gives each class a probability of its own (any number may be there); otherwise they add up to 1.
+    """
+
+    model: str
+    network: Standardised
+    shape: Shape
+    options: dict[str, Any]
+    features: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    outputs: tuple[str, ...]
+    families: tuple[str, ...] = ()
+    target: str = "effect"
+    rate: int = 0
+    samples: int = 0
+    feature_settings: dict[str, Any] = field(default_factory=dict)
+    parameters: tuple[dict[str, Any], ...] = ()
+    effects: tuple[str, ...] = ()
+    precision: str = "32-true"
+    several: bool = False
+
+    @torch.inference_mode()
+    def predict(
+        self, features: torch.Tensor, probabilities: torch.Tensor | None = None, audio: Any = None
+    ) -> torch.Tensor:
+        """Class probabilities or normalised parameters of raw (not standardised) features, and sounds (or windows of frames) where the network takes them."""
+        self.network.eval()
+        size = 8192 if audio is None else 64 if isinstance(audio, torch.Tensor) else 1024
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16-mixed"):
+            result = torch.cat(
+                [
+                    self.network(
+                        features[i : i + size],
+                        None if probabilities is None else probabilities[i : i + size],
+                        None if audio is None else as_sound(audio[i : i + size]),
+                    )
+                    for i in range(0, len(features), size)
+                ]
+            ).float()
+        decode: Callable[[torch.Tensor], torch.Tensor] | None = getattr(self.network.network, "decode", None)
+        if decode is not None:
+            return decode(result)
+        if self.task == "classification":
+            return torch.sigmoid(result) if self.several or self.target == "effects" else torch.softmax(result, dim=1)
+        return result
+
+    @property
+    def task(self) -> str:
+        """Classification or regression."""
+        kind: Model = registry.load("model", self.model)
+        return kind.task
+
+
+def save(trained: Trained, folder: Path) -> None:
+    """Write `model.pt` into a run folder, whole or not at all."""
+    fields = {name: value for name, value in vars(trained).items() if name not in ("network", "shape")}
+    kept = {"format": 1, "shape": asdict(trained.shape), "state": trained.network.state_dict(), **fields}
+    with whole(folder / MODEL_FILE) as aside:
+        torch.save(kept, aside)
+
+
+def load(folder: Path) -> Trained:
+    """Read `model.pt` of a run folder. Raises `NotFoundError` or `CorruptDataError`."""
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise NotFoundError(f"{folder} holds no finished training: train it to the end first.")
+    try:
+        data = torch.load(path, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise CorruptDataError(f"{path} is damaged ({str(error).splitlines()[0]}): train again.") from None
+    kind: Model = registry.load("model", data["model"])
+    shape = Shape(**data.pop("shape"))
+    network = Standardised(kind.build(shape, kind.options.model_validate(data["options"])), shape.inputs)
+    network.load_state_dict(data.pop("state"))
+    data.pop("format")
+    return Trained(network=network, shape=shape, **data)

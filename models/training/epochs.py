@@ -1,0 +1,32 @@
+"""How a training went: a line for each epoch in RUN/epochs.csv."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from timbre_data.pipeline.catalogue.files import whole
+
+FILE = "epochs.csv"
+
+
+def write(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write all lines, in the columns of the last one; a line of an older version may lack some."""
+    with whole(folder / FILE) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[-1]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read(folder: Path) -> list[dict[str, float]]:
+    """The epochs of a run; a line lacks what an older version did not measure."""
+    with (folder / FILE).open(encoding="utf-8") as file:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def waiting_share(rows: Sequence[Mapping[str, float]]) -> float | None:
+    """Share of the training's time spent on putting batches together; None where an older version did not measure it."""
+    if any("waiting" not in row for row in rows):
+        return None
+    return sum(row["waiting"] for row in rows) / max(sum(row["seconds"] for row in rows), 1e-9)

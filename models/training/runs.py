@@ -1,0 +1,53 @@
+"""Runs on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from timbre_data.models.training import checkpoints
+from timbre_data.pipeline.catalogue import validation
+from timbre_data.schemas.errors import NotFoundError
+from timbre_data.schemas.settings import TrainSettings
+
+SETTINGS = "settings.json"
+
+
+LOCK = "run.lock"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run on disk."""
+
+    folder: Path
+    settings: TrainSettings
+    snapshots: dict[str, str]
+    contents: list[str]
+    finished: bool
+
+
+def runs_home() -> Path:
+    """Where runs live: `$TIMBRE_DATA_RUNS`, else `runs/` in the current folder."""
+    return Path(os.environ.get("TIMBRE_DATA_RUNS", "runs"))
+
+
+def find_run(name: str) -> Path:
+    """A run's folder by path or bare name. Raises `NotFoundError` naming the runs there are."""
+    for candidate in (Path(name), runs_home() / name):
+        if (candidate / SETTINGS).is_file():
+            return candidate
+    known = sorted(path.parent.name for path in runs_home().glob(f"*/{checkpoints.MODEL_FILE}"))
+    raise NotFoundError(
+        f"there is no run {name}. Known: {', '.join(known) or 'none'}. Make one with timbre-data train."
+    )
+
+
+def open_run(folder: Path) -> Run:
+    """Read what a run was made with."""
+    data = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    settings = validation.validate(TrainSettings, data["settings"], str(folder))
+    finished = (folder / checkpoints.MODEL_FILE).is_file()
+    return Run(folder, settings, data["snapshots"], data.get("contents", []), finished)

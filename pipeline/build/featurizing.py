@@ -1,0 +1,176 @@
+"""Features: what a task does with its rows, and the stage that spreads the tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.build.engine import Cluster, Task, TaskResult, dask_client, run, tasks_for
+from timbre_data.pipeline.build.machine import quiet_threads
+from timbre_data.pipeline.build.progress import Progress, Silent
+from timbre_data.pipeline.build.stage import Report, new_version
+from timbre_data.pipeline.catalogue import registry, validation
+from timbre_data.pipeline.catalogue.feature_set import FeatureSet
+from timbre_data.pipeline.sound.audio import decode
+from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.repository import Location
+from timbre_data.pipeline.store.task_session import TaskSession, hashes
+from timbre_data.pipeline.store.writer import Writer, meta, set_meta
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.recipe import Recipe
+
+
+def featurize_rows(session: bytes, address: str, task: Task, name: str, settings_json: str, rate: int) -> TaskResult:
+    """Compute one feature set of the rows `task.start` to `task.stop` from their stored sounds, and write it."""
+    quiet_threads()
+    features: FeatureSet = registry.load("feature", name)
+    settings = features.settings.model_validate(json.loads(settings_json))
+    store = TaskSession(session, address)
+    path = f"{features.group}/{name}"
+    parts: list[NDArray[Any]] = []
+    for start, stop in task.audio_chunks():
+        mono = decode(np.asarray(store.array("audio")[start:stop])).mean(axis=1)
+        index = np.asarray(store.array("dry/index")[start:stop]).astype(np.int64)
+        f0_hz = np.asarray(store.array("dry/f0_hz").oindex[index])
+        values = features.compute(np.ascontiguousarray(mono), rate, f0_hz, settings).astype(features.dtype)
+        if features.group == "spectrograms":
+            store.write(start, {path: values})
+            values = hashes({path: values}, (path,))
+        parts.append(values)
+    joined = np.concatenate(parts)
+    if features.group == "spectrograms":
+        store.write(task.start, {f"integrity/{name}": joined})
+    else:
+        store.write(task.start, {path: joined, f"integrity/{name}": hashes({path: joined}, (path,))})
+    return TaskResult(session=store.close(), rows=task.stop - task.start)
+
+
+def featurize(
+    location: Location,
+    names: Mapping[str, Mapping[str, Any]],
+    cluster: Cluster,
+    *,
+    progress: Progress | None = None,
+    dry_run: bool = False,
+) -> list[Report]:
+    """Compute feature sets (name -> settings) of all rows that lack them.
+
+    Asking again is a no-op; asking with other settings raises `UsageError`, for one name means one thing in a dataset.
+    """
+    chosen = {}
+    for name, changes in names.items():
+        features: FeatureSet = registry.load("feature", name)
+        if not isinstance(changes, Mapping):
+            raise UsageError(f"--set {name}={changes}: name a field of it, as in --set {name}.FIELD=VALUE.")
+        chosen[name.replace("-", "_")] = validation.validate(features.settings, dict(changes), f"feature {name}")
+    data = Dataset(location.address)
+    if not chosen:
+        raise UsageError(f"which features? Give --features, one or more of {', '.join(registry.names('feature'))}.")
+    if not len(data.usable()):
+        raise UsageError(f"{location.address} has no rows yet: render it first.")
+    for name, settings in chosen.items():
+        _refuse_other_settings(data, name, settings.model_dump(mode="json"))
+    if dry_run:
+        return [_foresee(data, name) for name in chosen]
+    progress = progress or Silent()
+    reports = []
+    with Writer(location) as writer:
+        for name, settings in chosen.items():
+            reports.append(_one(writer, name, settings.model_dump(mode="json"), cluster, progress))
+    return reports
+
+
+def _foresee(data: Dataset, name: str) -> Report:
+    there = int((data.read(f"integrity/{name}") != 0).sum()) if name in data.feature_sets() else 0
+    left = int(data.present().sum()) - there
+    reason = f"{name}: {'nothing to do' if not left else f'{there} rows have it'}"
+    return Report(data.location.address, left, data.n, reason, data.snapshot, data.version)
+
+
+def _refuse_other_settings(data: Dataset, name: str, settings: dict[str, Any]) -> None:
+    stored = data.feature_sets().get(name)
+    if stored and stored["settings"] != settings:
+        before = {key: value for key, value in stored["settings"].items() if settings.get(key) != value}
+        raise UsageError(
+            f"{data.location.address} holds {name} made with {before}, asked { ({key: settings[key] for key in before}) }: leave that setting, or render another dataset for it."
+        )
+
+
+def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, progress: Progress) -> Report:
+    features: FeatureSet = registry.load("feature", name)
+    recipe = Recipe.model_validate(meta(writer.peek())["recipe"])
+    columns = features.columns(recipe.audio.rate, recipe.audio.samples, features.settings.model_validate(settings))
+    path = f"{features.group}/{name}"
+    if path not in writer.peek():
+        _create(
+            writer,
+            features,
+            name,
+            path,
+            settings,
+            columns.shape,
+            {"names": list(columns.names)} if columns.names else dict(columns.axes),
+        )
+    root = writer.peek()
+    there, present = root[f"integrity/{name}"], root["integrity/rows"]
+    assert isinstance(there, zarr.Array)
+    assert isinstance(present, zarr.Array)
+    missing = np.flatnonzero((np.asarray(present[:]) != 0) & (np.asarray(there[:]) == 0))
+    if not len(missing):
+        return Report(
+            writer.location.address,
+            0,
+            recipe.n,
+            f"{name}: finished already",
+            writer.snapshot,
+            meta(root).get("version"),
+        )
+    progress.start(name, len(missing), recipe.audio.seconds)
+    tasks = tasks_for(missing, cluster.rows_per_task(len(missing)))
+    with dask_client(cluster) as client:
+        arguments = (name, json.dumps(settings), recipe.audio.rate)
+        run(
+            client,
+            cluster,
+            writer,
+            tasks,
+            featurize_rows,
+            arguments,
+            message=f"{name}: {{rows}} rows",
+            progress=progress,
+        )
+    progress.stop()
+    version = new_version(writer, f"{name} of {len(missing)} rows") if meta(writer.peek()).get("version") else None
+    return Report(writer.location.address, len(missing), recipe.n, f"{name}: computed", writer.snapshot, version)
+
+
+def _create(
+    writer: Writer,
+    features: FeatureSet,
+    name: str,
+    path: str,
+    settings: dict[str, Any],
+    shape: tuple[int, ...],
+    attributes: dict[str, Any],
+) -> None:
+    root = writer.root()
+    stored = meta(root)
+    chunk = layout.AUDIO_CHUNK if features.group == "spectrograms" else layout.TABLE_CHUNK
+    length = stored["recipe"]["n"]
+    codec = stored["recipe"]["audio"]["codec"]
+    layout.create(
+        root,
+        layout.ArraySpec(path, shape, features.dtype, chunk, attributes={"settings": settings} | attributes),
+        length,
+        codec,
+    )
+    layout.create(root, layout.ArraySpec(f"integrity/{name}", (), "uint64"), length, codec)
+    description = {"path": path, "settings": settings, "shape": list(shape), "dtype": features.dtype}
+    set_meta(root, features=stored["features"] | {name: description})
+    writer.commit(f"{name}: room for {length} rows")

@@ -1,0 +1,40 @@
+"""The cores of this machine, and how worker threads are set up."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter to itself; with Python's 5 ms, cores wait for each other between renders."""
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def quiet_threads() -> None:
+    """In a worker thread: denormals to zero (silent tails cost several times as much otherwise), one thread per library."""
+    import torch
+    from numcodecs import blosc
+
+    if sys.getswitchinterval() != SWITCH_SECONDS:
+        sys.setswitchinterval(SWITCH_SECONDS)
+        gc.freeze()  # a full collection over everything imported stops all threads for a tenth of a second
+        _keep_freed_memory()
+    torch.set_flush_denormal(True)
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+    blosc.use_threads = False
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse buffers of a few megabytes instead of mapping and clearing new pages for each (elsewhere, nothing)."""
+    trim_threshold, mmap_threshold = -1, -3
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(mmap_threshold, 32 * 2**20)
+        libc.mallopt(trim_threshold, 512 * 2**20)

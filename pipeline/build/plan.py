@@ -1,0 +1,123 @@
+"""The plan: which dry sound and which split each row has, before anything is made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.build.chain import EffectChain
+from timbre_data.pipeline.build.recipes import open_source
+from timbre_data.pipeline.catalogue.seeding import Stage, generator, share
+from timbre_data.pipeline.store.layout import CLIP, FRAMES, RESPONSE, SPLITS, TAGS, frame_table, frames_of, tag_table
+from timbre_data.schemas.recipe import Recipe, SplitRule
+
+
+class Plan:
+    """Everything about a recipe's rows that is known without rendering.
+
+    Dry sounds are stored in a random order drawn from the seed; row i uses stored sound i mod m. So every sound is used
+    equally often, the first rows of a small dataset are a fair sample of the source, and growing n moves nothing.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.chain = EffectChain(recipe.chain)
+
+    @cached_property
+    def source(self) -> Any:
+        """The source of dry sound (`DrySource`), or of notes for a synth (`MidiSource`), opened when first needed."""
+        return open_source(self.recipe)
+
+    @cached_property
+    def inventory(self) -> str:
+        """A digest of what the source offers, in order."""
+        digest = hashlib.sha256()
+        for note in self.source.notes:
+            digest.update(f"{note.identity}\n{note.group}\n".encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def dry_order(self) -> NDArray[np.int64]:
+        """Index in the source of each stored dry sound [shape=(m,)]."""
+        return generator(self.recipe.seed, Stage.DRY_ORDER).permutation(len(self.source.notes))
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """Names of all tags that the source's notes may have; none for most."""
+        return tuple(getattr(self.source, "tags", ()))
+
+    @cached_property
+    def frame_classes(self) -> tuple[str, ...]:
+        """Names of all that the segments of the source's notes may be; none for most."""
+        return tuple(getattr(self.source, "frame_classes", ()))
+
+    @cached_property
+    def extra_labels(self) -> tuple[str, ...]:
+        """Label arrays that only some sources give: tags, the clips that their sounds are pieces of, what is heard in each frame."""
+        clips = any(note.clip for note in self.source.notes)
+        there = {
+            TAGS: bool(self.tags),
+            CLIP: clips,
+            FRAMES: bool(self.frame_classes),
+            RESPONSE: self.chain.has_response,
+        }
+        return tuple(path for path, is_there in there.items() if is_there)
+
+    def extra_columns(self, dry: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Those arrays for rows that use these stored dry sounds."""
+        if not {TAGS, CLIP, FRAMES} & set(self.extra_labels):
+            return {}
+        notes = [self.source.notes[index] for index in self.dry_order[dry].tolist()]
+        frames = frames_of(self.recipe.audio.seconds)
+        columns: dict[str, Callable[[], NDArray[Any]]] = {
+            TAGS: lambda: tag_table([note.tags for note in notes], self.tags),
+            CLIP: lambda: np.array([note.clip for note in notes], object),
+            FRAMES: lambda: frame_table([note.segments for note in notes], self.frame_classes, frames),
+        }
+        return {path: make() for path, make in columns.items() if path in self.extra_labels}
+
+    def dry_count(self, n: int) -> int:
+        """How many dry sounds `n` rows need."""
+        return min(n, len(self.source.notes))
+
+    def dry_index(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which stored dry sound each row uses [shape=(n,)]."""
+        return rows % len(self.source.notes)
+
+    def group(self, dry: int) -> str:
+        """What a split keeps together, for one stored dry sound."""
+        note = self.source.notes[int(self.dry_order[dry])]
+        return note.group or note.identity
+
+    def split(self, dry: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Split of each dry sound: 0 train, 1 validation, 2 test. Where the source does not say, decided by its group's name, so it never moves."""
+        shares = np.array([share(self.group(int(index)), self.recipe.split.seed) for index in dry])
+        given = [self.source.notes[int(self.dry_order[index])].split for index in dry]
+        return assign(shares, self.recipe.split, given)
+
+    def row_splits(self, rows: NDArray[np.int64], dry: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Split of each row. With effects it is that of the dry sound; with a synth every row has a patch of its own, so it goes by row."""
+        if self.chain.synth is None:
+            return self.split(dry)
+        shares = np.array([share(f"row {row}", self.recipe.split.seed) for row in rows.tolist()])
+        return assign(shares, self.recipe.split)
+
+
+def assign(shares: NDArray[np.float64], rule: SplitRule, given: Sequence[str] = ()) -> NDArray[np.uint8]:
+    """Turn numbers in [0, 1) into splits by the rule's shares, except where a split is given by name."""
+    splits = np.searchsorted([rule.train, rule.train + rule.validation], shares, side="right").astype(np.uint8)
+    for k, name in enumerate(given):
+        if name:
+            splits[k] = SPLITS.index(name)
+    return splits
+
+
+def row_split(rows: NDArray[np.int64], rule: SplitRule) -> NDArray[np.uint8]:
+    """Random split over rows, as the AutoFX paper did it: the same dry note is then on several sides."""
+    shares = np.array([generator(rule.seed, int(row), Stage.ROW_SPLIT).random() for row in rows])
+    return assign(shares, rule)

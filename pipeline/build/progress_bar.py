@@ -1,0 +1,103 @@
+"""The progress of long commands, on stderr: a bar at a terminal, one line per stage elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from timbre_data.pipeline.build.progress import Silent
+from timbre_data.schemas.errors import AbandonedBuildError, InterruptedBuildError
+
+
+class _Speed(ProgressColumn):
+    """Rows a second, and how much faster than real time."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed or 0.0
+        return Text(f"{speed:7.0f} rows/s {speed * task.fields['seconds_per_row']:6.0f} x real time", style="cyan")
+
+
+class Bar:
+    """A `Progress` of the build that a person sees."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Speed(),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(
+            *columns,
+            TextColumn("{task.fields[rejected]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._bar.start()
+
+    def start(self, title: str, total: int, seconds_per_row: float) -> None:
+        """A stage of `total` rows begins."""
+        self._title, self._rows, self._seconds, self._rejected, self._began = (
+            title,
+            0,
+            seconds_per_row,
+            0,
+            time.monotonic(),
+        )
+        self._task = self._bar.add_task(title, total=total, seconds_per_row=seconds_per_row, rejected="")
+
+    def advance(self, rows: int, rejected: int = 0) -> None:
+        """So many more rows are done."""
+        self._rows += rows
+        self._rejected += rejected
+        self._bar.update(self._task, advance=rows, rejected=f"{self._rejected} rejected" if self._rejected else "")
+
+    def stop(self) -> None:
+        """The stage is over: leave one line."""
+        took = max(time.monotonic() - self._began, 1e-6)
+        speed = self._rows / took
+        self._bar.remove_task(self._task)
+        self._console.print(
+            f"{self._title}: {self._rows} rows in {took:.1f} s ({speed:.0f} rows/s, {speed * self._seconds:.0f} x real time)",
+            highlight=False,
+        )
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._bar.stop()
+
+
+@contextmanager
+def bar(*, enabled: bool, again: str) -> Iterator[Bar | Silent]:
+    """A progress bar on stderr; after Ctrl-C and other stops it says which command goes on."""
+    if not enabled:
+        yield Silent()
+        return
+    shown = Bar(Console(file=sys.stderr))
+    try:
+        yield shown
+    except InterruptedBuildError as error:
+        raise InterruptedBuildError(f"{error} Go on with: {again}") from None
+    except KeyboardInterrupt:
+        raise AbandonedBuildError(f"stopped at once; what was committed is safe. Go on with: {again}") from None
+    finally:
+        shown.close()

@@ -1,0 +1,240 @@
+"""Tasks that decode, cut, resample and write the recordings of a public dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.build.chain import UNUSED, EffectChain
+from timbre_data.pipeline.build.engine import Task, TaskResult
+from timbre_data.pipeline.build.machine import quiet_threads
+from timbre_data.pipeline.build.plan import assign
+from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Recording
+from timbre_data.pipeline.catalogue.seeding import share
+from timbre_data.pipeline.sound.audio import SILENCE_PEAK, encode, magnitude, prepare_note, read, storing_gains
+from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.task_session import DRY_ARRAYS, ROW_ARRAYS, TaskSession, hashes
+from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.errors import BuildError, UnusableSoundError
+from timbre_data.schemas.recipe import Recipe
+
+THRESHOLD_DB = -40.0
+"""A recording begins where it first comes this near to its loudest moment."""
+
+
+LATE_SECONDS = 0.01
+"""A piece that would begin so long after the end of its file was promised by the header of one that is cut short."""
+
+
+@lru_cache(maxsize=4)
+def inventory_of(importer: str, settings_json: str, digest: str = "") -> Inventory:
+    """What a folder holds; kept by each worker process. With a `digest` it is that one, or a `BuildError`: files may have changed since."""
+    member: Importer = registry.load("importer", importer)
+    settings = member.settings.model_validate(json.loads(settings_json))
+    inventory = member.scan(settings)
+    if digest and inventory.digest != digest:
+        _forget(member)
+        inventory = member.scan(settings)
+        if inventory.digest != digest:
+            raise BuildError(f"{importer}: files changed while they were imported. Run the same command again.")
+    return inventory
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every task of an import is told."""
+
+    importer: str
+    settings_json: str
+    digest: str
+    recipe_json: str
+    keep_going: bool
+
+    def opened(self) -> tuple[Inventory, Recipe]:
+        """What is imported, and as what."""
+        inventory = inventory_of(self.importer, self.settings_json, self.digest)
+        return inventory, Recipe.model_validate_json(self.recipe_json)
+
+    def failed(self, failures: dict[str, str]) -> bool:
+        """Whether these files stop the import."""
+        return bool(failures) and not self.keep_going
+
+
+def _forget(member: Importer) -> None:
+    """Look at the folder again the next time."""
+    getattr(member.scan, "cache_clear", lambda: None)()
+
+
+def _own_tables(inventory: Inventory) -> tuple[str, ...]:
+    """The label tables that only some sets have."""
+    return (*([layout.TAGS] if inventory.tags else []), *([layout.FRAMES] if inventory.frame_classes else []))
+
+
+def _extra(inventory: Inventory) -> dict[str, str]:
+    """The importer's own label arrays with their types, and where each row comes from."""
+    found = {"labels/file": "str"}
+    for name, value in inventory.recordings[0].labels.items():
+        found[f"labels/{name}"] = "str" if isinstance(value, str) else "float32"
+    return found
+
+
+def _sound(file: Path, recipe: Recipe) -> Audio:
+    audio = recipe.audio
+    return prepare_note(
+        read(file, audio.rate, audio.channels), audio.rate, audio.samples, cut_onset=True, threshold_db=THRESHOLD_DB
+    )
+
+
+class _Pieces:
+    """Decodes recordings; a file of which several rows take a piece is decoded once, since they stand side by side."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._file: Path | None = None
+        self._whole: Audio = np.empty((0, 0), np.float32)
+
+    def __call__(self, recording: Recording) -> Audio:
+        """The sound of one row [shape=(channels, at most samples)]. Raises `UnusableSoundError`."""
+        if recording.start_seconds is None:
+            return _sound(recording.file, self._recipe)
+        audio = self._recipe.audio
+        if recording.file != self._file:
+            self._whole, self._file = read(recording.file, audio.rate, audio.channels), recording.file
+        start = round(recording.start_seconds * audio.rate)
+        seconds = self._whole.shape[1] / audio.rate
+        if recording.start_seconds - seconds > LATE_SECONDS:
+            raise UnusableSoundError(f"cut short after {seconds:.1f} s: its header promises more")
+        return self._whole[:, start : start + audio.samples]
+
+
+class _Stored:
+    """Sounds of one audio chunk in the form in which they are stored, put there one by one while they are in the cache; silence, until then."""
+
+    def __init__(self, count: int, recipe: Recipe) -> None:
+        self._peak = recipe.audio.peak
+        silence = np.zeros((1, recipe.audio.channels, recipe.audio.samples), recipe.audio.dtype)
+        self.sounds = np.broadcast_to(silence, (count, *silence.shape[1:]))  # one row of memory, until there is a sound
+        self.gains = np.ones(count, np.float32)
+
+    def put(self, k: int, sound: Audio) -> None:
+        """Scale a sound [shape=(channels, at most samples)] and store it as the k-th, followed by silence."""
+        peak = magnitude(sound)
+        if peak > 0:
+            if not self.sounds.flags.writeable:
+                self.sounds = np.zeros(self.sounds.shape, self.sounds.dtype)
+            gain = self.gains[k : k + 1] = storing_gains(np.maximum(peak, SILENCE_PEAK)[None], self._peak)
+            for channel, stored in zip(sound, self.sounds[k], strict=True):
+                encode(channel[None, None], gain, stored[None, None, : len(channel)])
+
+
+def _joined(tables: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """The small columns of several audio chunks, one after another: to write them once a task costs less."""
+    return {path: np.concatenate([table[path] for table in tables]) for path in tables[0]}
+
+
+def import_origins(session: bytes, address: str, task: Task, job: Job) -> TaskResult:
+    """Write the dry sounds `task.start` to `task.stop`: silence where the set has no clean recording of a note."""
+    quiet_threads()
+    inventory, recipe = job.opened()
+    store = TaskSession(session, address)
+    failures: dict[str, str] = {}
+    tables: list[dict[str, NDArray[Any]]] = []
+    for start, stop in task.audio_chunks():
+        origins = inventory.origins[start:stop]
+        stored = _Stored(len(origins), recipe)
+        for k, origin in enumerate(origins):
+            if origin.file is None:
+                continue
+            try:
+                stored.put(k, _sound(origin.file, recipe))
+            except UnusableSoundError as error:
+                failures[str(origin.file)] = str(error)
+        columns: dict[str, NDArray[Any]] = {
+            "dry/audio": stored.sounds,
+            "dry/gain": stored.gains,
+            "dry/identity": np.array([origin.identity for origin in origins], object),
+            "dry/group": np.array([origin.group or origin.identity for origin in origins], object),
+            "dry/note": np.array([origin.midi_note for origin in origins], np.float32),
+            "dry/velocity": np.full(len(origins), np.nan, np.float32),
+            "dry/f0_hz": np.array([origin.f0_hz for origin in origins], np.float32),
+        }
+        columns["integrity/dry"] = hashes(columns, DRY_ARRAYS)
+        sounds = columns.pop("dry/audio")
+        if any(origin.file for origin in origins):  # silence is what a chunk that is not there reads as
+            store.write(start, {"dry/audio": sounds})
+        tables.append(columns)
+    if job.failed(failures):
+        return TaskResult(session=session, rows=0, notes={"failures": failures})
+    store.write(task.start, _joined(tables))
+    return TaskResult(session=store.close(), rows=task.stop - task.start, notes={"failures": failures})
+
+
+def import_rows(session: bytes, address: str, task: Task, job: Job) -> TaskResult:
+    """Decode, cut, resample and write the recordings `task.start` to `task.stop`, with their labels."""
+    quiet_threads()
+    inventory, recipe = job.opened()
+    chain = EffectChain(recipe.chain)
+    width, extra = len(chain.space), _extra(inventory)
+    store = TaskSession(session, address)
+    decoded = _Pieces(recipe)
+    failures: dict[str, str] = {}
+    tables: list[dict[str, NDArray[Any]]] = []
+    for start, stop in task.audio_chunks():
+        recordings = inventory.recordings[start:stop]
+        count = len(recordings)
+        stored = _Stored(count, recipe)
+        failed = np.zeros(count, bool)
+        for k, recording in enumerate(recordings):
+            try:
+                stored.put(k, decoded(recording))
+            except UnusableSoundError as error:
+                failures[recording.identity], failed[k] = str(error), True
+        order = np.full((count, len(chain.labels)), UNUSED, np.int8)
+        order[np.arange(count), [chain.labels.index(recording.step) for recording in recordings]] = 0
+        groups = [inventory.origins[one.origin].group or inventory.origins[one.origin].identity for one in recordings]
+        columns: dict[str, NDArray[Any]] = {
+            "audio": stored.sounds,
+            "params": np.zeros((count, width), np.float32),
+            "labels/mask": np.zeros((count, width), bool),
+            "labels/identifiable": np.zeros((count, width), bool),
+            "labels/order": order,
+            "labels/effect_db": np.full(
+                count, np.nan, np.float32
+            ),  # unknown: the clean recording is not the very sound that was processed
+            "split": assign(
+                np.array([share(group, recipe.split.seed) for group in groups]),
+                recipe.split,
+                [inventory.origins[one.origin].split for one in recordings],
+            ),
+            "attempt": np.zeros(count, np.uint16),
+            "gain": stored.gains,
+            "failed": failed,
+            "dry/index": np.array([recording.origin for recording in recordings], np.int32),
+        }
+        for path, dtype in extra.items():
+            values = [
+                one.identity if path == "labels/file" else one.labels[path.partition("/")[2]] for one in recordings
+            ]
+            columns[path] = np.array(values, object if dtype == "str" else dtype)
+        if inventory.tags:
+            columns[layout.TAGS] = layout.tag_table([one.tags for one in recordings], inventory.tags)
+        if inventory.frame_classes:
+            segments = [one.segments for one in recordings]
+            columns[layout.FRAMES] = layout.frame_table(
+                segments, inventory.frame_classes, layout.frames_of(recipe.audio.seconds)
+            )
+        columns["integrity/rows"] = hashes(columns, (*ROW_ARRAYS, *_own_tables(inventory), *extra))
+        store.write(start, {"audio": columns.pop("audio")})
+        tables.append(columns)
+    if job.failed(failures):
+        return TaskResult(session=session, rows=0, notes={"failures": failures})
+    store.write(task.start, _joined(tables))
+    return TaskResult(session=store.close(), rows=task.stop - task.start, notes={"failures": failures})

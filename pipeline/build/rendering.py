@@ -1,0 +1,284 @@
+"""The render stage. It resumes, grows, and does nothing when there is nothing to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.build.dry_sounds import render_dry, write_played
+from timbre_data.pipeline.build.engine import Cluster, dask_client, run, tasks_for
+from timbre_data.pipeline.build.isolation import measured_isolation
+from timbre_data.pipeline.build.plan import Plan
+from timbre_data.pipeline.build.progress import Progress, Silent
+from timbre_data.pipeline.build.provenance import provenance
+from timbre_data.pipeline.build.rerendering import ROUNDING_DB, rerender_rows, runtime_recipe
+from timbre_data.pipeline.build.row_rendering import render_rows
+from timbre_data.pipeline.build.stage import Report, _missing, closing_instruments, new_version
+from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.reader import Dataset, open_if_there
+from timbre_data.pipeline.store.repository import Location
+from timbre_data.pipeline.store.writer import Writer, meta, set_meta
+from timbre_data.schemas.errors import BuildError, SourceError, UsageError
+from timbre_data.schemas.recipe import Recipe
+
+ROWS_MADE_AGAIN = 8
+"""How many rows are compared before other code, or another machine, adds to a dataset."""
+
+
+GROWING = ("name", "description", "licence", "citation", "claim", "n", "features")
+"""Recipe fields that may change while a dataset lives; all others decide its bytes."""
+
+
+def render(
+    recipe: Recipe,
+    location: Location,
+    cluster: Cluster,
+    *,
+    progress: Progress | None = None,
+    dry_run: bool = False,
+    keep_going: bool = False,
+) -> Report:
+    """Render what is missing of a dataset.
+
+    A new dataset is created, an unfinished one resumed, a finished one grown when `recipe.n` is larger; else nothing is done.
+    Raises `UsageError` when the stored dataset was made from a different recipe.
+    """
+    plan = Plan(recipe)
+    _ = plan.source  # one that cannot be opened ends it here
+    if dry_run:
+        return _foresee(recipe, location)
+    _check_space(recipe, location)
+    progress = progress or Silent()
+    with Writer(location, create=True) as writer:
+        _prepare(writer, plan)
+        missing_dry = _missing(writer, "integrity/dry", plan.dry_count(recipe.n))
+        missing = _missing(writer, "integrity/rows", recipe.n)
+        if not len(missing) and not len(missing_dry) and meta(writer.peek()).get("version"):
+            return _finished(writer, location, recipe)
+        notes = _render_missing(writer, plan, cluster, missing_dry, missing, progress, keep_going)
+        version = new_version(writer, f"{recipe.n} rows")
+        return Report(
+            dataset=location.address,
+            rows=len(missing),
+            total=recipe.n,
+            reason="rendered",
+            snapshot=writer.snapshot,
+            version=version,
+            rejected=sum(note.get("rejected", 0) for note in notes),
+            failed=tuple(message for note in notes for message in note.get("failed", ())),
+        )
+
+
+def _render_missing(
+    writer: Writer,
+    plan: Plan,
+    cluster: Cluster,
+    missing_dry: NDArray[np.int64],
+    missing: NDArray[np.int64],
+    progress: Progress,
+    keep_going: bool,
+) -> list[dict[str, Any]]:
+    played = plan.chain.synth is not None
+    runtime = runtime_recipe(plan.recipe, meta(writer.peek()))
+    recipe_json = json.dumps(runtime.model_dump(mode="json"))
+    with dask_client(cluster) as client, closing_instruments(client):
+        if len(missing_dry):
+            progress.start("notes" if played else "dry sounds", len(missing_dry), plan.recipe.audio.seconds)
+            tasks = tasks_for(missing_dry, layout.TABLE_CHUNK)
+            notes = run(
+                client,
+                cluster,
+                writer,
+                tasks,
+                write_played if played else render_dry,
+                (recipe_json, plan.inventory),
+                message="{rows} notes" if played else "{rows} dry sounds",
+                progress=progress,
+            )
+            progress.stop()
+            failures = {name: reason for note in notes for name, reason in note.get("failures", {}).items()}
+            if failures:
+                raise SourceError(plan.recipe.source.name, dict(sorted(failures.items())))
+        if not len(missing):
+            return []
+        progress.start("rendering", len(missing), plan.recipe.audio.seconds)
+        arguments = (recipe_json, plan.inventory, _dry_key(writer), keep_going)
+        tasks = tasks_for(missing, cluster.rows_per_task(len(missing)))
+        notes = run(client, cluster, writer, tasks, render_rows, arguments, message="{rows} rows", progress=progress)
+        progress.stop()
+    return notes
+
+
+def _dry_key(writer: Writer) -> str:
+    if "dry/audio" not in writer.peek():
+        return ""
+    stored = writer.peek()["integrity/dry"]
+    assert isinstance(stored, zarr.Array)
+    return hashlib.sha256(np.asarray(stored[:]).tobytes()).hexdigest()
+
+
+def _prepare(writer: Writer, plan: Plan) -> None:
+    """Create the arrays, or grow them to the recipe's n; refuse a different recipe."""
+    recipe, stored = plan.recipe, meta(writer.peek())
+    dry = plan.dry_count(recipe.n)
+    parameters = [parameter.model_dump(mode="json") for parameter in plan.chain.space.each()]
+    specs = layout.specs(
+        recipe,
+        parameters,
+        plan.chain.labels,
+        plan.tags,
+        clips=layout.CLIP in plan.extra_labels,
+        frame_classes=plan.frame_classes,
+        responses=plan.chain.has_response,
+    )
+    if not stored:
+        root = writer.root()
+        for spec in specs:
+            layout.create(root, spec, recipe.n if spec.follows == "rows" else dry, recipe.audio.codec)
+        set_meta(
+            root,
+            format_version=layout.FORMAT_VERSION,
+            kind="rendered",
+            recipe=recipe.model_dump(mode="json"),
+            families=plan.chain.families,
+            inventory=plan.inventory,
+            provenance=provenance(),
+            isolation=measured_isolation(plan),
+            features={},
+            version=None,
+            extra_labels=list(plan.extra_labels),
+        )
+        writer.commit(f"created for {recipe.n} rows")
+        return
+    _refuse_other_recipe(writer.location, Recipe.model_validate(stored["recipe"]), recipe)
+    if recipe.n > stored["recipe"]["n"] or not stored["version"]:
+        _refuse_other_sound(writer.location, stored)
+    before = int(stored["recipe"]["n"])
+    untouched = not stored["version"] and len(_missing(writer, "integrity/rows", before)) == before
+    if stored["inventory"] != plan.inventory and untouched:
+        root = writer.root()
+        _resize(root, specs, before, dry)
+        made = root["integrity/dry"]
+        assert isinstance(made, zarr.Array)
+        made[:] = 0
+        set_meta(root, inventory=plan.inventory)
+        writer.commit("begun again: the source offers other sounds")
+    elif stored["inventory"] != plan.inventory:
+        raise UsageError(
+            f"{writer.location.address}: the source {recipe.source.name} offers other sounds than when this dataset was begun; put them back, or render under a new name with --out."
+        )
+    if recipe.n < stored["recipe"]["n"] and not stored["version"]:
+        raise UsageError(
+            f"{writer.location.address} was begun with n = {stored['recipe']['n']} and never shrinks: run again with that n."
+        )
+    if recipe.n > stored["recipe"]["n"]:
+        root = writer.root()
+        _resize(root, specs, recipe.n, dry)
+        for name, found in stored["features"].items():
+            for path, shape in ((found["path"], tuple(found["shape"])), (f"integrity/{name}", ())):
+                array = root[path]
+                assert isinstance(array, zarr.Array)
+                array.resize((recipe.n, *shape))
+        set_meta(root, recipe=recipe.model_dump(mode="json"), provenance=provenance(), version=None)
+        writer.commit(f"grown to {recipe.n} rows")
+
+
+def _resize(root: zarr.Group, specs: Sequence[layout.ArraySpec], rows: int, dry: int) -> None:
+    """Give all arrays of a dataset as many rows and dry sounds."""
+    for spec in specs:
+        array = root[spec.path]
+        assert isinstance(array, zarr.Array)
+        array.resize((rows if spec.follows == "rows" else dry, *spec.row_shape))
+
+
+def _refuse_other_sound(location: Location, stored: dict[str, Any]) -> None:
+    """Where other code or another machine is to go on with a dataset: make some of its rows again first, and refuse if they sound otherwise."""
+    if stored.get("provenance") == provenance():
+        return
+    data = Dataset(location.address)
+    if not len(data.usable()):
+        return
+    again = rerender_rows(data, ROWS_MADE_AGAIN)
+    if not again["same"] and again["largest_db"] > ROUNDING_DB:
+        raise UsageError(
+            f"{location.address} was begun with another version or on another machine, whose sounds differ from those made here (by up to {again['largest_db']:.0f} dB): go on where it was begun, or render under a new name with --out."
+        )
+
+
+def _refuse_other_recipe(location: Location, stored: Recipe, asked: Recipe) -> None:
+    before, now = _flat(stored.identity()), _flat(asked.identity())
+    different = [
+        f"{key} is {before.get(key)!r}, asked {now.get(key)!r}"
+        for key in sorted(before | now)
+        if before.get(key) != now.get(key)
+    ]
+    if different:
+        raise UsageError(
+            f"{location.address} was made from another recipe ({'; '.join(different[:4])}): choose another name with --out, or delete it first."
+        )
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(node, dict):
+        return {key: value for name, inner in node.items() for key, value in _flat(inner, f"{prefix}{name}.").items()}
+    if isinstance(node, list):
+        return {key: value for i, inner in enumerate(node) for key, value in _flat(inner, f"{prefix}{i}.").items()}
+    return {prefix.rstrip("."): node}
+
+
+def _finished(writer: Writer, location: Location, recipe: Recipe) -> Report:
+    stored = meta(writer.peek())
+    total = stored["recipe"]["n"]
+    reason = (
+        "finished already"
+        if total == recipe.n
+        else f"finished already, with {total} rows (a dataset never shrinks; its first {recipe.n} are the ones asked for)"
+    )
+    return Report(location.address, 0, total, reason, writer.snapshot, stored["version"])
+
+
+def row_bytes(recipe: Recipe) -> int:
+    """Bytes of one row before compression."""
+    return recipe.audio.channels * recipe.audio.samples * (2 if recipe.audio.dtype == "int16" else 4) + 256
+
+
+def _foresee(recipe: Recipe, location: Location) -> Report:
+    estimate = row_bytes(recipe) * recipe.n
+    data = open_if_there(location.address)
+    if data is None:
+        return Report(location.address, recipe.n, recipe.n, "new dataset", estimated_bytes=estimate)
+    _refuse_other_recipe(location, data.recipe, recipe)
+    there = int(data.present()[: recipe.n].sum())
+    left = recipe.n - there
+    reason = (
+        "nothing to do, finished already"
+        if not left
+        else f"{there} rows are there" + (", the dataset grows" if recipe.n > data.n else "")
+    )
+    return Report(
+        location.address, left, recipe.n, reason, data.snapshot, data.version, estimated_bytes=row_bytes(recipe) * left
+    )
+
+
+def _check_space(recipe: Recipe, location: Location) -> None:
+    """Refuse to begin what cannot fit: the estimate is before compression, which saves little on wet sound."""
+    if location.remote:
+        return
+    data = open_if_there(location.address)
+    there = int(data.present().sum()) if data else 0
+    folder = location.folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    needed = 0.5 * row_bytes(recipe) * max(recipe.n - there, 0)
+    if needed > free:
+        raise BuildError(
+            f"{recipe.n - there} rows need at least {needed / 1e9:.1f} GB and {folder} has {free / 1e9:.1f} GB free: free some space, lower --n, or choose another place with --out."
+        )

@@ -1,0 +1,73 @@
+"""What a source's module exposes: dry sounds, or notes for a synth to play."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel
+
+from timbre_data.pipeline.catalogue.performance import Performance
+from timbre_data.schemas.arrays import Audio
+
+Segment = tuple[float, float, str]
+"""From when to when, in seconds, a sound is what."""
+
+
+def key_hz(key: float) -> float:
+    """The frequency of a MIDI note in equal temperament, A4 (69) at 440 Hz."""
+    return float(440 * 2 ** ((key - 69) / 12))
+
+
+@dataclass(frozen=True)
+class Note:
+    """A dry sound before it is made. `identity` is unique in its source; splits go by `group` (by default the same).
+
+    `tags` are what is in it (instruments, a mood), from the source's own list `tags`; `split` says where it belongs where that is not left to its group;
+    `clip` what it is a piece of, in a source that cuts longer sounds into pieces; `segments` say what is heard when (phonemes), from the source's own list
+    `frame_classes`.
+    """
+
+    identity: str
+    group: str = ""
+    tags: tuple[str, ...] = ()
+    split: Literal["", "train", "validation", "test"] = ""
+    clip: str = ""
+    segments: tuple[Segment, ...] = ()
+    midi_note: float = float("nan")
+    velocity: float = float("nan")
+    f0_hz: float = float("nan")
+
+
+class DrySource(Protocol):
+    """A source with its settings chosen: a list of notes, each made on demand, purely.
+
+    One whose notes have tags has `tags`, the names of all there are, in their order; one whose notes have segments has `frame_classes`.
+    """
+
+    notes: Sequence[Note]
+
+    def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
+        """Make note `index`: float32 (channels, samples), starting at its onset. Raises `UnusableSoundError`."""
+        ...
+
+
+class MidiSource(Protocol):
+    """A source of notes to play, for synths: each with what is known of it."""
+
+    notes: Sequence[Note]
+
+    def performance(self, index: int) -> Performance:
+        """What is played as note `index`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A kind of dry sound, or ("midi") of notes for a synth to play: its settings model and how to open it."""
+
+    summary: str
+    settings: type[BaseModel]
+    open: Callable[[Any], Any]
+    gives: Literal["audio", "midi"] = "audio"

@@ -1,0 +1,1 @@
+"""External synth programs and hardware, played over MIDI and recorded."""

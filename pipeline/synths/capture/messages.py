@@ -1,0 +1,37 @@
+"""What is sent to a captured synth, and the form of what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
+from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.profile import Profile
+
+CHECK = Performance.of(PlayedNote(0.0, 0.4, 60, 110))
+
+
+SILENCE = 1e-5
+
+
+def row_messages(profile: Profile, patch: Mapping[str, float]) -> list[bytes]:
+    """What is sent before a row's note: the reset, then every knob. An empty patch sends the reset alone."""
+    messages = [bytes.fromhex(message) for message in profile.reset]
+    for parameter in profile.parameters if patch else ():
+        messages += parameter.messages(patch[parameter.name])
+    return messages
+
+
+def with_channels(sounds: Audio, channels: int) -> Audio:
+    """Sounds [shape=(n, recorded channels, samples)] with as many channels as asked for: mixed to one, and repeated where there are too few."""
+    if sounds.shape[1] == channels:
+        return sounds
+    return np.repeat(sounds.mean(axis=1, keepdims=True), channels, axis=1)
+
+
+def first_keys(performance: Performance) -> list[int]:
+    """The keys that are struck first, together."""
+    start = min((note.start_seconds for note in performance.notes), default=0.0)
+    return [note.key for note in performance.notes if note.start_seconds == start]

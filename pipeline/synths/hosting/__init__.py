@@ -1,0 +1,1 @@
+"""Synths in processes of their own."""

@@ -1,0 +1,112 @@
+"""The layers that several networks share, against librosa and against their formulas."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import librosa
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from timbre_data.models.architectures._timbre import jingju_front
+from timbre_data.models.layers.counting import parameter_count
+from timbre_data.models.layers.film import Film
+from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
+from timbre_data.models.layers.spectrogram import Spectrogram
+from timbre_data.models.layers.standardization import Standardise
+from timbre_data.pipeline.catalogue import registry
+
+RATE = 22_050
+
+
+def sounds() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return (rng.standard_normal((2, 20_000)) * np.exp(-np.arange(20_000) / 5000) * [[0.3], [2.0]]).astype(np.float32)
+
+
+def expected(sound: np.ndarray) -> np.ndarray:
+    padded = np.pad(sound / np.abs(sound).max(), (0, 5000))
+    return np.abs(librosa.stft(padded, n_fft=1024, hop_length=256, pad_mode="constant")) ** 2
+
+
+def test_power_is_the_squared_stft_of_the_normalised_padded_sound() -> None:
+    layer = Spectrogram(kind="power", rate=RATE, samples=25_000, n_fft=1024, hop_length=256, n_mels=128)
+    out = layer(torch.from_numpy(sounds())).numpy()
+    assert out.shape[1:] == layer.shape
+    for sound, power in zip(sounds(), out, strict=True):
+        assert np.allclose(power, expected(sound), rtol=1e-4, atol=1e-4)
+
+
+def test_log_mel_is_that_of_librosa() -> None:
+    layer = Spectrogram(kind="log_mel", rate=RATE, samples=25_000, n_fft=1024, hop_length=256, n_mels=64)
+    out = 50 * layer(torch.from_numpy(sounds())).numpy()
+    for sound, mel in zip(sounds(), out, strict=True):
+        bands = librosa.feature.melspectrogram(S=expected(sound), sr=RATE, n_fft=1024, n_mels=64)
+        assert np.abs(mel - 10 * np.log10(bands + 1e-10))[:, :70].max() < 0.01
+
+
+def test_film_scales_and_shifts_each_channel() -> None:
+    film = Film(6, 8)
+    x, condition = torch.randn(3, 8, 4, 5), torch.softmax(torch.randn(3, 6), dim=1)
+    gamma = condition @ film.gamma.weight.T + film.gamma.bias
+    beta = condition @ film.beta.weight.T + film.beta.bias
+    assert torch.allclose(film(x, condition), gamma[..., None, None] * x + beta[..., None, None], atol=1e-6)
+    assert 0.5 < film.gamma.weight.mean() < 1.5
+
+
+def test_the_perceptron_of_the_other_role_has_its_published_count() -> None:
+    model = registry.load("model", "jingju_mlp")
+    shape, _ = model.published["dan"]
+    assert parameter_count(model.build(shape, model.options(hidden=475))) == 430_379
+
+
+def test_the_front_of_the_singing_networks_is_librosas_mel_spectrogram() -> None:
+    """80 bands up to 11 kHz, frames of 25 ms every 10 ms, log10(10,000 x + 1); and a sound of any length has all its frames."""
+    sound = np.random.default_rng(0).uniform(-0.3, 0.3, 44_100).astype(np.float32)
+    front = jingju_front(44_100, 21)
+    power = librosa.feature.melspectrogram(
+        y=sound, sr=44_100, n_fft=1102, hop_length=441, n_mels=80, fmax=11_000, pad_mode="constant"
+    )
+    whole = front.whole(torch.from_numpy(sound)[None])[0].numpy()
+    assert whole.shape == (80, 101)
+    assert np.abs(whole - np.log10(10_000 * power + 1)).max() < 2e-3
+    assert np.array_equal(front(torch.from_numpy(sound)[None])[0].numpy(), whole[:, :21])
+
+
+def test_standardising_takes_parts_as_it_takes_the_whole() -> None:
+    x = torch.from_numpy(np.random.default_rng(0).normal(3, [[[1.0], [5.0]]], (40, 2, 7)).astype(np.float32))
+    for each, axes in (("all", (0, 1, 2)), ("band", (0, 2)), ("cell", (0,))):
+        layer = Standardise((2, 7), each)  # type: ignore[arg-type]  # one of the three
+        layer.fit([x[:13], x[13:]])
+        mean, deviation = x.numpy().mean(axes, keepdims=True)[0], x.numpy().std(axes, keepdims=True)[0]
+        assert np.allclose(layer.mean.numpy(), np.broadcast_to(mean, layer.mean.shape), atol=1e-5)
+        assert np.allclose(layer.deviation.numpy(), np.broadcast_to(deviation, layer.mean.shape), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("padding", "size"), [("valid", (2, 0)), ("time", (0, 4)), ("same", (24, 16))])
+def test_filters_of_many_shapes_are_convolutions_that_are_bent_and_pooled(
+    padding: Literal["valid", "time", "same"], size: tuple[int, int]
+) -> None:
+    """Tall ones are computed another way, and pools come first; the numbers and gradients are those of the plain order."""
+    torch.manual_seed(0)
+    shapes = (FilterShape(40, 20, 3), FilterShape(3, 20, 1), FilterShape(40, 5, 4), FilterShape(33, 24, 2))
+    x = torch.randn(3, 1, 48, 32)
+    filters = ShapedFilters(shapes, padding=padding, pool=size, norm=True, flat=True)
+    for norm in filters.norms:
+        assert isinstance(norm, torch.nn.BatchNorm2d)
+        torch.nn.init.normal_(norm.weight)  # some turn the sound upside down
+    expected = []
+    for shape, branch, norm in zip(shapes, filters.branches, filters.norms, strict=True):
+        high, wide = (n - 1 for n in (shape.height, shape.width))
+        high, wide = high if padding == "same" else 0, wide if padding != "valid" else 0
+        y = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+        y = F.elu(norm(branch(y)))
+        expected.append(F.max_pool2d(y, (size[0] or y.shape[2], size[1] or y.shape[3])).flatten(1))
+    plain = torch.cat(expected, dim=1)
+    made = filters(x)
+    assert torch.allclose(made, plain, atol=1e-5)
+    weights = list(filters.parameters())
+    gradients = (torch.autograd.grad(one.square().sum(), weights) for one in (made, plain))
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(*gradients, strict=True))
