@@ -10,17 +10,15 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from timbre_data.schemas.base import Frozen
 
 Kind = Literal["linear", "log", "db", "integer", "choice", "switch"]
 FloatArray = NDArray[np.float64]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Uniform(_Frozen):
+class Uniform(Frozen):
     """Uniform over the part [low, high] of the normalised range."""
 
     type: Literal["uniform"] = "uniform"
@@ -34,7 +32,7 @@ class Uniform(_Frozen):
         return self
 
 
-class Normal(_Frozen):
+class Normal(Frozen):
     """Normal in normalised units, clipped to [0, 1]."""
 
     type: Literal["normal"] = "normal"
@@ -42,13 +40,13 @@ class Normal(_Frozen):
     sd: float = Field(gt=0, le=1)
 
 
-class LogUniform(_Frozen):
+class LogUniform(Frozen):
     """Uniform in the logarithm of the value, whatever the parameter's own scale."""
 
     type: Literal["log_uniform"] = "log_uniform"
 
 
-class Weighted(_Frozen):
+class Weighted(Frozen):
     """One weight per position of an integer, choice or switch."""
 
     type: Literal["weighted"] = "weighted"
@@ -61,14 +59,14 @@ class Weighted(_Frozen):
         return self
 
 
-class Fixed(_Frozen):
+class Fixed(Frozen):
     """Always the same value, in the parameter's own unit."""
 
     type: Literal["fixed"] = "fixed"
     value: float
 
 
-class Sobol(_Frozen):
+class Sobol(Frozen):
     """Uniform, drawn from a scrambled Sobol sequence instead of independent numbers: fills the space evenly."""
 
     type: Literal["sobol"] = "sobol"
@@ -77,7 +75,7 @@ class Sobol(_Frozen):
 Distribution = Annotated[Uniform | Normal | LogUniform | Weighted | Fixed | Sobol, Field(discriminator="type")]
 
 
-class Condition(_Frozen):
+class Condition(Frozen):
     """When a parameter means anything: while `parameter` (of the same effect) is one of `values`, or above `above`."""
 
     parameter: str
@@ -91,7 +89,7 @@ class Condition(_Frozen):
         return np.asarray(np.isin(value, self.values))
 
 
-class Parameter(_Frozen):
+class Parameter(Frozen):
     """A named quantity with bounds.
 
     `kind` is how the value runs over [0, 1]: "linear"; "log" (equal ratios); "db" (decibels, linear in dB); "integer"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.parameter import Distribution, Kind, Parameter, Uniform
 from timbre_data.schemas.recipe import NAME
 from timbre_data.schemas.space import ParameterSpace
@@ -13,11 +14,7 @@ from timbre_data.schemas.space import ParameterSpace
 STEPS_7, STEPS_14 = 127, 16383
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ProfileParameter(_Settings):
+class ProfileParameter(Frozen):
     """One knob and the message that turns it: a control change (`cc`), an NRPN (its two numbers) or a program change.
 
     `values` are the controller values at which positions begin (a choice or switch); other knobs run over 0 to 127, or over `sent`
@@ -97,14 +94,14 @@ class ProfileParameter(_Settings):
         return [bytes((0xB0, controller, content)) for controller, content in selected]
 
 
-class Ports(_Settings):
+class Ports(Frozen):
     """Where its MIDI goes in and its sound comes out, as regular expressions over the names of ports: left, right ..."""
 
     midi: str
     audio: tuple[str, ...] = Field(min_length=1)
 
 
-class Profile(_Settings):
+class Profile(Frozen):
     """An external synth: how it is started, reached, turned and calmed.
 
     `command` starts it (nothing: it is running already, or is a piece of hardware); `{soundfont}`, `{rate}`, `{port}` (a free TCP port) and `{folder}` (an empty

@@ -6,14 +6,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from timbre_data.schemas.base import Frozen
+
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Claim(_Settings):
+class Claim(Frozen):
     """What a recipe reproduces, so that it can be checked."""
 
     paper: str
@@ -38,7 +36,7 @@ class SourceSpec(BaseModel):
 Isolation = Literal["auto", "reuse", "settle", "fresh", "fork", "process"]
 
 
-class Step(_Settings):
+class Step(Frozen):
     """One effect of a chain, or at its beginning one synth.
 
     `name` tells two of the same effect apart; `probability` is how often the step is on. A synth has `settings` of its own (checked
@@ -73,7 +71,7 @@ class Step(_Settings):
         return self.effect or self.synth
 
 
-class Chain(_Settings):
+class Chain(Frozen):
     """Effects in a row.
 
     `choose` lets each row have only so many of the steps, drawn at random: a number, or [fewest, most]. `shuffle` draws
@@ -116,7 +114,7 @@ class Chain(_Settings):
         return self.steps[0] if self.steps[0].synth else None
 
 
-class AudioFormat(_Settings):
+class AudioFormat(Frozen):
     """How sounds are stored.
 
     `peak` "normalise" brings every dry and wet sound to full scale (the AutoFX paper); "fit" only turns down what would
@@ -136,7 +134,7 @@ class AudioFormat(_Settings):
         return round(self.rate * self.seconds)
 
 
-class SplitRule(_Settings):
+class SplitRule(Frozen):
     """Shares of training, validation and test. The stored split goes by dry sound: no note is on two sides."""
 
     train: float = Field(0.8, ge=0, le=1)
@@ -168,7 +166,7 @@ def as_chain(value: Any) -> Any:
     return value
 
 
-class Recipe(_Settings):
+class Recipe(Frozen):
     """One dataset: dry sounds from `source`, through `chain`, `n` rows from `seed`. A synth gets notes from its source."""
 
     name: str = Field(pattern=NAME)

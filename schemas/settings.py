@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.recipe import NAME, Claim
 
 Limit = Annotated[
@@ -17,15 +18,11 @@ Limit = Annotated[
 ]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 def _as_tuple(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
-class TrainSettings(_Settings):
+class TrainSettings(Frozen):
     """One training run.
 
     `split` "note" keeps every dry note on one side (honest); "row" is the AutoFX paper's random split over rows, which
@@ -87,7 +84,7 @@ class TrainSettings(_Settings):
     options: dict[str, Any] = Field(default_factory=dict, description="the model's own options")
 
 
-class CompareSettings(_Settings):
+class CompareSettings(Frozen):
     """A comparison of classifiers by cross-validation over dry notes, with optionally another generator to carry over to."""
 
     data: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(min_length=1)
@@ -103,7 +100,7 @@ class CompareSettings(_Settings):
     limit: Limit = None
 
 
-class CompareStage(_Settings):
+class CompareStage(Frozen):
     """A comparison inside a chained recipe."""
 
     name: str = Field(pattern=NAME)
@@ -123,7 +120,7 @@ def _with_settings(data: Any, default: str) -> Any:
     return data
 
 
-class TrainStage(_Settings):
+class TrainStage(Frozen):
     """A training run inside a chained recipe, named so that later stages can refer to it."""
 
     name: str = Field(pattern=NAME)
@@ -135,14 +132,14 @@ class TrainStage(_Settings):
         return _with_settings(data, data.get("model", "") if isinstance(data, dict) else "")
 
 
-class DatasetStage(_Settings):
+class DatasetStage(Frozen):
     """A dataset inside a chained recipe: another recipe file by name, with fields changed."""
 
     recipe: str
     set: dict[str, Any] = Field(default_factory=dict)
 
 
-class PipelineRecipe(_Settings):
+class PipelineRecipe(Frozen):
     """The whole chain: datasets rendered and featurized, models trained and evaluated."""
 
     name: str = Field(pattern=NAME)

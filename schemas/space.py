@@ -8,16 +8,15 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import RecipeError
 from timbre_data.schemas.parameter import Fixed, FloatArray, Parameter, Sobol, Uniform
 
 
-class ParameterSpace(BaseModel):
+class ParameterSpace(Frozen):
     """Parameters in label order. Iterating yields the parameters; `space["gain_db"]` finds one by name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     parameters: tuple[Parameter, ...] = ()
 

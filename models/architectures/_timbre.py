@@ -6,28 +6,26 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.layers.shaped_filters import FilterShape, channels_last
 from timbre_data.models.layers.spectrogram import MelFront
 from timbre_data.models.layers.standardization import Standardise
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import UsageError
 
 Scaling = Literal["no", "all", "band", "cell"]
 
 
-class NoOptions(BaseModel):
+class NoOptions(Frozen):
     """Everything is as published."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class ShapedOptions(BaseModel):
+class ShapedOptions(Frozen):
     """The filter shapes of the first layer; none are the published ones. `timbre-data design-filters` proposes some for a dataset."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     shapes: tuple[FilterShape, ...] = Field((), description="[{count, height (bands), width (frames)}, ...]")
 
 

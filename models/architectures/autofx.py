@@ -9,22 +9,22 @@ import itertools
 from typing import Literal, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.layers.film import Film
 from timbre_data.models.layers.shaped_filters import channels_last
 from timbre_data.models.layers.spectrogram import Spectrogram
+from timbre_data.schemas.base import Frozen
 
 PADDED = 35_000
 """Samples to which the paper pads its sounds (1.59 s at 22.05 kHz)."""
 
 
-class AutofxOptions(BaseModel):
+class AutofxOptions(Frozen):
     """What the network sees. Published: linear power, FFT 1024, hop 256; without a logarithm."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     spectrogram: Literal["power", "log_power", "log_mel"] = "power"
     n_fft: int = Field(1024, ge=64, le=32768)
     hop_length: int = Field(256, ge=16)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from timbre_data.models.architectures import Model, Shape
+from timbre_data.schemas.base import Frozen
 
 
-class ClassMlpOptions(BaseModel):
+class ClassMlpOptions(Frozen):
     """Width of the hidden layer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     hidden: int = Field(100, ge=1)
 
 

@@ -18,12 +18,13 @@ import math
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.layers.sparse_filters import analyse, smooth_pool, synthesise
+from timbre_data.schemas.base import Frozen
 
 FRAME, HOP = 1024, 64
 CHANNELS, TAPS, SMOOTHING, POOL = 128, 64, 128, 16
@@ -40,13 +41,12 @@ FILTER_RATE, SMOOTHING_RATE, CONDITION_RATE = 0.1, 1e-3, 3.0
 """Learning rates of the filters, of the smoothing (about as their weights are smaller) and of the settings' layers, as shares of the latent network's."""
 
 
-class EqOptions(BaseModel):
+class EqOptions(Frozen):
     """Training budget in iterations (the frames of `batch_size` notes each, of one in the paper), and the level at which notes are heard.
 
     At -10 dB a note filtered by the paper's +10 dB shelf just fills the scale, and the loss between input and target is near the published 1.21.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     first_stage: int = Field(100, ge=0, description="iterations of reconstructing input and target")
     second_stage: int = Field(1200, ge=1, description="iterations of mapping input to target")
     level_db: float = Field(-10.0, le=0)

@@ -11,23 +11,23 @@ Where the published network (`inverse-synth`) gives the middle of each range, th
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.layers.shaped_filters import channels_last
 from timbre_data.models.layers.spectrogram import mel_matrix
+from timbre_data.schemas.base import Frozen
 
 BINS = 32
 BLUR = 0.75
 """Deviation, in bins, of the bell around a label that the network learns to give."""
 
 
-class InverseCnnOptions(BaseModel):
+class InverseCnnOptions(Frozen):
     """The spectrogram and the width of the network."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     n_fft: int = Field(2048, ge=64)
     hop_length: int = Field(690, ge=16)
     n_mels: int = Field(96, ge=16)

@@ -8,19 +8,19 @@ from __future__ import annotations
 from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import nn
 from torch.nn import functional as F
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.layers.losses import masked_mse
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import UsageError
 
 
-class InverseSynthOptions(BaseModel):
+class InverseSynthOptions(Frozen):
     """Published: a window of 1500, FFT of 10,000 (5001 bins), 4 layers of 800; the successor experiment averages to 500 bins."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     window: int = Field(1500, ge=16)
     n_fft: int = Field(10_000, ge=16)
     bins: int = Field(5001, ge=8, description="fewer than n_fft / 2 + 1: neighbours are averaged")

@@ -8,17 +8,17 @@ from __future__ import annotations
 import math
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
 from timbre_data.models.architectures import Model, Shape
+from timbre_data.schemas.base import Frozen
 
 
-class IrmasSvmOptions(BaseModel):
+class IrmasSvmOptions(Frozen):
     """The kernel exp(-gamma |x - y|^2) on standardised features (gamma 0 takes 1 over their number), how many random features approach it, and the weight of the margin."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     gamma: float = Field(0.0, ge=0)
     directions: int = Field(2000, ge=1)
     penalty: float = Field(1e-4, ge=0)

@@ -9,23 +9,23 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import TimbreNetwork, jingju_front, timbre_model
 from timbre_data.models.layers.spectrogram import MelFront
 from timbre_data.pipeline.sound.mel_bands import cosine_basis
+from timbre_data.schemas.base import Frozen
 
 COEFFICIENTS, CONTEXT = 13, 9
 SLOPE = (-0.2, -0.1, 0.0, 0.1, 0.2)
 """Regression over five frames: a difference (as HTK and librosa have it, window 5)."""
 
 
-class JingjuGmmOptions(BaseModel):
+class JingjuGmmOptions(Frozen):
     """Components of each class's mixture."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     components: int = Field(40, ge=1)
 
 

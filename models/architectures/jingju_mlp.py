@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import jingju_front, timbre_model
+from timbre_data.schemas.base import Frozen
 
 
-class JingjuMlpOptions(BaseModel):
+class JingjuMlpOptions(Frozen):
     """The width: 511 for dan (young female roles), 475 for laosheng (old male ones)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     hidden: int = Field(511, ge=1)
 
 

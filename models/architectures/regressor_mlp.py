@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from timbre_data.models.architectures import Model, Shape
+from timbre_data.schemas.base import Frozen
 
 
-class RegressorMlpOptions(BaseModel):
+class RegressorMlpOptions(Frozen):
     """Width and number of the hidden layers. The published first layer has no activation; `first_activation` adds one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     hidden: int = Field(100, ge=1)
     layers: int = Field(5, ge=1)
     first_activation: bool = False

@@ -12,11 +12,12 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from timbre_data.pipeline.catalogue.effect import Effect
 from timbre_data.pipeline.sound.biquad import cookbook
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
@@ -28,14 +29,13 @@ Pass = Literal["lowpass", "highpass"]
 PASSING: tuple[Pass, ...] = ("lowpass", "highpass")
 
 
-class FilterSettings(BaseModel):
+class FilterSettings(Frozen):
     """Which filter. Its gain, frequency and Q are parameters, fixed or random as a recipe says.
 
     `order` of a low- or high-pass is free (IIR: Butterworth, or with a Q for order 2); all other recursive filters are of order 2, and
     FIR filters have an even order.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Kind = "low_shelf"
     design: Literal["iir", "fir"] = "iir"
     order: int = Field(2, ge=1, le=512)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.feature_set import Columns, FeatureSet
 from timbre_data.pipeline.sound import mel_bands
@@ -18,16 +18,16 @@ from timbre_data.pipeline.sound.pitch import NOTE_HOP, Yin, typical
 from timbre_data.pipeline.sound.short_time import ShortTimeTransform, magnitude
 from timbre_data.pipeline.sound.statistics import FUNCTIONALS
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 
 SERIES = ("centroid", "spread", "skewness", "kurtosis", "slope", "rolloff", "flux", "flatness")
 N_MFCC = 10
 LEFT_OUT = "flux_difference_min"
 
 
-class Autofx163Settings(BaseModel):
+class Autofx163Settings(Frozen):
     """STFT of the eight series and of the MFCCs. The published code used an FFT of 8192."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     n_fft: int = Field(2048, ge=256, le=32768)
     hop_length: int = Field(512, ge=32)
     n_mels: int = Field(128, ge=20, le=512)

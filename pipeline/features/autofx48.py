@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from timbre_data.pipeline.catalogue.feature_set import Columns, FeatureSet
 from timbre_data.pipeline.sound import mel_bands
@@ -19,6 +18,7 @@ from timbre_data.pipeline.sound.pitch import Yin
 from timbre_data.pipeline.sound.short_time import ShortTimeTransform, hann, magnitude
 from timbre_data.pipeline.sound.statistics import functionals
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 
 N_FFT, HOP = 2048, 256
 RMS_FRAME = 1024
@@ -30,10 +30,8 @@ SERIES = ("pitch", "pitch_difference", "phase", "phase_difference", "rms", "rms_
 _MAXIMA = ("maximum_1", "maximum_1_bin", "maximum_2", "maximum_2_bin")
 
 
-class Autofx48Settings(BaseModel):
+class Autofx48Settings(Frozen):
     """Nothing to set: the paper fixes every number."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 NAMES = (

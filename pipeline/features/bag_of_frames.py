@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.feature_set import Columns, FeatureSet
 from timbre_data.pipeline.features.autofx163 import SERIES
@@ -16,14 +16,14 @@ from timbre_data.pipeline.sound import mel_bands
 from timbre_data.pipeline.sound.frame_series import frame_series
 from timbre_data.pipeline.sound.short_time import ShortTimeTransform, magnitude
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 
 N_MFCC = 20
 
 
-class BagOfFramesSettings(BaseModel):
+class BagOfFramesSettings(Frozen):
     """Short-time Fourier transform and mel bands."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     n_fft: int = Field(2048, ge=64)
     hop_length: int = Field(512, ge=1)
     n_mels: int = Field(40, ge=N_MFCC)

@@ -6,19 +6,19 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from timbre_data.pipeline.catalogue.feature_set import Columns, FeatureSet
 from timbre_data.pipeline.sound import mel_bands
 from timbre_data.pipeline.sound.short_time import ShortTimeTransform, frame_count, magnitude
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import UsageError
 
 
-class LogMelSettings(BaseModel):
+class LogMelSettings(Frozen):
     """Centred Hann STFT, Slaney mel bands of equal area, 10 log10 of power (floor 1e-10). `fmax_hz` None is half the rate."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     n_fft: int = Field(1024, ge=64, le=32768)
     hop_length: int = Field(256, ge=16)
     n_mels: int = Field(128, ge=4, le=512)

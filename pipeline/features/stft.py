@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.feature_set import Columns, FeatureSet
 from timbre_data.pipeline.sound.frame_series import power_db
 from timbre_data.pipeline.sound.short_time import ShortTimeTransform, frame_count
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 
 
-class StftSettings(BaseModel):
+class StftSettings(Frozen):
     """Centred Hann STFT, 10 log10 of power (floor 1e-10)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     n_fft: int = Field(1024, ge=64, le=32768)
     hop_length: int = Field(256, ge=16)
 

@@ -13,11 +13,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
 from timbre_data.pipeline.catalogue.source import key_hz
 from timbre_data.pipeline.importers._files import files_below
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError
 from timbre_data.schemas.recipe import AudioFormat
 
@@ -55,10 +56,9 @@ LISTED = {
 """Fields of the XML lists that must agree with the file's name."""
 
 
-class IdmtSettings(BaseModel):
+class IdmtSettings(Frozen):
     """Where the unpacked folders are and which parts to take. Equalised notes count as dry, as in D'Hooghe 2022, or are left out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path
     parts: tuple[Literal["bass", "guitar", "polyphonic"], ...] = Field(("bass", "guitar", "polyphonic"), min_length=1)
     equalised: Literal["dry", "skip"] = "dry"

@@ -11,11 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
 from timbre_data.pipeline.catalogue.seeding import share
 from timbre_data.pipeline.importers._files import files_below, piece_starts, seconds_of
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError
 from timbre_data.schemas.recipe import AudioFormat
 
@@ -39,14 +40,13 @@ NAME = re.compile(
 )
 
 
-class IrmasSettings(BaseModel):
+class IrmasSettings(Frozen):
     """Where the unpacked folders are and which parts to take.
 
     With both parts, the published division stands: testing files are the test split, and songs of the training part are in training
     or (a share of `validation`) validation. With the training part alone, its songs are divided as the recipe's split says.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path
     parts: tuple[Literal["training", "testing"], ...] = Field(("training", "testing"), min_length=1)
     piece_seconds: float = Field(3.0, gt=0, description="longer files are cut into pieces of so much, one row each")

@@ -12,13 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
 from timbre_data.pipeline.catalogue.seeding import share
 from timbre_data.pipeline.catalogue.shipped import read_table
 from timbre_data.pipeline.catalogue.source import Segment
 from timbre_data.pipeline.importers._files import files_below, seconds_of
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.recipe import AudioFormat
 
@@ -29,10 +30,9 @@ TRAIN, VALIDATION = 0.6, 0.2
 """Shares of recordings (Pons et al. 2017); the rest is for testing."""
 
 
-class JingjuSettings(BaseModel):
+class JingjuSettings(Frozen):
     """Where the unpacked folder is, which roles to take, and which class each raw label belongs to."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path
     roles: tuple[Literal["dan", "laosheng"], ...] = Field(("dan", "laosheng"), min_length=1)
     table: str = Field("jingju-phonemes", description="a YAML file, or a shipped table: classes and their raw labels")

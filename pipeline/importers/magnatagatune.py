@@ -12,10 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
 from timbre_data.pipeline.importers._files import files_below, piece_starts, seconds_of
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.recipe import AudioFormat
 
@@ -25,10 +26,9 @@ VALIDATION, TEST = "c", "def"
 Row = dict[str, str]
 
 
-class MagnaTagATuneSettings(BaseModel):
+class MagnaTagATuneSettings(Frozen):
     """Where the unpacked folders and the annotations are, and how many of the most frequent tags to learn."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path
     tags: int = Field(50, ge=2, le=188)
     piece_seconds: float = Field(3.0, gt=0, description="clips are cut into pieces of so much, one row each")

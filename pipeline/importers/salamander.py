@@ -10,12 +10,13 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
 from timbre_data.pipeline.catalogue.source import key_hz
 from timbre_data.pipeline.importers._files import files_below, seconds_of
 from timbre_data.pipeline.importers._sfz import Region, read_sfz
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.recipe import AudioFormat
 
@@ -25,10 +26,9 @@ NOISES = re.compile(r"^(rel|pedal|harm)", re.IGNORECASE)
 STEPS = {"C": 0, "C#": 1, "D": 2, "D#": 3, "E": 4, "F": 5, "F#": 6, "G": 7, "G#": 8, "A": 9, "A#": 10, "B": 11}
 
 
-class SalamanderSettings(BaseModel):
+class SalamanderSettings(Frozen):
     """Where the unpacked folder is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path
     sfz: str | None = Field(None, description="name of the SFZ file, where there are several")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.seeding import generator, number_of, share
 from timbre_data.pipeline.catalogue.source import Note, Source
@@ -16,6 +16,7 @@ from timbre_data.pipeline.sound.audio import in_channels
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
 from timbre_data.pipeline.sources._phrases import INSTRUMENTS, Events, heard, phrase
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import UsageError
 
 Split = Literal["train", "validation", "test"]
@@ -25,7 +26,7 @@ VALIDATION, TEST = 0.12, 0.2
 SOFTEST_DB = -12.0
 
 
-class GmInstrumentsSettings(BaseModel):
+class GmInstrumentsSettings(Frozen):
     """How many phrases, by which SoundFonts, and what is kept for testing.
 
     `held_out` "program": of every instrument with several programs (over all SoundFonts) a quarter, at least one, is heard in test
@@ -37,7 +38,6 @@ class GmInstrumentsSettings(BaseModel):
     training phrases only, and leave it as it is what is kept for testing. Test and validation phrases are played as they are.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     phrases: int = Field(3000, ge=11)
     soundfonts: tuple[Path, ...] = Field((), description="SF2 files; by default the one found on this machine")
     training_soundfonts: tuple[Path, ...] = Field((), description="SF2 files that are heard in training phrases only")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.seeding import generator, number_of
 from timbre_data.pipeline.catalogue.source import Note, Source
@@ -16,6 +16,7 @@ from timbre_data.pipeline.sound.audio import in_channels
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
 from timbre_data.pipeline.sources._phrases import Events, Player, in_order, phrase
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 
 BAND = {
     "piano": Player((0, 1, 2, 3), 33, 90, chords=True, pedal=True),
@@ -42,10 +43,9 @@ HIGH, LOW = (72, 96), (28, 50)
 Split = Literal["train", "validation", "test"]
 
 
-class GmTagsSettings(BaseModel):
+class GmTagsSettings(Frozen):
     """How many clips of how many pieces; a clip's pieces are one row each, played anew by the same players in the same manner."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     clips: int = Field(300, ge=4)
     pieces: int = Field(10, ge=1, description="10 pieces of 3 s are a clip of 30 s")
     soundfont: Path | None = None

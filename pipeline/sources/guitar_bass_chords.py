@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.source import Note, Source
 from timbre_data.pipeline.sources.plucked_string import FRETS, GUITAR_STRINGS, PluckedString, PluckedStringSettings
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 
 SHAPES = {
     "minor-third": (0, 3),
@@ -31,10 +32,9 @@ STRUM_SECONDS = 0.011
 """Time from string to string."""
 
 
-class GuitarBassChordsSettings(BaseModel):
+class GuitarBassChordsSettings(Frozen):
     """Which parts, and a seed for what differs between plucks."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     parts: tuple[Literal["guitar", "bass", "chords"], ...] = Field(("guitar", "bass", "chords"), min_length=1)
     seed: int = Field(0, ge=0)
 

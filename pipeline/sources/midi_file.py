@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.pipeline.catalogue.source import Note, Source
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import MissingDependencyError, NotFoundError, SourceError
 
 SOUNDING = ("note_on", "note_off", "control_change", "pitchwheel", "aftertouch", "polytouch")
 """Messages that are played. Program changes are not: the patch is the row's."""
 
 
-class MidiFileSettings(BaseModel):
+class MidiFileSettings(Frozen):
     """A .mid file or a folder of them, cut into phrases of `seconds`; channels are merged unless one is chosen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path
     seconds: float = Field(4.0, gt=0, le=600)
     channel: int | None = Field(None, ge=0, le=15)

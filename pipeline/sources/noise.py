@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.seeding import generator, number_of
 from timbre_data.pipeline.catalogue.source import Note, Source
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 
 LOWEST_HZ = 20.0
 RISE_SECONDS = 0.005
 
 
-class NoiseSettings(BaseModel):
+class NoiseSettings(Frozen):
     """How many bursts, and what is drawn for each: its slope in dB an octave, its length and the time in which it fades by 60 dB."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     sounds: int = Field(500, ge=1)
     slope_db: tuple[float, float] = Field((-9.0, 0.0), description="0 is white, -3 pink, -6 brown")
     decay_seconds: tuple[float, float] = (0.5, 8.0)

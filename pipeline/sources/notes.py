@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
 from timbre_data.pipeline.catalogue.source import Note, Source, key_hz
+from timbre_data.schemas.base import Frozen
 
 Key = Annotated[int, Field(ge=0, le=127)]
 
 
-class NotesSettings(BaseModel):
+class NotesSettings(Frozen):
     """Every key with every velocity and every chord: `chords` are intervals in semitones above the key, [0] a single note."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     keys: tuple[Key, ...] = Field(
         (60,), min_length=1, description="MIDI notes; [low, high] as two numbers with `through`"
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.seeding import generator, number_of, share
 from timbre_data.pipeline.catalogue.source import Note, Source, key_hz
@@ -20,6 +20,7 @@ from timbre_data.pipeline.importers.salamander import NOISES, SalamanderSettings
 from timbre_data.pipeline.sound.audio import in_channels, prepare_note, readable
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import UsageError
 
 GRAND_PIANO = 0
@@ -27,13 +28,12 @@ GRAND_PIANO = 0
 LAYERS = 16
 
 
-class PianoNotesSettings(BaseModel):
+class PianoNotesSettings(Frozen):
     """Which piano and keys, and what is kept from training: all notes of `test_pitch_class` (11 is B), and for validation a share of the other keys.
 
     The noise is white, and the same for all notes of a SoundFont before each is brought to its level: soft ones are nearer to it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path | None = Field(None, description="folder of the Salamander Grand Piano; without it, a SoundFont plays")
     soundfont: Path | None = None
     noise_db: float | None = Field(

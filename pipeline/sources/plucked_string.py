@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.source import Note, Source, key_hz
 from timbre_data.pipeline.sound.string_model import loop_coefficients, pluck
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import RecipeError
 
 FRETS = 13
@@ -117,10 +118,9 @@ BASS_STRINGS = (
 )
 
 
-class PluckedStringSettings(BaseModel):
+class PluckedStringSettings(Frozen):
     """Which instrument, and a seed for what differs between plucks (the scrape of the pick)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     instrument: Literal["guitar", "bass"] = "guitar"
     seed: int = Field(0, ge=0)
 

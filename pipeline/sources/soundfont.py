@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.source import Note, Source, key_hz
 from timbre_data.pipeline.sound.audio import in_channels, prepare_note
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError
 
 CLEAN_ELECTRIC_GUITAR = 27
 """General MIDI program (counted from 0) of the clean electric guitar."""
 
 
-class SoundfontSettings(BaseModel):
+class SoundfontSettings(Frozen):
     """Which file, instrument and notes. Without `path`, the General MIDI SoundFont found on this machine."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path | None = None
     bank: int = Field(0, ge=0, le=16383)
     program: int = Field(CLEAN_ELECTRIC_GUITAR, ge=0, le=127)

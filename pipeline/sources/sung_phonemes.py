@@ -13,13 +13,14 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.seeding import generator, number_of
 from timbre_data.pipeline.catalogue.shipped import read_table
 from timbre_data.pipeline.catalogue.source import Note, Segment, Source
 from timbre_data.pipeline.sound.singing import CONTROL_HZ, FORMANTS, Controls, sing
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 
 Role = Literal["dan", "laosheng"]
 
@@ -105,10 +106,9 @@ BLEND_SECONDS, ATTACK_SECONDS, SLIDE_SECONDS = 0.07, 0.03, 0.06
 FLOOR_DB = -62.0
 
 
-class SungPhonemesSettings(BaseModel):
+class SungPhonemesSettings(Frozen):
     """How many recordings, each of a singer of its own, of how many phrases, and how long a phrase is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     role: Role = Field("dan", description="young female (dan) or old male (laosheng) voices")
     recordings: int = Field(120, ge=1)
     phrases: int = Field(4, ge=1, description="of each recording")

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.source import Note, Source
 from timbre_data.pipeline.sound.audio import SUFFIXES, prepare_note, read
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError, SourceError
 
 
-class WavFolderSettings(BaseModel):
+class WavFolderSettings(Frozen):
     """Where the files are and how a note is cut out of each.
 
     `group` says what a split keeps together: each "file", or all files of a "folder" (one player, one song).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path
     pattern: str = "**/*"
     cut_onset: bool = True

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from timbre_data.pipeline.catalogue.synth import Instrument, Synth
 from timbre_data.pipeline.synths.capture.profiles import read_profile
 from timbre_data.pipeline.synths.hosting.client import Hosted
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.profile import Profile
 
 
-class MidiSettings(BaseModel):
+class MidiSettings(Frozen):
     """Which synth, and how it is captured.
 
     `backend` "jack" captures faster than real time with a JACK server of its own; "rtmidi" in real time, anywhere. For the latter
     `midi_port` and `audio_device` (regular expressions over names) choose what is connected, where the profile does not start the synth.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     profile: Profile = Field(description="name of a shipped profile, or a YAML file; stored whole")
     backend: Literal["jack", "rtmidi"] = "jack"
     soundfont: str = Field(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from timbre_data.pipeline.catalogue.synth import Instrument, Synth
 from timbre_data.pipeline.synths.hosting.client import Hosted
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.parameter import Distribution, Parameter, Uniform
 from timbre_data.schemas.space import ParameterSpace
 
 
-class PluginParameter(BaseModel):
+class PluginParameter(Frozen):
     """One parameter: our name for it, the plug-in's (`target`), and what it is; the plug-in gets numbers in [0, 1]."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     target: str = ""
     kind: str = "linear"
@@ -31,10 +31,9 @@ class PluginParameter(BaseModel):
         )
 
 
-class PluginSettings(BaseModel):
+class PluginSettings(Frozen):
     """A plug-in file and the parameters to draw, by name; `timbre-data synth inspect FILE` writes them. `fixed` are raw values in [0, 1]."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     path: str = Field(description="a .vst3 or .component; timbre-data synth inspect FILE writes settings for it")
     plugin_name: str = Field("", description="which one, where a file holds several")
     parameters: tuple[PluginParameter, ...] = Field(min_length=1)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
 from timbre_data.pipeline.catalogue.seeding import number_of
 from timbre_data.pipeline.catalogue.synth import Synth
 from timbre_data.pipeline.sound.voice import add_noise, add_oscillator, envelope, harmonics, ladder, wave_table
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.parameter import Condition, Parameter
 from timbre_data.schemas.space import ParameterSpace
 
@@ -29,10 +29,8 @@ LEVEL = 0.25
 """Of one oscillator at full volume: three of them, and resonance, stay below full scale."""
 
 
-class SubtractiveSettings(BaseModel):
+class SubtractiveSettings(Frozen):
     """It has none: everything is a parameter."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _oscillator(i: int) -> list[Parameter]:

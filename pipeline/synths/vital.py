@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from timbre_data.pipeline.catalogue.synth import Instrument, Synth
 from timbre_data.pipeline.synths.hosting.client import Hosted
 from timbre_data.pipeline.synths.hosting.vita import require_vita
 from timbre_data.pipeline.synths.plugin import unit_values
+from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.parameter import Condition, Parameter
 from timbre_data.schemas.space import ParameterSpace
 
@@ -53,10 +52,9 @@ SPACE = ParameterSpace.of(
 )  # fmt: skip
 
 
-class VitalSettings(BaseModel):
+class VitalSettings(Frozen):
     """`fixed`: further controls (see `vita.Synth().get_controls()`) at values in their own units."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     fixed: dict[str, float] = {}
 
 
