@@ -15,7 +15,9 @@ import soundfile
 import torch
 
 from benchmarks._common import report
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.effects import EFFECTS
+from timbre_data.pipeline.features import FEATURE_SETS
+from timbre_data.pipeline.sources import SOURCES
 
 RATE, SOUNDS, LIBROSA_SOUNDS = 22_050, 256, 24
 
@@ -85,8 +87,8 @@ def cpu_ms(function: Callable[[], object], sounds: int, repeats: int = 3) -> flo
 def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    source = registry.load("source", "plucked_string")
-    notes, effect = source.open(source.settings()), registry.load("effect", "distortion")
+    source = SOURCES.load("plucked_string")
+    notes, effect = source.open(source.settings()), EFFECTS.load("distortion")
     rng = np.random.default_rng(0)
     wet = []
     for i in rng.choice(len(notes.notes), SOUNDS, replace=False):
@@ -96,11 +98,11 @@ def main() -> None:
     sounds = np.stack(wet).astype(np.float32)
     unknown = np.full(SOUNDS, np.nan, np.float32)
     figures = {}
-    for name in registry.names("feature"):
-        features = registry.load("feature", name)
+    for name in FEATURE_SETS.names():
+        features = FEATURE_SETS.load(name)
         figures[f"{name}_ms"] = cpu_ms(lambda f=features: f.compute(sounds, RATE, unknown, f.settings()), SOUNDS)  # type: ignore[misc]  # bound now
     known = np.full(SOUNDS, 220, np.float32)
-    best = registry.load("feature", "autofx163")
+    best = FEATURE_SETS.load("autofx163")
     figures["autofx163_pitch_known_ms"] = cpu_ms(lambda: best.compute(sounds, RATE, known, best.settings()), SOUNDS)
     warnings.filterwarnings("ignore", message="Precision loss")
     with tempfile.TemporaryDirectory() as folder:

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from benchmarks._common import report
-from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.architectures import MODELS, Model, Shape
 from timbre_data.pipeline.build.machine import quiet_threads
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.features import FEATURE_SETS
+from timbre_data.pipeline.sources import SOURCES
 
 
 def milliseconds(function: Callable[[], object]) -> float:
@@ -26,22 +27,22 @@ def milliseconds(function: Callable[[], object]) -> float:
 
 def main() -> None:
     quiet_threads()
-    source = registry.load("source", "plucked_string")
+    source = SOURCES.load("plucked_string")
     sound = source.open(source.settings()).render(700, 22_050, 1, 33_075)
     unknown = np.full(1, np.nan, np.float32)
     found: dict[str, float] = {}
     for name in ("autofx163", "autofx48"):
-        features = registry.load("feature", name)
+        features = FEATURE_SETS.load(name)
         settings = features.settings()
         found[f"{name}_ms"] = milliseconds(lambda f=features, s=settings: f.compute(sound, 22_050, unknown, s))  # type: ignore[misc]  # mypy cannot infer defaults of a lambda
     probabilities = torch.full((1, 6), 1 / 6)
     with torch.inference_mode():
         for name, shape in (("class_mlp", Shape(163, 11)), ("regressor_mlp", Shape(211, 15, 6))):
-            model: Model = registry.load("model", name)
+            model: Model = MODELS.load(name)
             network = model.build(shape, model.options()).eval()
             given = (torch.zeros(1, shape.inputs), *((probabilities,) if shape.conditioning else ()))
             found[f"{name}_ms"] = milliseconds(lambda n=network, g=given: n(*g))  # type: ignore[misc]  # mypy cannot infer defaults of a lambda
-        model = registry.load("model", "autofx")
+        model = MODELS.load("autofx")
         audio, nothing = torch.from_numpy(sound), torch.zeros(1, 0)
         for spectrogram in ("power", "log_mel"):
             shape = Shape(0, 15, 6, samples=33_075, rate=22_050)

@@ -12,9 +12,10 @@ from benchmarks._common import report
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.plan import Plan
-from timbre_data.pipeline.catalogue import registry, shipped, validation
+from timbre_data.pipeline.catalogue import shipped, validation
 from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
 from timbre_data.pipeline.catalogue.synth import Instrument
+from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.schemas.errors import TimbreDataError
 
 RATE, SECONDS = 44_100, 1.5
@@ -63,7 +64,7 @@ def main() -> None:
         ("fluidsynth", "settle"),
     ):
         plan, values = patches(profile, 192)
-        synth = registry.load("synth", "midi")
+        synth = SYNTHS.load("midi")
         players = [synth.open(plan.chain.synth_settings, RATE, 1, isolation) for _ in range(2)]
         try:
             for player in players:

@@ -6,7 +6,8 @@ import os
 import tempfile
 
 from benchmarks._common import CORES, report
-from timbre_data.models.training import epochs, train
+from timbre_data.models.evaluation import epochs
+from timbre_data.models.training import train
 from timbre_data.pipeline.build import recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue import validation

@@ -71,7 +71,7 @@ class Step(Frozen):
         return self.effect or self.synth
 
 
-class Chain(Frozen):
+class ChainSpec(Frozen):
     """Effects in a row.
 
     `choose` lets each row have only so many of the steps, drawn at random: a number, or [fewest, most]. `shuffle` draws
@@ -175,7 +175,7 @@ class Recipe(Frozen):
     citation: str = ""
     claim: Claim | None = None
     source: Annotated[SourceSpec, BeforeValidator(as_named)] = SourceSpec(name="plucked_string")
-    chain: Annotated[Chain, BeforeValidator(as_chain)]
+    chain: Annotated[ChainSpec, BeforeValidator(as_chain)]
     audio: AudioFormat = AudioFormat()
     n: int = Field(1000, ge=1, le=2**40)
     seed: int = Field(0, ge=0, lt=2**63)

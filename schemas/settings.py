@@ -37,7 +37,7 @@ class TrainSettings(Frozen):
     features: Annotated[tuple[str, ...] | None, BeforeValidator(_as_tuple)] = None
     conditioning: str | None = None
     split: Literal["note", "row"] = "note"
-    target: Literal["effect", "family", "effects", "tags", "frames", "transformation"] | None = None
+    target: str | None = None
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(0, ge=0)
     measure_energy: bool = Field(False, description="measure the energy of the training with codecarbon")

@@ -50,7 +50,7 @@ class ParameterSpace(Frozen):
     def __getitem__(self, name: str) -> Parameter:
         return self.parameters[self.names.index(name)]
 
-    def each(self) -> Iterator[Parameter]:
+    def __iter__(self) -> Iterator[Parameter]:  # type: ignore[override]  # pydantic's own yields fields
         """Yield the parameters in label order."""
         yield from self.parameters
 

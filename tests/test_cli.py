@@ -96,7 +96,7 @@ def test_help_does_not_wait_for_heavy_imports() -> None:
 
 
 def test_importers_are_listed_without_numba_and_other_formats_read_without_callbacks_for_mp3() -> None:
-    listed = "[registry.load('importer', name) for name in registry.names('importer')]; print('numba' in sys.modules)"
+    listed = "[IMPORTERS.load(name) for name in IMPORTERS.names()]; print('numba' in sys.modules)"
     read = "import timbre_data.pipeline.sound.audio; print('timbre_data.pipeline.sound.mp3' in sys.modules)"
     script = f"import sys; from timbre_data.pipeline.catalogue import registry; {listed}; {read}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

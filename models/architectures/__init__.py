@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel
-from torch import nn
+from timbre_data.pipeline.catalogue.registry import Registry
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from torch import nn
 
 Task = Literal["classification", "regression", "transformation"]
 
@@ -33,10 +36,10 @@ class Model:
 
     `build(shape, options)` makes the network: `forward(features[, probabilities])` gives logits (classification) or values in [0, 1]
     (regression). With `input` "audio" it is `forward(features[, probabilities], audio=sounds)`, and features may be none. `front(shape, options)`
-    makes its front without weights (a spectrogram), if it has one: training computes that once for all rows, while it reads them, and
+    makes its front end without weights (a spectrogram), if it has one: training computes that once for all rows, while it reads them, and
     `forward` takes its output too.
     A network with `context` names the middle one of so many frames of a recording. A network with `fit_front(spectrograms)` takes its standardisation from the training rows' spectrograms, given in parts. One with
-    `fit_classes(windows, classes, seed)` is fitted by that instead of by descent; one with `class_loss(scores, present)` has a loss of its own for several labels. A regressor may have a `loss(output, labels, own, heard)` of its own, and a `decode(output)` to values in [0, 1].
+    `fit_classes(windows, classes, seed)` is fitted by that instead of by descent; one with `class_loss(scores, present)` has a loss of its own for several labels. A regressor may have a `loss(output, labels, mask, identifiable)` of its own, and a `decode(output)` to values in [0, 1].
     A classifier with `several_labels` has a sigmoid for each class even where every training row has one label; others have a soft-max then.
     A `conditioned` network may be given a classifier's probabilities.
     `l2_convolutions` times the squared weights of all convolutions is added to the loss (a kernel regulariser, as Keras has it).
@@ -65,3 +68,13 @@ class Model:
     l2_convolutions: float = 0.0
     counts_statistics: bool = False
     published: Mapping[str, tuple[Shape, int]] = field(default_factory=dict)
+
+    @property
+    def target_name(self) -> str:
+        """What such a model learns at the least."""
+        if self.context:
+            return "frames"
+        return {"classification": "effect", "regression": "parameters", "transformation": "transformation"}[self.task]
+
+
+MODELS: Registry[Model] = Registry(__name__, kind="model", attribute="MODEL")

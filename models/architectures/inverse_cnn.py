@@ -98,9 +98,11 @@ class InverseCnn(nn.Module):
                 values.append(torch.softmax(part, dim=1) @ self.centres)
         return torch.stack(values, dim=1)
 
-    def loss(self, logits: torch.Tensor, labels: torch.Tensor, own: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy over the knobs that are a row's own and can be heard, each relative to its number of bins."""
-        clear = own & heard
+    def loss(
+        self, logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor, identifiable: torch.Tensor
+    ) -> torch.Tensor:
+        """Mean cross-entropy over the parameters that apply to a row and are identifiable, each relative to its number of bins."""
+        clear = mask & identifiable
         total = logits.new_zeros(())
         for i, (count, part) in enumerate(zip(self._positions, self._groups(logits), strict=True)):
             chosen = clear[:, i]

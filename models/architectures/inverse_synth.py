@@ -89,10 +89,10 @@ class InverseSynth(nn.Module):
         return torch.sigmoid(self.dense(self.convolutions(x.float()[:, None]).flatten(1)))
 
     def loss(
-        self, predicted: torch.Tensor, labels: torch.Tensor, own: torch.Tensor, heard: torch.Tensor
+        self, predicted: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor, identifiable: torch.Tensor
     ) -> torch.Tensor:
-        """The mean squared error over a row's own knobs, heard or not."""
-        return masked_mse(predicted, labels, own)
+        """The mean squared error over the parameters that apply to a row, identifiable or not."""
+        return masked_mse(predicted, labels, mask)
 
 
 def _build(shape: Shape, options: InverseSynthOptions) -> nn.Module:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from timbre_data.pipeline.catalogue.registry import Registry
+
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
@@ -18,3 +20,6 @@ class Baseline:
     source: str
     build: Callable[[int], Any]
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+BASELINES: Registry[Baseline] = Registry(__name__, kind="baseline", attribute="BASELINE")

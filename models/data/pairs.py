@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP
 from timbre_data.models.data.rows import mono_sounds
 from timbre_data.pipeline.sound.audio import decode
+from timbre_data.pipeline.store.columns import AUDIO, DRY_AUDIO, DRY_INDEX, GAIN, MASK, ORDER, PARAMS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.parameter import Parameter
 
@@ -56,17 +57,21 @@ class Pairs:
         self.scale = 10 ** (level_db / 20)
         self.rows = data.usable()
         self.split = data.split()[self.rows]
-        self.index = data.read("dry/index")[self.rows].astype(np.int64)
-        self.gain = data.read("gain")[self.rows]
-        self._dry = mono_sounds(data, "dry/audio", np.arange(self.index.max(initial=-1) + 1))
-        self._wet = mono_sounds(data, "audio", self.rows)
-        params, mask = data.read("params")[self.rows], data.read("labels/mask")[self.rows]
-        order = data.read("labels/order")[self.rows]
+        self.index = data.read(DRY_INDEX)[self.rows].astype(np.int64)
+        self.gain = data.read(GAIN)[self.rows]
+        self._dry = mono_sounds(data, DRY_AUDIO, np.arange(self.index.max(initial=-1) + 1))
+        self._wet = mono_sounds(data, AUDIO, self.rows)
+        params, mask = data.read(PARAMS)[self.rows], data.read(MASK)[self.rows]
+        order = data.read(ORDER)[self.rows]
         varied = np.ptp(params, axis=0) > 0
         self.names = tuple(name for name, is_varied in zip(data.space.names, varied, strict=True) if is_varied)
-        self.steps = data.names("labels/order", "steps") if order.shape[1] > 1 else []
+        self.steps = data.names(ORDER, "steps") if order.shape[1] > 1 else []
         used = (order >= 0) if self.steps else np.empty((len(order), 0))
         self.condition = np.concatenate([np.where(mask, params, 0)[:, varied], used], axis=1).astype(np.float32)
+
+    def to(self, device: torch.device) -> None:
+        """Give sounds on another device from now on."""
+        self._device = device
 
     def where(self, split: int) -> NDArray[np.int64]:
         """Places of the rows of one split."""
@@ -99,7 +104,7 @@ class Pairs:
         return torch.from_numpy(self.condition[place]).to(self._device).expand(count, -1)
 
 
-def told(pairs: Pairs, place: int) -> str:
+def setting_text(pairs: Pairs, place: int) -> str:
     """The setting of a row for people: "peaking 6 dB 800 Hz 1"."""
     described = {one["name"]: Parameter.model_validate(one) for one in pairs.data.parameters}
     values = dict(zip(pairs.names, pairs.condition[place].tolist(), strict=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 import numpy as np
@@ -12,11 +12,25 @@ import torch
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.plan import row_split
-from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.catalogue.effect import FAMILIES, Effect, Family
 from timbre_data.pipeline.catalogue.seeding import share
+from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sound.audio import mixed
-from timbre_data.pipeline.store.layout import CLIP, TAGS
+from timbre_data.pipeline.store.columns import (
+    AUDIO,
+    CLIP,
+    DRY_GROUP,
+    DRY_IDENTITY,
+    DRY_INDEX,
+    EFFECT_DB,
+    IDENTIFIABLE,
+    MASK,
+    ORDER,
+    PARAMS,
+    SPLIT,
+    TAGS,
+    feature_hash,
+)
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
@@ -29,18 +43,18 @@ INAUDIBLE_DB = -60.0
 class Rows:
     """Rows of several datasets, side by side.
 
-    `features` [shape=(n, d)]; `labels` and `own` [shape=(n, p)]: normalised parameters over the union of all datasets, and
-    which belong to the row; `heard` [shape=(n, p)]: those that can be identified; `classes` [shape=(n,)] into `class_names`;
+    `features` [shape=(n, d)]; `labels` and `mask` [shape=(n, p)]: normalized parameters over the union of all datasets, and
+    which apply to the row; `identifiable` [shape=(n, p)]: those that can be heard; `classes` [shape=(n,)] into `class_names`;
     `present` [shape=(n, k)] which classes a row has (several in a chain), where `classes` is -1 unless it has just one;
     `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]: what splits keep together; `clip` [shape=(n,)] equal for the pieces of one recording (of one dry sound);
-    `audio` [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for, or what was heard of them (an array, or `frames.Windows`); `parameters` and `effects` describe the columns of `labels`.
+    `audio` [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for, or the output of a front end (an array, or `windows.Windows`); `parameters` and `effects` describe the columns of `labels`.
     """
 
     features: NDArray[np.float32]
     feature_names: tuple[str, ...]
     labels: NDArray[np.float32]
-    own: NDArray[np.bool_]
-    heard: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
+    identifiable: NDArray[np.bool_]
     parameter_names: tuple[str, ...]
     classes: NDArray[np.int64]
     class_names: tuple[str, ...]
@@ -69,6 +83,18 @@ class Rows:
         """Indices of the rows of one split: 0 train, 1 validation, 2 test."""
         return np.flatnonzero(self.split == split)
 
+    def take(self, chosen: NDArray[np.bool_]) -> Rows:
+        """Only some of the rows: every field that has one entry a row."""
+        count = len(self.row)
+        kept: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray) and len(value) == count:
+                kept[field.name] = value[chosen]
+        if self.audio is not None and not isinstance(self.audio, np.ndarray):
+            kept["audio"] = self.audio.at(np.flatnonzero(chosen))
+        return replace(self, **kept)
+
     def leaking_groups(self) -> set[str]:
         """Dry sounds with rows both in train or validation and in test."""
         return set(self.group[self.split < 2]) & set(self.group[self.split == 2])
@@ -86,20 +112,73 @@ def contents_of(datasets: Sequence[Dataset], features: Sequence[str]) -> list[st
     return found
 
 
+@dataclass(frozen=True)
+class Classes:
+    """The classes of some datasets: names, the family of each, and `present(data, rows)`, which classes each row has [shape=(n, k)]."""
+
+    names: tuple[str, ...]
+    families: tuple[str, ...]
+    present: Callable[[Dataset, slice], NDArray[np.bool_]]
+
+
+def effect_classes(datasets: Sequence[Dataset]) -> Classes:
+    """Each effect is a class; several choruses are one (`Effect.effect_class`)."""
+    return _step_classes(datasets, lambda member, family: class_of(member))
+
+
+def family_classes(datasets: Sequence[Dataset]) -> Classes:
+    """Each family of effects is a class, in the order of IDMT-SMT."""
+    return _step_classes(datasets, lambda member, family: family, order=(*FAMILIES, "other", "synth"))
+
+
+def tag_classes(datasets: Sequence[Dataset]) -> Classes:
+    """Each tag is a class. Raises `UsageError` unless all datasets have the same tags."""
+    without = [data.name for data in datasets if not data.has(TAGS)]
+    if without:
+        raise UsageError(f"{', '.join(without)} has no tags: learn effects with --target effect, effects or family.")
+    names = [data.names(TAGS) for data in datasets]
+    if any(other != names[0] for other in names):
+        raise UsageError(
+            f"{', '.join(data.name for data in datasets)} have different tags: train on datasets with the same ones."
+        )
+    return Classes(tuple(names[0]), ("other",) * len(names[0]), lambda data, rows: data.read(TAGS, rows))
+
+
+def _step_classes(
+    datasets: Sequence[Dataset], name_of: Callable[[str, str], str], order: Sequence[str] = ()
+) -> Classes:
+    """Classes of the steps of chains, named after effect and family."""
+    families = {
+        name_of(step.member, family): family
+        for data in datasets
+        for step, family in zip(data.recipe.chain.steps, data.meta["families"], strict=True)
+    }
+    names = sorted(families, key=order.index) if order else list(families)
+
+    def present(data: Dataset, rows: slice) -> NDArray[np.bool_]:
+        used = data.read(ORDER, rows) >= 0
+        out = np.zeros((len(used), len(names)), bool)
+        for column, (step, family) in enumerate(zip(data.recipe.chain.steps, data.meta["families"], strict=True)):
+            out[:, names.index(name_of(step.member, family))] |= used[:, column]
+        return out
+
+    return Classes(tuple(names), tuple(families[name] for name in names), present)
+
+
 def load_rows(
     datasets: Sequence[Dataset],
     features: Sequence[str],
     split: str,
     limit: int | None = None,
     *,
-    target: str = "effect",
+    classes: Callable[[Sequence[Dataset]], Classes] | None = None,
     audio: bool = False,
-    hear: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+    front: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
 ) -> Rows:
-    """Read the tables of several datasets into memory, and with `audio` their sounds, or what `hear` makes of some [shape=(k, samples)].
+    """Read the tables of several datasets into memory, and with `audio` their sounds, or what `front` makes of some [shape=(k, samples)].
 
-    `target` "effect" and "effects" make a class of every effect, "family" of every family, "tags" of every tag. Raises `UsageError` where features are
-    missing or rows are not labelled alike.
+    `classes` says which classes there are; by default each effect is one. Raises `UsageError` where features are missing or rows are not
+    labelled alike.
     """
     parameters = {
         described["name"]: (described, _effect_of(data, described["name"]))
@@ -108,16 +187,7 @@ def load_rows(
         if not _constant(data, described)
     }
     names = list(parameters)
-    families = {
-        (family if target == "family" else class_of(step.member)): family
-        for data in datasets
-        for step, family in zip(data.recipe.chain.steps, data.meta["families"], strict=True)
-    }
-    if target == "tags":
-        families = dict.fromkeys(_tags_of(datasets), "other")
-    classes: list[str] = list(families)
-    if target == "family":
-        classes.sort(key=lambda name: (*FAMILIES, "other", "synth").index(name))
+    chosen_classes = (classes or effect_classes)(datasets)
     if (
         audio
         and len({(data.recipe.audio.rate, data.recipe.audio.samples, data.recipe.audio.dtype) for data in datasets}) > 1
@@ -136,19 +206,19 @@ def load_rows(
             )
         rows = slice(0, stop)
         varied = [i for i, name in enumerate(data.space.names) if name in names]
-        columns = [names.index(data.space.names[i]) for i in varied]
-        index = data.read("dry/index", rows).astype(np.int64)[usable]
-        groups = data.read("dry/group")
+        places = [names.index(data.space.names[i]) for i in varied]
+        index = data.read(DRY_INDEX, rows).astype(np.int64)[usable]
+        groups = data.read(DRY_GROUP)
         part: dict[str, NDArray[Any]] = {
             "features": np.concatenate(
                 [np.empty((len(usable), 0), np.float32), *(_features(data, name, usable, stop) for name in features)],
                 axis=1,
             ),
-            "effect_db": data.read("labels/effect_db", rows)[usable],
-            "split": data.read("split", rows)[usable]
+            "effect_db": data.read(EFFECT_DB, rows)[usable],
+            "split": data.read(SPLIT, rows)[usable]
             if split == "note"
             else row_split(usable + number * 2**32, data.recipe.split),
-            "present": (data.read(TAGS, rows) if target == "tags" else _present(data, rows, classes, target))[usable],
+            "present": chosen_classes.present(data, rows)[usable],
             "clip": number * 2**32 + clip_numbers(data, rows, usable, index),
             "dataset": np.full(len(usable), number),
             "row": usable,
@@ -157,15 +227,15 @@ def load_rows(
             else np.asarray(groups, dtype=object)[index],
         }
         for key, path, dtype in (
-            ("labels", "params", np.float32),
-            ("own", "labels/mask", bool),
-            ("heard", "labels/identifiable", bool),
+            ("labels", PARAMS, np.float32),
+            ("mask", MASK, bool),
+            ("identifiable", IDENTIFIABLE, bool),
         ):
             wide = np.zeros((len(usable), len(names)), dtype)
-            wide[:, columns] = data.read(path, rows)[usable][:, varied]
+            wide[:, places] = data.read(path, rows)[usable][:, varied]
             part[key] = wide
         if audio:
-            part["audio"] = mono_sounds(data, "audio", usable, hear)
+            part["audio"] = mono_sounds(data, AUDIO, usable, front)
         parts.append(part)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     unknown = joined["features"].shape[0] - int(np.isfinite(joined["features"]).all(axis=1).sum())
@@ -181,8 +251,8 @@ def load_rows(
         classes=np.where(joined["present"].sum(axis=1) == 1, joined["present"].argmax(axis=1), -1),
         feature_names=feature_names,
         parameter_names=tuple(names),
-        class_names=tuple(classes),
-        class_families=tuple(families[name] for name in classes),
+        class_names=chosen_classes.names,
+        class_families=chosen_classes.families,
         parameters=tuple(described for described, _ in parameters.values()),
         effects=tuple(effect for _, effect in parameters.values()),
         feature_settings=_settings(datasets, features),
@@ -196,8 +266,8 @@ def some_rows(data: Dataset, limit: int | None) -> NDArray[np.int64]:
     usable = data.usable()
     if limit is None or limit >= len(usable) or data.meta["kind"] != "imported":
         return usable[:limit]
-    index = data.read("dry/index")[usable]
-    names = data.read("dry/identity")
+    index = data.read(DRY_INDEX)[usable]
+    names = data.read(DRY_IDENTITY)
     origins, counts = np.unique(index, return_counts=True)
     order = np.argsort([share(str(names[origin]), 0) for origin in origins])
     before = np.cumsum(counts[order]) - counts[order]
@@ -211,24 +281,11 @@ def clip_numbers(data: Dataset, rows: slice, usable: NDArray[np.int64], index: N
     return np.unique(data.read(CLIP, rows)[usable].astype(object), return_inverse=True)[1].astype(np.int64)
 
 
-def _tags_of(datasets: Sequence[Dataset]) -> list[str]:
-    """The names of the tags, which must be the same in all datasets."""
-    without = [data.name for data in datasets if not data.has(TAGS)]
-    if without:
-        raise UsageError(f"{', '.join(without)} has no tags: learn effects with --target effect, effects or family.")
-    names = [data.names(TAGS) for data in datasets]
-    if any(other != names[0] for other in names):
-        raise UsageError(
-            f"{', '.join(data.name for data in datasets)} have different tags: train on datasets with the same ones."
-        )
-    return names[0]
-
-
 def class_of(effect: str) -> str:
     """What a classifier calls an effect: several choruses are one class. A synth is called by its name."""
-    if effect.replace("-", "_") not in registry.names("effect"):
+    if effect.replace("-", "_") not in EFFECTS.names():
         return effect
-    member: Effect = registry.load("effect", effect)
+    member: Effect = EFFECTS.load(effect)
     return member.effect_class or effect.replace("-", "_")
 
 
@@ -255,9 +312,9 @@ def _settings(datasets: Sequence[Dataset], features: Sequence[str]) -> dict[str,
 
 
 def mono_sounds(
-    data: Dataset, path: str, rows: NDArray[np.int64], hear: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    data: Dataset, path: str, rows: NDArray[np.int64], front: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 ) -> NDArray[Any]:
-    """Sounds of an array as stored, in the order of their `rows`, mixed to one channel [shape=(n, samples)], or what is heard of them; never all sounds at once if that is less."""
+    """Sounds of an array as stored, in the order of their `rows`, mixed to one channel [shape=(n, samples)], or the output of `front`; never all sounds at once if that is less."""
     out = np.empty(0)
     for first in range(0, int(rows.max(initial=-1)) + 1, 1024):
         low, high = np.searchsorted(rows, (first, first + 1024))
@@ -266,10 +323,10 @@ def mono_sounds(
         here = rows[low:high] - rows[low]
         block = data.read(path, slice(int(rows[low]), int(rows[high - 1]) + 1))
         mono = mixed(block if len(block) == len(here) else block[here])
-        heard = mono if hear is None else hear(mono)
+        part = mono if front is None else front(mono)
         if not low:
-            out = np.empty((len(rows), *heard.shape[1:]), heard.dtype)
-        out[low:high] = heard
+            out = np.empty((len(rows), *part.shape[1:]), part.dtype)
+        out[low:high] = part
     return out
 
 
@@ -279,7 +336,7 @@ def _features(data: Dataset, name: str, usable: NDArray[np.int64], stop: int) ->
         raise UsageError(
             f"{name} is a spectrogram; this model takes feature vectors such as autofx163 (autofx makes its own spectrograms from the sounds)."
         )
-    there = data.read(f"integrity/{name}", slice(0, stop))[usable]
+    there = data.read(feature_hash(name), slice(0, stop))[usable]
     if not (there != 0).all():
         raise UsageError(
             f"{int((there == 0).sum())} rows of {data.name} lack {name}: run timbre-data featurize {data.name} --features {name}."
@@ -287,19 +344,12 @@ def _features(data: Dataset, name: str, usable: NDArray[np.int64], stop: int) ->
     return np.asarray(data.read(path, slice(0, stop))[usable], np.float32)
 
 
-def _present(data: Dataset, rows: slice, classes: list[str], target: str) -> NDArray[np.bool_]:
-    """Which classes each row has [shape=(n, k)]."""
-    used = data.read("labels/order", rows) >= 0
-    out = np.zeros((len(used), len(classes)), bool)
-    for column, (step, family) in enumerate(zip(data.recipe.chain.steps, data.meta["families"], strict=True)):
-        out[:, classes.index(family if target == "family" else class_of(step.member))] |= used[:, column]
-    return out
-
-
-def family_probabilities(probabilities: torch.Tensor, families: Sequence[str], target: str = "effect") -> torch.Tensor:
+def family_probabilities(
+    probabilities: torch.Tensor, families: Sequence[str], *, several: bool = False
+) -> torch.Tensor:
     """Spread a classifier's probabilities [shape=(n, classes)] over the six families of IDMT-SMT [shape=(n, 6)].
 
-    They add up, except those of a classifier of whole chains ("effects"), where the largest of a family counts. A classifier with
+    They add up, except where a row may have `several` classes: there the largest of a family counts. A classifier with
     a class outside the six families (an equaliser) conditions with its own classes instead [shape=(n, classes)].
     """
     if not set(families) <= set(FAMILIES):
@@ -307,7 +357,7 @@ def family_probabilities(probabilities: torch.Tensor, families: Sequence[str], t
     out = probabilities.new_zeros(probabilities.shape[0], len(FAMILIES))
     for column, family in enumerate(families):
         place = FAMILIES.index(cast(Family, family))
-        if target == "effects":
+        if several:
             out[:, place] = torch.maximum(out[:, place], probabilities[:, column])
         else:
             out[:, place] += probabilities[:, column]

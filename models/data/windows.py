@@ -1,4 +1,4 @@
-"""Frames of recordings: what is heard in each, seen with the frames around it."""
+"""Frames of recordings, each seen with the frames around it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from timbre_data.models.architectures import Model
 from timbre_data.models.data.rows import Rows, clip_numbers, some_rows
 from timbre_data.pipeline.build.plan import row_split
 from timbre_data.pipeline.sound.audio import decode
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK, FRAMES
+from timbre_data.pipeline.store.columns import AUDIO, DRY_GROUP, DRY_INDEX, FRAMES, GAIN, SPLIT
+from timbre_data.pipeline.store.layout import AUDIO_CHUNK
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 
@@ -73,7 +74,7 @@ class _Chunks:
     def __call__(self, row: int) -> NDArray[Any]:
         if row // AUDIO_CHUNK != self._number:
             self._number = row // AUDIO_CHUNK
-            self._chunk = self._data.read("audio", slice(self._number * AUDIO_CHUNK, (self._number + 1) * AUDIO_CHUNK))
+            self._chunk = self._data.read(AUDIO, slice(self._number * AUDIO_CHUNK, (self._number + 1) * AUDIO_CHUNK))
         sound: NDArray[Any] = self._chunk[row % AUDIO_CHUNK]
         return sound
 
@@ -102,9 +103,9 @@ def load_frames(
     total = 0
     for number, data in enumerate(datasets):
         usable = some_rows(data, limit)
-        index = data.read("dry/index")[usable].astype(np.int64)
-        groups = np.asarray(data.read("dry/group"), object)[index]
-        splits, gains = data.read("split")[usable], data.read("gain")[usable]
+        index = data.read(DRY_INDEX)[usable].astype(np.int64)
+        groups = np.asarray(data.read(DRY_GROUP), object)[index]
+        splits, gains = data.read(SPLIT)[usable], data.read(GAIN)[usable]
         if split == "row":
             splits = row_split(usable + number * 2**32, data.recipe.split)
         labels = data.read(FRAMES)[usable]
@@ -114,13 +115,13 @@ def load_frames(
             pieces = [decode(stored(int(usable[k]))).mean(axis=0) / gains[k] for k in run]
             sound = torch.from_numpy(np.concatenate(pieces))
             sound = sound / sound.abs().max().clamp(min=1e-9)
-            own = np.concatenate(labels[run])
-            spectrogram = whole(sound[None])[0][:, : len(own)].half()
+            labels_of_run = np.concatenate(labels[run])
+            spectrogram = whole(sound[None])[0][:, : len(labels_of_run)].half()
             spectrograms.append(spectrogram.T)
-            known = np.flatnonzero(own >= 0)
+            known = np.flatnonzero(labels_of_run >= 0)
             of = run[known // labels.shape[1]]
             found = {
-                "classes": own[known],
+                "classes": labels_of_run[known],
                 "split": splits[of],
                 "dataset": np.full(len(known), number),
                 "row": usable[of],
@@ -128,9 +129,9 @@ def load_frames(
                 "clip": number * 2**32 + clips[of],
                 "middle": total + known,
                 "first": np.full(len(known), total),
-                "last": np.full(len(known), total + len(own) - 1),
+                "last": np.full(len(known), total + len(labels_of_run) - 1),
             }
-            total += len(own)
+            total += len(labels_of_run)
             for key, values in found.items():
                 columns[key].append(values)
     joined = {key: np.concatenate(values) for key, values in columns.items()}
@@ -145,8 +146,8 @@ def load_frames(
         features=nothing.astype(np.float32),
         feature_names=(),
         labels=nothing.astype(np.float32),
-        own=nothing.astype(bool),
-        heard=nothing.astype(bool),
+        mask=nothing.astype(bool),
+        identifiable=nothing.astype(bool),
         parameter_names=(),
         classes=classes,
         class_names=tuple(names),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RegressionErrors:
-    """Errors of one predictor. `published_*` average over all rows and columns with foreign entries at zero; `mse` and `mae` over own entries."""
+    """Errors of one predictor. `published_*` average over all rows and columns with the entries of other effects at zero; `mse` and `mae` over those that apply."""
 
     mse: float
     mae: float
@@ -28,10 +28,10 @@ class RegressionErrors:
     published_mae_each: Numbers
 
 
-def regression_errors(predicted: NDArray[Any], labels: NDArray[Any], own: NDArray[np.bool_]) -> RegressionErrors:
-    """Measure predictions [shape=(n, p)] against labels, where `own` [shape=(n, p)] says which entries belong to a row."""
-    error = np.where(own, predicted.astype(np.float64) - labels, 0.0)
-    squared, absolute, counts = (error**2).sum(axis=0), np.abs(error).sum(axis=0), own.sum(axis=0)
+def regression_errors(predicted: NDArray[Any], labels: NDArray[Any], mask: NDArray[np.bool_]) -> RegressionErrors:
+    """Measure predictions [shape=(n, p)] against labels, where `mask` [shape=(n, p)] says which entries apply to a row."""
+    error = np.where(mask, predicted.astype(np.float64) - labels, 0.0)
+    squared, absolute, counts = (error**2).sum(axis=0), np.abs(error).sum(axis=0), mask.sum(axis=0)
     safe = np.where(counts, counts, np.nan)
     rows = len(error)
     return RegressionErrors(
@@ -45,16 +45,25 @@ def regression_errors(predicted: NDArray[Any], labels: NDArray[Any], own: NDArra
     )
 
 
-def mean_predictor(labels: NDArray[Any], own: NDArray[np.bool_], count: int) -> NDArray[np.float32]:
+def mean_predictor(labels: NDArray[Any], mask: NDArray[np.bool_], count: int) -> NDArray[np.float32]:
     """Predict each parameter's mean over the training rows [shape=(count, p)]: what a model must beat."""
-    counts = own.sum(axis=0)
-    means = np.where(counts, np.where(own, labels, 0.0).sum(axis=0, dtype=np.float64) / np.maximum(counts, 1), 0.5)
+    counts = mask.sum(axis=0)
+    means = np.where(counts, np.where(mask, labels, 0.0).sum(axis=0, dtype=np.float64) / np.maximum(counts, 1), 0.5)
     return np.tile(means.astype(np.float32), (count, 1))
 
 
 def random_predictor(count: int, width: int, seed: int = 0) -> NDArray[np.float32]:
     """Predict uniform numbers [shape=(count, width)]."""
     return np.random.default_rng(seed).random((count, width), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of each class: its name in JSON, its heading in tables, and how it is computed from `ClassScores` [shape=(classes,)]."""
+
+    name: str
+    heading: str
+    compute: Callable[[ClassScores], Numbers]
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ class ClassScores:
 
     def each(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
         """The scores of every class, by name."""
-        columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        columns = {metric.name: metric.compute(self) for metric in CLASS_METRICS}
         return {name: {key: float(values[i]) for key, values in columns.items()} for i, name in enumerate(names)}
 
     def table(self, names: Sequence[str], of: str) -> Table:
@@ -80,7 +89,15 @@ class ClassScores:
             (name, *(number(value) for value in one.values()), str(int(self.support[i])))
             for i, (name, one) in enumerate(self.each(names).items())
         ]
-        return Table("Classes", ("class", "precision", "recall", "F1", of), tuple(rows))
+        return Table("Classes", ("class", *(metric.heading for metric in CLASS_METRICS), of), tuple(rows))
+
+
+CLASS_METRICS = (
+    Metric("precision", "precision", lambda scores: scores.precision),
+    Metric("recall", "recall", lambda scores: scores.recall),
+    Metric("f1", "F1", lambda scores: scores.f1),
+)
+"""The scores of a class; tables and JSON follow from them."""
 
 
 def class_scores(predicted: NDArray[np.int64], true: NDArray[np.int64], classes: int) -> ClassScores:

@@ -137,14 +137,14 @@ def filters(shapes: list[tuple[str, NDArray[Any]]], path: Path, shown: int = 12)
 
 
 def predicted_against_true(
-    predicted: NDArray[Any], labels: NDArray[Any], own: NDArray[np.bool_], names: tuple[str, ...], path: Path
+    predicted: NDArray[Any], labels: NDArray[Any], mask: NDArray[np.bool_], names: tuple[str, ...], path: Path
 ) -> None:
     """One panel a parameter: density of (true, predicted), the diagonal, and the skill over the mean predictor."""
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
     figure, grid = plt.subplots(rows, columns, figsize=(2.9 * columns, 2.9 * rows), squeeze=False, layout="constrained")
     for axes, i in zip(grid.flat, range(len(names)), strict=False):
-        true, guess = labels[own[:, i], i], predicted[own[:, i], i]
+        true, guess = labels[mask[:, i], i], predicted[mask[:, i], i]
         axes.hist2d(true, guess, bins=40, range=[[0, 1], [0, 1]], cmap="magma", norm=matplotlib.colors.PowerNorm(0.5))
         axes.plot([0, 1], [0, 1], color="white", linewidth=0.8)
         skill = 1 - np.mean((guess - true) ** 2) / max(float(np.var(true)), 1e-12) if len(true) else float("nan")
@@ -153,8 +153,8 @@ def predicted_against_true(
         axes.set_aspect("equal")
     for axes in list(grid.flat)[len(names) :]:
         axes.set_visible(False)
-    figure.supxlabel("true, normalised")
-    figure.supylabel("predicted, normalised")
+    figure.supxlabel("true, normalized")
+    figure.supylabel("predicted, normalized")
     _save(figure, path)
 
 
@@ -175,25 +175,25 @@ def confusion(matrix: NDArray[np.int64], names: tuple[str, ...], path: Path) -> 
     _save(figure, path)
 
 
-def distances(found: dict[str, dict[str, NDArray[np.float64]]], path: Path) -> None:
+def distances(found: dict[str, dict[str, NDArray[np.float64]]], headings: dict[str, str], path: Path) -> None:
     """Box plots of the sound distances of every predictor."""
     kinds = list(next(iter(found.values())))
     figure, grid = plt.subplots(1, len(kinds), figsize=(3.6 * len(kinds), 3.4), layout="constrained")
     for axes, kind in zip(np.atleast_1d(grid), kinds, strict=True):
         axes.boxplot([found[name][kind] for name in found], tick_labels=list(found), showfliers=False)
-        axes.set_title(kind)
+        axes.set_title(headings[kind])
         axes.tick_params(axis="x", rotation=30)
         axes.grid(alpha=0.3, axis="y")
     _save(figure, path)
 
 
 def labels_against_outputs(
-    predicted: NDArray[Any], labels: NDArray[Any], heard: NDArray[np.bool_], names: tuple[str, ...], path: Path
+    predicted: NDArray[Any], labels: NDArray[Any], identifiable: NDArray[np.bool_], names: tuple[str, ...], path: Path
 ) -> None:
     """Box plots of labels and of outputs, side by side for each parameter: a network that answers with the middle shows as flat boxes."""
     figure, axes = plt.subplots(figsize=(max(6, 0.8 * len(names)), 4.2))
     for shift, values, colour, label in ((-0.18, labels, "C0", "labels"), (0.18, predicted, "C1", "outputs")):
-        shown = [values[heard[:, i], i] if heard[:, i].any() else np.zeros(1) for i in range(len(names))]
+        shown = [values[identifiable[:, i], i] if identifiable[:, i].any() else np.zeros(1) for i in range(len(names))]
         boxes = axes.boxplot(
             shown, positions=np.arange(len(names)) + shift, widths=0.3, patch_artist=True, showfliers=False
         )
@@ -201,7 +201,7 @@ def labels_against_outputs(
             box.set(facecolor=colour, alpha=0.6, label=None)
         axes.plot([], [], color=colour, linewidth=6, alpha=0.6, label=label)
     axes.set_xticks(range(len(names)), [name.partition(".")[2] or name for name in names], rotation=60, ha="right")
-    axes.set(ylabel="normalised", ylim=(-0.03, 1.03))
+    axes.set(ylabel="normalized", ylim=(-0.03, 1.03))
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     _save(figure, path)
 

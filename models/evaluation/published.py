@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from timbre_data.pipeline.catalogue.effect import FAMILIES
+
 COLUMNS = (
     "modulation.rate_hz",
     "modulation.depth",
@@ -54,14 +56,34 @@ MAE: dict[str, tuple[float, ...]] = {
     "211C": (0.013, 0.021, 0.030, 0.015, 0.032, 0.021, 0.063, 0.020, 0.019, 0.098, 0.041, 0.11, 0.054, 0.030, 0.081),
 }
 
-CLASSIFICATION = {"11 classes, guitar mono": 0.95, "6 classes, guitar mono": 0.97}
-"""Best accuracies of the PyTorch MLP ("up to"), on IDMT-SMT-Audio-Effects."""
+CLASSIFICATION = {11: ("11 classes, guitar mono", 0.95), 6: ("6 classes, guitar mono", 0.97)}
+"""Best accuracies of the PyTorch MLP ("up to"), on IDMT-SMT-Audio-Effects, by the number of classes."""
+IDMT_CLASSES = {
+    "dry",
+    "feedback_delay",
+    "slapback_delay",
+    "reverb",
+    "chorus",
+    "flanger",
+    "phaser",
+    "tremolo",
+    "vibrato",
+    "distortion",
+    "overdrive",
+}
+"""The eleven classes there, by our names."""
+
+
+def classification(names: Sequence[str]) -> dict[str, float]:
+    """The published accuracies that belong beside a classifier of these classes; none for other classes."""
+    if set(names) == IDMT_CLASSES or set(names) == set(FAMILIES):
+        title, value = CLASSIFICATION[len(names)]
+        return {title: value}
+    return {}
 
 
 ENERGY_WATT_HOURS = (3.8, 13.0)
 """Least and most energy of a training run there."""
-FEATURES_MS = {"as reported": 35.0, "published code, measured on one current core": 94.0}
-"""Time of the 163 features of one sound of 1.5 s."""
 
 
 def variant(model: str, features: Sequence[str], conditioning: int, options: Mapping[str, Any]) -> str | None:

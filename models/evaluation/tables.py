@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Table:
         rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
         parts = [f"**{self.title}**", "", line(self.header), rule, *(line(row) for row in self.rows)]
         return "\n".join([*parts, "", self.note] if self.note else parts)
+
+
+Found = tuple[dict[str, Any], tuple[Table, ...]]
+"""Metrics for programs, and tables for people."""
 
 
 def number(value: float | None) -> str:

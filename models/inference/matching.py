@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from timbre_data.models.evaluation.sounds import rerender, with_constants
+from timbre_data.models.evaluation.rerendered import rerender, with_constants
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.inference.report import Prediction, Setting
 from timbre_data.models.inference.sound_files import load_sound, note_starts, reading
 from timbre_data.models.inference.spectral_search import Task, search_one
-from timbre_data.pipeline.build.chain import EffectChain
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.catalogue.effect import Effect
+from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, write_wav
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.schemas.arrays import Audio
@@ -44,9 +44,9 @@ def refine(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path
         part = whole[start : start + predictor.samples]
         sound[0, : len(part)] = part / np.abs(part).max()
         sounds.append(sound)
-    space = EffectChain(recipe.chain).space
+    space = Chain(recipe.chain).space
     given = [value for step in steps for value in step.values.values()]
-    labels = np.array([[p.to_unit(value) for p, value in zip(space.each(), given, strict=True)]], np.float32)
+    labels = np.array([[p.to_unit(value) for p, value in zip(space, given, strict=True)]], np.float32)
     order = np.arange(len(steps), dtype=np.int8)[None]
     task = Task(recipe, sounds[0], sounds[1], labels, order)
     best = search_one(task, labels[0], np.ones(labels.shape[1], bool), evaluations, seed=0)
@@ -77,7 +77,7 @@ def match(dry: Path, steps: Sequence[Setting]) -> tuple[Audio, int]:
         raise UsageError(f"{dry}: silent.")
     wet = wet / peak  # effects were learned on notes at full scale, and a distortion hears the level
     for step in steps:
-        effect: Effect = registry.load("effect", step.effect)
+        effect: Effect = EFFECTS.load(step.effect)
         wet = effect.render(wet, rate, step.values)
     return wet / max(float(np.abs(wet).max()), 1e-9), rate
 
@@ -92,7 +92,7 @@ def write_played(predictor: Predictor, prediction: Prediction, out: Path) -> Non
     values = np.array([[prediction.labels[name] for name in names]], np.float32)
     labels = with_constants(data, np.array([0]), names, values)[0]
     try:
-        sound = rerender(data, EffectChain(data.recipe.chain), 0, labels)
+        sound = rerender(data, Chain(data.recipe.chain), 0, labels)
     finally:
         close_instruments()
     write_wav(sound, predictor.rate, out)

@@ -10,17 +10,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbre_data.models.architectures import Model
+from timbre_data.models.architectures import MODELS, Model
 from timbre_data.models.data.rows import class_of, family_probabilities
 from timbre_data.models.data.windows import windows_of
-from timbre_data.models.evaluation.sounds import with_constants
+from timbre_data.models.evaluation.rerendered import with_constants
 from timbre_data.models.inference.report import NotePrediction, Prediction, Setting
 from timbre_data.models.inference.sound_files import load_sound, note_starts
-from timbre_data.models.training import checkpoints, runs, train
+from timbre_data.models.targets import TARGETS
+from timbre_data.models.targets._target import Target
+from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.checkpoints import Trained
-from timbre_data.pipeline.build.chain import EffectChain
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.models.training.preparing import whole_front
+from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
+from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, decode, encode, storing_gains
 from timbre_data.pipeline.store.layout import FRAME_SECONDS
 from timbre_data.pipeline.store.reader import Dataset
@@ -55,9 +58,9 @@ class Predictor:
         return self.data.recipe.chain.synth is not None and self.trained.task == "regression"
 
     @property
-    def of_frames(self) -> bool:
-        """Whether the run says what is heard in every frame."""
-        return self.trained.target == "frames"
+    def target(self) -> Target:
+        """What the run learned."""
+        return TARGETS.load(self.trained.target)
 
     @property
     def peak(self) -> str:
@@ -70,7 +73,12 @@ class Predictor:
         models = [self.trained, *([self.classifier] if self.classifier else [])]
         return any("autofx163" in model.features for model in models)
 
-    def hear(
+    @property
+    def _classified(self) -> Target:
+        """What the classifier learned, or, without one, the run."""
+        return TARGETS.load(self.classifier.target if self.classifier else self.trained.target)
+
+    def answers(
         self, notes: Audio, f0_hz: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
         """Class probabilities [shape=(n, classes)] and normalised parameters [shape=(n, p)] of notes [shape=(n, samples)]; None where the run has none."""
@@ -82,7 +90,9 @@ class Predictor:
             condition = None
             if probabilities is not None:
                 assert self.classifier is not None
-                condition = family_probabilities(probabilities, self.classifier.families, self.classifier.target)
+                condition = family_probabilities(
+                    probabilities, self.classifier.families, several=self._classified.several_classes
+                )
             labels = self._answer(self.trained, stored, f0_hz, condition).numpy()
         return None if probabilities is None else probabilities.numpy(), labels
 
@@ -104,7 +114,7 @@ class Predictor:
     def _features(self, model: Trained, stored: Audio, f0_hz: NDArray[np.float32]) -> torch.Tensor:
         parts = [np.empty((len(stored), 0), np.float32)]
         for name in model.features:
-            features: FeatureSet = registry.load("feature", name)
+            features: FeatureSet = FEATURE_SETS.load(name)
             settings = features.settings.model_validate(model.feature_settings[name])
             parts.append(features.compute(stored, self.rate, f0_hz, settings))
         return torch.from_numpy(np.concatenate(parts, axis=1))
@@ -115,7 +125,7 @@ class Predictor:
         Raises `UsageError` for files that cannot be read, are silent or too short.
         """
         sound = load_sound(path, self.rate)
-        if self.of_frames:
+        if self.target.windows:
             return Prediction(str(path), (), {}, {}, {}, segments=self._segments(sound))
         starts = self._starts(sound)
         notes = np.zeros((len(starts), self.samples), np.float32)
@@ -125,7 +135,7 @@ class Predictor:
         pitches = np.full(len(starts), f0_hz, np.float32)
         if dry is not None and not np.isfinite(f0_hz):
             pitches = self._pitches(load_sound(dry, self.rate), len(starts))
-        probabilities, labels = self.hear(notes, pitches)
+        probabilities, labels = self.answers(notes, pitches)
         names = self.classifier.outputs if self.classifier else ()
         described = [Parameter.model_validate(one) for one in self.trained.parameters]
 
@@ -159,7 +169,7 @@ class Predictor:
         active = dict.fromkeys((p.name for p in parameters), True)
         if self.of_a_synth:
             whole = with_constants(self.data, np.array([0]), list(active), labels[None])
-            chain = EffectChain(self.data.recipe.chain)
+            chain = Chain(self.data.recipe.chain)
             mask = chain.active(chain.space.to_values(whole), np.zeros((1, len(chain.labels)), np.int8))[0]
             active = dict(zip(self.data.space.names, mask.tolist(), strict=True))
         described = zip(parameters, labels.tolist(), strict=True)
@@ -167,8 +177,8 @@ class Predictor:
 
     def _segments(self, sound: Audio) -> tuple[tuple[float, float, str, float], ...]:
         """The most probable class of every frame, equal neighbours as one: start, stop, class, mean probability."""
-        kind: Model = registry.load("model", self.trained.model)
-        whole = train.hearing_whole(kind, self.trained.options, self.rate)
+        kind: Model = MODELS.load(self.trained.model)
+        whole = whole_front(kind, self.trained.options, self.rate)
         spectrogram = whole(torch.from_numpy(sound / np.abs(sound).max())[None])[0].half()
         nothing = torch.empty(spectrogram.shape[1], 0)
         probabilities = self.trained.predict(nothing, None, windows_of(spectrogram, kind.context)).numpy()
@@ -188,7 +198,7 @@ class Predictor:
 
     def _starts(self, sound: Audio) -> list[int]:
         """Where notes begin; for a run that knows tags, pieces side by side, the last one only if at least half of it is sound."""
-        if self.trained.task == "classification" and self.trained.target == "tags":
+        if self.target.side_by_side:
             return list(range(0, max(1, len(sound) - self.samples // 2), self.samples))
         return note_starts(sound, self.rate, self.samples)
 
@@ -213,7 +223,7 @@ class Predictor:
             setting.values[parameter] = value
             if name in prediction.texts:
                 setting.texts[parameter] = prediction.texts[name]
-        several = self.classifier is not None and self.classifier.target == "effects"
+        several = self.classifier is not None and self._classified.several_classes
         if effect is not None:
             wanted = {effect.replace("-", "_")}
         elif several:
@@ -222,11 +232,10 @@ class Predictor:
             wanted = {prediction.classes()[0]}
         else:
             wanted = {owner for _, owner in by_step} if len(by_step) == 1 else set()
-        family = self.classifier is not None and self.classifier.target == "family"
         chosen = [
             setting
             for (step, owner), setting in by_step.items()
-            if wanted & {step, owner, class_of(owner), *([registry.load("effect", owner).family] if family else [])}
+            if wanted & {step, owner, class_of(owner), *self._classified.names_of(owner)}
         ]
         if not chosen and wanted != {"dry"}:
             known = ", ".join(sorted({owner for _, owner in by_step})) or "none"

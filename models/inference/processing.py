@@ -8,18 +8,16 @@ from typing import Any, cast
 import numpy as np
 import soundfile
 import soxr
+import torch
 
 from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder, EqOptions
+from timbre_data.models.evaluation.equaliser_losses import play
 from timbre_data.models.inference.sound_files import LONGEST_SECONDS, reading
-from timbre_data.models.training import checkpoints, equaliser_loop
-from timbre_data.models.training.runs import open_run
+from timbre_data.models.training import checkpoints
+from timbre_data.models.training.checkpoints import Trained
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, write_wav
 from timbre_data.schemas.errors import UsageError
-
-
-def is_transformation(run: Path) -> bool:
-    """Whether a run maps sounds to sounds."""
-    return open_run(run).settings.target == "transformation"
+from timbre_data.schemas.parameter import Parameter
 
 
 def process_file(run: Path, file: Path, out: Path, step: str | None, at: dict[str, float]) -> dict[str, Any]:
@@ -30,7 +28,7 @@ def process_file(run: Path, file: Path, out: Path, step: str | None, at: dict[st
     trained = checkpoints.load(run)
     network = cast(EqAutoencoder, trained.network.network).eval()
     options = EqOptions.model_validate(trained.options)
-    condition = equaliser_loop.condition_from(trained, at, step)
+    condition = condition_from(trained, at, step)
     with reading(file):
         about = soundfile.info(file)
         if about.duration > LONGEST_SECONDS:
@@ -39,7 +37,7 @@ def process_file(run: Path, file: Path, out: Path, step: str | None, at: dict[st
     if not sound.size or not np.isfinite(sound).all() or np.abs(sound).max() < SILENCE_PEAK:
         raise UsageError(f"{file}: {'holds no samples' if not sound.size else 'silent, or not finite'}.")
     heard = sound if rate == trained.rate else soxr.resample(sound, rate, trained.rate)
-    channels = [equaliser_loop.play(network, np.ascontiguousarray(one), options.level_db, condition) for one in heard.T]
+    channels = [play(network, np.ascontiguousarray(one), options.level_db, condition) for one in heard.T]
     changed = np.stack(channels)
     if rate != trained.rate:
         changed = soxr.resample(changed.T, trained.rate, rate).T
@@ -59,11 +57,35 @@ def process_file(run: Path, file: Path, out: Path, step: str | None, at: dict[st
     }
 
 
-def as_text(done: dict[str, Any]) -> str:
-    """What was done, for people."""
-    text = f"{done['file']}: {done['seconds']:.2f} s through the run, in {done['out']}"
-    if done["resampled_to"]:
-        text += f"; resampled from {done['rate']} to {done['resampled_to']} Hz and back, so nothing above {done['resampled_to'] // 2} Hz is left"
-    if done["gain"] < 1:
-        text += f"; turned down by {-20 * np.log10(done['gain']):.1f} dB, which would have clipped"
-    return text
+def condition_from(trained: Trained, given: dict[str, float], step: str | None) -> torch.Tensor | None:
+    """The condition of chosen settings [shape=(c,)], in the units of the parameters. Raises `UsageError` for what the run does not know."""
+    described = [Parameter.model_validate(one) for one in trained.parameters]
+    if not trained.shape.conditioning:
+        if given or step:
+            raise UsageError("this run learned one fixed transformation: it takes no settings.")
+        return None
+    if trained.effects and step not in trained.effects:
+        raise UsageError(f"this run knows {', '.join(trained.effects)}: choose one with --effect.")
+    steps = trained.effects or tuple(dict.fromkeys(one.name.partition(".")[0] for one in described))
+    if step and step not in steps:
+        raise UsageError(f"this run knows {', '.join(steps)}, not {step}.")
+    if len(steps) == 1:
+        step = steps[0]
+    own = [one for one in described if not step or one.name.startswith(f"{step}.")]
+    known = {one.name.removeprefix(f"{step}."): one for one in own} | {one.name: one for one in own}
+    unknown = [name for name in given if name not in known]
+    if unknown or len({known[name].name for name in given}) < len(own):
+        raise UsageError(
+            f"--at needs {', '.join(one.name for one in own)}"
+            + (f"; it does not know {', '.join(unknown)}" if unknown else "")
+            + "."
+        )
+    for name, value in given.items():
+        low, high = known[name].bounds
+        if not low <= value <= high:
+            raise UsageError(
+                f"--at {name}={value:g}: this run learned {low:g} to {high:g} {known[name].unit}".strip() + "."
+            )
+    values = {known[name].name: known[name].to_unit(value) for name, value in given.items()}
+    used = [float(step == one) for one in trained.effects]
+    return torch.tensor([*(float(values.get(one.name, 0.0)) for one in described), *used], dtype=torch.float32)

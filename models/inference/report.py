@@ -1,14 +1,18 @@
-"""What a run says about a file, and how it is told: as data, as text, as a Praat TextGrid."""
+"""Predictions and their forms: plain data, text, a Praat TextGrid."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from timbre_data.pipeline.catalogue.files import whole
 from timbre_data.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from timbre_data.models.inference.answer import Answer
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,23 @@ def write_textgrid(prediction: Prediction, out: Path) -> None:
             grid.save(str(aside), format="long_textgrid", includeBlankSpaces=True)
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
+
+
+def shown(answer: Answer) -> tuple[dict[str, Any], str]:
+    """An answer as plain data for JSON, and as text."""
+    if answer.prediction is None:
+        return answer.processed, processed_text(answer.processed)
+    return as_data(answer.prediction, answer.settings), as_text(answer.prediction, answer.settings)
+
+
+def processed_text(done: dict[str, Any]) -> str:
+    """What was done with a file that went through a learned transformation."""
+    text = f"{done['file']}: {done['seconds']:.2f} s processed, in {done['out']}"
+    if done["resampled_to"]:
+        text += f"; resampled from {done['rate']} to {done['resampled_to']} Hz and back, so nothing above {done['resampled_to'] // 2} Hz is left"
+    if done["gain"] < 1:
+        text += f"; turned down by {-20 * math.log10(done['gain']):.1f} dB to avoid clipping"
+    return text
 
 
 def as_data(prediction: Prediction, steps: Sequence[Setting]) -> dict[str, Any]:

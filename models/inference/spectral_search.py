@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from timbre_data.models.evaluation.sounds import FFT_SIZES
-from timbre_data.pipeline.build.chain import EffectChain
+from timbre_data.models.evaluation.distances.mrstft import FFT_SIZES
+from timbre_data.pipeline.build.chain import Chain
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.recipe import Recipe
 
@@ -35,7 +35,7 @@ class Task:
 
 def render_labels(recipe: Recipe, dry: Audio, labels: NDArray[np.float64], order: NDArray[np.int8]) -> Audio:
     """Each dry sound through the chain with its normalised labels, at full scale [shape=(n, samples)]."""
-    chain = EffectChain(recipe.chain)
+    chain = Chain(recipe.chain)
     values = chain.space.to_values(np.clip(labels, 0, 1))
     out = np.empty(dry.shape, np.float32)
     for k in range(len(dry)):
@@ -63,12 +63,12 @@ def distances(made: Audio, target: Audio) -> NDArray[np.float64]:
 
 
 def search_one(
-    task: Task, start: NDArray[np.float32], own: NDArray[np.bool_], evaluations: int, seed: int
+    task: Task, start: NDArray[np.float32], mask: NDArray[np.bool_], evaluations: int, seed: int
 ) -> NDArray[np.float32]:
     """`search` for a single row: labels [shape=(p,)]."""
     import cma
 
-    columns = np.flatnonzero(own)
+    columns = np.flatnonzero(mask)
     best = start.copy()
     if not len(columns):
         return best

@@ -20,6 +20,7 @@ from torch import nn
 from timbre_data.models.data.rows import family_probabilities
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.layers.spectrogram import centred_stft, mel_matrix
+from timbre_data.models.targets import TARGETS
 from timbre_data.models.training.checkpoints import Trained, load
 from timbre_data.pipeline.catalogue.files import whole
 from timbre_data.pipeline.features import autofx163
@@ -194,7 +195,11 @@ class Standalone(nn.Module):
         if self._conditions:
             assert self._classifier is not None
             probabilities = self._probabilities(self._classifier, self.class_network, self.class_features, audio)
-            condition = family_probabilities(probabilities, self._classifier.families, self._classifier.target)
+            condition = family_probabilities(
+                probabilities,
+                self._classifier.families,
+                several=TARGETS.load(self._classifier.target).several_classes,
+            )
         labels = self.network(self.features(audio), condition, audio if self._model.shape.samples else None)
         decode: Callable[[torch.Tensor], torch.Tensor] | None = getattr(self.network.network, "decode", None)
         if decode is not None:
@@ -210,7 +215,7 @@ class Standalone(nn.Module):
         self, trained: Trained, network: nn.Module, features: nn.Module, audio: torch.Tensor
     ) -> torch.Tensor:
         logits = network(features(audio), None, audio if trained.shape.samples else None)
-        return torch.sigmoid(logits) if trained.several or trained.target == "effects" else torch.softmax(logits, dim=1)
+        return TARGETS.load(trained.target).decode(logits, trained.several)
 
 
 class _NoFeatures(nn.Module):
@@ -241,7 +246,7 @@ def export_model(run: Path, out: Path) -> dict[str, Any]:
             f"{run} maps sounds to sounds of any length, which cannot be exported: use timbre-data predict."
         )
     predictor = Predictor(run)
-    if predictor.of_frames:
+    if predictor.target.windows:
         raise UsageError(
             f"{run} names frames of recordings of any length, which cannot be exported: use timbre-data predict."
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from timbre_data.models.studies.comparison import compare
-from timbre_data.models.studies.evaluate import FOLDER, evaluate
+from timbre_data.models.studies.evaluate import evaluate, is_evaluated
 from timbre_data.models.training import train
+from timbre_data.models.training.preparing import resolve
 from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.progress import Progress
@@ -83,7 +83,7 @@ def _check(recipe: PipelineRecipe, resolved: list[Recipe]) -> None:
                     f"datasets of this recipe are {', '.join(sorted(datasets))}",
                 )
     for stage in recipe.train:
-        train.resolve(stage.settings)
+        resolve(stage.settings)
         for name in stage.settings.data:
             if name not in datasets:
                 raise RecipeError(
@@ -108,13 +108,13 @@ def _train_and_evaluate(
     folder, done = train.train(settings, name=f"{recipe.name}-{stage.name}", say=say)
     runs[stage.name] = folder
     report: list[dict[str, Any]] = [{"stage": f"train {stage.name}", "done": done, "run": str(folder)}]
-    results = folder / FOLDER / "metrics.json"
-    if done == "finished already" and results.is_file():
+    metrics = is_evaluated(folder)
+    if done == "finished already" and metrics is not None:
         report.append(
             {
                 "stage": f"evaluate {stage.name}",
                 "done": "finished already",
-                "metrics": json.loads(results.read_text(encoding="utf-8")),
+                "metrics": metrics,
             }
         )
         return report

@@ -21,14 +21,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbre_data.models.baselines import Baseline
+from timbre_data.models.baselines import BASELINES, Baseline
 from timbre_data.models.data.rows import Rows, contents_of, load_rows
 from timbre_data.models.evaluation import metrics, plots
 from timbre_data.models.evaluation.tables import Table, number
-from timbre_data.models.training import checkpoints, runs, train
+from timbre_data.models.targets import TARGETS
+from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.checkpoints import Trained
+from timbre_data.models.training.preparing import resolve
+from timbre_data.models.training.row_training import fit_rows
+from timbre_data.models.training.runs import MODEL_FILE
 from timbre_data.pipeline.build.provenance import provenance
-from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.catalogue.files import write_whole
 from timbre_data.pipeline.catalogue.seeding import share
 from timbre_data.pipeline.store.reader import Dataset
@@ -64,6 +67,14 @@ def folds_of(group: NDArray[np.object_], folds: int, seed: int) -> NDArray[np.in
     return fold[place]
 
 
+def check_models(names: Sequence[str]) -> None:
+    """Raise `UnknownNameError` for what is neither a baseline nor the network."""
+    known = {*BASELINES.names(), NETWORK}
+    for name in names:
+        if name.replace("-", "_") not in BASELINES.names() and name != NETWORK:
+            raise UnknownNameError("classifier", name, sorted(known))
+
+
 def compare(
     settings: CompareSettings, *, name: str | None = None, say: Callable[[str], None] = lambda line: None
 ) -> Comparison:
@@ -71,10 +82,7 @@ def compare(
 
     Raises `UsageError` for rows with several effects, too few notes, or unknown classifiers.
     """
-    known = {*registry.names("baseline"), NETWORK}
-    for model in settings.models:
-        if model not in known:
-            raise UnknownNameError("classifier", model, sorted(known))
+    check_models(settings.models)
     datasets = [Dataset(data) for data in (*settings.data, *settings.against)]
     asked = {"settings": settings.model_dump(mode="json"), "contents": contents_of(datasets, settings.features)}
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
@@ -84,22 +92,22 @@ def compare(
         raise UsageError(
             f"{folder} is a comparison with other settings or data: choose another --name, or leave it out."
         )
-    rows = load_rows(datasets, settings.features, "note", settings.limit, target=settings.target)
-    train.check_classes(rows, settings.target)
+    rows = load_rows(datasets, settings.features, "note", settings.limit, classes=TARGETS.load(settings.target).classes)
+    TARGETS.load(settings.target).check(rows)
     (folder / "folds").mkdir(parents=True, exist_ok=True)
     snapshots = {data.location.address: data.snapshot for data in datasets}
     found: dict[str, Any] = {"about": asked, "snapshots": snapshots, "provenance": provenance()}
     write_whole(folder / FILE, json.dumps(found, indent=2))
     here = rows.dataset < len(settings.data)
-    mine = _take(rows, here)
-    fold = folds_of(mine.group, settings.folds, settings.seed)
-    results = {model: _cross_validate(model, mine, fold, settings, folder, say) for model in settings.models}
+    compared = rows.take(here)
+    fold = folds_of(compared.group, settings.folds, settings.seed)
+    results = {model: _cross_validate(model, compared, fold, settings, folder, say) for model in settings.models}
     found["classifiers"] = {model: result["scores"] for model, result in results.items()}
-    tables = [_totals(results, mine, settings), *(_classes(model, results[model], mine) for model in results)]
+    tables = [_totals(results, compared, settings), *(_classes(model, results[model], compared) for model in results)]
     for model, result in results.items():
-        plots.confusion(np.array(result["confusion"]), mine.class_names, folder / f"confusion-{model}.png")
+        plots.confusion(np.array(result["confusion"]), compared.class_names, folder / f"confusion-{model}.png")
     if settings.permutations and NETWORK in settings.models:
-        ranked = _permutation(mine, fold, settings, folder)
+        ranked = _permutation(compared, fold, settings, folder)
         found["permutation"] = ranked
         tables.append(_ranking(ranked))
     if settings.against:
@@ -109,23 +117,6 @@ def compare(
     write_whole(folder / FILE, json.dumps(found, indent=2))
     write_whole(folder / "tables.md", comparison.markdown() + "\n")
     return comparison
-
-
-def _take(rows: Rows, chosen: NDArray[np.bool_]) -> Rows:
-    fields = (
-        "features",
-        "labels",
-        "own",
-        "heard",
-        "classes",
-        "present",
-        "effect_db",
-        "split",
-        "dataset",
-        "row",
-        "group",
-    )
-    return replace(rows, **{name: getattr(rows, name)[chosen] for name in fields})
 
 
 def _cross_validate(
@@ -165,7 +156,7 @@ def _one_fold(
     if model == NETWORK:
         trained = _network(rows, fold, number_, settings, folder)
         fit_seconds = time.perf_counter() - begun
-        size = (folder / checkpoints.MODEL_FILE).stat().st_size
+        size = (folder / MODEL_FILE).stat().st_size
         features = torch.from_numpy(rows.features[test])
         begun = time.perf_counter()
         guess = trained.predict(features).numpy().argmax(axis=1)
@@ -173,7 +164,7 @@ def _one_fold(
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        baseline: Baseline = registry.load("baseline", model)
+        baseline: Baseline = BASELINES.load(model)
         estimator = make_pipeline(StandardScaler(), baseline.build(settings.seed))
         train = np.flatnonzero(fold != number_)
         estimator.fit(rows.features[train], rows.classes[train])
@@ -193,11 +184,11 @@ def _one_fold(
 
 def _network(rows: Rows, fold: NDArray[np.int64], number_: int, settings: CompareSettings, folder: Path) -> Trained:
     """The PyTorch MLP trained on the other folds; the next one stops its training."""
-    if not (folder / checkpoints.MODEL_FILE).is_file():
+    if not (folder / MODEL_FILE).is_file():
         split = np.zeros(len(fold), np.uint8)
         split[fold == (number_ + 1) % settings.folds] = 1
         split[fold == number_] = 2
-        chosen = train.resolve(
+        chosen = resolve(
             TrainSettings(
                 model=NETWORK,
                 data=settings.data,
@@ -206,7 +197,7 @@ def _network(rows: Rows, fold: NDArray[np.int64], number_: int, settings: Compar
                 seed=settings.seed,
             )
         )
-        train.fit_rows(chosen, replace(rows, split=split), None, folder)
+        fit_rows(chosen, replace(rows, split=split), None, folder)
     return checkpoints.load(folder)
 
 
@@ -246,7 +237,7 @@ def _generalisation(
     for trained_on, chosen in {"here": here, "there": ~here, "both": np.ones_like(here)}.items():
         kept = folder / "folds" / f"trained-{trained_on}"
         kept.mkdir(exist_ok=True)
-        trained = _network(_take(rows, chosen), fold[chosen], 0, settings, kept)
+        trained = _network(rows.take(chosen), fold[chosen], 0, settings, kept)
         found[trained_on] = {}
         for tested_on, place in places.items():
             test = np.flatnonzero(place & (fold == 0))
@@ -271,7 +262,7 @@ def _totals(results: dict[str, dict[str, Any]], rows: Rows, settings: CompareSet
         )
         if model == NETWORK or settings.target != "effect":
             continue
-        baseline: Baseline = registry.load("baseline", model)
+        baseline: Baseline = BASELINES.load(model)
         for where, values in baseline.published.items():
             lines.append(
                 (

@@ -12,17 +12,20 @@ import torch
 from numpy.typing import NDArray
 
 from timbre_data.models.data.rows import Rows
-from timbre_data.models.evaluation import published
+from timbre_data.models.evaluation import epochs, published
 from timbre_data.models.evaluation.tables import Table
 from timbre_data.models.layers.counting import parameter_count
-from timbre_data.models.training import checkpoints, energy, epochs
+from timbre_data.models.targets import TARGETS
+from timbre_data.models.training import energy
 from timbre_data.models.training.checkpoints import Trained
+from timbre_data.models.training.runs import MODEL_FILE
+from timbre_data.pipeline.store.columns import AUDIO
 from timbre_data.pipeline.store.reader import Dataset
 
 
 def _sound(datasets: Sequence[Dataset], rows: Rows, one: int) -> torch.Tensor:
     """One row's sound as stored, mixed to mono [shape=(1, samples)]: the network's front is part of what a prediction takes."""
-    stored = datasets[int(rows.dataset[one])].read("audio", int(rows.row[one]))
+    stored = datasets[int(rows.dataset[one])].read(AUDIO, int(rows.row[one]))
     return torch.from_numpy(np.ascontiguousarray(stored[:1] if len(stored) == 1 else stored.mean(axis=0)[None]))
 
 
@@ -43,7 +46,7 @@ def cost_of(
         given = None if probabilities is None else probabilities[one : one + 1]
         sound = None
         begun = time.perf_counter()
-        if trained.target == "frames":
+        if TARGETS.load(trained.target).windows:
             sound = rows.sounds(np.array([one]))
         elif rows.audio is not None:
             sound = _sound(datasets, rows, one)
@@ -55,11 +58,12 @@ def cost_of(
         "waiting_share": epochs.waiting_share(course),
         "epochs": len(course),
         "watt_hours": used["watt_hours"] if used else None,
-        "megabytes": (run / checkpoints.MODEL_FILE).stat().st_size / 1e6,
+        "megabytes": (run / MODEL_FILE).stat().st_size / 1e6,
         "parameters": parameter_count(trained.network.network),
         "inference_ms": 1000 * float(np.median(times)),
     }
     low, high = published.ENERGY_WATT_HOURS
+    autofx = published.variant(trained.model, trained.features, trained.shape.conditioning, trained.options)
     return spent, Table(
         "Cost (one sound at a time on one core; features not counted)",
         ("training", "waiting for data", "epochs", "energy", "size", "parameters", "inference"),
@@ -73,7 +77,7 @@ def cost_of(
                 str(spent["parameters"]),
                 f"{spent['inference_ms']:.3g} ms",
             ),
-            ("paper", "-", "-", f"{low:g} to {high:g} Wh a run", "-", "3.7M (AutoFX)", "-"),
+            *((("paper", "-", "-", f"{low:g} to {high:g} Wh a run", "-", "3.7M (AutoFX)", "-"),) if autofx else ()),
         ),
         note="Energy by codecarbon, where training was asked to measure it (--set measure_energy=true).",
     )

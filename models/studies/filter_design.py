@@ -21,13 +21,12 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.architectures import MODELS, Model, Shape
 from timbre_data.models.data.windows import Windows
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
-from timbre_data.models.training import train
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.models.training.preparing import default_target, prepare, resolve
 from timbre_data.pipeline.catalogue.files import write_whole
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
@@ -82,7 +81,7 @@ def design(name: str, model: str) -> Design:
 
     Raises `UsageError` for models whose first layer has no shapes to choose.
     """
-    kind: Model = registry.load("model", model)
+    kind: Model = MODELS.load(model)
     if "shapes" not in kind.options.model_fields:
         raise UsageError(
             f"{model} has no layer of filter shapes; jingju-proposed, irmas-single, irmas-multi and mtt-proposed have."
@@ -90,8 +89,8 @@ def design(name: str, model: str) -> Design:
     data = Dataset(name)
     settings = TrainSettings(model=model, data=(name,), target="frames" if kind.context else None, limit=MOST_SOUNDS)
     if not kind.context:
-        settings = settings.model_copy(update={"target": train.usual_target(settings, [data])})
-    rows, _ = train.prepare(train.resolve(settings), [data])
+        settings = settings.model_copy(update={"target": default_target(settings, [data])})
+    rows, _ = prepare(resolve(settings), [data])
     spectral, temporal = _measure(_spectrograms(rows.audio, rows.where(0)))
     if len(spectral) < 10 or len(temporal) < 10:
         raise UsageError(f"{name} has too few sounds in its training split to measure: render more.")

@@ -24,10 +24,12 @@ from timbre_data.models.inference import spectral_search
 from timbre_data.models.inference.spectral_search import Task
 from timbre_data.models.studies import spectral
 from timbre_data.models.studies.spectral import Gradient, Renderer
-from timbre_data.models.training import checkpoints, runs, train
+from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.checkpoints import Trained
+from timbre_data.models.training.preparing import prepare
 from timbre_data.pipeline.build.engine import Cluster, dask_client
 from timbre_data.pipeline.catalogue.files import write_whole
+from timbre_data.pipeline.store.columns import ORDER
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
@@ -50,7 +52,7 @@ class _Set:
     """Sounds to learn from or to test on, with the network's inputs for them."""
 
     task: Task
-    own: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
     inputs: tuple[torch.Tensor, torch.Tensor | None]
 
     def predict(self, network: nn.Module) -> NDArray[np.float32]:
@@ -117,9 +119,9 @@ def study(
         measure("oracle", {where: one.task.labels for where, one in tests.items()})
         measure(
             "random parameters",
-            {w: metrics.random_predictor(len(one.own), len(names), seed) for w, one in tests.items()},
+            {w: metrics.random_predictor(len(one.mask), len(names), seed) for w, one in tests.items()},
         )
-        measure("mean parameters", {w: np.tile(mean, (len(one.own), 1)) for w, one in tests.items()})
+        measure("mean parameters", {w: np.tile(mean, (len(one.mask), 1)) for w, one in tests.items()})
         supervised = {where: one.predict(network) for where, one in tests.items()}
         measure("supervised", supervised)
         common: dict[str, Any] = {"steps": steps, "seed": seed, "say": say}
@@ -128,7 +130,7 @@ def study(
                 network,
                 in_learn.inputs,
                 in_learn.task,
-                in_learn.own,
+                in_learn.mask,
                 render,
                 gradient=gradient,
                 hand_over=steps // 2,
@@ -136,17 +138,24 @@ def study(
             )
             measure(f"handed over to the sound ({gradient})", {w: one.predict(tuned) for w, one in tests.items()})
             alone = spectral.finetune(
-                tuned, out_learn.inputs, out_learn.task, out_learn.own, render, gradient=gradient, hand_over=0, **common
+                tuned,
+                out_learn.inputs,
+                out_learn.task,
+                out_learn.mask,
+                render,
+                gradient=gradient,
+                hand_over=0,
+                **common,
             )
             measure(
                 f"then unsupervised, out of domain ({gradient})", {w: one.predict(alone) for w, one in tests.items()}
             )
-        middle = {where: np.tile(mean, (len(one.own), 1)) for where, one in tests.items()}
+        middle = {where: np.tile(mean, (len(one.mask), 1)) for where, one in tests.items()}
         for stage, start in (("search from the supervised answer", supervised), ("search from the mean", middle)):
             measure(
                 f"{stage} (CMA-ES, {evaluations} renders)",
                 {
-                    where: spectral.search(one.task, start[where], one.own, client, evaluations=evaluations, seed=seed)
+                    where: spectral.search(one.task, start[where], one.mask, client, evaluations=evaluations, seed=seed)
                     for where, one in tests.items()
                 },
             )
@@ -167,14 +176,14 @@ def _sets(
 ) -> tuple[_Set, _Set, NDArray[np.float32]]:
     """Rows to learn from, rows to test on (held-out notes), and the mean parameters of the former."""
     data = Dataset(name)
-    rows, probabilities = train.prepare(settings.model_copy(update={"data": (name,), "limit": None}), [data])
+    rows, probabilities = prepare(settings.model_copy(update={"data": (name,), "limit": None}), [data])
     parts = []
     for split, count in ((0, learn), (2, test)):
         chosen = rows.where(split)[:count]
         if not len(chosen):
             raise UsageError(f"{name} has no rows of the {('training', '', 'test')[split]} split: render more.")
         parts.append(_set(data, rows, probabilities, chosen))
-    mean = metrics.mean_predictor(parts[0].task.labels, parts[0].own, 1)[0]
+    mean = metrics.mean_predictor(parts[0].task.labels, parts[0].mask, 1)[0]
     return parts[0], parts[1], mean
 
 
@@ -186,10 +195,10 @@ def _set(data: Dataset, rows: Rows, probabilities: torch.Tensor | None, chosen: 
         np.ascontiguousarray(data.dry(where)[:, 0]),
         target / np.maximum(np.abs(target).max(axis=1, keepdims=True), 1e-4),
         rows.labels[chosen],
-        data.read("labels/order", where),
+        data.read(ORDER, where),
     )
     given = None if probabilities is None else probabilities[chosen]
-    return _Set(task, rows.own[chosen], (torch.from_numpy(rows.features[chosen]), given))
+    return _Set(task, rows.mask[chosen], (torch.from_numpy(rows.features[chosen]), given))
 
 
 def _table(result: dict[str, Any], rows: int) -> Table:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from timbre_data.models.data.rows import contents_of
-from timbre_data.models.evaluation import plots
+from timbre_data.models.evaluation import epochs, plots
 from timbre_data.models.evaluation.tables import Table, number
-from timbre_data.models.training import epochs, runs, train
+from timbre_data.models.training import runs, train
+from timbre_data.models.training.preparing import resolve
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.files import write_whole
 from timbre_data.pipeline.store.reader import Dataset
@@ -108,7 +109,7 @@ def _combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 def _resolved(settings: Mapping[str, Any], values: Mapping[str, Any], repeat: int) -> TrainSettings:
     checked = validation.validate(TrainSettings, validation.override(dict(settings), values), "search")
-    return train.resolve(checked.model_copy(update={"seed": checked.seed + repeat}))
+    return resolve(checked.model_copy(update={"seed": checked.seed + repeat}))
 
 
 def _summary(folder: Path, grid: Mapping[str, Sequence[Any]], trials: list[tuple[dict[str, Any], float]]) -> Search:

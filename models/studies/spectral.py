@@ -59,9 +59,9 @@ class EffectLayer:
         self._rng = np.random.default_rng(seed)
 
     def __call__(
-        self, labels: torch.Tensor, dry: Audio, order: NDArray[np.int8], own: NDArray[np.bool_]
+        self, labels: torch.Tensor, dry: Audio, order: NDArray[np.int8], mask: NDArray[np.bool_]
     ) -> torch.Tensor:
-        """Sounds [shape=(n, samples)] of normalised labels [shape=(n, p)]; `own` says which of them a row has."""
+        """Sounds [shape=(n, samples)] of normalised labels [shape=(n, p)]; `mask` says which of them a row has."""
         layer = self
 
         class Apply(torch.autograd.Function):
@@ -72,20 +72,20 @@ class EffectLayer:
 
             @staticmethod
             def backward(context: Any, *upstream: torch.Tensor) -> torch.Tensor:
-                products = layer.products(context.labels, upstream[0].numpy(), dry, order, own)
+                products = layer.products(context.labels, upstream[0].numpy(), dry, order, mask)
                 return torch.from_numpy(products).float()
 
         return cast(torch.Tensor, Apply.apply(labels))
 
     def products(
-        self, labels: NDArray[np.float64], upstream: Audio, dry: Audio, order: NDArray[np.int8], own: NDArray[np.bool_]
+        self, labels: NDArray[np.float64], upstream: Audio, dry: Audio, order: NDArray[np.int8], mask: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         """Vector-Jacobian products: the gradient of the loss with respect to the labels [shape=(n, p)]."""
         if self._gradient == "spsa":
-            directions = [np.where(own, self._rng.choice([-1.0, 1.0], labels.shape), 0.0)]
+            directions = [np.where(mask, self._rng.choice([-1.0, 1.0], labels.shape), 0.0)]
         else:
             directions = [
-                np.where(own & (np.arange(labels.shape[1]) == i), 1.0, 0.0) for i in np.flatnonzero(own.any(axis=0))
+                np.where(mask & (np.arange(labels.shape[1]) == i), 1.0, 0.0) for i in np.flatnonzero(mask.any(axis=0))
             ]
         found = np.zeros(labels.shape)
         for direction in directions:
@@ -101,7 +101,7 @@ def finetune(
     network: nn.Module,
     inputs: Sequence[torch.Tensor | None],
     task: Task,
-    own: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
     render: Renderer,
     *,
     gradient: Gradient,
@@ -120,14 +120,14 @@ def finetune(
     network = copy.deepcopy(network).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
     layer, loss, rng = EffectLayer(render, gradient, seed), spectral_loss(), np.random.default_rng(seed)
-    labels, mask = torch.from_numpy(task.labels), torch.from_numpy(own)
+    labels, applies = torch.from_numpy(task.labels), torch.from_numpy(mask)
     for step in range(steps):
         rows = rng.choice(len(task.dry), batch, replace=len(task.dry) < batch)
         predicted = network(*(None if one is None else one[rows] for one in inputs))
         weight = min(1.0, (step + 1) / hand_over) if hand_over else 1.0
-        made = layer(predicted, task.dry[rows], task.order[rows], own[rows])
+        made = layer(predicted, task.dry[rows], task.order[rows], mask[rows])
         spectral = loss(made[:, None], torch.from_numpy(task.target[rows])[:, None])
-        squared = ((predicted - labels[rows]).square() * mask[rows]).sum() / mask[rows].sum().clamp(min=1)
+        squared = ((predicted - labels[rows]).square() * applies[rows]).sum() / applies[rows].sum().clamp(min=1)
         total = weight * spectral + (1 - weight) * squared
         optimiser.zero_grad()
         total.backward()
@@ -143,7 +143,7 @@ def finetune(
 def search(
     task: Task,
     start: NDArray[np.float32],
-    own: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
     client: Any,
     *,
     evaluations: int = 160,
@@ -155,7 +155,7 @@ def search(
     """
     futures = [
         client.submit(
-            _in_worker, search_one, task.take(np.array([k])), start[k], own[k], evaluations, seed + k, pure=False
+            _in_worker, search_one, task.take(np.array([k])), start[k], mask[k], evaluations, seed + k, pure=False
         )
         for k in range(len(start))
     ]

@@ -1,4 +1,4 @@
-"""A trained network in a file: weights, standardisation and everything needed to build and use it again."""
+"""A trained network in a file: weights, standardization and everything needed to build and use it again."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from timbre_data.models.architectures import Model, Shape
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.models.architectures import MODELS, Model, Shape
+from timbre_data.models.targets import TARGETS
+from timbre_data.models.training.runs import MODEL_FILE
 from timbre_data.pipeline.catalogue.files import whole
 from timbre_data.schemas.errors import CorruptDataError, NotFoundError
 
-MODEL_FILE = "model.pt"
 
-
-class Standardised(nn.Module):
-    """A network behind the standardisation of its training set: (x - mean) / deviation, kept with the weights."""
+class Standardized(nn.Module):
+    """A network behind the standardization of its training set: (x - mean) / deviation, kept with the weights."""
 
     mean: torch.Tensor
     deviation: torch.Tensor
@@ -47,7 +46,7 @@ class Standardised(nn.Module):
     def forward(
         self, features: torch.Tensor, probabilities: torch.Tensor | None = None, audio: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Standardise the features, then apply the network."""
+        """Standardize the features, then apply the network."""
         given = {} if audio is None else {"audio": audio}
         scaled = (features - self.mean) / self.deviation
         result = (
@@ -71,7 +70,7 @@ class Trained:
     """
 
     model: str
-    network: Standardised
+    network: Standardized
     shape: Shape
     options: dict[str, Any]
     features: tuple[str, ...]
@@ -108,14 +107,12 @@ class Trained:
         decode: Callable[[torch.Tensor], torch.Tensor] | None = getattr(self.network.network, "decode", None)
         if decode is not None:
             return decode(result)
-        if self.task == "classification":
-            return torch.sigmoid(result) if self.several or self.target == "effects" else torch.softmax(result, dim=1)
-        return result
+        return TARGETS.load(self.target).decode(result, self.several)
 
     @property
     def task(self) -> str:
         """Classification or regression."""
-        kind: Model = registry.load("model", self.model)
+        kind: Model = MODELS.load(self.model)
         return kind.task
 
 
@@ -136,9 +133,13 @@ def load(folder: Path) -> Trained:
         data = torch.load(path, weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         raise CorruptDataError(f"{path} is damaged ({str(error).splitlines()[0]}): train again.") from None
-    kind: Model = registry.load("model", data["model"])
+    kind: Model = MODELS.load(data["model"])
     shape = Shape(**data.pop("shape"))
-    network = Standardised(kind.build(shape, kind.options.model_validate(data["options"])), shape.inputs)
+    network = Standardized(kind.build(shape, kind.options.model_validate(data["options"])), shape.inputs)
     network.load_state_dict(data.pop("state"))
     data.pop("format")
+    if (
+        kind.task == "regression"
+    ):  # before regressors had a target of their own, they were saved with that of a classifier
+        data["target"] = "parameters"
     return Trained(network=network, shape=shape, **data)

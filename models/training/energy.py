@@ -14,7 +14,7 @@ from timbre_data.pipeline.catalogue.files import write_whole
 FILE = "energy.json"
 
 
-class Meter:
+class EnergyMeter:
     """A context manager that adds the energy of what runs inside to RUN/energy.json, so a resumed run counts whole."""
 
     def __init__(self, folder: Path) -> None:

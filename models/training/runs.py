@@ -7,15 +7,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from timbre_data.models.training import checkpoints
+from timbre_data.models.architectures import MODELS
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.schemas.errors import NotFoundError
 from timbre_data.schemas.settings import TrainSettings
 
-SETTINGS = "settings.json"
-
-
-LOCK = "run.lock"
+SETTINGS, LOCK, MODEL_FILE = "settings.json", "run.lock", "model.pt"
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ def find_run(name: str) -> Path:
     for candidate in (Path(name), runs_home() / name):
         if (candidate / SETTINGS).is_file():
             return candidate
-    known = sorted(path.parent.name for path in runs_home().glob(f"*/{checkpoints.MODEL_FILE}"))
+    known = sorted(path.parent.name for path in runs_home().glob(f"*/{MODEL_FILE}"))
     raise NotFoundError(
         f"there is no run {name}. Known: {', '.join(known) or 'none'}. Make one with timbre-data train."
     )
@@ -49,5 +46,7 @@ def open_run(folder: Path) -> Run:
     """Read what a run was made with."""
     data = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     settings = validation.validate(TrainSettings, data["settings"], str(folder))
-    finished = (folder / checkpoints.MODEL_FILE).is_file()
+    if settings.target != "parameters" and MODELS.load(settings.model).task == "regression":
+        settings = settings.model_copy(update={"target": "parameters"})  # before regressors had a target of their own
+    finished = (folder / MODEL_FILE).is_file()
     return Run(folder, settings, data["snapshots"], data.get("contents", []), finished)

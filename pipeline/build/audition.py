@@ -9,6 +9,7 @@ import numpy as np
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.build.row_rendering import make_rows
 from timbre_data.pipeline.sound.audio import decode, write_wav
+from timbre_data.pipeline.store.columns import AUDIO, MASK, PARAMS
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.schemas.recipe import Recipe
 
@@ -20,6 +21,6 @@ def play_one(recipe: Recipe, out: Path) -> dict[str, str]:
         columns, _ = make_rows(plan, np.array([0]), [plan.source.performance(0)])
     finally:
         close_instruments()
-    write_wav(decode(columns["audio"])[0], recipe.audio.rate, out)
-    described = zip(plan.chain.space.each(), columns["params"][0], columns["labels/mask"][0], strict=True)
+    write_wav(decode(columns[AUDIO])[0], recipe.audio.rate, out)
+    described = zip(plan.chain.space, columns[PARAMS][0], columns[MASK][0], strict=True)
     return {parameter.name: parameter.describe(float(unit)) for parameter, unit, active in described if active}

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.catalogue.effect import Effect
 from timbre_data.pipeline.catalogue.seeding import Stage, generator, number_of
 from timbre_data.pipeline.catalogue.synth import Synth
+from timbre_data.pipeline.effects import EFFECTS
+from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import FloatArray
-from timbre_data.schemas.recipe import Chain, Step
+from timbre_data.schemas.recipe import ChainSpec, Step
 from timbre_data.schemas.space import ParameterSpace
 
 UNUSED = -1
@@ -38,13 +39,13 @@ class Draw:
     order: NDArray[np.int8]
 
 
-class EffectChain:
+class Chain:
     """The effects of a recipe, ready to draw and to render. Parameters are named `step.parameter`."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: ChainSpec) -> None:
         self._chain = chain
         self.labels = tuple(step.label for step in chain.steps)
-        self.synth: Synth | None = registry.load("synth", chain.synth.synth) if chain.synth else None
+        self.synth: Synth | None = SYNTHS.load(chain.synth.synth) if chain.synth else None
         self.effects: tuple[Effect | None, ...] = tuple(
             _configured(step) if step.effect else None for step in chain.steps
         )
@@ -55,7 +56,7 @@ class EffectChain:
             parameters=tuple(
                 parameter.model_copy(update={"name": f"{label}.{parameter.name}", "condition": None})
                 for label, space in zip(self.labels, self._spaces, strict=True)
-                for parameter in space.each()
+                for parameter in space
             )
         )
         self._salt = number_of(" ".join(self.space.names))  # two chains of one seed draw independently
@@ -168,7 +169,7 @@ class EffectChain:
     def _use_sobol(self, probability: FloatArray, seed: int, rows: NDArray[np.int64]) -> None:
         from scipy.stats import qmc
 
-        columns = [i for i, parameter in enumerate(self.space.each()) if parameter.distribution.type == "sobol"]
+        columns = [i for i, parameter in enumerate(self.space) if parameter.distribution.type == "sobol"]
         for start, stop in _runs(rows):
             engine = qmc.Sobol(
                 len(columns),
@@ -190,7 +191,7 @@ def _runs(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 def _configured(step: Step) -> Effect:
     """The effect of a step, with its settings where it has some."""
-    effect: Effect = registry.load("effect", step.effect)
+    effect: Effect = EFFECTS.load(step.effect)
     if effect.configure is None or effect.settings is None:
         return effect
     return effect.configure(effect.settings.model_validate(step.settings))
@@ -199,9 +200,7 @@ def _configured(step: Step) -> Effect:
 def _drawn_space(step: Step, space: ParameterSpace, position: int) -> ParameterSpace:
     if step.resolution is not None:
         space = ParameterSpace(
-            parameters=tuple(
-                p if p.steps else p.model_copy(update={"resolution": step.resolution}) for p in space.each()
-            )
+            parameters=tuple(p if p.steps else p.model_copy(update={"resolution": step.resolution}) for p in space)
         )
     overrides: Mapping[str, object] = step.parameters
     return space.overridden(overrides, where=f"chain.steps.{position}.parameters")

@@ -13,7 +13,20 @@ from timbre_data.pipeline.build.engine import Task, TaskResult
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, encode, storing_gains
-from timbre_data.pipeline.store.task_session import DRY_ARRAYS, PLAYED_ARRAYS, TaskSession, hashes
+from timbre_data.pipeline.store.columns import (
+    DRY_ARRAYS,
+    DRY_AUDIO,
+    DRY_F0,
+    DRY_GAIN,
+    DRY_GROUP,
+    DRY_HASH,
+    DRY_IDENTITY,
+    DRY_MIDI,
+    DRY_NOTE,
+    DRY_VELOCITY,
+    PLAYED_ARRAYS,
+)
+from timbre_data.pipeline.store.task_session import TaskSession, hashes
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import BuildError, UnusableSoundError
 from timbre_data.schemas.recipe import Recipe
@@ -45,8 +58,8 @@ def render_dry(session: bytes, address: str, task: Task, recipe_json: str, inven
     for start, stop in task.audio_chunks():
         count = stop - start
         sounds = np.zeros((count, audio.channels, audio.samples), np.float32)
-        numbers = {name: np.full(count, np.nan, np.float32) for name in ("dry/note", "dry/velocity", "dry/f0_hz")}
-        texts = {name: np.full(count, "", object) for name in ("dry/identity", "dry/group")}
+        numbers = {name: np.full(count, np.nan, np.float32) for name in (DRY_NOTE, DRY_VELOCITY, DRY_F0)}
+        texts = {name: np.full(count, "", object) for name in (DRY_IDENTITY, DRY_GROUP)}
         for k, index in enumerate(plan.dry_order[start:stop].tolist()):
             note = plan.source.notes[index]
             try:
@@ -60,12 +73,12 @@ def render_dry(session: bytes, address: str, task: Task, recipe_json: str, inven
             values = (note.midi_note, note.velocity, f0_hz)
             for column, value in zip(numbers.values(), values, strict=True):
                 column[k] = value
-            texts["dry/identity"][k], texts["dry/group"][k] = note.identity, note.group or note.identity
+            texts[DRY_IDENTITY][k], texts[DRY_GROUP][k] = note.identity, note.group or note.identity
         stored = np.empty(sounds.shape, audio.dtype)
         gains = storing_gains(np.maximum(np.abs(sounds).max(axis=(1, 2)), SILENCE_PEAK), audio.peak)
-        columns: dict[str, NDArray[Any]] = {"dry/audio": stored, "dry/gain": gains, **numbers, **texts}
+        columns: dict[str, NDArray[Any]] = {DRY_AUDIO: stored, DRY_GAIN: gains, **numbers, **texts}
         encode(sounds, gains, stored)
-        columns["integrity/dry"] = hashes(columns, DRY_ARRAYS)
+        columns[DRY_HASH] = hashes(columns, DRY_ARRAYS)
         store.write(start, columns)
     if failures:
         return TaskResult(session=session, rows=0, notes={"failures": failures})
@@ -79,14 +92,14 @@ def write_played(session: bytes, address: str, task: Task, recipe_json: str, inv
     indices = plan.dry_order[task.start : task.stop].tolist()
     notes = [plan.source.notes[index] for index in indices]
     columns: dict[str, NDArray[Any]] = {
-        "dry/midi": np.array([plan.source.performance(index).to_text() for index in indices], object),
-        "dry/identity": np.array([note.identity for note in notes], object),
-        "dry/group": np.array([note.group or note.identity for note in notes], object),
-        "dry/note": np.array([note.midi_note for note in notes], np.float32),
-        "dry/velocity": np.array([note.velocity for note in notes], np.float32),
-        "dry/f0_hz": np.array([note.f0_hz for note in notes], np.float32),
+        DRY_MIDI: np.array([plan.source.performance(index).to_text() for index in indices], object),
+        DRY_IDENTITY: np.array([note.identity for note in notes], object),
+        DRY_GROUP: np.array([note.group or note.identity for note in notes], object),
+        DRY_NOTE: np.array([note.midi_note for note in notes], np.float32),
+        DRY_VELOCITY: np.array([note.velocity for note in notes], np.float32),
+        DRY_F0: np.array([note.f0_hz for note in notes], np.float32),
     }
-    columns["integrity/dry"] = hashes(columns, PLAYED_ARRAYS)
+    columns[DRY_HASH] = hashes(columns, PLAYED_ARRAYS)
     store.write(task.start, columns)
     return TaskResult(session=store.close(), rows=task.stop - task.start)
 

@@ -14,10 +14,12 @@ from timbre_data.pipeline.build.engine import Cluster, Task, TaskResult, dask_cl
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.progress import Progress, Silent
 from timbre_data.pipeline.build.stage import Report, new_version
-from timbre_data.pipeline.catalogue import registry, validation
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
+from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.columns import AUDIO, DRY_F0, DRY_INDEX, ROW_HASH
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import Location
 from timbre_data.pipeline.store.task_session import TaskSession, hashes
@@ -29,15 +31,15 @@ from timbre_data.schemas.recipe import Recipe
 def featurize_rows(session: bytes, address: str, task: Task, name: str, settings_json: str, rate: int) -> TaskResult:
     """Compute one feature set of the rows `task.start` to `task.stop` from their stored sounds, and write it."""
     quiet_threads()
-    features: FeatureSet = registry.load("feature", name)
+    features: FeatureSet = FEATURE_SETS.load(name)
     settings = features.settings.model_validate(json.loads(settings_json))
     store = TaskSession(session, address)
     path = f"{features.group}/{name}"
     parts: list[NDArray[Any]] = []
     for start, stop in task.audio_chunks():
-        mono = decode(np.asarray(store.array("audio")[start:stop])).mean(axis=1)
-        index = np.asarray(store.array("dry/index")[start:stop]).astype(np.int64)
-        f0_hz = np.asarray(store.array("dry/f0_hz").oindex[index])
+        mono = decode(np.asarray(store.array(AUDIO)[start:stop])).mean(axis=1)
+        index = np.asarray(store.array(DRY_INDEX)[start:stop]).astype(np.int64)
+        f0_hz = np.asarray(store.array(DRY_F0).oindex[index])
         values = features.compute(np.ascontiguousarray(mono), rate, f0_hz, settings).astype(features.dtype)
         if features.group == "spectrograms":
             store.write(start, {path: values})
@@ -65,13 +67,13 @@ def featurize(
     """
     chosen = {}
     for name, changes in names.items():
-        features: FeatureSet = registry.load("feature", name)
+        features: FeatureSet = FEATURE_SETS.load(name)
         if not isinstance(changes, Mapping):
             raise UsageError(f"--set {name}={changes}: name a field of it, as in --set {name}.FIELD=VALUE.")
         chosen[name.replace("-", "_")] = validation.validate(features.settings, dict(changes), f"feature {name}")
     data = Dataset(location.address)
     if not chosen:
-        raise UsageError(f"which features? Give --features, one or more of {', '.join(registry.names('feature'))}.")
+        raise UsageError(f"which features? Give --features, one or more of {', '.join(FEATURE_SETS.names())}.")
     if not len(data.usable()):
         raise UsageError(f"{location.address} has no rows yet: render it first.")
     for name, settings in chosen.items():
@@ -103,7 +105,7 @@ def _refuse_other_settings(data: Dataset, name: str, settings: dict[str, Any]) -
 
 
 def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, progress: Progress) -> Report:
-    features: FeatureSet = registry.load("feature", name)
+    features: FeatureSet = FEATURE_SETS.load(name)
     recipe = Recipe.model_validate(meta(writer.peek())["recipe"])
     columns = features.columns(recipe.audio.rate, recipe.audio.samples, features.settings.model_validate(settings))
     path = f"{features.group}/{name}"
@@ -118,7 +120,7 @@ def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, 
             {"names": list(columns.names)} if columns.names else dict(columns.axes),
         )
     root = writer.peek()
-    there, present = root[f"integrity/{name}"], root["integrity/rows"]
+    there, present = root[f"integrity/{name}"], root[ROW_HASH]
     assert isinstance(there, zarr.Array)
     assert isinstance(present, zarr.Array)
     missing = np.flatnonzero((np.asarray(present[:]) != 0) & (np.asarray(there[:]) == 0))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from timbre_data.pipeline.build.chain import EffectChain
+from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.engine import Cluster, dask_client, run, tasks_for
 from timbre_data.pipeline.build.progress import Progress, Silent
 from timbre_data.pipeline.build.provenance import provenance
@@ -22,10 +22,11 @@ from timbre_data.pipeline.build.recordings import (
     inventory_of,
 )
 from timbre_data.pipeline.build.stage import Report, new_version
-from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory
 from timbre_data.pipeline.catalogue.validation import validate
+from timbre_data.pipeline.importers import IMPORTERS
 from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.columns import DRY_HASH, ROW_HASH
 from timbre_data.pipeline.store.repository import Location
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.schemas.errors import SourceError, UsageError
@@ -48,7 +49,7 @@ def import_dataset(
     Raises `SourceError` that names every missing, unreadable and unexpected file, unless `keep_going`: then they are left out and
     recorded with the dataset.
     """
-    member: Importer = registry.load("importer", importer)
+    member: Importer = IMPORTERS.load(importer)
     name = importer.replace("-", "_")
     settings, audio = _as_long_as_pieces(member, settings, audio or {})
     checked = validate(member.settings, settings, f"import {importer}")
@@ -86,8 +87,8 @@ def import_dataset(
         job = Job(name, settings_json, inventory.digest, json.dumps(recipe.model_dump(mode="json")), keep_going)
         with dask_client(cluster) as client:
             for path, function, title in (
-                ("integrity/dry", import_origins, "dry sounds"),
-                ("integrity/rows", import_rows, "recordings"),
+                (DRY_HASH, import_origins, "dry sounds"),
+                (ROW_HASH, import_rows, "recordings"),
             ):
                 stored = writer.peek()[path]
                 assert isinstance(stored, zarr.Array)
@@ -149,8 +150,8 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory) -> None:
             )
         return
     root = writer.root()
-    chain = EffectChain(recipe.chain)
-    parameters = [parameter.model_dump(mode="json") for parameter in chain.space.each()]
+    chain = Chain(recipe.chain)
+    parameters = [parameter.model_dump(mode="json") for parameter in chain.space]
     extra = _extra(inventory)
     specs = layout.specs(recipe, parameters, chain.labels, inventory.tags, frame_classes=inventory.frame_classes)
     specs += [layout.ArraySpec(path, (), dtype) for path, dtype in extra.items()]

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.build.chain import EffectChain
+from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.recipes import open_source
 from timbre_data.pipeline.catalogue.seeding import Stage, generator, share
-from timbre_data.pipeline.store.layout import CLIP, FRAMES, RESPONSE, SPLITS, TAGS, frame_table, frames_of, tag_table
+from timbre_data.pipeline.store.columns import CLIP, FRAMES, RESPONSE, TAGS
+from timbre_data.pipeline.store.layout import SPLITS, frame_table, frames_of, tag_table
 from timbre_data.schemas.recipe import Recipe, SplitRule
 
 
@@ -26,7 +27,7 @@ class Plan:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.chain = EffectChain(recipe.chain)
+        self.chain = Chain(recipe.chain)
 
     @cached_property
     def source(self) -> Any:

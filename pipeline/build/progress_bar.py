@@ -87,7 +87,7 @@ class Bar:
 
 
 @contextmanager
-def bar(*, enabled: bool, again: str) -> Iterator[Bar | Silent]:
+def bar(*, enabled: bool, resume: str) -> Iterator[Bar | Silent]:
     """A progress bar on stderr; after Ctrl-C and other stops it says which command goes on."""
     if not enabled:
         yield Silent()
@@ -96,8 +96,8 @@ def bar(*, enabled: bool, again: str) -> Iterator[Bar | Silent]:
     try:
         yield shown
     except InterruptedBuildError as error:
-        raise InterruptedBuildError(f"{error} Go on with: {again}") from None
+        raise InterruptedBuildError(f"{error} Go on with: {resume}") from None
     except KeyboardInterrupt:
-        raise AbandonedBuildError(f"stopped at once; what was committed is safe. Go on with: {again}") from None
+        raise AbandonedBuildError(f"stopped at once; what was committed is safe. Go on with: {resume}") from None
     finally:
         shown.close()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from timbre_data.pipeline.build.chain import EffectChain
-from timbre_data.pipeline.catalogue import registry
-from timbre_data.pipeline.catalogue.shipped import _yaml, shipped
+from timbre_data.pipeline.build.chain import Chain
+from timbre_data.pipeline.catalogue.shipped import read_yaml, shipped
 from timbre_data.pipeline.catalogue.source import Source
 from timbre_data.pipeline.catalogue.synth import Synth
 from timbre_data.pipeline.catalogue.validation import validate
+from timbre_data.pipeline.effects import EFFECTS
+from timbre_data.pipeline.features import FEATURE_SETS
+from timbre_data.pipeline.sources import SOURCES
+from timbre_data.pipeline.synths import SYNTHS
+from timbre_data.pipeline.synths.capture.profiles import read_profile
 from timbre_data.schemas.errors import NotFoundError, RecipeError, UnknownNameError
 from timbre_data.schemas.recipe import Recipe, SourceSpec
 
@@ -28,15 +33,15 @@ def read(file: str | Path) -> dict[str, Any]:
         )
     if not path.is_file():
         raise NotFoundError(f"there is no recipe {file}. Give a YAML file, or one of: {', '.join(known)}.")
-    data = _yaml(path)
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise RecipeError(str(path), data, "a recipe is a mapping of fields")
     return data
 
 
 def for_effect(name: str) -> dict[str, Any]:
-    """The recipe behind `--fx NAME`: the shipped one of that name, else this effect alone with everything at its default."""
-    registry.load("effect", name)
+    """The recipe behind `--fx NAME`: the shipped one of that name, else this effect alone with all defaults."""
+    EFFECTS.load(name)
     stem = name.replace("-", "_")
     if stem in shipped():
         return read(stem)
@@ -44,15 +49,24 @@ def for_effect(name: str) -> dict[str, Any]:
 
 
 def for_synth(name: str) -> dict[str, Any]:
-    """The recipe behind `--synth NAME`: the shipped one of that name, else this synth (or synth profile) alone with everything at its default."""
-    stem = name.replace("-", "_")
+    """The recipe behind `--synth NAME`: the shipped one of that name, else this synth (or synth profile, by name or file) alone with all defaults."""
+    if name.endswith((".yaml", ".yml")):
+        profile = read_profile(name)
+        return _of_profile(profile.name, str(Path(name).expanduser()))
+    stem = SYNTHS.resolve(name).replace("-", "_")
     if stem in shipped():
         return read(stem)
-    if stem not in registry.names("synth") and name in shipped("profile"):
-        return {"name": stem, "chain": [{"synth": "midi", "name": stem, "settings": {"profile": name}}]}
-    if stem not in registry.names("synth"):
-        raise UnknownNameError("synth", name, [*registry.names("synth"), *shipped("profile")])
+    if stem not in SYNTHS and name in shipped("profile"):
+        return _of_profile(stem, name)
+    if stem not in SYNTHS:
+        raise UnknownNameError("synth", name, [*SYNTHS.names(), *shipped("profile")])
     return {"name": stem, "chain": [{"synth": stem}]}
+
+
+def _of_profile(name: str, profile: str) -> dict[str, Any]:
+    """The recipe of one profile: its synth alone, captured."""
+    label = re.sub(r"[^a-z0-9_]", "_", name.lower())
+    return {"name": name, "chain": [{"synth": "midi", "name": label, "settings": {"profile": profile}}]}
 
 
 def for_equaliser(name: str) -> str:
@@ -67,7 +81,7 @@ def for_equaliser(name: str) -> str:
 def read_named(name: str) -> dict[str, Any]:
     """A recipe by file or shipped name, or an effect's own by the effect's name."""
     stem = name.replace("-", "_")
-    if not Path(name).is_file() and name not in shipped() and stem in registry.names("effect"):
+    if not Path(name).is_file() and name not in shipped() and stem in EFFECTS.names():
         return for_effect(stem)
     return read(name)
 
@@ -80,7 +94,7 @@ def load(data: Mapping[str, Any]) -> Recipe:
     recipe = validate(Recipe, data)
     for position, step in enumerate(recipe.chain.steps):
         kind = "effect" if step.effect else "synth"
-        registry.load(kind, step.member)
+        (EFFECTS if step.effect else SYNTHS).load(step.member)
         if step.member != step.member.replace("-", "_"):
             raise RecipeError(
                 f"chain.steps.{position}.{kind}", step.member, f"write it '{step.member.replace('-', '_')}'"
@@ -88,17 +102,13 @@ def load(data: Mapping[str, Any]) -> Recipe:
     if recipe.chain.synth:
         recipe = _with_synth_settings(recipe)
     recipe = _with_effect_settings(recipe)
-    EffectChain(recipe.chain)
+    Chain(recipe.chain)
     for name in recipe.features:
-        registry.load("feature", name)
-    source: Source = registry.load("source", recipe.source.name)
+        FEATURE_SETS.load(name)
+    source: Source = SOURCES.load(recipe.source.name)
     if (source.gives == "midi") != bool(recipe.chain.synth):
         begins = "a synth" if recipe.chain.synth else "an effect"
-        fitting = [
-            name
-            for name in registry.names("source")
-            if (registry.load("source", name).gives == "midi") == bool(recipe.chain.synth)
-        ]
+        fitting = [name for name in SOURCES.names() if (SOURCES.load(name).gives == "midi") == bool(recipe.chain.synth)]
         gives = "notes" if source.gives == "midi" else "sound"
         raise RecipeError(
             "source",
@@ -114,7 +124,7 @@ def _with_synth_settings(recipe: Recipe) -> Recipe:
     """The recipe with the settings of its synth checked and written out."""
     step = recipe.chain.synth
     assert step is not None
-    synth: Synth = registry.load("synth", step.synth)
+    synth: Synth = SYNTHS.load(step.synth)
     settings = validate(synth.settings, step.settings, f"recipe: synth {step.synth}").model_dump(mode="json")
     if step.isolation not in ("auto", *synth.isolations):
         raise RecipeError(
@@ -130,7 +140,7 @@ def _with_effect_settings(recipe: Recipe) -> Recipe:
     for position, step in enumerate(steps):
         if step.synth:
             continue
-        settings = registry.load("effect", step.effect).settings
+        settings = EFFECTS.load(step.effect).settings
         if settings is None and step.settings:
             raise RecipeError(
                 f"chain.steps.{position}.settings", step.settings, f"{step.effect} has parameters, but no settings"
@@ -143,7 +153,7 @@ def _with_effect_settings(recipe: Recipe) -> Recipe:
 
 def open_source(recipe: Recipe) -> Any:
     """Open the recipe's source: a `DrySource`, or for a synth a `MidiSource`."""
-    source: Source = registry.load("source", recipe.source.name)
+    source: Source = SOURCES.load(recipe.source.name)
     return source.open(validate(source.settings, recipe.source.settings, f"source {recipe.source.name}"))
 
 
@@ -155,7 +165,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise NotFoundError(
             f"there is no settings file {path}. Give a YAML file, or one of: {', '.join(shipped('training'))}."
         )
-    data = _yaml(path)
+    data = read_yaml(path)
     if not isinstance(data, dict) or "model" not in data:
         raise RecipeError(str(path), data, "settings of a training are a mapping of fields, with a model")
     return data

@@ -12,16 +12,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.build.chain import UNUSED, EffectChain
+from timbre_data.pipeline.build.chain import UNUSED, Chain
 from timbre_data.pipeline.build.engine import Task, TaskResult
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.plan import assign
-from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Recording
 from timbre_data.pipeline.catalogue.seeding import share
+from timbre_data.pipeline.importers import IMPORTERS
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, encode, magnitude, prepare_note, read, storing_gains
 from timbre_data.pipeline.store import layout
-from timbre_data.pipeline.store.task_session import DRY_ARRAYS, ROW_ARRAYS, TaskSession, hashes
+from timbre_data.pipeline.store.columns import (
+    ATTEMPT,
+    AUDIO,
+    DRY_ARRAYS,
+    DRY_AUDIO,
+    DRY_F0,
+    DRY_GAIN,
+    DRY_GROUP,
+    DRY_HASH,
+    DRY_IDENTITY,
+    DRY_INDEX,
+    DRY_NOTE,
+    DRY_VELOCITY,
+    EFFECT_DB,
+    FAILED,
+    FILE,
+    FRAMES,
+    GAIN,
+    IDENTIFIABLE,
+    MASK,
+    ORDER,
+    PARAMS,
+    ROW_ARRAYS,
+    ROW_HASH,
+    SPLIT,
+    TAGS,
+)
+from timbre_data.pipeline.store.task_session import TaskSession, hashes
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import BuildError, UnusableSoundError
 from timbre_data.schemas.recipe import Recipe
@@ -37,7 +64,7 @@ LATE_SECONDS = 0.01
 @lru_cache(maxsize=4)
 def inventory_of(importer: str, settings_json: str, digest: str = "") -> Inventory:
     """What a folder holds; kept by each worker process. With a `digest` it is that one, or a `BuildError`: files may have changed since."""
-    member: Importer = registry.load("importer", importer)
+    member: Importer = IMPORTERS.load(importer)
     settings = member.settings.model_validate(json.loads(settings_json))
     inventory = member.scan(settings)
     if digest and inventory.digest != digest:
@@ -75,12 +102,12 @@ def _forget(member: Importer) -> None:
 
 def _own_tables(inventory: Inventory) -> tuple[str, ...]:
     """The label tables that only some sets have."""
-    return (*([layout.TAGS] if inventory.tags else []), *([layout.FRAMES] if inventory.frame_classes else []))
+    return (*([TAGS] if inventory.tags else []), *([FRAMES] if inventory.frame_classes else []))
 
 
 def _extra(inventory: Inventory) -> dict[str, str]:
     """The importer's own label arrays with their types, and where each row comes from."""
-    found = {"labels/file": "str"}
+    found = {FILE: "str"}
     for name, value in inventory.recordings[0].labels.items():
         found[f"labels/{name}"] = "str" if isinstance(value, str) else "float32"
     return found
@@ -158,18 +185,18 @@ def import_origins(session: bytes, address: str, task: Task, job: Job) -> TaskRe
             except UnusableSoundError as error:
                 failures[str(origin.file)] = str(error)
         columns: dict[str, NDArray[Any]] = {
-            "dry/audio": stored.sounds,
-            "dry/gain": stored.gains,
-            "dry/identity": np.array([origin.identity for origin in origins], object),
-            "dry/group": np.array([origin.group or origin.identity for origin in origins], object),
-            "dry/note": np.array([origin.midi_note for origin in origins], np.float32),
-            "dry/velocity": np.full(len(origins), np.nan, np.float32),
-            "dry/f0_hz": np.array([origin.f0_hz for origin in origins], np.float32),
+            DRY_AUDIO: stored.sounds,
+            DRY_GAIN: stored.gains,
+            DRY_IDENTITY: np.array([origin.identity for origin in origins], object),
+            DRY_GROUP: np.array([origin.group or origin.identity for origin in origins], object),
+            DRY_NOTE: np.array([origin.midi_note for origin in origins], np.float32),
+            DRY_VELOCITY: np.full(len(origins), np.nan, np.float32),
+            DRY_F0: np.array([origin.f0_hz for origin in origins], np.float32),
         }
-        columns["integrity/dry"] = hashes(columns, DRY_ARRAYS)
-        sounds = columns.pop("dry/audio")
+        columns[DRY_HASH] = hashes(columns, DRY_ARRAYS)
+        sounds = columns.pop(DRY_AUDIO)
         if any(origin.file for origin in origins):  # silence is what a chunk that is not there reads as
-            store.write(start, {"dry/audio": sounds})
+            store.write(start, {DRY_AUDIO: sounds})
         tables.append(columns)
     if job.failed(failures):
         return TaskResult(session=session, rows=0, notes={"failures": failures})
@@ -181,7 +208,7 @@ def import_rows(session: bytes, address: str, task: Task, job: Job) -> TaskResul
     """Decode, cut, resample and write the recordings `task.start` to `task.stop`, with their labels."""
     quiet_threads()
     inventory, recipe = job.opened()
-    chain = EffectChain(recipe.chain)
+    chain = Chain(recipe.chain)
     width, extra = len(chain.space), _extra(inventory)
     store = TaskSession(session, address)
     decoded = _Pieces(recipe)
@@ -201,38 +228,36 @@ def import_rows(session: bytes, address: str, task: Task, job: Job) -> TaskResul
         order[np.arange(count), [chain.labels.index(recording.step) for recording in recordings]] = 0
         groups = [inventory.origins[one.origin].group or inventory.origins[one.origin].identity for one in recordings]
         columns: dict[str, NDArray[Any]] = {
-            "audio": stored.sounds,
-            "params": np.zeros((count, width), np.float32),
-            "labels/mask": np.zeros((count, width), bool),
-            "labels/identifiable": np.zeros((count, width), bool),
-            "labels/order": order,
-            "labels/effect_db": np.full(
+            AUDIO: stored.sounds,
+            PARAMS: np.zeros((count, width), np.float32),
+            MASK: np.zeros((count, width), bool),
+            IDENTIFIABLE: np.zeros((count, width), bool),
+            ORDER: order,
+            EFFECT_DB: np.full(
                 count, np.nan, np.float32
             ),  # unknown: the clean recording is not the very sound that was processed
-            "split": assign(
+            SPLIT: assign(
                 np.array([share(group, recipe.split.seed) for group in groups]),
                 recipe.split,
                 [inventory.origins[one.origin].split for one in recordings],
             ),
-            "attempt": np.zeros(count, np.uint16),
-            "gain": stored.gains,
-            "failed": failed,
-            "dry/index": np.array([recording.origin for recording in recordings], np.int32),
+            ATTEMPT: np.zeros(count, np.uint16),
+            GAIN: stored.gains,
+            FAILED: failed,
+            DRY_INDEX: np.array([recording.origin for recording in recordings], np.int32),
         }
         for path, dtype in extra.items():
-            values = [
-                one.identity if path == "labels/file" else one.labels[path.partition("/")[2]] for one in recordings
-            ]
+            values = [one.identity if path == FILE else one.labels[path.partition("/")[2]] for one in recordings]
             columns[path] = np.array(values, object if dtype == "str" else dtype)
         if inventory.tags:
-            columns[layout.TAGS] = layout.tag_table([one.tags for one in recordings], inventory.tags)
+            columns[TAGS] = layout.tag_table([one.tags for one in recordings], inventory.tags)
         if inventory.frame_classes:
             segments = [one.segments for one in recordings]
-            columns[layout.FRAMES] = layout.frame_table(
+            columns[FRAMES] = layout.frame_table(
                 segments, inventory.frame_classes, layout.frames_of(recipe.audio.seconds)
             )
-        columns["integrity/rows"] = hashes(columns, (*ROW_ARRAYS, *_own_tables(inventory), *extra))
-        store.write(start, {"audio": columns.pop("audio")})
+        columns[ROW_HASH] = hashes(columns, (*ROW_ARRAYS, *_own_tables(inventory), *extra))
+        store.write(start, {AUDIO: columns.pop(AUDIO)})
         tables.append(columns)
     if job.failed(failures):
         return TaskResult(session=session, rows=0, notes={"failures": failures})

@@ -22,6 +22,7 @@ from timbre_data.pipeline.build.rerendering import ROUNDING_DB, rerender_rows, r
 from timbre_data.pipeline.build.row_rendering import render_rows
 from timbre_data.pipeline.build.stage import Report, _missing, closing_instruments, new_version
 from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.columns import CLIP, DRY_AUDIO, DRY_HASH, ROW_HASH
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
 from timbre_data.pipeline.store.repository import Location
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
@@ -58,8 +59,8 @@ def render(
     progress = progress or Silent()
     with Writer(location, create=True) as writer:
         _prepare(writer, plan)
-        missing_dry = _missing(writer, "integrity/dry", plan.dry_count(recipe.n))
-        missing = _missing(writer, "integrity/rows", recipe.n)
+        missing_dry = _missing(writer, DRY_HASH, plan.dry_count(recipe.n))
+        missing = _missing(writer, ROW_HASH, recipe.n)
         if not len(missing) and not len(missing_dry) and meta(writer.peek()).get("version"):
             return _finished(writer, location, recipe)
         notes = _render_missing(writer, plan, cluster, missing_dry, missing, progress, keep_going)
@@ -117,9 +118,9 @@ def _render_missing(
 
 
 def _dry_key(writer: Writer) -> str:
-    if "dry/audio" not in writer.peek():
+    if DRY_AUDIO not in writer.peek():
         return ""
-    stored = writer.peek()["integrity/dry"]
+    stored = writer.peek()[DRY_HASH]
     assert isinstance(stored, zarr.Array)
     return hashlib.sha256(np.asarray(stored[:]).tobytes()).hexdigest()
 
@@ -128,13 +129,13 @@ def _prepare(writer: Writer, plan: Plan) -> None:
     """Create the arrays, or grow them to the recipe's n; refuse a different recipe."""
     recipe, stored = plan.recipe, meta(writer.peek())
     dry = plan.dry_count(recipe.n)
-    parameters = [parameter.model_dump(mode="json") for parameter in plan.chain.space.each()]
+    parameters = [parameter.model_dump(mode="json") for parameter in plan.chain.space]
     specs = layout.specs(
         recipe,
         parameters,
         plan.chain.labels,
         plan.tags,
-        clips=layout.CLIP in plan.extra_labels,
+        clips=CLIP in plan.extra_labels,
         frame_classes=plan.frame_classes,
         responses=plan.chain.has_response,
     )
@@ -161,11 +162,11 @@ def _prepare(writer: Writer, plan: Plan) -> None:
     if recipe.n > stored["recipe"]["n"] or not stored["version"]:
         _refuse_other_sound(writer.location, stored)
     before = int(stored["recipe"]["n"])
-    untouched = not stored["version"] and len(_missing(writer, "integrity/rows", before)) == before
+    untouched = not stored["version"] and len(_missing(writer, ROW_HASH, before)) == before
     if stored["inventory"] != plan.inventory and untouched:
         root = writer.root()
         _resize(root, specs, before, dry)
-        made = root["integrity/dry"]
+        made = root[DRY_HASH]
         assert isinstance(made, zarr.Array)
         made[:] = 0
         set_meta(root, inventory=plan.inventory)

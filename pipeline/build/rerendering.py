@@ -13,6 +13,7 @@ from timbre_data.pipeline.build.row_rendering import Inputs, make_rows
 from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.pipeline.catalogue.seeding import Stage, generator
 from timbre_data.pipeline.sound.audio import decode
+from timbre_data.pipeline.store.columns import AUDIO, DRY_AUDIO, DRY_INDEX, DRY_MIDI, PARAMS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.schemas.errors import UsageError
@@ -24,10 +25,10 @@ ROUNDING_DB = -84.0
 
 def stored_input(data: Dataset, row: int) -> Inputs:
     """What one row of a dataset was made from: its dry sound as stored [shape=(1, channels, samples)], or what its synth played."""
-    index = np.asarray([data.read("dry/index", row)]).reshape(1).astype(np.int64)
+    index = np.asarray([data.read(DRY_INDEX, row)]).reshape(1).astype(np.int64)
     if data.recipe.chain.synth:
-        return [Performance.from_text(str(data.read("dry/midi", index)[0]))]
-    return data.read("dry/audio", index)
+        return [Performance.from_text(str(data.read(DRY_MIDI, index)[0]))]
+    return data.read(DRY_AUDIO, index)
 
 
 def runtime_recipe(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
@@ -56,10 +57,9 @@ def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
         for row in rows.tolist():
             dry = stored_input(data, row)
             columns, _ = make_rows(plan, np.array([row]), dry)
-            stored, made = data.read("audio", slice(row, row + 1)), columns["audio"]
+            stored, made = data.read(AUDIO, slice(row, row + 1)), columns[AUDIO]
             equal += bool(
-                np.array_equal(stored, made)
-                and np.array_equal(data.read("params", slice(row, row + 1)), columns["params"])
+                np.array_equal(stored, made) and np.array_equal(data.read(PARAMS, slice(row, row + 1)), columns[PARAMS])
             )
             error = float(np.abs(decode(stored) - decode(made)).max())
             largest = max(largest, 20 * np.log10(error) if error else -np.inf)

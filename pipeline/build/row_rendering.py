@@ -18,8 +18,25 @@ from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.build.players import instrument
 from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, decode, encode, levels, storing_gains
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK, RESPONSE, RESPONSE_BINS
-from timbre_data.pipeline.store.task_session import ROW_ARRAYS, Columns, TaskSession, hashes
+from timbre_data.pipeline.store.columns import (
+    ATTEMPT,
+    AUDIO,
+    DRY_AUDIO,
+    DRY_INDEX,
+    EFFECT_DB,
+    FAILED,
+    GAIN,
+    IDENTIFIABLE,
+    MASK,
+    ORDER,
+    PARAMS,
+    RESPONSE,
+    ROW_ARRAYS,
+    ROW_HASH,
+    SPLIT,
+)
+from timbre_data.pipeline.store.layout import AUDIO_CHUNK, RESPONSE_BINS
+from timbre_data.pipeline.store.task_session import Columns, TaskSession, hashes
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import RenderError, TimbreDataError
 
@@ -60,19 +77,19 @@ def render_rows(
                 raise
             columns, again, messages = _one_by_one(plan, rows, dry)
             failed += messages
-        columns["dry/index"] = dry_index.astype(np.int32)
-        columns["split"] = plan.row_splits(rows, dry_index)
+        columns[DRY_INDEX] = dry_index.astype(np.int32)
+        columns[SPLIT] = plan.row_splits(rows, dry_index)
         columns |= plan.extra_columns(dry_index)
         rejected += again
-        columns["integrity/rows"] = hashes(columns, (*ROW_ARRAYS, *plan.extra_labels))
-        store.write(start, {"audio": columns.pop("audio")})
+        columns[ROW_HASH] = hashes(columns, (*ROW_ARRAYS, *plan.extra_labels))
+        store.write(start, {AUDIO: columns.pop(AUDIO)})
         tables.append(columns)
     store.write(task.start, {path: np.concatenate([table[path] for table in tables]) for path in tables[0]})
     return TaskResult(
         session=store.close(),
         rows=task.stop - task.start,
         rejected=rejected,
-        notes={"rejected": rejected, "failed": failed},
+        notes={"rejected": rejected, FAILED: failed},
     )
 
 
@@ -85,22 +102,22 @@ def make_rows(plan: Plan, rows: NDArray[np.int64], dry: Inputs) -> tuple[dict[st
     draw = plan.chain.draw(plan.recipe.seed, rows)
     count = len(rows)
     columns: dict[str, NDArray[Any]] = {
-        "audio": np.empty((count, audio.channels, audio.samples), audio.dtype),
-        "labels/effect_db": np.empty(count, np.float32),
-        "attempt": np.zeros(count, np.uint16),
-        "gain": np.empty(count, np.float32),
-        "failed": np.zeros(count, bool),
+        AUDIO: np.empty((count, audio.channels, audio.samples), audio.dtype),
+        EFFECT_DB: np.empty(count, np.float32),
+        ATTEMPT: np.zeros(count, np.uint16),
+        GAIN: np.empty(count, np.float32),
+        FAILED: np.zeros(count, bool),
     }
     hot = plan.chain.synth.batch if plan.chain.synth else HOT_ROWS
     for start in range(0, count, hot):
         _make_hot_rows(plan, draw, rows, dry, slice(start, min(start + hot, count)), columns)
-    columns |= _drawn(plan, draw) | {"labels/identifiable": plan.chain.identifiable(draw, audio.seconds)}
-    return columns, int(columns["attempt"].sum())
+    columns |= _drawn(plan, draw) | {IDENTIFIABLE: plan.chain.identifiable(draw, audio.seconds)}
+    return columns, int(columns[ATTEMPT].sum())
 
 
 def _drawn(plan: Plan, draw: Draw) -> dict[str, NDArray[Any]]:
     """The columns that are known before anything is rendered."""
-    columns: dict[str, NDArray[Any]] = {"params": draw.labels, "labels/mask": draw.mask, "labels/order": draw.order}
+    columns: dict[str, NDArray[Any]] = {PARAMS: draw.labels, MASK: draw.mask, ORDER: draw.order}
     if plan.chain.has_response:
         columns[RESPONSE] = plan.chain.response_db(draw, plan.recipe.audio.rate, RESPONSE_BINS)
     return columns
@@ -126,10 +143,10 @@ def _make_hot_rows(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs,
                 source[i] = _sources(plan, draw, rows, dry, [k])[0]
             _render_one(plan, draw, k, row, source[i], wet[i])
             peaks[i : i + 1], differences[i : i + 1] = levels(wet[i : i + 1], source[i : i + 1])
-        columns["attempt"][k] = attempt
-    columns["gain"][part] = gains = storing_gains(peaks, plan.recipe.audio.peak)
-    columns["labels/effect_db"][part] = np.nan if plan.chain.synth and len(plan.chain.effects) == 1 else differences
-    encode(wet, gains, columns["audio"][part])
+        columns[ATTEMPT][k] = attempt
+    columns[GAIN][part] = gains = storing_gains(peaks, plan.recipe.audio.peak)
+    columns[EFFECT_DB][part] = np.nan if plan.chain.synth and len(plan.chain.effects) == 1 else differences
+    encode(wet, gains, columns[AUDIO][part])
 
 
 def _sources(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, chosen: Sequence[int]) -> Audio:
@@ -193,12 +210,12 @@ def _failed_row(plan: Plan, row: int) -> dict[str, NDArray[Any]]:
     audio = plan.recipe.audio
     draw = plan.chain.draw(plan.recipe.seed, np.array([row]))
     return _drawn(plan, draw) | {
-        "audio": np.zeros((1, audio.channels, audio.samples), audio.dtype),
-        "labels/identifiable": np.zeros_like(draw.mask),
-        "labels/effect_db": np.full(1, np.nan, np.float32),
-        "attempt": np.full(1, MAX_ATTEMPTS, np.uint16),
-        "gain": np.ones(1, np.float32),
-        "failed": np.ones(1, bool),
+        AUDIO: np.zeros((1, audio.channels, audio.samples), audio.dtype),
+        IDENTIFIABLE: np.zeros_like(draw.mask),
+        EFFECT_DB: np.full(1, np.nan, np.float32),
+        ATTEMPT: np.full(1, MAX_ATTEMPTS, np.uint16),
+        GAIN: np.ones(1, np.float32),
+        FAILED: np.ones(1, bool),
     }
 
 
@@ -222,7 +239,7 @@ class _DryCache:
             if (key, number) in self._chunks:
                 self._chunks.move_to_end((key, number))
                 return self._chunks[key, number]
-        chunk = np.asarray(store.array("dry/audio")[number * AUDIO_CHUNK : (number + 1) * AUDIO_CHUNK])
+        chunk = np.asarray(store.array(DRY_AUDIO)[number * AUDIO_CHUNK : (number + 1) * AUDIO_CHUNK])
         with self._lock:
             if (key, number) not in self._chunks:
                 self._chunks[key, number] = chunk

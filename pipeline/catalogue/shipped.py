@@ -19,7 +19,18 @@ def shipped(kind: str = "recipe") -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def _yaml(path: Path) -> Any:
+def summary(kind: str, name: str) -> str:
+    """What a shipped file is, in a sentence: its description, or the first line of its head."""
+    text = shipped(kind)[name].read_text(encoding="utf-8")
+    first = text.partition("\n")[0]
+    if first.startswith("#"):
+        return first.removeprefix("#").strip()
+    data = yaml.safe_load(text)
+    return str(data.get("description", "")).strip()
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file. Raises `RecipeError` for what is not YAML."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -31,7 +42,7 @@ def read_table(file: str | Path) -> dict[str, list[str]]:
     path = shipped("table").get(str(file), Path(file))
     if not path.is_file():
         raise NotFoundError(f"there is no table {file}. Give a YAML file, or one of: {', '.join(shipped('table'))}.")
-    data = _yaml(path)
+    data = read_yaml(path)
     if not isinstance(data, dict) or not all(isinstance(labels, list) for labels in data.values()):
         raise RecipeError(str(path), data, "a table is a mapping of classes to lists of labels")
     return {str(name): [str(label) for label in labels] for name, labels in data.items()}

@@ -24,6 +24,33 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
 from timbre_data.pipeline.catalogue.source import Segment
+from timbre_data.pipeline.store.columns import (
+    ATTEMPT,
+    AUDIO,
+    CLIP,
+    DRY_AUDIO,
+    DRY_F0,
+    DRY_GAIN,
+    DRY_GROUP,
+    DRY_HASH,
+    DRY_IDENTITY,
+    DRY_INDEX,
+    DRY_MIDI,
+    DRY_NOTE,
+    DRY_VELOCITY,
+    EFFECT_DB,
+    FAILED,
+    FRAMES,
+    GAIN,
+    IDENTIFIABLE,
+    MASK,
+    ORDER,
+    PARAMS,
+    RESPONSE,
+    ROW_HASH,
+    SPLIT,
+    TAGS,
+)
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
@@ -47,8 +74,7 @@ class ArraySpec:
     attributes: dict[str, Any] | None = None
 
 
-TAGS, CLIP, FRAMES = "labels/tags", "labels/clip", "labels/frames"
-RESPONSE, RESPONSE_BINS = "labels/response_db", 513
+RESPONSE_BINS = 513
 """Gain of a row's filters at so many frequencies from 0 to half the rate."""
 FRAME_SECONDS = 0.01
 """Frames are labelled so often: number k says what is heard at k times this."""
@@ -72,37 +98,37 @@ def specs(
     width = len(parameters)
     played = recipe.chain.synth is not None
     dry = (
-        [ArraySpec("dry/midi", (), "str", TABLE_CHUNK, "dry")]
+        [ArraySpec(DRY_MIDI, (), "str", TABLE_CHUNK, "dry")]
         if played
         else [
-            ArraySpec("dry/audio", sound, dtype, AUDIO_CHUNK, "dry", {"rate": recipe.audio.rate}),
-            ArraySpec("dry/gain", (), "float32", TABLE_CHUNK, "dry"),
+            ArraySpec(DRY_AUDIO, sound, dtype, AUDIO_CHUNK, "dry", {"rate": recipe.audio.rate}),
+            ArraySpec(DRY_GAIN, (), "float32", TABLE_CHUNK, "dry"),
         ]
     )
     return [
-        ArraySpec("audio", sound, dtype, AUDIO_CHUNK, attributes={"rate": recipe.audio.rate}),
-        ArraySpec("params", (width,), "float32", attributes=described),
-        ArraySpec("labels/mask", (width,), "bool", attributes={"names": names}),
-        ArraySpec("labels/identifiable", (width,), "bool", attributes={"names": names}),
-        ArraySpec("labels/order", (len(steps),), "int8", attributes={"steps": list(steps), "unused": -1}),
-        ArraySpec("labels/effect_db", (), "float32"),
+        ArraySpec(AUDIO, sound, dtype, AUDIO_CHUNK, attributes={"rate": recipe.audio.rate}),
+        ArraySpec(PARAMS, (width,), "float32", attributes=described),
+        ArraySpec(MASK, (width,), "bool", attributes={"names": names}),
+        ArraySpec(IDENTIFIABLE, (width,), "bool", attributes={"names": names}),
+        ArraySpec(ORDER, (len(steps),), "int8", attributes={"steps": list(steps), "unused": -1}),
+        ArraySpec(EFFECT_DB, (), "float32"),
         *([ArraySpec(TAGS, (len(tags),), "bool", attributes={"names": list(tags)})] if tags else []),
         *([ArraySpec(CLIP, (), "str")] if clips else []),
         *([_frames_spec(recipe, frame_classes)] if frame_classes else []),
         *([_response_spec(recipe)] if responses else []),
-        ArraySpec("split", (), "uint8", attributes={"names": list(SPLITS)}),
-        ArraySpec("attempt", (), "uint16"),
-        ArraySpec("gain", (), "float32"),
-        ArraySpec("failed", (), "bool"),
-        ArraySpec("dry/index", (), "int32"),
-        ArraySpec("integrity/rows", (), "uint64"),
+        ArraySpec(SPLIT, (), "uint8", attributes={"names": list(SPLITS)}),
+        ArraySpec(ATTEMPT, (), "uint16"),
+        ArraySpec(GAIN, (), "float32"),
+        ArraySpec(FAILED, (), "bool"),
+        ArraySpec(DRY_INDEX, (), "int32"),
+        ArraySpec(ROW_HASH, (), "uint64"),
         *dry,
-        ArraySpec("dry/identity", (), "str", TABLE_CHUNK, "dry"),
-        ArraySpec("dry/group", (), "str", TABLE_CHUNK, "dry"),
-        ArraySpec("dry/note", (), "float32", TABLE_CHUNK, "dry"),
-        ArraySpec("dry/velocity", (), "float32", TABLE_CHUNK, "dry"),
-        ArraySpec("dry/f0_hz", (), "float32", TABLE_CHUNK, "dry"),
-        ArraySpec("integrity/dry", (), "uint64", TABLE_CHUNK, "dry"),
+        ArraySpec(DRY_IDENTITY, (), "str", TABLE_CHUNK, "dry"),
+        ArraySpec(DRY_GROUP, (), "str", TABLE_CHUNK, "dry"),
+        ArraySpec(DRY_NOTE, (), "float32", TABLE_CHUNK, "dry"),
+        ArraySpec(DRY_VELOCITY, (), "float32", TABLE_CHUNK, "dry"),
+        ArraySpec(DRY_F0, (), "float32", TABLE_CHUNK, "dry"),
+        ArraySpec(DRY_HASH, (), "uint64", TABLE_CHUNK, "dry"),
     ]
 
 

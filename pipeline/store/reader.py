@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.columns import AUDIO, DRY_AUDIO, DRY_INDEX, FAILED, GAIN, PARAMS, ROW_HASH, SPLIT
 from timbre_data.pipeline.store.repository import first_line, guard_against_fork, locate, open_repository, snapshot_of
 from timbre_data.pipeline.store.writer import meta
 from timbre_data.schemas.arrays import Audio
@@ -45,7 +46,7 @@ class Dataset:
                 f"{self.location.address} has format {self.meta['format_version']}, newer than this version reads ({layout.FORMAT_VERSION}): update timbre-data."
             )
         self.recipe = Recipe.model_validate(self.meta["recipe"])
-        self.n = int(self.array("params").shape[0])
+        self.n = int(self.array(PARAMS).shape[0])
 
     def _nothing_yet(self, error: Exception) -> dict[str, Any]:
         """Tell a dataset that was only begun (no description) from one whose root cannot be read."""
@@ -73,7 +74,7 @@ class Dataset:
     @property
     def parameters(self) -> list[dict[str, Any]]:
         """The parameters of the columns of `params`, described."""
-        found: Any = self.array("params").attrs["parameters"]
+        found: Any = self.array(PARAMS).attrs["parameters"]
         return list(found)
 
     @property
@@ -129,29 +130,29 @@ class Dataset:
 
     def audio(self, rows: slice | NDArray[np.int64] | int = slice(None), *, original_level: bool = False) -> Audio:
         """Wet sounds as float32 [shape=(n, channels, samples)] in [-1, 1]; `original_level` undoes the stored gain."""
-        sound = decode(self.read("audio", rows))
+        sound = decode(self.read(AUDIO, rows))
         if original_level:
-            sound = sound / np.asarray(self.read("gain", rows))[..., None, None]
+            sound = sound / np.asarray(self.read(GAIN, rows))[..., None, None]
         return sound
 
     def dry(self, rows: slice | NDArray[np.int64] | int) -> Audio:
         """The dry sound of each row, as stored: float32 [shape=(n, channels, samples)]."""
-        index = np.atleast_1d(self.read("dry/index", rows)).astype(np.int64)
+        index = np.atleast_1d(self.read(DRY_INDEX, rows)).astype(np.int64)
         unique, back = np.unique(index, return_inverse=True)
-        sound = decode(self.read("dry/audio", unique))[back]
+        sound = decode(self.read(DRY_AUDIO, unique))[back]
         return sound[0] if isinstance(rows, int) else sound
 
     def present(self) -> NDArray[np.bool_]:
         """Which rows are there (committed with their hash) [shape=(n,)]."""
-        return self.read("integrity/rows") != 0
+        return self.read(ROW_HASH) != 0
 
     def usable(self) -> NDArray[np.int64]:
         """Indices of the rows that are there and did not fail."""
-        return np.flatnonzero(self.present() & ~self.read("failed"))
+        return np.flatnonzero(self.present() & ~self.read(FAILED))
 
     def split(self) -> NDArray[np.uint8]:
         """Split by dry sound of each row: 0 train, 1 validation, 2 test [shape=(n,)]."""
-        return self.read("split")
+        return self.read(SPLIT)
 
     def complete(self) -> bool:
         """Whether all rows that were asked for are there."""

@@ -125,7 +125,7 @@ def open_repository(location: Location) -> icechunk.Repository:
     """Open an existing repository. Raises `NotFoundError` listing what there is, or `CorruptDataError`."""
     guard_against_fork()
     if not exists(location):
-        beside = [] if location.remote else known(location.folder.parent)
+        beside = [] if location.remote else known_datasets(location.folder.parent)
         where = location.address if location.remote else str(location.folder)
         raise NotFoundError(
             f"there is no dataset {where}. Known there: {', '.join(beside) or 'none'}. Make one with timbre-data render."
@@ -136,7 +136,7 @@ def open_repository(location: Location) -> icechunk.Repository:
         raise CorruptDataError(f"{location.address} cannot be opened: {first_line(error)}.") from None
 
 
-def known(folder: Path | None = None) -> list[str]:
+def known_datasets(folder: Path | None = None) -> list[str]:
     """Names of the datasets in a folder (by default, at home)."""
     folder = folder or home()
     return sorted(path.parent.name for path in folder.glob(f"*/{STORE}") if path.is_dir()) if folder.is_dir() else []

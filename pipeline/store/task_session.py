@@ -20,30 +20,6 @@ from zarr.core.metadata import ArrayV3Metadata
 
 from timbre_data.pipeline.store.repository import guard_against_fork
 from timbre_data.pipeline.store.writer import translated_errors
-from timbre_data.schemas.recipe import Recipe
-
-ROW_ARRAYS = (
-    "audio",
-    "params",
-    "labels/mask",
-    "labels/identifiable",
-    "labels/order",
-    "labels/effect_db",
-    "split",
-    "attempt",
-    "gain",
-    "failed",
-    "dry/index",
-)
-DRY_ARRAYS = ("dry/audio", "dry/identity", "dry/group", "dry/note", "dry/velocity", "dry/f0_hz", "dry/gain")
-
-PLAYED_ARRAYS = ("dry/midi", "dry/identity", "dry/group", "dry/note", "dry/velocity", "dry/f0_hz")
-"""What stands for the dry sounds where a synth plays."""
-
-
-def dry_arrays(recipe: Recipe) -> tuple[str, ...]:
-    """The arrays of a dataset's dry sounds, or of what its synth played."""
-    return PLAYED_ARRAYS if recipe.chain.synth else DRY_ARRAYS
 
 
 class _Encoded(cpu.Buffer):

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.store.columns import DRY_HASH, FAILED, ROW_ARRAYS, ROW_HASH, dry_arrays
 from timbre_data.pipeline.store.layout import AUDIO_CHUNK
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.task_session import ROW_ARRAYS, dry_arrays, hashes
+from timbre_data.pipeline.store.task_session import hashes
 from timbre_data.schemas.errors import CorruptDataError
 
 
@@ -36,12 +37,12 @@ class Verdict:
 def verify(data: Dataset) -> Verdict:
     """Check dry sounds, rows and features against their hashes, chunk by chunk. Memory does not grow with n."""
     verdict = Verdict(data.location.address, data.n)
-    verdict.failed = int(data.read("failed").sum())
+    verdict.failed = int(data.read(FAILED).sum())
     expected = int(data.recipe.n)
     if data.n < expected:
         verdict.missing["rows"] = list(range(data.n, expected))
-    _check(data, verdict, "rows", "integrity/rows", (*ROW_ARRAYS, *data.meta.get("extra_labels", ())))
-    _check(data, verdict, "dry", "integrity/dry", dry_arrays(data.recipe))
+    _check(data, verdict, "rows", ROW_HASH, (*ROW_ARRAYS, *data.meta.get("extra_labels", ())))
+    _check(data, verdict, "dry", DRY_HASH, dry_arrays(data.recipe))
     for name, found in data.feature_sets().items():
         _check(data, verdict, name, f"integrity/{name}", (found["path"],))
     return verdict

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from timbre_data.pipeline.store.columns import ATTEMPT, DRY_NOTE, FAILED
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import BRANCH, Location, open_repository
@@ -67,15 +68,15 @@ def summary(data: Dataset) -> dict[str, Any]:
         "snapshot": data.snapshot,
         "rows": data.recipe.n,
         "present": int(data.present().sum()),
-        "failed": int(data.read("failed").sum()),
-        "redrawn": int((data.read("attempt") > 0).sum()),
-        "dry_sounds": int(data.array("dry/note").shape[0]),
+        "failed": int(data.read(FAILED).sum()),
+        "redrawn": int((data.read(ATTEMPT) > 0).sum()),
+        "dry_sounds": int(data.array(DRY_NOTE).shape[0]),
         "splits": {name: int((split == i).sum()) for i, name in enumerate(SPLITS)},
         "features": {
             name: {"shape": found["shape"], "settings": found["settings"]}
             for name, found in data.feature_sets().items()
         },
-        "parameters": [parameter.summary() for parameter in data.space.each()],
+        "parameters": [parameter.summary() for parameter in data.space],
         "recipe": data.recipe.model_dump(mode="json"),
         "provenance": data.meta["provenance"],
         **({"isolation": data.meta["isolation"]} if data.meta.get("isolation") else {}),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
+
 from timbre_data.pipeline.catalogue.synth import Instrument, Synth
 from timbre_data.pipeline.synths.hosting.client import Hosted
 from timbre_data.pipeline.synths.hosting.vita import require_vita
@@ -55,7 +57,9 @@ SPACE = ParameterSpace.of(
 class VitalSettings(Frozen):
     """`fixed`: further controls (see `vita.Synth().get_controls()`) at values in their own units."""
 
-    fixed: dict[str, float] = {}
+    fixed: dict[str, float] = Field(
+        default_factory=dict, description="further controls at fixed values, in their own units"
+    )
 
 
 class _Vital(Hosted):

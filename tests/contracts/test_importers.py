@@ -19,16 +19,17 @@ from timbre_data.pipeline.build import featurizing
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.build.rerendering import rerender_rows
-from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.catalogue.importer import Importer
+from timbre_data.pipeline.effects import EFFECTS
+from timbre_data.pipeline.importers import IMPORTERS
+from timbre_data.pipeline.store.columns import TAGS
 from timbre_data.pipeline.store.exporting import export
-from timbre_data.pipeline.store.layout import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.pipeline.store.verify import verify
 from timbre_data.schemas.errors import NotFoundError, SourceError, UsageError
 
-NAMES = registry.names("importer")
+NAMES = IMPORTERS.names()
 
 
 @pytest.fixture
@@ -59,20 +60,20 @@ def imported(name: str, folder: Path, out: str = "real", **options: Any) -> Data
 @pytest.mark.parametrize("tree", NAMES, indirect=True)
 class TestImporter:
     def test_says_where_it_comes_from(self, tree: tuple[str, Path, int]) -> None:
-        importer: Importer = registry.load("importer", tree[0])
+        importer: Importer = IMPORTERS.load(tree[0])
         assert importer.summary.endswith(".")
         assert importer.licence
         assert "(" in importer.citation
         assert importer.url.startswith("https://")
         assert all(kind_and_sum.count(":") == 1 for kind_and_sum in importer.checksums.values())
-        assert set(importer.steps) <= set(registry.names("effect"))
+        assert set(importer.steps) <= set(EFFECTS.names())
 
     def test_every_recording_is_a_row_with_labels_and_a_group(self, tree: tuple[str, Path, int]) -> None:
         name, folder, count = tree
         data = imported(name, folder)
         assert data.n == count == len(data.usable())
         assert verify(data).whole
-        importer: Importer = registry.load("importer", name)
+        importer: Importer = IMPORTERS.load(name)
         assert (data.recipe.licence, data.recipe.citation) == (importer.licence, importer.citation)
         assert ((data.read("labels/order") >= 0).sum(axis=1) == 1).all()
         assert set(data.read("labels/file")) == {
@@ -146,19 +147,19 @@ class TestImporter:
         rows = load_rows([Dataset("real")], ["autofx163"], "note")
         assert rows.features.shape == (count, 163)
         assert (rows.classes >= 0).all()
-        assert not rows.own.any()
+        assert not rows.mask.any()
 
 
 def cutting() -> list[str]:
     """Importers that cut files into pieces."""
-    return [name for name in NAMES if "piece_seconds" in registry.load("importer", name).settings.model_fields]
+    return [name for name in NAMES if "piece_seconds" in IMPORTERS.load(name).settings.model_fields]
 
 
 @pytest.mark.parametrize("tree", cutting(), indirect=True)
 def test_a_row_holds_one_piece(tree: tuple[str, Path, int]) -> None:
     """Longer ones would lose their ends, shorter ones overlap."""
     name, folder, _ = tree
-    importer: Importer = registry.load("importer", name)
+    importer: Importer = IMPORTERS.load(name)
     assert importer.settings.model_fields["piece_seconds"].default == importer.audio.seconds
     short = imported(name, folder, "short", settings={"piece_seconds": 0.5})
     too = imported(name, folder, "too", audio={"seconds": 0.5})

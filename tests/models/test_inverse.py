@@ -17,12 +17,13 @@ from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures.inverse_cnn import BINS, InverseCnn, InverseCnnOptions
 from timbre_data.models.architectures.inverse_synth import InverseSynth, InverseSynthOptions, NormalisedSpectrogram
 from timbre_data.models.data.rows import load_rows
-from timbre_data.models.evaluation.synths import audible_knobs, exchanged
+from timbre_data.models.evaluation import epochs
+from timbre_data.models.evaluation.knob_scores import audible_knobs, exchanged
 from timbre_data.models.inference import matching, standalone
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.studies import grid_search
 from timbre_data.models.studies.evaluate import evaluate
-from timbre_data.models.training import checkpoints, epochs, train
+from timbre_data.models.training import checkpoints, preparing, train
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.reader import Dataset
@@ -122,7 +123,7 @@ def test_knobs_of_an_oscillator_that_is_off_are_not_told(home: Path) -> None:
     names = predictor.data.space.names
     for name, value in (("osc2_on", 1.0), ("osc3_on", 0.0)):
         labels[names.index(f"subtractive.{name}")] = value
-    told = predictor._texts(list(predictor.data.space.each()), labels)
+    told = predictor._texts(list(predictor.data.space), labels)
     assert "subtractive.osc2_waveform" in told
     assert "subtractive.osc3_on" in told
     assert not {name for name in told if name.startswith("subtractive.osc3_")} - {"subtractive.osc3_on"}
@@ -178,13 +179,13 @@ def test_the_optimisers_of_the_paper(tiny: Path) -> None:
         )
         run, _ = train.train(settings, name=optimizer)
         assert epochs.read(run)[0]["validation_loss"] < 1
-    default = train.resolve(TrainSettings(model="inverse-synth", data=("x",)))
+    default = preparing.resolve(TrainSettings(model="inverse-synth", data=("x",)))
     assert (default.optimizer, default.optimizer_options, default.batch_size) == (
         "adadelta",
         {"rho": 0.45, "weight_decay": 5e-4},
         5,
     )
-    other = train.resolve(TrainSettings(model="inverse-synth", data=("x",), optimizer="sgd"))
+    other = preparing.resolve(TrainSettings(model="inverse-synth", data=("x",), optimizer="sgd"))
     assert other.optimizer_options == {}
     wrong = TrainSettings(
         model="inverse-synth", data=(str(tiny),), optimizer="sgd", optimizer_options={"rho": 1}, options=SMALL

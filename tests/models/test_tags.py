@@ -13,13 +13,14 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from tests.conftest import build
 from timbre_data.models.data.rows import load_rows
-from timbre_data.models.evaluation.tags import evaluate_tags, group_scores
+from timbre_data.models.evaluation.tag_scores import evaluate_tags, group_scores
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.studies.evaluate import evaluate
+from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints, runs, train
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.catalogue import validation
-from timbre_data.pipeline.store.layout import TAGS
+from timbre_data.pipeline.store.columns import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
@@ -51,8 +52,8 @@ def test_tags_and_splits_are_those_of_the_source(instruments: Path, clips: Path)
         assert {names[i] for i in np.flatnonzero(tags[row])} == {
             voice.partition(":")[0] for voice in identity.partition("/")[2].split("+")
         }
-    assert not load_rows([data], (), "note", target="tags").leaking_groups()
-    by_clip = load_rows([Dataset(str(clips))], (), "note", target="tags")
+    assert not load_rows([data], (), "note", classes=TARGETS.load("tags").classes).leaking_groups()
+    by_clip = load_rows([Dataset(str(clips))], (), "note", classes=TARGETS.load("tags").classes)
     assert len(set(by_clip.group)) == 40
     assert len(set(by_clip.clip)) == 40
 
@@ -73,10 +74,10 @@ def test_one_tag_a_row_is_learned_with_a_soft_max_and_several_with_sigmoids(inst
 
 
 def test_scores_of_clips_are_scikit_learns(clips: Path, tmp_path: Path) -> None:
-    rows = load_rows([Dataset(str(clips))], (), "note", target="tags")
+    rows = load_rows([Dataset(str(clips))], (), "note", classes=TARGETS.load("tags").classes)
     chosen = np.arange(len(rows.present))
     probabilities = np.random.default_rng(0).random(rows.present.shape, dtype=np.float32)
-    found, _ = evaluate_tags(rows, chosen, probabilities, "mtt-proposed", tmp_path)
+    found, _ = evaluate_tags(rows, chosen, probabilities, "mtt-proposed", "test", tmp_path)
     names, first = np.unique(rows.group, return_index=True)
     mean = np.stack([probabilities[rows.group == name].mean(axis=0) for name in names])
     true = rows.present[first]

@@ -12,7 +12,7 @@ import yaml
 
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.studies.chained import run_chain
-from timbre_data.models.training import runs, train
+from timbre_data.models.training import preparing, runs
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.progress import Silent
@@ -64,4 +64,4 @@ def test_settings_files_say_their_table_and_fit_their_model(name: str) -> None:
     assert "timbre-data import" in head or "timbre-data render" in head
     settings = validation.validate(TrainSettings, recipes.read_settings(Path(f"{name}.yaml")), name)
     assert yaml.safe_load(path.read_text(encoding="utf-8"))["split"] == "note"
-    train.resolve(settings)
+    preparing.resolve(settings)

@@ -16,18 +16,20 @@ from sklearn.mixture import GaussianMixture
 
 from tests.conftest import build
 from tests.fixtures import jingju
+from timbre_data.models.architectures import MODELS
 from timbre_data.models.architectures.jingju_gmm import Mixtures
 from timbre_data.models.data.windows import load_frames, windows_of
 from timbre_data.models.inference import report
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.studies.evaluate import evaluate
-from timbre_data.models.training import checkpoints, train
+from timbre_data.models.training import checkpoints, preparing, train
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.importing import import_dataset
-from timbre_data.pipeline.catalogue import registry, validation
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.sources.sung_phonemes import SungPhonemes, SungPhonemesSettings
-from timbre_data.pipeline.store.layout import FRAMES, frame_table, segments_of
+from timbre_data.pipeline.store.columns import FRAMES
+from timbre_data.pipeline.store.layout import frame_table, segments_of
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import LeakingSplitError, UsageError
@@ -120,8 +122,8 @@ def test_pieces_of_a_recording_are_one_again(tmp_path: Path) -> None:
     """The window over the seam of two rows is that of the file itself."""
     jingju.make(tmp_path / "tree")
     import_dataset("jingju", {"path": tmp_path / "tree", "roles": ["dan"]}, locate("jingju"), Cluster(workers=2))
-    kind = registry.load("model", "jingju_proposed")
-    whole = train.hearing_whole(kind, {}, 44_100)
+    kind = MODELS.load("jingju_proposed")
+    whole = preparing.whole_front(kind, {}, 44_100)
     rows = load_frames([Dataset("jingju")], kind, whole)
     files = Dataset("jingju").read("labels/file")
     seam = 0
@@ -193,8 +195,8 @@ def test_what_does_not_fit_is_refused(sung: Path) -> None:
 
 @pytest.mark.slow
 def test_a_split_by_piece_leaks_and_says_so(sung: Path) -> None:
-    kind = registry.load("model", "jingju_mlp")
-    whole = train.hearing_whole(kind, {}, RATE)
+    kind = MODELS.load("jingju_mlp")
+    whole = preparing.whole_front(kind, {}, RATE)
     assert not load_frames([Dataset(str(sung))], kind, whole).leaking_groups()
     assert load_frames([Dataset(str(sung))], kind, whole, "row").leaking_groups()
     settings = TrainSettings(

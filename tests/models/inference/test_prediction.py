@@ -20,14 +20,17 @@ from timbre_data.models.inference.sound_files import load_sound, note_starts
 from timbre_data.models.inference.spectral_search import distances
 from timbre_data.models.inference.standalone import Features163, Yin, export_model
 from timbre_data.models.studies.evaluate import evaluate
-from timbre_data.models.training import checkpoints, train
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.models.training import train
+from timbre_data.models.training.runs import MODEL_FILE
+from timbre_data.pipeline.effects import EFFECTS
+from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.pitch import note_f0
+from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
-EFFECTS = ("modulation", "delay", "distortion")
+NAMES = ("modulation", "delay", "distortion")
 ROOT = Path(__file__).parents[2]
 
 
@@ -35,7 +38,7 @@ ROOT = Path(__file__).parents[2]
 def runs(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier, a regressor and a small AutoFX that it conditions."""
     folder = tmp_path_factory.mktemp("runs")
-    data = tuple(str(shared / effect) for effect in EFFECTS)
+    data = tuple(str(shared / effect) for effect in NAMES)
     common = {"data": data, "limit": 300}
     train.train(TrainSettings(model="class-mlp", max_epochs=25, **common), name=str(folder / "class"))
     condition = {"conditioning": str(folder / "class")}
@@ -90,7 +93,7 @@ def test_the_effect_is_recognised_and_its_parameters_have_units(runs: Path, take
     said = predictor.predict(take("distortion", 3))
     (setting,) = predictor.steps(said)
     assert said.classes()[0] == setting.effect == "distortion"
-    assert set(setting.values) == set(registry.load("effect", "distortion").space.names)
+    assert set(setting.values) == set(EFFECTS.load("distortion").space.names)
     assert 0 <= setting.values["drive_db"] <= 60
     assert setting.texts["drive_db"].endswith(" dB")
     (other,) = predictor.steps(said, "delay")
@@ -141,7 +144,7 @@ def test_an_unusable_file_is_one_line(tmp_path: Path, case: str) -> None:
 
 def test_notes_of_a_melody_are_found_and_an_echo_is_part_of_its_note() -> None:
     rate, window = 22_050, 22_050
-    source = registry.load("source", "plucked_string").open(registry.load("source", "plucked_string").settings())
+    source = SOURCES.load("plucked_string").open(SOURCES.load("plucked_string").settings())
     sound = np.zeros(rate * 65, np.float32)
     expected = [3000, 50_000, 90_000, rate * 31, rate * 40, rate * 60]
     for k, start in enumerate(expected):
@@ -149,7 +152,7 @@ def test_notes_of_a_melody_are_found_and_an_echo_is_part_of_its_note() -> None:
     starts = note_starts(sound, rate, window)
     assert len(starts) == len(expected)
     assert np.abs(np.array(starts) - expected).max() < 0.03 * rate
-    echo = registry.load("effect", "delay").render(
+    echo = EFFECTS.load("delay").render(
         source.render(60, rate, 1, window), rate, {"delay_seconds": 0.4, "feedback": 0.3, "mix": 0.5}
     )
     assert len(note_starts(echo[0], rate, window)) == 1
@@ -166,7 +169,7 @@ def test_the_match_is_the_dry_sound_through_the_predicted_effect(
     write_match(dry, steps, tmp_path / "match.wav")
     made, rate = soundfile.read(tmp_path / "match.wav", dtype="float32")
     sound = soundfile.read(dry, dtype="float32")[0].T
-    expected = registry.load("effect", "distortion").render(sound / np.abs(sound).max(), 44_100, steps[0].values)
+    expected = EFFECTS.load("distortion").render(sound / np.abs(sound).max(), 44_100, steps[0].values)
     assert rate == 44_100
     assert np.allclose(made.T, expected / np.abs(expected).max(), atol=1e-6)
     assert np.array_equal(match(dry, steps)[0], match(dry, steps)[0])
@@ -176,9 +179,9 @@ def test_the_match_is_the_dry_sound_through_the_predicted_effect(
 
 @pytest.mark.parametrize("name", ["autofx163", "autofx163_sound"])
 def test_features_in_tensor_operations_are_those_of_the_kernels(shared: Path, name: str) -> None:
-    sounds = np.concatenate([Dataset(str(shared / effect)).audio(slice(0, 40)).mean(axis=1) for effect in EFFECTS])
+    sounds = np.concatenate([Dataset(str(shared / effect)).audio(slice(0, 40)).mean(axis=1) for effect in NAMES])
     nothing = np.full(len(sounds), np.nan, np.float32)
-    features = registry.load("feature", name)
+    features = FEATURE_SETS.load(name)
     expected = features.compute(sounds, 22_050, nothing, features.settings())
     made = Features163(sounds.shape[1], 22_050, {})(torch.from_numpy(sounds)).numpy()
     spread = expected.std(axis=0)
@@ -195,7 +198,7 @@ def test_an_exported_run_says_the_same_without_this_project(
     about = export_model(runs / model, tmp_path / "model.pt2")
     predictor, wav = Predictor(runs / model), take("modulation", 5)
     sound = load_sound(wav, about["rate"])[None]
-    probabilities, labels = predictor.hear(sound, np.full(1, np.nan, np.float32))
+    probabilities, labels = predictor.answers(sound, np.full(1, np.nan, np.float32))
     with torch.inference_mode():
         program = torch.export.load(tmp_path / "model.pt2").module()
         outputs = dict(zip(about["outputs"], program(torch.from_numpy(sound)), strict=True))
@@ -219,7 +222,7 @@ def test_an_exported_run_says_the_same_without_this_project(
     lines = done.stdout.splitlines()
     assert len(lines) == 3 + (15 if model != "class" else 0)
     shown = {line.split()[0]: float(line.split()[1]) for line in lines[:3]}
-    assert shown == pytest.approx(dict(zip(EFFECTS, 100 * probabilities[0], strict=True)), abs=0.1)
+    assert shown == pytest.approx(dict(zip(NAMES, 100 * probabilities[0], strict=True)), abs=0.1)
     with pytest.raises(UsageError, match="is there already"):
         export_model(runs / model, tmp_path / "model.pt2")
 
@@ -232,7 +235,7 @@ def test_features_that_cannot_be_exported_are_named(runs: Path, shared: Path, tm
     with pytest.raises(UsageError, match="autofx48 cannot be exported"):
         export_model(run, tmp_path / "model.pt2")
     assert not (tmp_path / "model.pt2").exists()
-    old = runs / "class" / checkpoints.MODEL_FILE
+    old = runs / "class" / MODEL_FILE
     assert old.is_file()
 
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from timbre_data.models.architectures import MODELS
 from timbre_data.models.architectures._timbre import jingju_front
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.layers.film import Film
 from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
 from timbre_data.models.layers.spectrogram import Spectrogram
 from timbre_data.models.layers.standardization import Standardise
-from timbre_data.pipeline.catalogue import registry
 
 RATE = 22_050
 
@@ -57,7 +57,7 @@ def test_film_scales_and_shifts_each_channel() -> None:
 
 
 def test_the_perceptron_of_the_other_role_has_its_published_count() -> None:
-    model = registry.load("model", "jingju_mlp")
+    model = MODELS.load("jingju_mlp")
     shape, _ = model.published["dan"]
     assert parameter_count(model.build(shape, model.options(hidden=475))) == 430_379
 

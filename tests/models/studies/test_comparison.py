@@ -10,10 +10,10 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from tests.conftest import build
+from timbre_data.models.baselines import BASELINES
 from timbre_data.models.studies.comparison import compare, folds_of
 from timbre_data.pipeline.build import featurizing, recipes
 from timbre_data.pipeline.build.engine import Cluster
-from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import UnknownNameError, UsageError
@@ -101,9 +101,9 @@ def test_an_unknown_classifier_is_named_with_the_known_ones(shared: Path) -> Non
         compare(CompareSettings(data=(str(shared / "delay"),), models=("forest",)))
 
 
-@pytest.mark.parametrize("name", registry.names("baseline"))
+@pytest.mark.parametrize("name", BASELINES.names())
 def test_every_baseline_learns_and_names_its_paper(name: str) -> None:
-    baseline = registry.load("baseline", name)
+    baseline = BASELINES.load(name)
     rng = np.random.default_rng(0)
     classes = rng.integers(0, 3, 400)
     features = rng.standard_normal((400, 5)) + 4 * np.eye(3, 5)[classes]

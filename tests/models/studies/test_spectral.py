@@ -18,7 +18,9 @@ from timbre_data.models.studies.spectral import EffectLayer, Renderer
 from timbre_data.models.training import train
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.engine import Cluster, dask_client
-from timbre_data.pipeline.catalogue import registry, validation
+from timbre_data.pipeline.catalogue import validation
+from timbre_data.pipeline.effects import EFFECTS
+from timbre_data.pipeline.sources import SOURCES
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
@@ -33,11 +35,11 @@ def client() -> Iterator[Any]:
 
 def task(effect: str = "distortion") -> Task:
     recipe = recipes.load(validation.override(recipes.for_effect(effect), {"audio.seconds": 0.3}))
-    source = registry.load("source", "plucked_string")
+    source = SOURCES.load("plucked_string")
     notes = source.open(source.settings())
     dry = np.concatenate([notes.render(200 * k + 30, 22_050, 1, recipe.audio.samples) for k in range(ROWS)])
     dry /= np.abs(dry).max(axis=1, keepdims=True)
-    count = len(registry.load("effect", effect).space)
+    count = len(EFFECTS.load(effect).space)
     labels = np.random.default_rng(0).uniform(0.3, 0.7, (ROWS, count)).astype(np.float32)
     order = np.zeros((ROWS, 1), np.int8)
     return Task(recipe, dry, render_labels(recipe, dry, labels.astype(np.float64), order), labels, order)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from timbre_data.models.training import epochs
+from timbre_data.models.evaluation import epochs
 
 
 def test_a_run_of_an_older_version_can_be_read_and_goes_on(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,17 +20,18 @@ from torch.nn import functional as F
 from tests.conftest import build
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures.eq_autoencoder import OPEN, EqAutoencoder, filter_bank
-from timbre_data.models.data.pairs import EDGE, OVERLAP, Pairs, added, to_frames, told
-from timbre_data.models.evaluation.equalisation import measured_response, probes
-from timbre_data.models.inference import processing
+from timbre_data.models.data.pairs import EDGE, OVERLAP, Pairs, added, setting_text, to_frames
+from timbre_data.models.evaluation import epochs
+from timbre_data.models.evaluation.equaliser_losses import Losses, play, validate
+from timbre_data.models.evaluation.equaliser_scores import measured_response, probes
+from timbre_data.models.inference import processing, report
 from timbre_data.models.inference.standalone import export_model
 from timbre_data.models.layers import sparse_filters as sf
 from timbre_data.models.studies.evaluate import evaluate
-from timbre_data.models.training import checkpoints, epochs, equaliser_loop, train
-from timbre_data.models.training.equaliser_loop import play
+from timbre_data.models.training import checkpoints, pair_training, train
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.catalogue import validation
-from timbre_data.pipeline.store.layout import RESPONSE
+from timbre_data.pipeline.store.columns import RESPONSE
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
@@ -149,7 +151,7 @@ def test_both_stages_are_trained_scored_and_heard(shelving: Path, tmp_path: Path
     soundfile.write(tmp_path / "in.wav", rng.uniform(-0.5, 0.5, (30_000, 2)), 44_100)
     told = processing.process_file(run, tmp_path / "in.wav", tmp_path / "out.wav", None, {})
     assert told["resampled_to"] == RATE
-    assert "nothing above 8000 Hz" in processing.as_text(told)
+    assert "nothing above 8000 Hz" in report.processed_text(told)
     assert soundfile.info(tmp_path / "out.wav").frames == 30_000
     assert soundfile.info(tmp_path / "out.wav").channels == 2
 
@@ -187,11 +189,14 @@ def test_training_learns(shelving: Path) -> None:
     for group in optimizer.param_groups:
         group["lr"] *= group["share"]
     chosen = pairs.where(2)[:1]
-    before = equaliser_loop.validate(network, pairs, chosen, 1, 256).total
+    before = validate(network, pairs, chosen, 1, 256).total
     for k in range(20):
         before_, after = (to_frames(sound, 256) for sound in pairs.sounds(int(pairs.where(0)[k % 4])))
-        equaliser_loop._step(network, optimizer, before_, after, None, 1)
-    assert equaliser_loop.validate(network, pairs, chosen, 1, 256).total < 0.7 * before
+        optimizer.zero_grad()
+        for loss in pair_training.stage_losses(network, before_, after, None, 1):
+            torch.autograd.backward(loss)
+        optimizer.step()
+    assert validate(network, pairs, chosen, 1, 256).total < 0.7 * before
 
 
 def test_the_network_begins_near_to_doing_nothing(shelving: Path) -> None:
@@ -239,21 +244,21 @@ def test_filters_and_smoothing_learn_more_slowly() -> None:
 
 
 def test_a_stopped_training_goes_on_to_the_same_network(shelving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(equaliser_loop, "ROUND", 1)
+    monkeypatch.setattr(pair_training, "ROUND", 1)
     settings = TrainSettings(model="eq-autoencoder", data=(str(shelving),), **QUICK)
     whole, _ = train.train(settings, name="whole")
-    original, calls = equaliser_loop._step, []
+    original, calls = pair_training.stage_losses, []
 
-    def stop(*arguments: object) -> float:
+    def stop(*arguments: Any) -> Any:
         calls.append(arguments)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return original(*arguments)  # type: ignore[arg-type]  # passed through
+        return original(*arguments)
 
-    monkeypatch.setattr(equaliser_loop, "_step", stop)
+    monkeypatch.setattr(pair_training, "stage_losses", stop)
     with pytest.raises(Exception, match="interrupted"):
         train.train(settings, name="parts")
-    monkeypatch.setattr(equaliser_loop, "_step", original)
+    monkeypatch.setattr(pair_training, "stage_losses", original)
     parts, done = train.train(settings, name="parts")
     assert done == "resumed"
     states = [checkpoints.load(run).network.state_dict() for run in (whole, parts)]
@@ -263,13 +268,13 @@ def test_a_stopped_training_goes_on_to_the_same_network(shelving: Path, monkeypa
 def test_a_step_that_a_run_does_not_know_is_refused() -> None:
     described = ({"name": "filter.gain_db", "low": -15, "high": 15, "unit": "dB", "kind": "db"},)
     trained = replace(_trained_without_condition(), shape=Shape(0, 0, conditioning=1), parameters=described)
-    assert equaliser_loop.condition_from(trained, {"gain_db": 15.0}, None) == torch.ones(1)
+    assert processing.condition_from(trained, {"gain_db": 15.0}, None) == torch.ones(1)
     with pytest.raises(UsageError, match="this run knows filter, not lowpass"):
-        equaliser_loop.condition_from(trained, {}, "lowpass")
+        processing.condition_from(trained, {}, "lowpass")
 
 
 def test_a_training_that_diverges_says_so(shelving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(equaliser_loop, "validate", lambda *_: equaliser_loop.Losses(math.nan, 0.0, 0.0))
+    monkeypatch.setattr(pair_training, "validate", lambda *_: Losses(math.nan, 0.0, 0.0))
     with pytest.raises(UsageError, match="lower --set learning_rate"):
         train.train(TrainSettings(model="eq-autoencoder", data=(str(shelving),), **QUICK), name="diverged")
 
@@ -296,23 +301,23 @@ def test_one_network_for_many_settings(
     trained = checkpoints.load(run)
     assert trained.effects == ("shelving", "peaking", "lowpass", "highpass")
     assert trained.shape.conditioning == 10 + 4
-    given = equaliser_loop.condition_from(trained, {"gain_db": 0.0, "frequency_hz": 500.0, "q": 1.0}, "peaking")
+    given = processing.condition_from(trained, {"gain_db": 0.0, "frequency_hz": 500.0, "q": 1.0}, "peaking")
     assert given is not None
     assert given.shape == (14,)
     assert (given != 0).sum() == 4
     with pytest.raises(UsageError, match="--at needs lowpass"):
-        equaliser_loop.condition_from(trained, {"gain_db": 1.0}, "lowpass")
+        processing.condition_from(trained, {"gain_db": 1.0}, "lowpass")
     with pytest.raises(UsageError, match="choose one with --effect"):
-        equaliser_loop.condition_from(trained, {}, None)
+        processing.condition_from(trained, {}, None)
     for value in (0.0, -5.0, 1e6, math.nan):
         with pytest.raises(UsageError, match="this run learned"):
-            equaliser_loop.condition_from(trained, {"gain_db": 0.0, "frequency_hz": value, "q": 1.0}, "peaking")
+            processing.condition_from(trained, {"gain_db": 0.0, "frequency_hz": value, "q": 1.0}, "peaking")
     found = evaluate(run, sound_rows=3).metrics
     assert "noise, 3 held-out settings" in found["response"]
     assert (run / "evaluation" / "settings.png").stat().st_size > 1000
     pairs = Pairs(Dataset(str(several)), -10.0)
     for place in range(8):
-        said = told(pairs, place).split()
+        said = setting_text(pairs, place).split()
         step = said[0]
         names = [name for name in pairs.names if name.startswith(f"{step}.")]
         numbers = [float(one) for one in said[1:] if one not in ("dB", "Hz")]
@@ -353,9 +358,9 @@ def test_what_has_no_pairs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no pairs"):
         train.train(TrainSettings(model="eq-autoencoder", data=("synth",)))
     with pytest.raises(UsageError, match="takes no settings"):
-        equaliser_loop.condition_from(_trained_without_condition(), {"gain_db": 1.0}, None)
+        processing.condition_from(_trained_without_condition(), {"gain_db": 1.0}, None)
 
 
 def _trained_without_condition() -> checkpoints.Trained:
-    network = checkpoints.Standardised(EqAutoencoder(), 0)
+    network = checkpoints.Standardized(EqAutoencoder(), 0)
     return checkpoints.Trained("eq-autoencoder", network, Shape(0, 0), {}, (), (), ())

@@ -13,15 +13,17 @@ import torch
 from torch.nn import functional as F
 
 from tests.conftest import build
-from timbre_data.models.architectures import Shape
+from timbre_data.models.architectures import MODELS, Shape, regressor_mlp
 from timbre_data.models.data.rows import load_rows
+from timbre_data.models.evaluation import epochs
 from timbre_data.models.studies.chained import run_chain
 from timbre_data.models.studies.evaluate import evaluate
-from timbre_data.models.training import checkpoints, epochs, loop, runs, train
+from timbre_data.models.targets import TARGETS
+from timbre_data.models.training import checkpoints, loop, runs, train
 from timbre_data.pipeline.build import featurizing, recipes
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.progress import Silent
-from timbre_data.pipeline.catalogue import registry, validation
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import InterruptedBuildError, LeakingSplitError, RecipeError, UsageError
@@ -73,9 +75,9 @@ def test_a_conditioned_regressor_beats_the_mean_and_sounds_closer(shared: Path) 
 def test_the_same_command_again_does_nothing(shared: Path) -> None:
     chosen = settings(shared, "class-mlp", max_epochs=2)
     run, _ = train.train(chosen)
-    before = (run / checkpoints.MODEL_FILE).stat().st_mtime_ns
+    before = (run / runs.MODEL_FILE).stat().st_mtime_ns
     assert train.train(chosen) == (run, "finished already")
-    assert (run / checkpoints.MODEL_FILE).stat().st_mtime_ns == before
+    assert (run / runs.MODEL_FILE).stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(("schedule", "rate"), [("plateau", 1e-3), ("plateau", 0.03), ("cosine", 1e-3)])
@@ -83,30 +85,27 @@ def test_a_stopped_training_resumes_to_the_same_network(
     shared: Path, monkeypatch: pytest.MonkeyPatch, schedule: str, rate: float
 ) -> None:
     """With dropout, and with a rate so high that some epochs are worse than the one before."""
-    kind = registry.load("model", "regressor-mlp")
+    kind = MODELS.load("regressor-mlp")
 
     def dropping(shape: Shape, options: Any) -> torch.nn.Module:
         network = kind.build(shape, options)
         network.register_forward_hook(lambda module, given, out: F.dropout(out, 0.1, module.training))
         return network
 
-    load = registry.load
-    monkeypatch.setattr(
-        registry, "load", lambda what, name: replace(kind, build=dropping) if what == "model" else load(what, name)
-    )
+    monkeypatch.setattr(regressor_mlp, "MODEL", replace(kind, build=dropping))
     chosen = settings(shared, "regressor-mlp", "distortion", max_epochs=6, schedule=schedule, learning_rate=rate)
     straight, _ = train.train(chosen, name="straight")
-    record = loop._Record.on_train_epoch_end
+    record = loop.Record.on_train_epoch_end
 
     def die_after_three(self: Any, trainer: Any, module: Any) -> None:
         record(self, trainer, module)
         if trainer.current_epoch == 3:
             raise RuntimeError("the power went")
 
-    monkeypatch.setattr(loop._Record, "on_train_epoch_end", die_after_three)
+    monkeypatch.setattr(loop.Record, "on_train_epoch_end", die_after_three)
     with pytest.raises(RuntimeError, match="the power went"):
         train.train(chosen, name="stopped")
-    monkeypatch.setattr(loop._Record, "on_train_epoch_end", record)
+    monkeypatch.setattr(loop.Record, "on_train_epoch_end", record)
     stopped, done = train.train(chosen, name="stopped")
     assert done == "resumed"
     assert [row["epoch"] for row in epochs.read(stopped)] == [1, 2, 3, 4, 5, 6]
@@ -146,7 +145,7 @@ def test_a_leaking_evaluation_is_refused_unless_asked_for(shared: Path) -> None:
 def test_labels_of_joined_datasets_are_found_by_name(shared: Path) -> None:
     rows = load_rows([Dataset(str(shared / effect)) for effect in EFFECTS], ["autofx163"], "note")
     assert rows.labels.shape == (2100, 15)
-    assert rows.own.sum(axis=1).tolist() == [5] * 700 + [3] * 700 + [7] * 700
+    assert rows.mask.sum(axis=1).tolist() == [5] * 700 + [3] * 700 + [7] * 700
     delay = Dataset(str(shared / "delay"))
     column = rows.parameter_names.index("delay.feedback")
     assert np.array_equal(rows.labels[700:1400, column], delay.read("params")[:, 1])
@@ -197,7 +196,7 @@ def test_commits_that_change_nothing_a_run_uses_do_not_matter(home: Path) -> Non
     featurizing.featurize(data.location, {"autofx48": {}}, Cluster(workers=2))
     assert Dataset("growing").snapshot != before["growing"]
     assert train.train(chosen) == (run, "finished already")
-    (run / checkpoints.MODEL_FILE).unlink()
+    (run / runs.MODEL_FILE).unlink()
     assert train.train(chosen, name=run.name) == (run, "resumed")
     build(recipes.load(validation.override(recipes.read("distortion"), {"n": 620, "audio.seconds": 0.3})), "growing")
     with pytest.raises(UsageError, match="other settings or data"):
@@ -267,18 +266,18 @@ def test_a_chained_recipe_is_checked_before_anything_is_made(home: Path) -> None
 
 def test_ctrl_c_keeps_the_epochs_and_says_so(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings(shared, "regressor-mlp", "distortion", max_epochs=4)
-    record = loop._Record.on_train_epoch_end
+    record = loop.Record.on_train_epoch_end
 
     def interrupt(self: Any, trainer: Any, module: Any) -> None:
         record(self, trainer, module)
         if trainer.current_epoch == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop._Record, "on_train_epoch_end", interrupt)
+    monkeypatch.setattr(loop.Record, "on_train_epoch_end", interrupt)
     with pytest.raises(InterruptedBuildError, match="the same command goes on") as caught:
         train.train(chosen, name="stopped")
     assert caught.value.exit_code == 130
-    monkeypatch.setattr(loop._Record, "on_train_epoch_end", record)
+    monkeypatch.setattr(loop.Record, "on_train_epoch_end", record)
     assert train.train(chosen, name="stopped")[1] == "resumed"
 
 
@@ -333,7 +332,12 @@ def test_an_effect_needs_only_its_name_in_a_recipe(home: Path) -> None:
 
 
 def test_classes_are_families_where_asked(shared: Path) -> None:
-    rows = load_rows([Dataset(str(shared / effect)) for effect in EFFECTS], ["autofx163"], "note", target="family")
+    rows = load_rows(
+        [Dataset(str(shared / effect)) for effect in EFFECTS],
+        ["autofx163"],
+        "note",
+        classes=TARGETS.load("family").classes,
+    )
     assert rows.class_names == ("delay", "modulation", "distortion")  # in the order of the conditioning vector
     assert np.bincount(rows.classes).tolist() == [700, 700, 700]
 

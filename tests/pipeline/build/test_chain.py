@@ -8,16 +8,16 @@ import pytest
 import scipy.stats
 
 from timbre_data.pipeline.build import recipes
-from timbre_data.pipeline.build.chain import UNUSED, EffectChain
+from timbre_data.pipeline.build.chain import UNUSED, Chain
 from timbre_data.pipeline.build.plan import Plan
-from timbre_data.schemas.recipe import Chain
+from timbre_data.schemas.recipe import ChainSpec
 
 GOLDEN = Path(__file__).parents[2] / "goldens" / "labels.json"
 ROWS = np.arange(4000)
 
 
-def chain_of(*effects: str, **fields: object) -> EffectChain:
-    return EffectChain(Chain.model_validate({"steps": [{"effect": effect} for effect in effects]} | fields))
+def chain_of(*effects: str, **fields: object) -> Chain:
+    return Chain(ChainSpec.model_validate({"steps": [{"effect": effect} for effect in effects]} | fields))
 
 
 def test_labels_depend_on_seed_and_row_only() -> None:
@@ -39,8 +39,8 @@ def test_uniform_labels_are_uniform_and_independent() -> None:
 
 
 def test_sobol_labels_fill_more_evenly_and_do_not_depend_on_the_batch() -> None:
-    chain = EffectChain(
-        Chain.model_validate(
+    chain = Chain(
+        ChainSpec.model_validate(
             {
                 "steps": [
                     {
@@ -72,8 +72,8 @@ def test_choose_and_shuffle_draw_every_order() -> None:
 
 
 def test_probability_turns_steps_off_and_masks_their_labels() -> None:
-    chain = EffectChain(
-        Chain.model_validate({"steps": [{"effect": "delay", "probability": 0.25}, {"effect": "tremolo"}]})
+    chain = Chain(
+        ChainSpec.model_validate({"steps": [{"effect": "delay", "probability": 0.25}, {"effect": "tremolo"}]})
     )
     draw = chain.draw(0, ROWS)
     on = draw.order[:, 0] != UNUSED
@@ -98,12 +98,14 @@ def test_order_is_the_order_of_the_sound() -> None:
 
 
 def test_an_effect_may_come_twice_under_two_names() -> None:
-    chain = EffectChain(
-        Chain.model_validate({"steps": [{"effect": "delay", "name": "first"}, {"effect": "delay", "name": "second"}]})
+    chain = Chain(
+        ChainSpec.model_validate(
+            {"steps": [{"effect": "delay", "name": "first"}, {"effect": "delay", "name": "second"}]}
+        )
     )
     assert chain.space.names[0] == "first.delay_seconds"
     with pytest.raises(ValueError, match="different names"):
-        Chain.model_validate({"steps": [{"effect": "delay"}, {"effect": "delay"}]})
+        ChainSpec.model_validate({"steps": [{"effect": "delay"}, {"effect": "delay"}]})
 
 
 def test_growing_n_keeps_dry_sounds_and_splits() -> None:
@@ -123,5 +125,5 @@ def test_labels_are_those_of_the_first_release() -> None:
     golden = json.loads(GOLDEN.read_text())
     for effect, expected in golden.items():
         recipe = recipes.load(recipes.for_effect(effect))
-        assert EffectChain(recipe.chain).draw(recipe.seed, np.array([0, 1, 37_439])).labels.tolist() == expected
+        assert Chain(recipe.chain).draw(recipe.seed, np.array([0, 1, 37_439])).labels.tolist() == expected
     assert set(golden) == {"modulation", "delay", "distortion"}

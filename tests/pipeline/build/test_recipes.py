@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from timbre_data.models.training import train
+from timbre_data.models.training import preparing
 from timbre_data.pipeline.build import recipes
-from timbre_data.pipeline.catalogue import registry, shipped, validation
+from timbre_data.pipeline.catalogue import shipped, validation
+from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.schemas.errors import NotFoundError, RecipeError, UnknownNameError
 from timbre_data.schemas.settings import PipelineRecipe
 
@@ -22,7 +23,7 @@ def test_every_shipped_recipe_is_valid(name: str) -> None:
         for stage in chained.datasets:
             recipes.load(validation.override(recipes.read_named(stage.recipe), stage.set))
         for training_stage in chained.train:
-            train.resolve(training_stage.settings)
+            preparing.resolve(training_stage.settings)
     else:
         assert recipes.load(data).name == name
 
@@ -35,9 +36,9 @@ def test_the_three_effects_have_the_papers_size(effect: str) -> None:
     assert recipe.chain.steps[0].resolution == 0.01
 
 
-@pytest.mark.parametrize("effect", registry.names("effect"))
+@pytest.mark.parametrize("effect", EFFECTS.names())
 def test_every_effect_has_a_recipe_of_its_own(effect: str) -> None:
-    settings = registry.load("effect", effect).settings
+    settings = EFFECTS.load(effect).settings
     if settings is not None and any(
         field.is_required() for field in settings.model_fields.values()
     ):  # a plug-in's file

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import build, small_recipe
 from timbre_data.pipeline.build import recipes, rendering, row_rendering
-from timbre_data.pipeline.build.chain import EffectChain
+from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.progress import Silent
 from timbre_data.pipeline.store.reader import Dataset
@@ -24,7 +24,7 @@ from timbre_data.schemas.errors import RenderError, UsageError
 def test_the_stored_sound_is_what_the_label_says(render: Callable[..., Dataset]) -> None:
     """From the stored dry sound and the stored label alone, to a rounding of 16 bits."""
     data = render("distortion", "d", n=40)
-    chain = EffectChain(data.recipe.chain)
+    chain = Chain(data.recipe.chain)
     values = data.space.to_values(data.read("params"))
     for row in range(0, 40, 7):
         wet = chain.render(data.dry(row), 22_050, values[row], np.array([0], np.int8))

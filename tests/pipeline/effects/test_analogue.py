@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sound.analogue import delay_line, low_pass, one_pole, phase_shift, triangle
 from timbre_data.schemas.arrays import Audio
 
@@ -24,7 +24,7 @@ def sine(hz: float, seconds: float = 1.5) -> Audio:
 
 
 def render(name: str, sound: Audio, **values: float) -> np.ndarray:
-    return registry.load("effect", name).render(sound, RATE, values)[0].astype(np.float64)
+    return EFFECTS.load(name).render(sound, RATE, values)[0].astype(np.float64)
 
 
 def test_the_triangle_is_scipys() -> None:

@@ -15,7 +15,8 @@ from tests.conftest import build
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.effects.filter import EFFECT, PASSING, FilterSettings
-from timbre_data.pipeline.store.layout import RESPONSE, RESPONSE_BINS
+from timbre_data.pipeline.store.columns import RESPONSE
+from timbre_data.pipeline.store.layout import RESPONSE_BINS
 from timbre_data.pipeline.store.verify import verify
 from timbre_data.schemas.errors import RecipeError, TimbreDataError
 

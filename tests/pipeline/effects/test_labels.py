@@ -8,7 +8,7 @@ import pytest
 import scipy.signal
 from pedalboard._pedalboard import Pedalboard  # the package does not export it to type checkers
 
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.schemas.arrays import Audio
 
 RATE = 44_100
@@ -25,7 +25,7 @@ def sine(hz: float, seconds: float, level: float = 1.0) -> Audio:
 
 
 def render(name: str, sound: Audio, **values: float) -> np.ndarray:
-    return registry.load("effect", name).render(sound, RATE, values)[0].astype(np.float64)
+    return EFFECTS.load(name).render(sound, RATE, values)[0].astype(np.float64)
 
 
 def biquad(kind: str, hz: float, gain_db: float, q: float) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +76,7 @@ def test_distortion_is_tanh_of_the_drive(drive_db: float) -> None:
 
 def test_distortion_is_that_of_pedalboard() -> None:
     rng = np.random.default_rng(0)
-    effect = registry.load("effect", "distortion")
+    effect = EFFECTS.load("distortion")
     sound = (rng.standard_normal((2, 22_050)) * 0.3).astype(np.float32)
     for row in rng.random((50, len(effect.space))).astype(np.float32):
         values = effect.space.as_mapping(effect.space.to_values(row[None])[0])

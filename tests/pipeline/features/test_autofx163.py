@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.features.autofx163 import FEATURES, SERIES, Autofx163Settings
+from timbre_data.pipeline.sources import SOURCES
 from timbre_data.schemas.arrays import Audio
 
 RATE = 22_050
@@ -18,8 +19,8 @@ NAMES = FEATURES.columns(RATE, 33_075, Autofx163Settings()).names
 @pytest.fixture(scope="module")
 def sounds() -> Audio:
     """Twelve notes through twelve settings of the distortion, and plain noise."""
-    source = registry.load("source", "plucked_string")
-    notes, effect = source.open(source.settings()), registry.load("effect", "distortion")
+    source = SOURCES.load("plucked_string")
+    notes, effect = source.open(source.settings()), EFFECTS.load("distortion")
     rng = np.random.default_rng(0)
     made = []
     for i in range(0, 1872, 156):

@@ -8,7 +8,8 @@ import scipy.ndimage
 import scipy.signal
 import scipy.stats
 
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.effects import EFFECTS
+from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.features.autofx48 import (
     FEATURES,
     HOP,
@@ -73,7 +74,7 @@ def test_phase_of_the_strongest_bin_matches_numpy() -> None:
 
 @pytest.mark.parametrize("rate_hz", [4.0, 7.0])
 def test_a_tremolo_shows_in_the_rms_spectrum(rate_hz: float) -> None:
-    tremolo = registry.load("effect", "tremolo")
+    tremolo = EFFECTS.load("tremolo")
     steady = np.sin(2 * np.pi * 220 * np.arange(SAMPLES) / RATE)[None].astype(np.float32)
     sound = tremolo.render(steady, RATE, {"rate_hz": rate_hz, "depth": 0.9, "phase": 0.0, "square": 0.0})[0]
     found = features(sound)
@@ -109,7 +110,7 @@ def test_log_bands_are_24_an_octave_up_to_half_the_rate() -> None:
 @pytest.mark.parametrize("gap", [0.2, 0.31, 0.45])
 def test_echoes_are_found_as_onsets(gap: float) -> None:
     """The published code never found a second onset; a delay's echoes are where they were put."""
-    echo = registry.load("effect", "delay")
+    echo = EFFECTS.load("delay")
     burst = string(330, 1.5) * np.exp(-18 * np.arange(SAMPLES) / RATE)
     sound = echo.render(burst[None].astype(np.float32), RATE, {"delay_seconds": gap, "feedback": 0.8, "mix": 0.5})[0]
     found = features(sound)
@@ -120,7 +121,7 @@ def test_echoes_are_found_as_onsets(gap: float) -> None:
 
 
 def test_vibrato_is_no_onset() -> None:
-    vibrato = registry.load("effect", "vibrato")
+    vibrato = EFFECTS.load("vibrato")
     sound = vibrato.render(string()[None].astype(np.float32), RATE, {"rate_hz": 6.0, "depth": 0.1})[0]
     found = features(sound)
     assert [found[f"onset_{k}_seconds"] for k in range(2, 6)] == [0, 0, 0, 0]
@@ -128,7 +129,7 @@ def test_vibrato_is_no_onset() -> None:
 
 def test_mfcc_means_are_those_of_the_163() -> None:
     sound = string()
-    other = registry.load("feature", "autofx163")
+    other = FEATURE_SETS.load("autofx163")
     settings = other.settings(hop_length=HOP)
     names = other.columns(RATE, SAMPLES, settings).names
     values = other.compute(sound[None].astype(np.float32), RATE, np.full(1, 220, np.float32), settings)[0]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import librosa
 import numpy as np
 
-from timbre_data.pipeline.catalogue import registry
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
+from timbre_data.pipeline.features import FEATURE_SETS
 
 RATE = 22_050
 
 
 def test_means_and_deviations_are_librosas() -> None:
-    features: FeatureSet = registry.load("feature", "bag_of_frames")
+    features: FeatureSet = FEATURE_SETS.load("bag_of_frames")
     settings = features.settings()
     rng = np.random.default_rng(0)
     t = np.arange(RATE) / RATE

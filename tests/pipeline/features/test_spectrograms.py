@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import librosa
 import numpy as np
 import pytest
 
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound import mel_bands
 from timbre_data.pipeline.sound.pitch import Yin, note_f0, typical
+from timbre_data.pipeline.sources import SOURCES
 from timbre_data.schemas.arrays import Audio
 
 RATE = 22_050
@@ -17,7 +20,7 @@ UNKNOWN = np.full(4, np.nan, np.float32)
 
 @pytest.fixture(scope="module")
 def sounds() -> Audio:
-    source = registry.load("source", "plucked_string")
+    source = SOURCES.load("plucked_string")
     notes = source.open(source.settings())
     return np.stack([notes.render(i, RATE, 1, 33_075)[0] for i in (3, 500, 900, 1500)])
 
@@ -26,8 +29,8 @@ def sounds() -> Audio:
     "changes", [{}, {"n_fft": 2048, "hop_length": 512, "n_mels": 80, "fmin_hz": 50.0, "fmax_hz": 8000.0}]
 )
 def test_logmel_is_librosas_to_a_hundredth_of_a_db(sounds: Audio, changes: dict[str, float]) -> None:
-    features = registry.load("feature", "logmel")
-    settings = features.settings(**changes)
+    features = FEATURE_SETS.load("logmel")
+    settings: Any = features.settings(**changes)
     ours = features.compute(sounds, RATE, UNKNOWN, settings)
     for sound, one in zip(sounds, ours, strict=True):
         mel = librosa.feature.melspectrogram(
@@ -46,7 +49,7 @@ def test_logmel_is_librosas_to_a_hundredth_of_a_db(sounds: Audio, changes: dict[
 
 
 def test_stft_is_librosas(sounds: Audio) -> None:
-    features = registry.load("feature", "stft")
+    features = FEATURE_SETS.load("stft")
     ours = features.compute(sounds, RATE, UNKNOWN, features.settings())
     for sound, one in zip(sounds, ours, strict=True):
         power = np.abs(librosa.stft(sound.astype(np.float64), n_fft=1024, hop_length=256, pad_mode="constant")) ** 2
@@ -55,7 +58,7 @@ def test_stft_is_librosas(sounds: Audio) -> None:
 
 
 def test_stored_spectrograms_round_to_a_sixteenth_of_a_db(sounds: Audio) -> None:
-    features = registry.load("feature", "logmel")
+    features = FEATURE_SETS.load("logmel")
     values = features.compute(sounds, RATE, UNKNOWN, features.settings())
     assert np.abs(values.astype(features.dtype).astype(np.float32) - values).max() < 1 / 16
 

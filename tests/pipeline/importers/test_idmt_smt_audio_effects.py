@@ -17,8 +17,9 @@ from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.build.rendering import render
-from timbre_data.pipeline.catalogue import registry, validation
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.importers.idmt_smt_audio_effects import EFFECTS, IdmtSettings, scan
+from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.pipeline.store.verify import verify
@@ -115,7 +116,7 @@ def test_a_list_that_contradicts_a_name_is_a_problem(tree: Path) -> None:
 
 
 def test_clean_notes_are_a_source(tree: Path) -> None:
-    source = registry.load("source", "idmt_smt_audio_effects")
+    source = SOURCES.load("idmt_smt_audio_effects")
     notes = source.open(source.settings(path=tree, parts=("guitar",))).notes
     assert [note.identity for note in notes] == ["G61-40100", "G61-45201", "G62-50300", "G63-52302", "G71-55400"]
     assert notes[0].f0_hz == pytest.approx(82.41, abs=0.01)

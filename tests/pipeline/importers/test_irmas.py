@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.fixtures.irmas import make
-from timbre_data.models.data.rows import load_rows, some_rows
+from timbre_data.models.data.rows import load_rows, some_rows, tag_classes
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.build.recordings import inventory_of
 from timbre_data.pipeline.importers.irmas import CLASSES, IrmasSettings, scan
-from timbre_data.pipeline.store.layout import TAGS
+from timbre_data.pipeline.store.columns import TAGS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import BuildError, UsageError
@@ -124,6 +124,6 @@ def test_some_rows_are_whole_recordings_of_several_classes(tree: Path) -> None:
     assert not np.array_equal(some, np.arange(6))
     assert len(set(data.read(TAGS)[some].argmax(axis=1))) > 1
     assert np.array_equal(some_rows(data, 1000), data.usable())
-    rows = load_rows([data], (), "note", 6, target="tags", audio=True)
+    rows = load_rows([data], (), "note", 6, classes=tag_classes, audio=True)
     assert np.array_equal(rows.row, some)
     assert np.array_equal(rows.audio, data.read("audio")[some][:, 0])

@@ -16,7 +16,8 @@ from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.catalogue.shipped import read_table
 from timbre_data.pipeline.importers.jingju import JingjuSettings, scan
-from timbre_data.pipeline.store.layout import FRAMES, segments_of
+from timbre_data.pipeline.store.columns import FRAMES
+from timbre_data.pipeline.store.layout import segments_of
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import NotFoundError, UsageError

@@ -18,10 +18,10 @@ from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.isolation import difference_db
 from timbre_data.pipeline.build.rerendering import rerender_rows
-from timbre_data.pipeline.catalogue import registry, validation
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.synths import midi
+from timbre_data.pipeline.synths import SYNTHS, midi
 from timbre_data.pipeline.synths.capture import profiles
 from timbre_data.pipeline.synths.hosting.client import Hosted
 from timbre_data.schemas.errors import NotFoundError, RecipeError, SynthError
@@ -42,8 +42,8 @@ def opened(profile: str, isolation: str = "reuse") -> tuple[Hosted, dict[str, fl
     """A captured synth and a patch in the middle of its range."""
     settings = midi.MidiSettings.model_validate({"profile": profile})
     space = settings.profile.space()
-    patch = {p.name: float(p.to_value(0.5)) for p in space.each()}
-    player = registry.load("synth", "midi").open(settings, RATE, 1, isolation)
+    patch = {p.name: float(p.to_value(0.5)) for p in space}
+    player = SYNTHS.load("midi").open(settings, RATE, 1, isolation)
     assert isinstance(player, Hosted)
     return player, patch
 
@@ -162,7 +162,7 @@ def test_one_that_never_plays_is_given_up_with_a_clear_error() -> None:
     mute = profiles.read_profile("zynaddsubfx").model_copy(
         update={"command": ("sleep", "60"), "start_seconds": 0.5, "name": "mute"}
     )
-    player = registry.load("synth", "midi").open(midi.MidiSettings(profile=mute), RATE, 1, "reuse")
+    player = SYNTHS.load("midi").open(midi.MidiSettings(profile=mute), RATE, 1, "reuse")
     with pytest.raises(SynthError, match=r"mute failed 3 times in a row .*port .*did not appear"):
         player.play([NOTE], [{}], SAMPLES)
     player.close()
@@ -212,8 +212,8 @@ def test_a_capture_that_was_killed_goes_on() -> None:
 @pytest.mark.slow
 def test_real_time_capture_removes_its_latency() -> None:
     settings = midi.MidiSettings.model_validate({"profile": "zynaddsubfx", "backend": "rtmidi"})
-    patch = {p.name: float(p.to_value(0.5)) for p in settings.profile.space().each()}
-    player = registry.load("synth", "midi").open(settings, RATE, 1, "reuse")
+    patch = {p.name: float(p.to_value(0.5)) for p in settings.profile.space()}
+    player = SYNTHS.load("midi").open(settings, RATE, 1, "reuse")
     try:
         sounds = player.play([NOTE] * 12, [patch] * 12, SAMPLES)[:, 0]
         onsets = [int(np.flatnonzero(np.abs(sound) > 0.05 * np.abs(sound).max())[0]) / RATE for sound in sounds]

@@ -21,7 +21,7 @@ OPEN: dict[str, float] = {
 
 
 def play(seconds: float = 1.0, key: int = 69, held: float = 9.0, rate: int = RATE, **changes: float) -> Audio:
-    low = {p.name: float(p.to_value(0.0)) for p in SPACE.each()} | {f"osc{i}_tuning": 0.0 for i in (1, 2, 3)}
+    low = {p.name: float(p.to_value(0.0)) for p in SPACE} | {f"osc{i}_tuning": 0.0 for i in (1, 2, 3)}
     patch = low | OPEN | changes
     return Subtractive(rate, 1).play([Performance.of(PlayedNote(0.0, held, key, 127))], [patch], round(seconds * rate))[
         0, 0

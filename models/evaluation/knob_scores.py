@@ -1,31 +1,45 @@
-"""Are a synth's knobs found again? Positions by share right, other knobs by skill, where they can be heard; with and without exchanged oscillators."""
+"""Scores of a synth's parameters: share of positions right, skill of the others, where identifiable and where audible; with and without exchanged oscillators."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots
-from timbre_data.models.evaluation.sounds import sounds_of
+from timbre_data.models.evaluation.rerendered import sounds_of
 from timbre_data.models.evaluation.tables import Table, number
-from timbre_data.pipeline.build.chain import EffectChain
-from timbre_data.pipeline.catalogue import registry
+from timbre_data.pipeline.build.chain import Chain
+from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.features.logmel import LogMelSettings
+from timbre_data.pipeline.store.columns import PARAMS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.schemas.parameter import Parameter
+
+if TYPE_CHECKING:
+    from timbre_data.models.targets._target import Evaluated
 
 MOVED = 0.25
 """By how much of its range a knob is turned to find out whether it can be heard."""
 AUDIBLE_DB = 1.0
 """The change of the log-mel spectrogram, on average over its cells, from which a knob counts as audible."""
 MOST_ROWS = 400
+
+
+def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
+    """Score the knobs of a run's synths; those of the first dataset's rows where they are audible, too."""
+    rows, chosen, predicted = evaluated.tables_of_rows
+    datasets = evaluated.datasets
+    first = rows.dataset[chosen] == 0 if evaluated.sound_rows else np.zeros(len(chosen), bool)
+    some = rows.row[chosen[:MOST_ROWS][first[:MOST_ROWS]]]
+    audible = audible_knobs(datasets[0], some, rows.parameter_names)
+    return evaluate_knobs(rows, chosen, predicted, interchangeable(datasets), audible, evaluated.folder)
 
 
 def evaluate_knobs(
@@ -40,17 +54,17 @@ def evaluate_knobs(
 
     Draws the box plots of labels against outputs.
     """
-    labels, heard = rows.labels[chosen], rows.own[chosen] & rows.heard[chosen]
-    measured = np.zeros_like(heard)
-    measured[: len(audible)] = audible & heard[: len(audible)]
+    labels, identifiable = rows.labels[chosen], rows.mask[chosen] & rows.identifiable[chosen]
+    measured = np.zeros_like(identifiable)
+    measured[: len(audible)] = audible & identifiable[: len(audible)]
     names = rows.parameter_names
-    swapped = exchanged(predicted, labels, heard, names, groups)
+    swapped = exchanged(predicted, labels, identifiable, names, groups)
     train = rows.where(0)
-    mean = metrics.mean_predictor(rows.labels[train], rows.own[train] & rows.heard[train], len(chosen))
+    mean = metrics.mean_predictor(rows.labels[train], rows.mask[train] & rows.identifiable[train], len(chosen))
     each: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(names):
         steps = Parameter.model_validate(rows.parameters[i]).steps
-        clear = heard[:, i]
+        clear = identifiable[:, i]
         if not clear.any():
             continue
         scores = {
@@ -74,7 +88,7 @@ def evaluate_knobs(
     right = [knob["score_swapped"] for knob in each.values() if knob["positions"]]
     skills = [knob["score_swapped"] for knob in each.values() if not knob["positions"]]
     clear_skills = [knob["score_audible"] for knob in each.values() if not knob["positions"] and knob["audible_rows"]]
-    plots.labels_against_outputs(predicted, labels, heard, names, folder / "boxes.png")
+    plots.labels_against_outputs(predicted, labels, identifiable, names, folder / "boxes.png")
     found: dict[str, Any] = {
         "positions_right": float(np.mean(right)) if right else None,
         "worst_position": float(np.min(right)) if right else None,
@@ -110,12 +124,12 @@ def audible_knobs(data: Dataset, chosen: NDArray[np.int64], names: Sequence[str]
 
     The change is the mean absolute difference of the two log-mel spectrograms, down to 80 dB below the louder one's top.
     """
-    chain = EffectChain(data.recipe.chain)
+    chain = Chain(data.recipe.chain)
     own = {name: i for i, name in enumerate(data.space.names)}
     out = np.zeros((len(chosen), len(names)), bool)
     try:
         for k, row in enumerate(chosen.tolist()):
-            labels = data.read("params", row)
+            labels = data.read(PARAMS, row)
             variants = np.tile(labels, (len(names) + 1, 1))
             for i, name in enumerate(names):
                 if name not in own:  # a knob of another synth
@@ -124,7 +138,7 @@ def audible_knobs(data: Dataset, chosen: NDArray[np.int64], names: Sequence[str]
                 step = 1 / (parameter.steps - 1) if parameter.steps else MOVED
                 variants[i + 1, own[name]] += step if labels[own[name]] + step <= 1 else -step
             played = sounds_of(data, chain, row, variants)[0].mean(axis=1)
-            mel = registry.load("feature", "logmel").compute(
+            mel = FEATURE_SETS.load("logmel").compute(
                 played, data.recipe.audio.rate, np.full(len(played), np.nan, np.float32), LogMelSettings()
             )
             for i in range(len(names)):
@@ -149,7 +163,7 @@ def _score(guess: NDArray[Any], labels: NDArray[Any], mean: NDArray[Any], steps:
 def exchanged(
     predicted: NDArray[np.float32],
     labels: NDArray[np.float32],
-    heard: NDArray[np.bool_],
+    identifiable: NDArray[np.bool_],
     names: Sequence[str],
     groups: Sequence[Sequence[str]],
 ) -> NDArray[np.float32]:
@@ -169,9 +183,10 @@ def exchanged(
         errors = np.empty((len(orders), len(labels)))
         for k, order in enumerate(orders):
             errors[k] = sum(
-                (np.square(predicted[:, columns[source]] - labels[:, columns[place]]) * heard[:, columns[place]]).sum(
-                    axis=1
-                )
+                (
+                    np.square(predicted[:, columns[source]] - labels[:, columns[place]])
+                    * identifiable[:, columns[place]]
+                ).sum(axis=1)
                 for place, source in enumerate(order)
             )
         winner = errors.argmin(axis=0)
@@ -186,7 +201,7 @@ def interchangeable(datasets: Sequence[Dataset]) -> tuple[tuple[str, ...], ...]:
     """Groups of knobs of the datasets' synths that may be exchanged without a change of sound, as prefixes of their names."""
     groups: dict[tuple[str, ...], None] = {}
     for data in datasets:
-        chain = EffectChain(data.recipe.chain)
+        chain = Chain(data.recipe.chain)
         for group in chain.synth.interchangeable if chain.synth else ():
             groups[tuple(f"{chain.labels[0]}.{prefix}" for prefix in group)] = None
     return tuple(groups)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from timbre_data.models.architectures.eq_autoencoder import HOP, EqAutoencoder, EqOptions
-from timbre_data.models.data.pairs import Pairs, to_frames, told
-from timbre_data.models.evaluation import plots, published
-from timbre_data.models.evaluation.tables import Table, number
+from timbre_data.models.data.pairs import Pairs, setting_text, to_frames
+from timbre_data.models.evaluation import epochs, equaliser_losses, plots, published
+from timbre_data.models.evaluation.equaliser_losses import Losses
+from timbre_data.models.evaluation.tables import Found, Table, number
 from timbre_data.models.layers.counting import parameter_count
-from timbre_data.models.training import epochs, equaliser_loop
-from timbre_data.models.training.checkpoints import Trained
-from timbre_data.models.training.equaliser_loop import Losses
 from timbre_data.pipeline.sound.audio import write_wav
-from timbre_data.pipeline.store.layout import RESPONSE, SPLITS
-from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.columns import RESPONSE
+from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.schemas.errors import UsageError
-from timbre_data.schemas.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from timbre_data.models.targets._target import Evaluated
 
 LOW_HZ, HIGH_HZ = 50.0, 6000.0
 """Where the learned response is compared with the target's."""
@@ -36,40 +36,35 @@ HEARD = 3
 """Notes written as WAV files."""
 
 
-def evaluate_transformation(
-    run: Path,
-    trained: Trained,
-    settings: TrainSettings,
-    snapshots: dict[str, str],
-    split: str,
-    notes: int,
-    folder: Path,
-) -> tuple[dict[str, Any], tuple[Table, ...]]:
-    """Score a run on up to `notes` notes of a split; pictures and sounds go into `folder`."""
+def evaluate_transformation(evaluated: Evaluated) -> Found:
+    """Score a run on up to `sound_rows` notes of a split; pictures and sounds go into its folder."""
+    trained, run, split, folder = evaluated.trained, evaluated.run, evaluated.split, evaluated.folder
+    notes = evaluated.sound_rows
     network = cast(EqAutoencoder, trained.network.network).eval()
     options = EqOptions.model_validate(trained.options)
-    data = Dataset(settings.data[0], snapshots[settings.data[0]])
+    data = evaluated.datasets[0]
     pairs = Pairs(data, options.level_db)
     every = pairs.where(SPLITS.index(split))
     if not len(every):
         raise UsageError(f"the {split} split is empty: render more rows.")
     chosen = every[np.linspace(0, len(every) - 1, min(max(notes, 1), len(every))).astype(int)]
-    ours = equaliser_loop.validate(network, pairs, chosen, 1)
+    ours = equaliser_losses.validate(network, pairs, chosen, 1)
     first = type(network)(trained.shape.conditioning)
-    stage = run / equaliser_loop.FIRST_STAGE
+    stage = run / equaliser_losses.FIRST_STAGE
     rebuilt: Losses | None = None
     if stage.is_file():
         first.load_state_dict(torch.load(stage, map_location="cpu", weights_only=True))
-        rebuilt = equaliser_loop.validate(first, pairs, chosen, 0, 4 * HOP)  # neighbours are much alike
-    nothing = equaliser_loop.losses_over(pairs, chosen, lambda before, after, _: [(before, after)])
+        rebuilt = equaliser_losses.validate(first, pairs, chosen, 0, 4 * HOP)  # neighbours are much alike
+    nothing = equaliser_losses.losses_over(pairs, chosen, lambda before, after, _: [(before, after)])
     course = epochs.read(run)
     seconds, waiting = sum(row["seconds"] for row in course), epochs.waiting_share(course) or 0.0
     speed = _speed(network, data.recipe.audio.rate, options, trained.shape.conditioning)
     found: dict[str, Any] = {
         "notes": len(chosen),
-        "losses": _told(ours),
-        "first_stage": None if rebuilt is None else _told(rebuilt),
-        "identity": _told(nothing),
+        "rows": len(chosen),
+        "losses": _as_data(ours),
+        "first_stage": None if rebuilt is None else _as_data(rebuilt),
+        "identity": _as_data(nothing),
         "real_time": speed,
         "training_seconds": seconds,
         "waiting_share": waiting,
@@ -83,7 +78,7 @@ def evaluate_transformation(
     rows.append(("paper: input as it is, shelving", "-", "-", "-", number(published.EQ_IDENTITY)))
     tables = [
         Table(
-            f"Losses over {len(chosen)} held-out notes",
+            f"Losses over {len(chosen)} notes of the {split} split",
             ("", "KL", "MSE", "MAE", "sum"),
             tuple(rows),
             note="KL of magnitudes normalised to a sum of 1, mean squares of magnitudes (FFT of 1,024 Hann-windowed samples), mean absolute waveform difference; notes at "
@@ -109,7 +104,7 @@ def evaluate_transformation(
     return found, tuple(tables)
 
 
-def _told(losses: Losses) -> dict[str, float]:
+def _as_data(losses: Losses) -> dict[str, float]:
     return {"kl": losses.kl, "mse": losses.mse, "mae": losses.mae, "loss": losses.total}
 
 
@@ -123,9 +118,9 @@ def _speed(network: EqAutoencoder, rate: int, options: EqOptions, condition: int
     given = torch.zeros(condition) if condition else None
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    equaliser_loop.play(network, sound[:rate], options.level_db, given)
+    equaliser_losses.play(network, sound[:rate], options.level_db, given)
     begun = time.perf_counter()
-    equaliser_loop.play(network, sound, options.level_db, given)
+    equaliser_losses.play(network, sound, options.level_db, given)
     seconds = time.perf_counter() - begun
     torch.set_num_threads(threads)
     return SECONDS / seconds
@@ -169,17 +164,17 @@ def _responses(
     curves: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     hertz = np.linspace(0, rate / 2, len(target))
     for name, sound in inputs.items():
-        heard = equaliser_loop.play(network, sound, options.level_db, condition)
+        heard = equaliser_losses.play(network, sound, options.level_db, condition)
         _, gain, enough = measured_response(sound, heard, rate)
         figures[name] = _differences([(gain, target, enough)])
         curves[name] = (gain, enough)
     settings: dict[str, tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]] = {}
     if pairs.condition.shape[1]:
-        settings[told(pairs, place)] = (curves["noise"][0], target, curves["noise"][1])
+        settings[setting_text(pairs, place)] = (curves["noise"][0], target, curves["noise"][1])
         for one in chosen[1:SETTINGS].tolist():
-            heard = equaliser_loop.play(network, inputs["noise"], options.level_db, pairs.condition_of(one, 1))
+            heard = equaliser_losses.play(network, inputs["noise"], options.level_db, pairs.condition_of(one, 1))
             _, gain, enough = measured_response(inputs["noise"], heard, rate)
-            settings[told(pairs, one)] = (gain, pairs.data.read(RESPONSE, int(pairs.rows[one])), enough)
+            settings[setting_text(pairs, one)] = (gain, pairs.data.read(RESPONSE, int(pairs.rows[one])), enough)
         figures[f"noise, {len(settings)} held-out settings"] = _differences(list(settings.values()))
     table = Table(
         f"Learned response against the target's, {LOW_HZ:g} Hz to {HIGH_HZ:g} Hz where the input has energy ({ENOUGH_DB:g} dB of its loudest)",
@@ -195,8 +190,8 @@ def _differences(measured: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[np
     for key, lowest in (("", -np.inf), ("_above_-20", -20.0)):
         parts = []
         for gain, target, enough in measured:
-            told = np.maximum(target, -120)
-            parts.append(np.abs(gain - told)[enough & (told > lowest)])
+            floored = np.maximum(target, -120)
+            parts.append(np.abs(gain - floored)[enough & (floored > lowest)])
         joined = np.concatenate(parts)
         found |= {
             f"mean_db{key}": float(joined.mean()) if len(joined) else float("nan"),
@@ -216,7 +211,9 @@ def _pictures(network: EqAutoencoder, pairs: Pairs, chosen: NDArray[np.int64], f
     filters = network.filters.detach().numpy()
     plots.equaliser_filters(filters, residual[0].numpy(), latent[0].numpy(), changed[0].numpy(), folder / "filters.png")
     condition = pairs.condition_of(place, 1)
-    heard = equaliser_loop.play(network, before.numpy(), 20 * np.log10(max(float(before.abs().max()), 1e-9)), condition)
+    heard = equaliser_losses.play(
+        network, before.numpy(), 20 * np.log10(max(float(before.abs().max()), 1e-9)), condition
+    )
     plots.transformation(
         {"input": before.numpy(), "target": after.numpy(), "output": heard},
         pairs.data.recipe.audio.rate,
@@ -232,6 +229,6 @@ def _sounds(
     listen.mkdir(exist_ok=True)
     for k, place in enumerate(chosen[np.linspace(0, len(chosen) - 1, min(HEARD, len(chosen))).astype(int)].tolist()):
         before, after = (sound.numpy() for sound in pairs.sounds(place))
-        heard = equaliser_loop.play(network, before, options.level_db, pairs.condition_of(place, 1))
+        heard = equaliser_losses.play(network, before, options.level_db, pairs.condition_of(place, 1))
         for name, sound in (("input", before), ("target", after), ("output", heard)):
             write_wav(np.clip(sound, -1, 1)[None], rate, listen / f"{k + 1}-{name}.wav")

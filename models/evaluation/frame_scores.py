@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots, published
-from timbre_data.models.evaluation.tables import Table, number
+from timbre_data.models.evaluation.tables import Found, Table, number
 
 
 def evaluate_frames(
-    rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], folder: Path
-) -> tuple[dict[str, Any], tuple[Table, ...]]:
+    rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], split: str, folder: Path
+) -> Found:
     """Score probabilities of the chosen frames [shape=(n, classes)]: accuracy over all frames and of each recording, and each class."""
     true, guess, names = rows.classes[chosen], probabilities.argmax(axis=1), rows.class_names
     scores = metrics.class_scores(guess, true, len(names))
@@ -26,7 +25,7 @@ def evaluate_frames(
     always = float((true == common).mean())
     plots.confusion(scores.confusion, names, folder / "confusion.png")
     total = Table(
-        "Frame accuracy",
+        f"Frame accuracy on the {split} split",
         ("of", "accuracy", "frames"),
         (
             ("all frames", number(scores.accuracy), str(len(chosen))),

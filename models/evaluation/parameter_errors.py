@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.models.data.rows import Rows
-from timbre_data.models.evaluation import metrics, plots, published
-from timbre_data.models.evaluation.tables import Table, number
-from timbre_data.models.training.checkpoints import Trained
+from timbre_data.models.evaluation import knob_scores, metrics, plots, published, rerendered
+from timbre_data.models.evaluation.tables import Found, Table, number
+
+if TYPE_CHECKING:
+    from timbre_data.models.targets._target import Evaluated
+    from timbre_data.models.training.checkpoints import Trained
 
 
-def regression(
-    trained: Trained, rows: Rows, chosen: NDArray[np.int64], predicted: NDArray[np.float32], folder: Path
-) -> tuple[dict[str, Any], tuple[Table, ...]]:
-    """Errors of predicted parameters [shape=(n, p)] over each row's own, beside the mean and a random predictor, and a picture in `folder`."""
-    labels, own, heard = rows.labels[chosen], rows.own[chosen], rows.own[chosen] & rows.heard[chosen]
+def evaluate_parameters(evaluated: Evaluated) -> Found:
+    """Errors of predicted parameters; of a synth, each knob; and distances of sounds made with them from the stored ones."""
+    rows, chosen, predicted = evaluated.tables_of_rows
+    found, tables = _errors(evaluated.trained, rows, chosen, predicted, evaluated.split, evaluated.folder)
+    if any(data.recipe.chain.synth for data in evaluated.datasets):
+        knobs, table = knob_scores.evaluate(evaluated)
+        found["knobs"], tables = knobs, (table, *tables)
+    if evaluated.sound_rows:
+        found["sounds"], table = rerendered.evaluate(evaluated)
+        tables = (*tables, table)
+    return found, tables
+
+
+def _errors(
+    trained: Trained,
+    rows: Rows,
+    chosen: NDArray[np.int64],
+    predicted: NDArray[np.float32],
+    split: str,
+    folder: Path,
+) -> Found:
+    """Errors of predicted parameters [shape=(n, p)] where they apply, beside the mean and a random predictor, and a picture in `folder`."""
+    labels, mask = rows.labels[chosen], rows.mask[chosen]
+    identifiable = mask & rows.identifiable[chosen]
     train = rows.where(0)
-    errors = metrics.regression_errors(predicted, labels, own)
+    errors = metrics.regression_errors(predicted, labels, mask)
     mean = metrics.regression_errors(
-        metrics.mean_predictor(rows.labels[train], rows.own[train], len(chosen)), labels, own
+        metrics.mean_predictor(rows.labels[train], rows.mask[train], len(chosen)), labels, mask
     )
-    random = metrics.regression_errors(metrics.random_predictor(*labels.shape), labels, own)
-    clear = metrics.regression_errors(predicted, labels, heard)
+    random = metrics.regression_errors(metrics.random_predictor(*labels.shape), labels, mask)
+    clear = metrics.regression_errors(predicted, labels, identifiable)
     skill = 1 - errors.mse / mean.mse
-    plots.predicted_against_true(predicted, labels, own, rows.parameter_names, folder / "parameters.png")
+    plots.predicted_against_true(predicted, labels, mask, rows.parameter_names, folder / "parameters.png")
     name = published.variant(trained.model, trained.features, trained.shape.conditioning, trained.options)
     one_effect_each = bool((rows.present[chosen].sum(axis=1) <= 1).all())
     comparable = one_effect_each and set(rows.parameter_names) == set(published.COLUMNS)
@@ -37,7 +59,7 @@ def regression(
     order = rows.parameter_names
     tables.append(
         Table(
-            "True errors, over each row's own parameters (normalised)",
+            f"Errors over the parameters that apply to each of {len(chosen)} rows of the {split} split (normalized)",
             ("parameter", "MAE", "MSE", "skill over the mean", "MAE, identifiable rows"),
             (
                 *(
@@ -60,7 +82,7 @@ def regression(
                     "-",
                 ),
             ),
-            note="Identifiable: without labels that nobody could recover, such as the time of a delay at mix 0.",
+            note="Identifiable rows: without labels that cannot be recovered, such as the time of a delay at mix 0.",
         )
     )
     found = {
@@ -104,5 +126,5 @@ def _beside_the_paper(
         f"In the published convention, beside the paper's table (this is {f'a {variant}' if variant else 'none of its networks'})",
         ("", "MSE", *(column.split(".", 1)[1] for column in published.COLUMNS)),
         tuple(rows),
-        note="Foreign entries at zero, then averaged over all rows and all 15 columns: about a third of the true errors below. The paper split by row and reported the set that stopped training.",
+        note="Parameters of other effects count as zero error, averaged over all rows and all 15 columns: about a third of the true errors below. The paper split by row and reported the set that stopped training.",
     )

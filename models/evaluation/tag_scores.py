@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots, published
-from timbre_data.models.evaluation.tables import Table, number
+from timbre_data.models.evaluation.tables import Found, Table, number
 
 MEAN_THRESHOLD = 0.2
 """Of a clip's mean probability, from which a tag counts as there (Pons et al. 2017)."""
@@ -23,8 +23,8 @@ GROUP, SHOWN = 10, 12
 
 
 def evaluate_tags(
-    rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], model: str, folder: Path
-) -> tuple[dict[str, Any], tuple[Table, ...]]:
+    rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], model: str, split: str, folder: Path
+) -> Found:
     """Score probabilities of the chosen pieces [shape=(n, k)], each piece by itself and averaged over the pieces of a clip."""
     names = rows.class_names
     clips, piece_of = np.unique(rows.clip[chosen], return_inverse=True)
@@ -48,7 +48,7 @@ def evaluate_tags(
         plots.confusion(scores.confusion, names, folder / "confusion.png")
         tables.append(
             Table(
-                "Accuracy, one tag a clip",
+                f"Accuracy on the {split} split, one tag a clip",
                 ("of", "accuracy", "number"),
                 (
                     ("clips", number(scores.accuracy), str(len(clips))),

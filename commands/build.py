@@ -1,0 +1,219 @@
+"""Commands that build datasets: render, import, featurize, run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from timbre_data.commands._shared import (
+    Batch,
+    DatasetName,
+    DryRun,
+    Group,
+    Json,
+    Scheduler,
+    Settings,
+    Workers,
+    cluster_of,
+    emit,
+    group,
+    known,
+    names_of,
+    resume_command,
+    say,
+    warn,
+)
+from timbre_data.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.build.stage import Report
+
+app = group()
+GROUP = Group(app, order=10)
+
+
+@app.command(epilog="Example: timbre-data render --fx distortion --n 37440")
+def render(
+    fx: Annotated[
+        str | None, typer.Option("--fx", help="Effect (name or file): its recipe, or the effect with all defaults.")
+    ] = None,
+    synth: Annotated[
+        str | None,
+        typer.Option("--synth", help="Synth, or profile of an external synth (name or file)."),
+    ] = None,
+    eq: Annotated[
+        str | None,
+        typer.Option(
+            "--eq",
+            help="Input-output pairs of a filter: shelving, peaking, lowpass, highpass, or any (random settings).",
+        ),
+    ] = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", help="Recipe: YAML file or shipped name.")] = None,
+    n: Annotated[int | None, typer.Option("--n", help="Number of rows.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of all random numbers.")] = None,
+    rate: Annotated[int | None, typer.Option("--rate", help="Sampling rate in Hz.")] = None,
+    source: Annotated[str | None, typer.Option("--source", help="Source of dry sounds (name or file).")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", help="Name, path or s3:// address of the dataset. Default: the recipe's name."),
+    ] = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    batch: Batch = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Mark rows that fail and continue, instead of stopping.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Render a dataset with random, known parameters. Repeat the command to resume; use a larger --n to add rows."""
+    from timbre_data.pipeline.build import recipes, rendering
+    from timbre_data.pipeline.build.progress_bar import bar
+    from timbre_data.pipeline.catalogue import validation
+    from timbre_data.pipeline.effects import EFFECTS
+    from timbre_data.pipeline.sources import SOURCES
+    from timbre_data.pipeline.store.repository import locate
+
+    if [fx, synth, eq, recipe].count(None) != 3:
+        raise UsageError(
+            "give exactly one of --fx NAME, --synth NAME, --eq NAME and --recipe FILE; see timbre-data list effects."
+        )
+    if eq is not None:
+        recipe = recipes.for_equaliser(eq)
+    if fx:
+        data = recipes.for_effect(known(fx, EFFECTS))
+    else:
+        data = recipes.for_synth(synth) if synth else recipes.read(recipe or "")
+    named = {"name": known(source, SOURCES)} if source else None
+    short = {"n": n, "seed": seed, "audio.rate": rate, "source": named}
+    data = validation.override(data, {key: value for key, value in short.items() if value is not None})
+    resolved = recipes.load(validation.override(data, settings or []))
+    location = locate(out or resolved.name)
+    cluster = cluster_of(workers, scheduler, batch)
+    with bar(enabled=not dry_run, resume=resume_command()) as progress:
+        report = rendering.render(
+            resolved, location, cluster, progress=progress, dry_run=dry_run, keep_going=keep_going
+        )
+    emit(vars(report), _summary(report, dry_run), as_json)
+    if report.failed:
+        warn(f"{len(report.failed)} rows failed: {report.failed[0]}")
+        raise typer.Exit(1)
+
+
+def _summary(report: Report, dry_run: bool) -> str:
+    if dry_run:
+        size = f", about {report.estimated_bytes / 1e9:.2f} GB before compression" if report.estimated_bytes else ""
+        return f"{report.dataset}: would do {report.rows} of {report.total} rows ({report.reason}){size}"
+    version = f", version {report.version}" if report.version else ""
+    rejected = f", {report.rejected} draws rejected" if report.rejected else ""
+    return f"{report.dataset}: {report.reason}, {report.rows} new of {report.total} rows{rejected}{version}"
+
+
+@app.command("import", epilog="Example: timbre-data import idmt-smt-audio-effects ~/IDMT --set parts=[guitar]")
+def import_(
+    importer: Annotated[str, typer.Argument(help="Public dataset (name or file); see timbre-data list importers.")],
+    path: Annotated[str, typer.Argument(help="Folder that the dataset was unpacked into.")],
+    out: Annotated[
+        str | None, typer.Option("--out", help="Name, path or s3:// address. Default: the importer's name.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option("--rate", help="Sampling rate in Hz.")] = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    batch: Batch = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Leave out unusable files and continue, instead of stopping.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Import a public dataset: check, decode, resample and label every file."""
+    from timbre_data.pipeline.build import importing
+    from timbre_data.pipeline.build.progress_bar import bar
+    from timbre_data.pipeline.catalogue import validation
+    from timbre_data.pipeline.importers import IMPORTERS
+    from timbre_data.pipeline.store.repository import locate
+
+    importer = known(importer, IMPORTERS)
+    changes = validation.override({}, settings or [])
+    audio = changes.pop("audio", {}) | ({"rate": rate} if rate is not None else {})
+    with bar(enabled=not dry_run, resume=resume_command()) as progress:
+        report = importing.import_dataset(
+            importer,
+            changes | {"path": path},
+            locate(out or importer.replace("_", "-")),
+            cluster_of(workers, scheduler, batch),
+            audio=audio,
+            progress=progress,
+            keep_going=keep_going,
+            dry_run=dry_run,
+        )
+    emit(vars(report), _summary(report, dry_run), as_json)
+    if report.failed:
+        warn(f"{len(report.failed)} recordings left out: {report.failed[0]}")
+
+
+@app.command(epilog="Example: timbre-data featurize distortion --features autofx163,logmel")
+def featurize(
+    dataset: DatasetName,
+    features: Annotated[
+        str | None,
+        typer.Option("--features", help="Comma-separated feature sets (names or files). Default: the recipe's."),
+    ] = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    batch: Batch = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Compute features and spectrograms of every row and store them in the dataset (--set logmel.n_mels=80)."""
+    from timbre_data.pipeline.features import FEATURE_SETS
+
+    names = names_of(features, FEATURE_SETS)
+    from timbre_data.pipeline.build import featurizing
+    from timbre_data.pipeline.build.progress_bar import bar
+    from timbre_data.pipeline.catalogue import validation
+    from timbre_data.pipeline.store.reader import Dataset
+    from timbre_data.pipeline.store.repository import locate
+
+    names = names or list(Dataset(dataset).recipe.features)
+    changes = validation.override({}, settings or [])
+    if stray := [name for name in changes if name not in names]:
+        raise UsageError(
+            f"--set {stray[0]}: not one of the requested feature sets; write --set FEATURE.FIELD=VALUE with {', '.join(names)}."
+        )
+    with bar(enabled=not dry_run, resume=resume_command()) as progress:
+        reports = featurizing.featurize(
+            locate(dataset),
+            {name: changes.get(name) or {} for name in names},
+            cluster_of(workers, scheduler, batch),
+            progress=progress,
+            dry_run=dry_run,
+        )
+    emit([vars(report) for report in reports], "\n".join(_summary(report, dry_run) for report in reports), as_json)
+
+
+@app.command(epilog="Example: timbre-data run datasets/recipes/autofx-small.yaml")
+def run(
+    recipe: Annotated[str, typer.Argument(help="Chained recipe: YAML file or shipped name.")],
+    settings: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Run a chained recipe: render, featurize, train and evaluate. Stages that are up to date are skipped."""
+    from timbre_data.pipeline.build import recipes
+    from timbre_data.pipeline.build.progress_bar import bar
+    from timbre_data.pipeline.catalogue import validation
+    from timbre_data.schemas.settings import PipelineRecipe
+
+    checked = validation.validate(PipelineRecipe, validation.override(recipes.read(recipe), settings or []), recipe)
+    from timbre_data.models.studies.chained import run_chain
+
+    with bar(enabled=not dry_run, resume=resume_command()) as progress:
+        report = run_chain(checked, cluster_of(workers, scheduler, None), progress=progress, say=say, dry_run=dry_run)
+    emit(report, "\n".join(f"{stage['stage']}: {stage['done']}" for stage in report), as_json)

@@ -1,0 +1,91 @@
+"""The contract of synths: notes, chords and phrases in the requested format, and rows that do not depend on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from timbre_data.commands.contracts._contract import Contract, sentence
+from timbre_data.pipeline.build.isolation import difference_db
+from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
+from timbre_data.pipeline.catalogue.synth import Instrument, Synth
+from timbre_data.pipeline.synths import SYNTHS
+
+RATE, SAMPLES = 22_050, 11_025
+NOTE = Performance.of(PlayedNote(0.0, 0.3, 60, 100))
+
+
+class SynthContract(Contract):
+    """A synth plays performances with a patch each."""
+
+    @cached_property
+    def kind(self) -> Synth:
+        """What the module exposes."""
+        return SYNTHS.load(self.name)
+
+    @cached_property
+    def chosen(self) -> Any:
+        """Its settings."""
+        return self.kind.settings.model_validate(self.settings)
+
+    @cached_property
+    def player(self) -> Instrument:
+        """The synth, opened with an isolation that keeps rows apart."""
+        isolation = "settle" if "settle" in self.kind.isolations else self.kind.isolations[0]
+        return self.kind.open(self.chosen, RATE, 1, isolation)
+
+    def close(self) -> None:
+        """Close the synth, where it was opened."""
+        if "player" in vars(self):
+            self.player.close()
+
+    def patches(self, count: int) -> list[Mapping[str, float]]:
+        """Random patches from the middle of every range."""
+        space = self.kind.space(self.chosen)
+        chosen = 0.3 + 0.4 * np.random.default_rng(5).random((count, len(space)))
+        chosen[:, [i for i, name in enumerate(space.names) if "attack" in name]] *= 0.2  # half a second is short
+        return [space.as_mapping(row) for row in space.to_values(space.quantile(chosen))]
+
+    def check_says_what_it_is(self) -> None:
+        """A summary, and parameters."""
+        sentence(self.kind.summary)
+        assert len(self.kind.space(self.chosen)), "it has no parameters"
+
+    def check_plays_in_the_requested_format(self) -> None:
+        """float32 (n, channels, samples), finite and audible."""
+        sounds = self.player.play([NOTE] * 3, self.patches(3), SAMPLES)
+        assert sounds.shape == (3, 1, SAMPLES), f"asked for {(3, 1, SAMPLES)}, got {sounds.shape}"
+        assert sounds.dtype == np.float32, f"it returns {sounds.dtype}, not float32"
+        assert np.isfinite(sounds).all(), "not finite"
+        assert (np.abs(sounds).max(axis=(1, 2)) > 1e-3).all(), "a note is silent"
+
+    def check_rows_do_not_depend_on_each_other(self) -> None:
+        """Four patches forwards and backwards sound the same."""
+        patches = self.patches(4)
+        forwards = self.player.play([NOTE] * 4, patches, SAMPLES)
+        backwards = self.player.play([NOTE] * 4, patches[::-1], SAMPLES)[::-1]
+        difference = difference_db(forwards, backwards)
+        assert difference < -90, f"a row depends on the row before: {difference:.0f} dB"
+
+    def check_chords_and_later_notes_are_played(self) -> None:
+        """A later note comes later, and a chord has more partials than a note."""
+        patch = self.patches(1)
+        later = Performance.of(PlayedNote(0.25, 0.4, 60, 100))
+        chord = Performance.of(*(PlayedNote(0.0, 0.3, key, 100) for key in (60, 64, 67)))
+        one, delayed, three = (self.player.play([p], patch, SAMPLES)[0, 0] for p in (NOTE, later, chord))
+        half = RATE // 4 - 200
+        assert np.abs(delayed[:half]).max() < 1e-2 * np.abs(delayed).max(), "a later note does not come later"
+        spectra = [np.abs(np.fft.rfft(sound[: RATE // 4] * np.hanning(RATE // 4))) for sound in (one, three)]
+        assert difference_db(one[None, None], three[None, None]) > -30, "a chord sounds like one note"
+        assert (spectra[1] > 0.1 * spectra[1].max()).sum() > (spectra[0] > 0.1 * spectra[0].max()).sum()
+
+    def check_its_parameters_reach_the_sound(self) -> None:
+        """Two random patches sound different: labels that do not reach the synth are lies."""
+        sounds = self.player.play([NOTE] * 2, self.patches(2), SAMPLES)
+        assert np.abs(sounds[0] - sounds[1]).max() > 1e-2 * np.abs(sounds).max(), "two patches sound the same"
+
+
+CONTRACT = SynthContract

@@ -1,0 +1,157 @@
+"""Commands that manage datasets: list, show, log, tag, verify, export, gc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from timbre_data.commands._shared import DatasetName, Group, Json, emit, group, known
+
+app = group("Manage datasets: list, show, log, tag, verify, export, gc.")
+GROUP = Group(app, order=40, name="dataset")
+
+
+@app.command("list", epilog="Example: timbre-data dataset list --json")
+def list_datasets(as_json: Json = False) -> None:
+    """List the datasets in $TIMBRE_DATA_HOME (default: ./datasets)."""
+    from timbre_data.pipeline.store.reader import open_if_there
+    from timbre_data.pipeline.store.repository import home, known_datasets
+
+    found = [data for name in known_datasets() if (data := open_if_there(str(home() / name)))]
+    rows: list[dict[str, Any]] = [
+        {"name": d.name, "version": d.version, "rows": d.recipe.n, "features": list(d.feature_sets())} for d in found
+    ]
+    text = "\n".join(
+        f"{r['name']:<24} {r['version']:<12} {r['rows']:>8} rows  {', '.join(r['features']) or 'no features'}"
+        for r in rows
+    )
+    emit(rows, text or f"no datasets in {home()}", as_json)
+
+
+@app.command("show", epilog="Example: timbre-data dataset show distortion@v1.0.0")
+def show(dataset: DatasetName, as_json: Json = False) -> None:
+    """Show the contents of a dataset: rows, splits, parameters with ranges, features, recipe, provenance."""
+    import yaml
+
+    from timbre_data.pipeline.store.reader import Dataset
+    from timbre_data.pipeline.store.versions import summary
+
+    data = summary(Dataset(dataset))
+    emit(data, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120).rstrip(), as_json)
+
+
+@app.command("log", epilog="Example: timbre-data dataset log distortion")
+def log(dataset: DatasetName, as_json: Json = False) -> None:
+    """Show the commits, newest first."""
+    from timbre_data.pipeline.store import versions
+    from timbre_data.pipeline.store.repository import locate
+
+    entries = versions.log(locate(dataset))
+    text = "\n".join(
+        f"{e['snapshot']}  {e['time']}  {e['message']}{'  (' + ', '.join(e['tags']) + ')' if e['tags'] else ''}"
+        for e in entries
+    )
+    emit(entries, text, as_json)
+
+
+@app.command("tag", epilog="Example: timbre-data dataset tag distortion paper")
+def tag(
+    dataset: DatasetName,
+    name: Annotated[str, typer.Argument(metavar="TAG", help="Name for the newest version. Tags never move.")],
+    as_json: Json = False,
+) -> None:
+    """Tag the newest version of a dataset."""
+    from timbre_data.pipeline.store import versions
+    from timbre_data.pipeline.store.repository import locate
+
+    snapshot = versions.tag(locate(dataset), name)
+    emit({"tag": name, "snapshot": snapshot}, f"{dataset}@{name} is {snapshot}", as_json)
+
+
+@app.command("verify", epilog="Example: timbre-data dataset verify distortion --rerender 64")
+def verify(
+    dataset: DatasetName,
+    rerender: Annotated[
+        int, typer.Option("--rerender", min=0, help="Number of rows to render again and compare bit by bit.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Check every row against its hash. Exit code 3 if data is missing or damaged, 1 if re-rendered rows differ."""
+    from timbre_data.pipeline.build.rerendering import rerender_rows
+    from timbre_data.pipeline.store.reader import Dataset
+    from timbre_data.pipeline.store.verify import ranges
+    from timbre_data.pipeline.store.verify import verify as verify_rows
+
+    data = Dataset(dataset)
+    verdict = verify_rows(data)
+    lines = [f"{verdict.dataset}: {verdict.checked} rows and features checked"]
+    lines += [
+        f"{kind} {what}: {ranges(rows)}"
+        for kind, found in (("missing", verdict.missing), ("damaged", verdict.damaged))
+        for what, rows in found.items()
+    ]
+    lines += sorted(set(verdict.messages))
+    comparison = None
+    if rerender and verdict.whole:
+        comparison = rerender_rows(data, rerender)
+        lines.append(_comparison_text(comparison))
+    lines.append(
+        "whole"
+        if verdict.whole
+        else "NOT WHOLE: render again to restore missing rows; replace damaged ones from a copy or a new render"
+    )
+    emit(vars(verdict) | {"whole": verdict.whole, "rerender": comparison}, "\n".join(lines), as_json)
+    if not verdict.whole:
+        raise typer.Exit(3)
+    if comparison and not comparison["same"]:
+        raise typer.Exit(1)
+
+
+def _comparison_text(comparison: dict[str, Any]) -> str:
+    text = f"{comparison['equal']} of {comparison['rendered']} re-rendered rows are bit-equal"
+    if comparison["equal"] == comparison["rendered"]:
+        return text
+    reason = (
+        "within the noise floor of its synth"
+        if comparison["same"]
+        else "NOT THE SAME: rendered on another machine or by another version, or the synth carries state between rows"
+    )
+    return f"{text}; largest difference {comparison['largest_db']:.1f} dB, {reason}"
+
+
+@app.command("gc", epilog="Example: timbre-data dataset gc distortion")
+def gc(
+    dataset: DatasetName,
+    older_than: Annotated[
+        float, typer.Option("--older-than", help="Minimum age in hours of the files to delete, at least 1.")
+    ] = 24.0,
+    as_json: Json = False,
+) -> None:
+    """Delete files that killed builds left behind. Commits and tags stay. Refused while the dataset is being written."""
+    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.versions import collect_garbage
+
+    found = collect_garbage(locate(dataset), older_than)
+    emit(found, f"{dataset}: {found['chunks']} chunks deleted, {found['bytes'] / 1e6:.1f} MB", as_json)
+
+
+@app.command("export", epilog="Example: timbre-data dataset export distortion --to distortion-wav --format wav")
+def export(
+    dataset: DatasetName,
+    to: Annotated[Path, typer.Option("--to", help="New folder to write.")],
+    form: Annotated[
+        str, typer.Option("--format", help="Format (name or file): zarr (plain Zarr v3), wav (WAV + CSV) or parquet.")
+    ] = "zarr",
+    as_json: Json = False,
+) -> None:
+    """Export a dataset to a hand-over format, with checksums and a dataset card."""
+    from timbre_data.pipeline.store.exporters import EXPORTERS
+    from timbre_data.pipeline.store.exporting import export as export_dataset
+    from timbre_data.pipeline.store.reader import Dataset
+
+    count = export_dataset(Dataset(dataset), to, known(form, EXPORTERS))
+    emit(
+        {"to": str(to), "format": form, "files": count}, f"{to}: {count} files, with README.md and SHA256SUMS", as_json
+    )

@@ -1,0 +1,78 @@
+"""Scores of classifiers: one effect a row, or all effects of a chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+from timbre_data.models.data.rows import INAUDIBLE_DB, Rows
+from timbre_data.models.evaluation import metrics, plots, published
+from timbre_data.models.evaluation.tables import Found, Table, number
+
+
+def several_classes(rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], split: str) -> Found:
+    """Scores of a classifier that names every effect of a chain: each effect by itself, and all of a row right at once."""
+    true, guess = rows.present[chosen], probabilities > 0.5
+    exact = float(accuracy_score(true, guess))
+    precision, recall, f1, support = precision_recall_fscore_support(true, guess, average=None, zero_division=0)
+    each = {
+        name: {
+            "precision": float(precision[i]),
+            "recall": float(recall[i]),
+            "f1": float(f1[i]),
+            "accuracy": float((true[:, i] == guess[:, i]).mean()),
+            "rows": int(support[i]),
+        }
+        for i, name in enumerate(rows.class_names)
+    }
+    table = Table(
+        f"Effects of a chain: all of a row right in {100 * exact:.1f} % of {len(chosen)} rows of the {split} split",
+        ("effect", *(metric.heading for metric in metrics.CLASS_METRICS), "accuracy", "rows with it"),
+        tuple(
+            (name, *(number(v[metric.name]) for metric in metrics.CLASS_METRICS), number(v["accuracy"]), str(v["rows"]))
+            for name, v in each.items()
+        ),
+    )
+    return {"exact": exact, "classes": each}, (table,)
+
+
+def one_class(
+    rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], split: str, folder: Path
+) -> Found:
+    """Accuracy over all rows and over those in which the effect is audible, each class by itself, and a picture of the confusion in `folder`."""
+    true, guess = rows.classes[chosen], probabilities.argmax(axis=1)
+    names = rows.class_names
+    audible = ~(rows.effect_db[chosen] < INAUDIBLE_DB) | np.isin(  # unknown counts as audible
+        true, [i for i, f in enumerate(rows.class_families) if f == "dry"]
+    )
+    scores = metrics.class_scores(guess, true, len(names))
+    audible_scores = metrics.class_scores(guess[audible], true[audible], len(names))
+    plots.confusion(scores.confusion, names, folder / "confusion.png")
+    beside = published.classification(names)
+    total = Table(
+        f"Accuracy on the {split} split",
+        ("rows", "accuracy", "number"),
+        (
+            ("all", number(scores.accuracy), str(scores.rows)),
+            (
+                f"effect audible ({INAUDIBLE_DB:g} dB or more)",
+                number(audible_scores.accuracy),
+                str(audible_scores.rows),
+            ),
+            *((f"paper, up to: {name}", number(value), "-") for name, value in beside.items()),
+        ),
+        note="The paper's figures are on the recordings of IDMT-SMT-Audio-Effects and cannot be compared directly with rendered sounds."
+        if beside
+        else "",
+    )
+    found = {
+        "accuracy": scores.accuracy,
+        "accuracy_audible": audible_scores.accuracy,
+        "audible_rows": audible_scores.rows,
+        "classes": scores.each(names),
+        "confusion": scores.confusion.tolist(),
+    }
+    return found, (total, scores.table(names, "rows"))

@@ -1,0 +1,5 @@
+"""How far below the loudest point of a target a difference still counts."""
+
+from __future__ import annotations
+
+DYNAMIC_DB = 80.0

@@ -1,0 +1,82 @@
+"""A learned transformation on sounds of any length, by overlap and add, and its losses over notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder
+from timbre_data.models.data.pairs import EDGE, OVERLAP, Pairs, added, hann, padded, to_frames
+from timbre_data.models.layers.losses import frame_loss_parts
+
+BLOCK = 128
+"""Frames that go through the network together when sounds are processed."""
+FIRST_STAGE = "first-stage.pt"
+"""In a run: the autoencoder after the first stage."""
+Compared = list[tuple[torch.Tensor, torch.Tensor]]
+"""Outputs, and the frames that they should be."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The paper's loss and its parts, averaged over frames."""
+
+    kl: float
+    mse: float
+    mae: float
+
+    @property
+    def total(self) -> float:
+        """Their sum."""
+        return self.kl + self.mse + self.mae
+
+
+def validate(network: EqAutoencoder, pairs: Pairs, places: NDArray[np.int64], stage: int, hop: int = HOP) -> Losses:
+    """Losses over some notes: of mapping (stage 1), or of reconstructing inputs and targets (stage 0)."""
+
+    def compared(before: torch.Tensor, after: torch.Tensor, place: int) -> Compared:
+        if stage == 0:
+            return [(network.reconstruct(before), before), (network.reconstruct(after), after)]
+        return [(network(before, pairs.condition_of(place, len(before))), after)]
+
+    return losses_over(pairs, places, compared, hop)
+
+
+@torch.inference_mode()
+def losses_over(
+    pairs: Pairs,
+    places: NDArray[np.int64],
+    compared: Callable[[torch.Tensor, torch.Tensor, int], Compared],
+    hop: int = HOP,
+) -> Losses:
+    """Losses over some notes, of what `compared` makes of their frames before and after the filter, a block at a time [shape=(n, 1024)], and of their place."""
+    sums, count = np.zeros(3), 0
+    for place in places.tolist():
+        before, after = (to_frames(sound, hop).split(BLOCK) for sound in pairs.sounds(place))
+        for x, y in zip(before, after, strict=True):
+            for output, target in compared(x, y, place):
+                sums += len(target) * np.array([float(one) for one in frame_loss_parts(output, target)])
+                count += len(target)
+    return Losses(*(sums / count).tolist())
+
+
+@torch.inference_mode()
+def play(
+    network: EqAutoencoder, sound: NDArray[np.float32], level_db: float, condition: torch.Tensor | None = None
+) -> NDArray[np.float32]:
+    """Send a sound of any length [shape=(samples,)] through a trained network at the level it was trained at, and back to the sound's own."""
+    peak = float(np.abs(sound).max())
+    scale = 10 ** (level_db / 20) / max(peak, 1e-9)
+    around = padded(torch.from_numpy(sound * np.float32(scale)))
+    out = torch.zeros_like(around)
+    count = (len(around) - FRAME) // HOP + 1
+    for first in range(0, count, BLOCK):
+        here = slice(first * HOP, (min(first + BLOCK, count) - 1) * HOP + FRAME)
+        frames = around[here].unfold(0, FRAME, HOP) * hann()
+        given = None if condition is None else condition.expand(len(frames), -1)
+        out[here] += added(network(frames, given))
+    return np.asarray(out[EDGE : EDGE + len(sound)].numpy() / np.float32(OVERLAP * scale))

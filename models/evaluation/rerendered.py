@@ -1,0 +1,127 @@
+"""Sounds rendered with predicted parameters, and their distances from the stored ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbre_data.models.evaluation import metrics, plots
+from timbre_data.models.evaluation.distances import DISTANCES
+from timbre_data.models.evaluation.tables import Table, number
+from timbre_data.pipeline.build.chain import Chain
+from timbre_data.pipeline.build.players import instrument
+from timbre_data.pipeline.build.rerendering import runtime_recipe, stored_input
+from timbre_data.pipeline.sound.audio import decode, encode, levels, storing_gains
+from timbre_data.pipeline.store.columns import ORDER, PARAMS
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
+from timbre_data.schemas.arrays import Audio
+
+if TYPE_CHECKING:
+    from timbre_data.models.targets._target import Evaluated
+
+
+def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
+    """Render a sample of rows with the predictions and with baselines again; distances from the stored sounds, a table and a picture."""
+    rows, chosen, predicted = evaluated.tables_of_rows
+    rng = np.random.default_rng(evaluated.seed)
+    picked = np.sort(rng.choice(len(chosen), min(evaluated.sound_rows, len(chosen)), replace=False))
+    train = rows.where(0)
+    everywhere = {
+        "oracle": rows.labels[chosen],
+        "model": predicted,
+        "mean": metrics.mean_predictor(rows.labels[train], rows.mask[train], len(chosen)),
+        "random": metrics.random_predictor(len(chosen), predicted.shape[1], evaluated.seed),
+    }
+    names = evaluated.distances
+    joined: dict[str, dict[str, list[float]]] = {one: {distance: [] for distance in names} for one in everywhere}
+    for number_, data in enumerate(evaluated.datasets):
+        here = picked[rows.dataset[chosen[picked]] == number_]
+        where = rows.row[chosen[here]]
+        predictions = {
+            one: with_constants(data, where, rows.parameter_names, values[here]) for one, values in everywhere.items()
+        }
+        for one, each in compare(data, where.tolist(), predictions, names).items():
+            for distance, values in each.items():
+                joined[one][distance] += values.tolist()
+    found = {one: {distance: np.array(values) for distance, values in each.items()} for one, each in joined.items()}
+    headings = {distance: DISTANCES.load(distance).heading for distance in names}
+    plots.distances(found, headings, evaluated.folder / "sounds.png")
+    medians = {
+        one: {distance: float(np.median(values)) for distance, values in each.items()} for one, each in found.items()
+    }
+    table = Table(
+        f"Sounds rendered with predicted parameters: median distance over {len(picked)} rows of the {evaluated.split} split",
+        ("parameters", *headings.values()),
+        tuple((one, *(number(medians[one][distance]) for distance in names)) for one in medians),
+        note="Oracle: the true parameters, hence the noise floor of rendering. Mean and random: baselines.",
+    )
+    return {"rows": len(picked), "median": medians}, table
+
+
+def sounds_of(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]) -> tuple[Audio, Audio]:
+    """What a row would sound like with other (normalised) parameters [shape=(k, p)]: after its chain, and before it, as float32 [shape=(k, channels, samples)].
+
+    Before the chain there is its dry sound, or what its synth plays of its notes.
+    """
+    order = np.asarray(data.read(ORDER, row))
+    values = chain.space.to_values(labels)
+    audio = data.recipe.audio
+    if chain.synth:
+        notes = stored_input(data, row)
+        assert isinstance(notes, list)
+        player = instrument(runtime_recipe(data.recipe, data.meta).chain, chain, audio)
+        sources = player.play(notes * len(values), [chain.step_values(v, 0) for v in values], audio.samples)
+    else:
+        sources = np.repeat(data.dry(row)[None], len(values), axis=0)
+    wet = [chain.render(source, audio.rate, v, order) for source, v in zip(sources, values, strict=True)]
+    return np.stack(wet), sources
+
+
+def rerender(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]) -> Audio:
+    """Make a row's sound again with other (normalised) parameters: its dry sound through its chain, or its notes on its synth (the same one).
+
+    Stored as the dataset stores [shape=(channels, samples)].
+    """
+    audio = data.recipe.audio
+    wet, source = sounds_of(data, chain, row, labels[None])
+    peaks, _ = levels(wet, source)
+    stored = np.empty(wet.shape, audio.dtype)
+    encode(wet, storing_gains(np.maximum(peaks, 1e-4), audio.peak), stored)
+    return decode(stored)[0]
+
+
+def with_constants(
+    data: Dataset, rows: NDArray[np.int64], names: Sequence[str], values: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Normalised parameters of the dataset's whole space [shape=(rows, p)]: those that were predicted, and as stored those that never move."""
+    whole = np.asarray(data.read(PARAMS, rows), np.float32).copy()
+    for column, name in enumerate(data.space.names):
+        if name in names:
+            whole[:, column] = values[:, list(names).index(name)]
+    return whole
+
+
+def compare(
+    data: Dataset, rows: Sequence[int], predictions: Mapping[str, NDArray[np.float32]], distances: Sequence[str]
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Distances of re-rendered predictions from the stored sounds: predictor -> distance -> [shape=(rows,)].
+
+    `predictions` maps a predictor to normalised parameters of the dataset's own space [shape=(rows, p)].
+    """
+    chain, rate = Chain(data.recipe.chain), data.recipe.audio.rate
+    computed = {name: DISTANCES.load(name).compute for name in distances}
+    found: dict[str, dict[str, list[float]]] = {name: {distance: [] for distance in distances} for name in predictions}
+    try:
+        for k, row in enumerate(rows):
+            target = data.audio(row).mean(axis=0)
+            for name, labels in predictions.items():
+                made = rerender(data, chain, row, labels[k]).mean(axis=0)
+                for distance, compute in computed.items():
+                    found[name][distance].append(compute(made, target, rate))
+    finally:
+        close_instruments()
+    return {name: {distance: np.array(values) for distance, values in each.items()} for name, each in found.items()}

@@ -1,0 +1,107 @@
+"""What a run says of a sound file, and what is written with it: the one entry to everything that `predict` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from timbre_data.models.inference.report import Prediction, Setting
+from timbre_data.models.targets import TARGETS
+from timbre_data.models.training.runs import open_run
+from timbre_data.schemas.errors import UsageError
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A file and what to do with it: see `timbre-data predict --help`. `at` are settings of a learned equaliser."""
+
+    file: Path
+    dry: Path | None = None
+    out: Path | None = None
+    effect: str | None = None
+    f0_hz: float | None = None
+    refine: int = 0
+    textgrid: Path | None = None
+    at: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A prediction and the effects to report, or what was done with a file that went through a learned transformation."""
+
+    prediction: Prediction | None = None
+    settings: tuple[Setting, ...] = ()
+    processed: dict[str, Any] = field(default_factory=dict)
+
+
+def answer(run: Path, request: Request, *, say: Say = lambda line: None, warn: Say = lambda line: None) -> Answer:
+    """Answer a request with a run. `say` gets what was written, `warn` what may be wrong. Raises `UsageError` for what the run cannot do."""
+    target = TARGETS.load(open_run(run).settings.target or "effect")
+    if target.learns_from == "pairs":
+        from timbre_data.models.inference import processing
+
+        if request.out is None:
+            raise UsageError("this run maps sounds to sounds: give the file to write with --out OUT.wav.")
+        done = processing.process_file(run, request.file, request.out, request.effect, dict(request.at or {}))
+        return Answer(processed=done)
+    return _predicted(run, request, say, warn)
+
+
+def _predicted(run: Path, request: Request, say: Say, warn: Say) -> Answer:
+    from timbre_data.models.inference.predictor import Predictor
+
+    predictor = Predictor(run)
+    _refuse(predictor, request, run.name)
+    f0_hz = float("nan") if request.f0_hz is None else request.f0_hz
+    prediction = predictor.predict(request.file, f0_hz=f0_hz, dry=request.dry)
+    settings = predictor.steps(prediction, request.effect) if prediction.parameters else []
+    if request.refine or request.out is not None:
+        settings = _with_sounds(predictor, prediction, settings, request, say)
+    if predictor.needs_pitch and request.f0_hz is None and request.dry is None:
+        warn("this run was trained with known pitches: give --f0 or --dry, or train on autofx163_sound for recordings.")
+    if request.textgrid is not None:
+        from timbre_data.models.inference.report import write_textgrid
+
+        write_textgrid(prediction, request.textgrid)
+        say(f"phonemes in {request.textgrid}")
+    return Answer(prediction, tuple(settings))
+
+
+def _refuse(predictor: Any, request: Request, run: str) -> None:
+    """Raise `UsageError` for options that this run has no answer to."""
+    trained, target = predictor.trained, predictor.target
+    if request.at is not None:
+        raise UsageError("--at is for runs that map sounds to sounds.")
+    if request.textgrid is not None and not target.windows:
+        raise UsageError(f"--textgrid is for runs that label frames; {run} learned {trained.target}.")
+    if request.out is not None and target.windows:
+        raise UsageError("--out writes sounds; a phoneme track is written with --textgrid.")
+    if (request.out is not None or request.refine or request.effect is not None) and target.task != "regression":
+        raise UsageError(
+            f"{run} predicts classes, not parameters: --out, --refine and --effect need a run of parameters."
+        )
+    if request.out is not None and request.dry is None and not predictor.of_a_synth:
+        raise UsageError("--out needs the dry sound to play through the effect: give it with --dry.")
+    if request.refine and request.dry is None:
+        raise UsageError("--refine needs the dry sound to compare with: give it with --dry.")
+
+
+def _with_sounds(
+    predictor: Any, prediction: Prediction, settings: list[Setting], request: Request, say: Say
+) -> list[Setting]:
+    """Search for closer settings, and write the sound, as asked."""
+    from timbre_data.models.inference import matching
+
+    if request.refine and request.dry is not None:
+        settings = matching.refine(predictor, settings, request.file, request.dry, request.refine)
+    if request.out is not None and predictor.of_a_synth:
+        matching.write_played(predictor, prediction, request.out)
+        say(f"the synth with these parameters in {request.out}, playing the first note of its dataset")
+    elif request.out is not None and request.dry is not None:
+        matching.write_match(request.dry, settings, request.out)
+        say(f"matched sound in {request.out}")
+    return settings

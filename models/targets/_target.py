@@ -1,0 +1,170 @@
+"""The base of targets: everything about a run that depends on what it learns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbre_data.models.architectures import Model, Shape, Task
+from timbre_data.models.data.rows import Classes, Rows, effect_classes, load_rows
+from timbre_data.models.evaluation.tables import Found
+from timbre_data.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from timbre_data.models.training.checkpoints import Trained
+    from timbre_data.pipeline.store.reader import Dataset
+    from timbre_data.schemas.settings import TrainSettings
+
+Front = Callable[[NDArray[Any]], NDArray[Any]]
+"""What a model's front end makes of stored sounds [shape=(k, samples)]."""
+Example = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""A right prediction, a wrong one, the targets and the mask of two rows."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation works on: a finished run, its datasets, the rows of one split and what was predicted for them.
+
+    `predicted` [shape=(n, outputs)] is of the rows `chosen` [shape=(n,)]. Targets that learn from pairs have neither rows nor predictions.
+    `sound_rows` rows are rendered again and compared by `distances`; pictures and sounds go into `folder`.
+    """
+
+    run: Path
+    trained: Trained
+    settings: TrainSettings
+    datasets: Sequence[Dataset]
+    split: str
+    folder: Path
+    sound_rows: int
+    distances: Sequence[str]
+    seed: int
+    rows: Rows | None = None
+    chosen: NDArray[np.int64] | None = None
+    predicted: NDArray[np.float32] | None = None
+
+    @property
+    def tables_of_rows(self) -> tuple[Rows, NDArray[np.int64], NDArray[np.float32]]:
+        """Rows, the chosen ones and their predictions, of a target that learns from rows."""
+        assert self.rows is not None
+        assert self.chosen is not None
+        assert self.predicted is not None
+        return self.rows, self.chosen, self.predicted
+
+
+class Target(ABC):
+    """What a run learns.
+
+    `learns_from` "rows" of tables, or "pairs" of sounds before and after a transformation. `whole` is false where a network sees pieces of
+    a recording: `windows` around every frame. `side_by_side`: a longer recording is cut into pieces next to each other instead of at onsets.
+    `several_classes`: a row has any number of them, each with a probability of its own. `rank` decides which of several defaults is taken,
+    the lowest first.
+    """
+
+    summary: ClassVar[str]
+    task: ClassVar[Task]
+    rank: ClassVar[int] = 50
+    learns_from: ClassVar[Literal["rows", "pairs"]] = "rows"
+    windows: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
+    several_classes: ClassVar[bool] = False
+    names_effects: ClassVar[bool] = False
+
+    def suits(self, model: Model) -> bool:
+        """Whether a model can learn this."""
+        return model.task == self.task and bool(model.context) == self.windows
+
+    def is_default(self, model: Model, datasets: Sequence[Dataset]) -> bool:
+        """Whether a model learns this on these datasets where nobody says otherwise."""
+        return False
+
+    def classes(self, datasets: Sequence[Dataset]) -> Classes:
+        """The classes of rows. Raises `UsageError` for datasets without."""
+        return effect_classes(datasets)
+
+    def load(
+        self, settings: TrainSettings, datasets: Sequence[Dataset], model: Model, features: Sequence[str], front: Any
+    ) -> Rows:
+        """The rows of a run: features, labels, splits, and sounds (or what `front` makes of them) where the model takes those."""
+        return load_rows(
+            datasets,
+            features,
+            settings.split,
+            settings.limit,
+            classes=self.classes,
+            audio=model.input == "audio",
+            front=front,
+        )
+
+    def check(self, rows: Rows) -> None:  # noqa: B027  # most rows can be learned
+        """Refuse rows that cannot be learned. Raises `UsageError`."""
+
+    @abstractmethod
+    def outputs(self, rows: Rows) -> tuple[str, ...]:
+        """Names of a network's outputs."""
+
+    def fitted_shape(self, shape: Shape, rows: Rows) -> Shape:
+        """The shape of the network, with what this target adds to it."""
+        return shape
+
+    def several(self, model: Model, rows: Rows, seen: NDArray[np.int64]) -> bool:
+        """Whether each class gets a probability of its own, judged by the rows that training sees."""
+        return self.several_classes
+
+    @abstractmethod
+    def tensor(self, rows: Rows, several: bool) -> torch.Tensor:
+        """What is to be predicted, a row of it for every row."""
+
+    @abstractmethod
+    def loss(
+        self,
+        output: torch.Tensor,
+        targets: torch.Tensor,
+        mask: torch.Tensor,
+        identifiable: torch.Tensor,
+        several: bool = False,
+    ) -> torch.Tensor:
+        """The loss of a network's output where the network has no loss of its own."""
+
+    @abstractmethod
+    def decode(self, output: torch.Tensor, several: bool) -> torch.Tensor:
+        """A network's output as probabilities or normalized parameters."""
+
+    @abstractmethod
+    def evaluate(self, evaluated: Evaluated) -> Found:
+        """Metrics and tables of a run on one split; pictures go into its folder."""
+
+    def describe(self, rows: Rows) -> dict[str, Any]:
+        """What a run keeps about its outputs (fields of `Trained`)."""
+        return {}
+
+    def names_of(self, effect: str) -> set[str]:
+        """What a classifier of this calls an effect, besides the effect's own name and class."""
+        return set()
+
+    def example(self) -> Example:
+        """Two rows for the contract: a right output, a wrong one, the targets, the mask."""
+        logits = 8 * torch.eye(2)
+        return logits, -logits, torch.tensor([0, 1]), torch.ones(2, 2, dtype=torch.bool)
+
+
+def with_positions(shape: Shape, positions: tuple[int, ...]) -> Shape:
+    """The shape of a network whose outputs have so many positions each."""
+    return replace(shape, positions=positions)
+
+
+def refuse_several(rows: Rows) -> None:
+    """Refuse rows with no class or several where one is to be named, and classes that are alone."""
+    several = int((rows.classes < 0).sum())
+    if several:
+        raise UsageError(
+            f"{several} rows have no effect or several, which one class cannot name: learn all of them with --target effects."
+        )
+    if len(rows.class_names) < 2:
+        raise UsageError(f"there is only one class, {rows.class_names[0]}: give more datasets with --data a,b.")

@@ -1,0 +1,28 @@
+"""The family of a row's effect: the six aggregated classes of IDMT-SMT-Audio-Effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from timbre_data.models.data.rows import Classes, family_classes
+from timbre_data.models.targets._one_class import OneClass
+from timbre_data.pipeline.effects import EFFECTS
+from timbre_data.pipeline.store.reader import Dataset
+
+
+class FamilyTarget(OneClass):
+    """Which family the effect is of."""
+
+    summary = "The family of each row's effect (the six aggregated classes of IDMT-SMT-Audio-Effects)."
+    names_effects = True
+
+    def classes(self, datasets: Sequence[Dataset]) -> Classes:
+        """The families, in the order of IDMT-SMT."""
+        return family_classes(datasets)
+
+    def names_of(self, effect: str) -> set[str]:
+        """Its family."""
+        return {EFFECTS.load(effect).family}
+
+
+TARGET = FamilyTarget()

@@ -1,0 +1,78 @@
+"""The parameters of effects, or of a synth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.data.rows import Rows
+from timbre_data.models.evaluation.tables import Found
+from timbre_data.models.layers.losses import masked_mse
+from timbre_data.models.targets._target import Evaluated, Example, Target, with_positions
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.parameter import Parameter
+
+
+class ParametersTarget(Target):
+    """Normalized parameters: mean squared error over those that apply to a row."""
+
+    summary = "The normalized parameters of effects or of a synth, over those that apply to a row."
+    task = "regression"
+
+    def is_default(self, model: Model, datasets: Sequence[Dataset]) -> bool:
+        """For every regressor."""
+        return self.suits(model)
+
+    def check(self, rows: Rows) -> None:
+        """Refuse datasets without parameters."""
+        if not rows.parameter_names:
+            raise UsageError("these datasets have no parameters to learn: choose one with an effect that has some.")
+
+    def outputs(self, rows: Rows) -> tuple[str, ...]:
+        """The parameters."""
+        return rows.parameter_names
+
+    def fitted_shape(self, shape: Shape, rows: Rows) -> Shape:
+        """The shape, with the number of positions of each parameter."""
+        return with_positions(shape, tuple(Parameter.model_validate(p).steps for p in rows.parameters))
+
+    def tensor(self, rows: Rows, several: bool) -> torch.Tensor:
+        """The labels [shape=(n, p)]."""
+        return torch.from_numpy(rows.labels)
+
+    def loss(
+        self,
+        output: torch.Tensor,
+        targets: torch.Tensor,
+        mask: torch.Tensor,
+        identifiable: torch.Tensor,
+        several: bool = False,
+    ) -> torch.Tensor:
+        """Mean squared error where the mask holds."""
+        return masked_mse(output, targets, mask)
+
+    def decode(self, output: torch.Tensor, several: bool) -> torch.Tensor:
+        """Regressors give normalized values."""
+        return output
+
+    def describe(self, rows: Rows) -> dict[str, Any]:
+        """What each output is, and of which effect."""
+        return {"parameters": rows.parameters, "effects": rows.effects}
+
+    def evaluate(self, evaluated: Evaluated) -> Found:
+        """Errors beside the mean and a random predictor, knobs of a synth, and distances of re-rendered sounds."""
+        from timbre_data.models.evaluation import parameter_errors
+
+        return parameter_errors.evaluate_parameters(evaluated)
+
+    def example(self) -> Example:
+        """Two rows of two parameters."""
+        labels = torch.tensor([[0.2, 0.9], [0.5, 0.1]])
+        return labels.clone(), 1 - labels, labels, torch.ones(2, 2, dtype=torch.bool)
+
+
+TARGET = ParametersTarget()

@@ -1,0 +1,42 @@
+"""Plain Zarr v3, as stored: what any Zarr reader opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from timbre_data.pipeline.catalogue.exporter import Exporter
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import CorruptDataError
+
+
+def _write(data: Dataset, folder: Path) -> None:
+    """Copy every key as it is: the chunks are not decoded."""
+    from zarr.abc.store import Store
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.core.sync import sync
+
+    source: Store = data._session.store
+
+    async def keys() -> list[str]:
+        return [key async for key in source.list()]
+
+    for key in sync(keys()):
+        value = sync(source.get(key, default_buffer_prototype()))
+        if value is None:
+            raise CorruptDataError(
+                f"{data.location.address}: {key} cannot be read. See timbre-data dataset verify {data.name}."
+            )
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(value.to_bytes())
+
+
+def _count_rows(folder: Path) -> int:
+    import zarr
+
+    return int(zarr.open_group(folder, mode="r")["params"].shape[0])  # type: ignore[union-attr]  # an array
+
+
+EXPORTER = Exporter(
+    summary="Plain Zarr v3: the stored chunks, for any Zarr reader.", write=_write, count_rows=_count_rows
+)
