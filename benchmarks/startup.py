@@ -15,13 +15,13 @@ import sys, time
 from timbre_data.pipeline import recipes, render, stages
 from timbre_data.pipeline.build import Cluster
 from timbre_data.pipeline.store.repository import locate
-original = render._make_hot_rows
+original = render._make_block
 def first(*arguments):
     original(*arguments)
     sys.stdout.write(f"{time.time()}\n")
     sys.stdout.flush()
-    render._make_hot_rows = original
-render._make_hot_rows = first
+    render._make_block = original
+render._make_block = first
 recipe = recipes.load(recipes.override(recipes.for_effect("distortion"), {"n": int(sys.argv[2])}))
 stages.render(recipe, locate(sys.argv[1] + "/d" + sys.argv[2]), Cluster())
 import resource

@@ -21,9 +21,9 @@ FloatArray = NDArray[np.float64]
 class Uniform(Frozen):
     """Uniform over the part [low, high] of the normalised range."""
 
-    type: Literal["uniform"] = "uniform"
-    low: float = Field(0.0, ge=0, le=1)
-    high: float = Field(1.0, ge=0, le=1)
+    type: Literal["uniform"] = Field("uniform", description="kind of distribution")
+    low: float = Field(0.0, ge=0, le=1, description="lowest normalized value")
+    high: float = Field(1.0, ge=0, le=1, description="highest normalized value")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -35,22 +35,22 @@ class Uniform(Frozen):
 class Normal(Frozen):
     """Normal in normalised units, clipped to [0, 1]."""
 
-    type: Literal["normal"] = "normal"
-    mean: float = Field(0.5, ge=0, le=1)
-    sd: float = Field(gt=0, le=1)
+    type: Literal["normal"] = Field("normal", description="kind of distribution")
+    mean: float = Field(0.5, ge=0, le=1, description="mean, normalized")
+    sd: float = Field(gt=0, le=1, description="standard deviation, normalized")
 
 
 class LogUniform(Frozen):
     """Uniform in the logarithm of the value, whatever the parameter's own scale."""
 
-    type: Literal["log_uniform"] = "log_uniform"
+    type: Literal["log_uniform"] = Field("log_uniform", description="kind of distribution")
 
 
 class Weighted(Frozen):
     """One weight per position of an integer, choice or switch."""
 
-    type: Literal["weighted"] = "weighted"
-    weights: tuple[float, ...] = Field(min_length=1)
+    type: Literal["weighted"] = Field("weighted", description="kind of distribution")
+    weights: tuple[float, ...] = Field(min_length=1, description="one weight per position")
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -62,14 +62,14 @@ class Weighted(Frozen):
 class Fixed(Frozen):
     """Always the same value, in the parameter's own unit."""
 
-    type: Literal["fixed"] = "fixed"
-    value: float
+    type: Literal["fixed"] = Field("fixed", description="kind of distribution")
+    value: float = Field(description="the value, in the parameter's own unit")
 
 
 class Sobol(Frozen):
     """Uniform, drawn from a scrambled Sobol sequence instead of independent numbers: fills the space evenly."""
 
-    type: Literal["sobol"] = "sobol"
+    type: Literal["sobol"] = Field("sobol", description="kind of distribution")
 
 
 Distribution = Annotated[Uniform | Normal | LogUniform | Weighted | Fixed | Sobol, Field(discriminator="type")]
@@ -78,9 +78,9 @@ Distribution = Annotated[Uniform | Normal | LogUniform | Weighted | Fixed | Sobo
 class Condition(Frozen):
     """When a parameter means anything: while `parameter` (of the same effect) is one of `values`, or above `above`."""
 
-    parameter: str
-    values: tuple[float, ...] = ()
-    above: float | None = None
+    parameter: str = Field(description="parameter of the same effect that decides")
+    values: tuple[float, ...] = Field((), description="values at which the condition holds")
+    above: float | None = Field(None, description="the condition holds above this value")
 
     def holds(self, value: FloatArray) -> NDArray[np.bool_]:
         """Whether the condition holds for each physical value of the other parameter [shape=(n,)]."""
@@ -98,18 +98,18 @@ class Parameter(Frozen):
     choice, which of its 128 values starts each position.
     """
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_.]*$")
-    low: float = 0.0
-    high: float = 1.0
-    unit: str = ""
-    kind: Kind = "linear"
-    positions: tuple[str, ...] = ()
-    distribution: Distribution = Uniform()
-    resolution: float | None = Field(None, gt=0, le=0.5)
-    midi_cc: int | None = Field(None, ge=0, le=127)
-    midi_values: tuple[int, ...] = ()
-    condition: Condition | None = None
-    description: str = ""
+    name: str = Field(pattern=r"^[a-z][a-z0-9_.]*$", description="name: lower case, digits, underscores and dots")
+    low: float = Field(0.0, description="lowest value")
+    high: float = Field(1.0, description="highest value")
+    unit: str = Field("", description="unit of the values; 1 for a dimensionless one")
+    kind: Kind = Field("linear", description="scale of the values over [0, 1]")
+    positions: tuple[str, ...] = Field((), description="names of the positions of a choice")
+    distribution: Distribution = Field(Uniform(), description="how values are drawn")
+    resolution: float | None = Field(None, gt=0, le=0.5, description="step of the normalized value")
+    midi_cc: int | None = Field(None, ge=0, le=127, description="control change that carries the value")
+    midi_values: tuple[int, ...] = Field((), description="controller value at which each position starts")
+    condition: Condition | None = Field(None, description="when the parameter applies")
+    description: str = Field("", description="what the parameter does")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -131,7 +131,7 @@ class Parameter(Frozen):
             low, high = self.bounds
             if not low <= self.distribution.value <= high:
                 raise ValueError(
-                    f"fixed value {self.distribution.value:g} is outside {low:g} to {high:g} {self.unit}".rstrip()
+                    f"fixed value {self.distribution.value:g} is outside {low:g} to {high:g} {self.unit_text}".rstrip()
                 )
             if self.steps and not self.distribution.value.is_integer():
                 raise ValueError(
@@ -220,6 +220,11 @@ class Parameter(Frozen):
         position = np.searchsorted(edges, probability, side="right")
         return np.asarray(np.minimum(position, self.steps - 1) / max(self.steps - 1, 1))
 
+    @property
+    def unit_text(self) -> str:
+        """The unit as it stands behind a number: nothing for a dimensionless one."""
+        return "" if self.unit == "1" else self.unit
+
     def summary(self) -> dict[str, object]:
         """Name, range, unit, kind and description, as plain data."""
         low, high = self.bounds
@@ -235,4 +240,4 @@ class Parameter(Frozen):
             return self.positions[int(value)]
         if self.kind == "switch":
             return "on" if value else "off"
-        return f"{value:.4g} {self.unit}".rstrip()
+        return f"{value:.4g} {self.unit_text}".rstrip()

@@ -21,20 +21,20 @@ class ProfileParameter(Frozen):
     (14 bits with an NRPN). `target` is what the program itself calls the knob, where a file tells it which controller drives which.
     """
 
-    name: str
-    cc: int | None = Field(None, ge=0, le=119)
-    nrpn: tuple[int, int] | None = None
-    program: bool = False
-    kind: Kind = "linear"
-    low: float = 0.0
-    high: float = 127.0
-    unit: str = ""
-    positions: tuple[str, ...] = ()
-    values: tuple[int, ...] = ()
-    sent: tuple[int, int] | None = None
-    target: str = ""
-    distribution: Distribution = Uniform()
-    description: str = ""
+    name: str = Field(description="name in the dataset")
+    cc: int | None = Field(None, ge=0, le=119, description="control change number")
+    nrpn: tuple[int, int] | None = Field(None, description="the two numbers of an NRPN")
+    program: bool = Field(False, description="whether it is sent as a program change")
+    kind: Kind = Field("linear", description="scale of the values")
+    low: float = Field(0.0, description="lowest value, in the parameter's own unit")
+    high: float = Field(127.0, description="highest value, in the parameter's own unit")
+    unit: str = Field("", description="unit of the values; 1 for a dimensionless one")
+    positions: tuple[str, ...] = Field((), description="names of the positions of a choice")
+    values: tuple[int, ...] = Field((), description="controller value at which each position starts")
+    sent: tuple[int, int] | None = Field(None, description="lowest and highest value that is sent")
+    target: str = Field("", description="name of the parameter in the program")
+    distribution: Distribution = Field(Uniform(), description="how values are drawn")
+    description: str = Field("", description="what the parameter does")
 
     @model_validator(mode="after")
     def _one_message(self) -> Self:
@@ -62,7 +62,7 @@ class ProfileParameter(Frozen):
         return Parameter(
             name=self.name,
             kind=self.kind,
-            unit=self.unit,
+            unit=self.unit or ("" if self.kind in ("choice", "switch") else "1"),
             positions=self.positions,
             distribution=self.distribution,
             resolution=1 / max(abs(high - low), 2) if continuous else None,
@@ -97,8 +97,10 @@ class ProfileParameter(Frozen):
 class Ports(Frozen):
     """Where its MIDI goes in and its sound comes out, as regular expressions over the names of ports: left, right ..."""
 
-    midi: str
-    audio: tuple[str, ...] = Field(min_length=1)
+    midi: str = Field(description="regular expression for the MIDI input port")
+    audio: tuple[str, ...] = Field(
+        min_length=1, description="regular expressions for the audio output ports: left, right ..."
+    )
 
 
 class Profile(Frozen):
@@ -110,16 +112,20 @@ class Profile(Frozen):
     it needs between a row's messages and its note for controllers to arrive, and with isolation "settle" the last note to be gone.
     """
 
-    name: str = Field(pattern=NAME)
-    description: str = ""
-    licence: str = ""
+    name: str = Field(pattern=NAME, description="name of the profile")
+    description: str = Field("", description="what the synth is, in a sentence")
+    licence: str = Field("", description="licence of the synth")
     install: str = Field("", description="what to install, in a sentence")
-    command: tuple[str, ...] = ()
-    environment: dict[str, str] = Field(default_factory=dict)
-    files: dict[str, str] = Field(default_factory=dict)
-    ports: Ports
-    start: tuple[str, ...] = ()
-    reset: tuple[str, ...] = ("b07800", "b07b00", "b07900")  # all sound off, all notes off, reset all controllers
+    command: tuple[str, ...] = Field(
+        (), description="command that starts it, a list of words; empty if it is running already"
+    )
+    environment: dict[str, str] = Field(default_factory=dict, description="environment variables of the program")
+    files: dict[str, str] = Field(default_factory=dict, description="files to write into its home before it starts")
+    ports: Ports = Field(description="where MIDI goes in and sound comes out")
+    start: tuple[str, ...] = Field((), description="messages sent once after the start, hexadecimal")
+    reset: tuple[str, ...] = Field(
+        ("b07800", "b07b00", "b07900"), description="messages sent before every row, hexadecimal"
+    )  # all sound off, all notes off, reset all controllers
     start_seconds: float = Field(10.0, gt=0, description="how long to wait for its ports")
     control_seconds: float = Field(0.05, ge=0, description="between a row's controllers and its note")
     primer_seconds: float = Field(
@@ -128,7 +134,7 @@ class Profile(Frozen):
         description="how long a row's notes are played unheard before it, for a synth that glides from the last patch to the next",
     )
     settle_seconds: float = Field(1.0, ge=0, description="what isolation `settle` waits before a row")
-    parameters: tuple[ProfileParameter, ...] = Field(min_length=1)
+    parameters: tuple[ProfileParameter, ...] = Field(min_length=1, description="the parameters and their messages")
 
     @model_validator(mode="after")
     def _playable(self) -> Self:

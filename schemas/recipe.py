@@ -14,18 +14,18 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 class Claim(Frozen):
     """What a recipe reproduces, so that it can be checked."""
 
-    paper: str
-    table: str = ""
-    expected: str = ""
-    time: str = ""
-    command: str = ""
+    paper: str = Field(description="paper that is reproduced")
+    table: str = Field("", description="table or figure in it")
+    expected: str = Field("", description="expected result")
+    time: str = Field("", description="time it takes, and on what")
+    command: str = Field("", description="command that reproduces it")
 
 
 class SourceSpec(BaseModel):
     """Which source of dry sound, and its own settings (checked by the source itself)."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    name: str
+    name: str = Field(description="name of the source")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -43,14 +43,21 @@ class Step(Frozen):
     by the synth; an effect that is a plug-in has some too), and where it keeps state between sounds `isolation` says how rows are kept apart; "auto" measures which is needed.
     """
 
-    effect: str = ""
-    synth: str = ""
-    settings: dict[str, Any] = Field(default_factory=dict)
-    isolation: Isolation = "auto"
-    name: str = Field("", pattern=r"^([a-z][a-z0-9_]*)?$")
-    probability: float = Field(1.0, gt=0, le=1)
-    resolution: float | None = Field(None, gt=0, le=0.5)
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    effect: str = Field("", description="name of an effect")
+    synth: str = Field("", description="name of a synth (first step only)")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="settings of the synth, or of an effect that has some"
+    )
+    isolation: Isolation = Field("auto", description="how rows of a synth are kept apart; auto measures what is needed")
+    name: str = Field("", pattern=r"^([a-z][a-z0-9_]*)?$", description="label of the step, if an effect occurs twice")
+    probability: float = Field(1.0, gt=0, le=1, description="how often the step is used")
+    resolution: float | None = Field(
+        None, gt=0, le=0.5, description="step of the normalized values of all its parameters"
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="changed drawing of parameters, by name: a value, [low, high], or distribution and resolution",
+    )
 
     @model_validator(mode="after")
     def _effect_or_synth(self) -> Self:
@@ -78,9 +85,11 @@ class ChainSpec(Frozen):
     their order too. Both are labels (`labels/order`).
     """
 
-    steps: tuple[Step, ...] = Field(min_length=1)
-    choose: tuple[int, int] | None = None
-    shuffle: bool = False
+    steps: tuple[Step, ...] = Field(min_length=1, description="effects in order, or a synth and effects")
+    choose: tuple[int, int] | None = Field(
+        None, description="how many of the steps a row has: a number, or [fewest, most]"
+    )
+    shuffle: bool = Field(False, description="whether the order of the steps is drawn")
 
     @model_validator(mode="before")
     @classmethod
@@ -121,12 +130,14 @@ class AudioFormat(Frozen):
     clip. The gain is stored either way. `codec` "fast" is lz4, "archive" zstd. `dtype` float32 stores without rounding.
     """
 
-    rate: int = Field(22050, ge=4000, le=384_000)
-    channels: int = Field(1, ge=1, le=8)
-    seconds: float = Field(1.5, gt=0, le=600)
-    peak: Literal["fit", "normalise"] = "fit"
-    dtype: Literal["int16", "float32"] = "int16"
-    codec: Literal["fast", "archive"] = "fast"
+    rate: int = Field(22050, ge=4000, le=384_000, description="sampling rate in Hz")
+    channels: int = Field(1, ge=1, le=8, description="number of channels")
+    seconds: float = Field(1.5, gt=0, le=600, description="duration of a sound in seconds")
+    peak: Literal["fit", "normalise"] = Field(
+        "fit", description="normalise: every sound to full scale; fit: only turn down what would clip"
+    )
+    dtype: Literal["int16", "float32"] = Field("int16", description="stored sample type")
+    codec: Literal["fast", "archive"] = Field("fast", description="fast (lz4) or archive (zstd)")
 
     @property
     def samples(self) -> int:
@@ -137,10 +148,10 @@ class AudioFormat(Frozen):
 class SplitRule(Frozen):
     """Shares of training, validation and test. The stored split goes by dry sound: no note is on two sides."""
 
-    train: float = Field(0.8, ge=0, le=1)
-    validation: float = Field(0.1, ge=0, le=1)
-    test: float = Field(0.1, ge=0, le=1)
-    seed: int = Field(0, ge=0)
+    train: float = Field(0.8, ge=0, le=1, description="share of the training split")
+    validation: float = Field(0.1, ge=0, le=1, description="share of the validation split")
+    test: float = Field(0.1, ge=0, le=1, description="share of the test split")
+    seed: int = Field(0, ge=0, description="seed of the assignment")
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -169,18 +180,20 @@ def as_chain(value: Any) -> Any:
 class Recipe(Frozen):
     """One dataset: dry sounds from `source`, through `chain`, `n` rows from `seed`. A synth gets notes from its source."""
 
-    name: str = Field(pattern=NAME)
-    description: str = ""
-    licence: str = "CC0-1.0"
-    citation: str = ""
-    claim: Claim | None = None
-    source: Annotated[SourceSpec, BeforeValidator(as_named)] = SourceSpec(name="plucked_string")
-    chain: Annotated[ChainSpec, BeforeValidator(as_chain)]
-    audio: AudioFormat = AudioFormat()
-    n: int = Field(1000, ge=1, le=2**40)
-    seed: int = Field(0, ge=0, lt=2**63)
-    split: SplitRule = SplitRule()
-    features: tuple[str, ...] = ()
+    name: str = Field(pattern=NAME, description="name of the dataset")
+    description: str = Field("", description="what the dataset is, in a sentence")
+    licence: str = Field("CC0-1.0", description="licence of the dataset")
+    citation: str = Field("", description="how to cite it")
+    claim: Claim | None = Field(None, description="what it reproduces")
+    source: Annotated[SourceSpec, BeforeValidator(as_named)] = Field(
+        SourceSpec(name="plucked_string"), description="source of dry sound, or of notes for a synth"
+    )
+    chain: Annotated[ChainSpec, BeforeValidator(as_chain)] = Field(description="effects, or a synth and effects")
+    audio: AudioFormat = Field(AudioFormat(), description="how sounds are stored")
+    n: int = Field(1000, ge=1, le=2**40, description="number of rows")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of all random numbers")
+    split: SplitRule = Field(SplitRule(), description="shares of the splits")
+    features: tuple[str, ...] = Field((), description="feature sets that featurize computes")
 
     @model_validator(mode="before")
     @classmethod
@@ -195,8 +208,17 @@ class Recipe(Frozen):
     def identity(self) -> dict[str, Any]:
         """The fields that decide bytes: what must not change while a dataset grows (n may) or gains features."""
         fields = self.model_dump(mode="json", include={"source", "chain", "audio", "seed", "split"})
-        for step in fields["chain"]["steps"]:  # as they were written before there were synths
+        for step in fields["chain"]["steps"]:
+            step["settings"] = _undescribed(step["settings"])
+            # as they were written before there were synths
             for name, default in (("synth", ""), ("settings", {}), ("isolation", "auto")):
                 if step["effect"] and step[name] == default:
                     del step[name]
         return fields
+
+
+def _undescribed(node: Any) -> Any:
+    """Settings without what only describes: texts and units of a profile's parameters decide no byte."""
+    if isinstance(node, dict):
+        return {key: _undescribed(value) for key, value in node.items() if key not in ("description", "unit")}
+    return [_undescribed(one) for one in node] if isinstance(node, list) else node

@@ -32,19 +32,29 @@ class TrainSettings(Frozen):
     A value left None is the model's own (published) one.
     """
 
-    model: str
-    data: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(min_length=1)
-    features: Annotated[tuple[str, ...] | None, BeforeValidator(_as_tuple)] = None
-    conditioning: str | None = None
-    split: Literal["note", "row"] = "note"
-    target: str | None = None
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    seed: int = Field(0, ge=0)
+    model: str = Field(description="name of the architecture")
+    data: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+        min_length=1, description="datasets to train on"
+    )
+    features: Annotated[tuple[str, ...] | None, BeforeValidator(_as_tuple)] = Field(
+        None, description="feature sets, in order; by default the model's own"
+    )
+    conditioning: str | None = Field(
+        None, description="run of a classifier whose class probabilities are added to the input"
+    )
+    split: Literal["note", "row"] = Field(
+        "note", description="note: no dry note in two splits; row: random over rows, as in the AutoFX paper (leaks)"
+    )
+    target: str | None = Field(None, description="what to learn; by default what model and datasets are for")
+    precision: Literal["32-true", "bf16-mixed"] = Field(
+        "32-true", description="bf16-mixed computes convolutions in bfloat16"
+    )
+    seed: int = Field(0, ge=0, description="seed of weights and batches")
     measure_energy: bool = Field(False, description="measure the energy of the training with codecarbon")
     initial: str | None = Field(None, description="a run whose weights to begin with (more data, a lower rate)")
-    batch_size: int | None = Field(None, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
-    optimizer: Literal["adam", "sgd", "adagrad", "adadelta"] | None = None
+    batch_size: int | None = Field(None, ge=1, description="rows per batch")
+    learning_rate: float | None = Field(None, gt=0, description="initial learning rate")
+    optimizer: Literal["adam", "sgd", "adagrad", "adadelta"] | None = Field(None, description="optimizer")
     optimizer_options: dict[str, float] | None = Field(None, description="rho, momentum, weight_decay ...")
     learning_rate_decay: float | None = Field(
         None,
@@ -56,8 +66,8 @@ class TrainSettings(Frozen):
         "plateau",
         description="how the learning rate falls: by learning_rate_decay when the validation loss does, or along half a cosine, step by step, to nothing at max_epochs",
     )
-    max_epochs: int | None = Field(None, ge=1)
-    patience: int | None = Field(None, ge=1)
+    max_epochs: int | None = Field(None, ge=1, description="largest number of epochs")
+    patience: int | None = Field(None, ge=1, description="epochs without improvement before training stops")
     limit: Limit = None
     train_rows: int | None = Field(
         None,
@@ -87,24 +97,30 @@ class TrainSettings(Frozen):
 class CompareSettings(Frozen):
     """A comparison of classifiers by cross-validation over dry notes, with optionally another generator to carry over to."""
 
-    data: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(min_length=1)
-    against: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
-    features: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ("autofx163",)
-    models: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
-        ("knn", "svm", "mlp", "class-mlp"), min_length=1
+    data: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+        min_length=1, description="datasets to compare on"
     )
-    target: Literal["effect", "family"] = "effect"
-    folds: int = Field(9, ge=3, le=100)
+    against: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+        (), description="datasets of another generator, to test generalization"
+    )
+    features: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+        ("autofx163",), description="feature sets, in order"
+    )
+    models: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+        ("knn", "svm", "mlp", "class-mlp"), min_length=1, description="baselines, and class-mlp"
+    )
+    target: Literal["effect", "family"] = Field("effect", description="effect, or family")
+    folds: int = Field(9, ge=3, le=100, description="number of cross-validation folds, by dry note")
     permutations: int = Field(2, ge=0, description="how often each feature is permuted in each fold; 0 for not at all")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="seed of folds and estimators")
     limit: Limit = None
 
 
 class CompareStage(Frozen):
     """A comparison inside a chained recipe."""
 
-    name: str = Field(pattern=NAME)
-    settings: CompareSettings
+    name: str = Field(pattern=NAME, description="name of the stage")
+    settings: CompareSettings = Field(description="settings of the comparison")
 
     @model_validator(mode="before")
     @classmethod
@@ -123,8 +139,8 @@ def _with_settings(data: Any, default: str) -> Any:
 class TrainStage(Frozen):
     """A training run inside a chained recipe, named so that later stages can refer to it."""
 
-    name: str = Field(pattern=NAME)
-    settings: TrainSettings
+    name: str = Field(pattern=NAME, description="name of the stage")
+    settings: TrainSettings = Field(description="settings of the training")
 
     @model_validator(mode="before")
     @classmethod
@@ -135,17 +151,17 @@ class TrainStage(Frozen):
 class DatasetStage(Frozen):
     """A dataset inside a chained recipe: another recipe file by name, with fields changed."""
 
-    recipe: str
-    set: dict[str, Any] = Field(default_factory=dict)
+    recipe: str = Field(description="recipe of the dataset: file, shipped name or effect")
+    set: dict[str, Any] = Field(default_factory=dict, description="overridden fields of the recipe")
 
 
 class PipelineRecipe(Frozen):
     """The whole chain: datasets rendered and featurized, models trained and evaluated."""
 
-    name: str = Field(pattern=NAME)
-    description: str = ""
-    claim: Claim | None = None
-    datasets: tuple[DatasetStage, ...] = Field(min_length=1)
-    features: tuple[str, ...] = ()
-    compare: tuple[CompareStage, ...] = ()
-    train: tuple[TrainStage, ...] = ()
+    name: str = Field(pattern=NAME, description="name of the chained recipe")
+    description: str = Field("", description="what it does, in a sentence")
+    claim: Claim | None = Field(None, description="what it reproduces")
+    datasets: tuple[DatasetStage, ...] = Field(min_length=1, description="datasets to render")
+    features: tuple[str, ...] = Field((), description="feature sets of all datasets")
+    compare: tuple[CompareStage, ...] = Field((), description="comparisons")
+    train: tuple[TrainStage, ...] = Field((), description="trainings, each evaluated afterwards")

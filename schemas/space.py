@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import RecipeError
@@ -18,7 +18,7 @@ from timbre_data.schemas.parameter import Fixed, FloatArray, Parameter, Sobol, U
 class ParameterSpace(Frozen):
     """Parameters in label order. Iterating yields the parameters; `space["gain_db"]` finds one by name."""
 
-    parameters: tuple[Parameter, ...] = ()
+    parameters: tuple[Parameter, ...] = Field((), description="the parameters in label order")
 
     @classmethod
     def of(cls, *parameters: Parameter) -> Self:
@@ -107,7 +107,7 @@ class ParameterSpace(Frozen):
 def _override(parameter: Parameter, override: object, field: str) -> Parameter:
     low, high = parameter.bounds
     allowed = (
-        f"a number from {low:g} to {high:g} {parameter.unit}".rstrip()
+        f"a number from {low:g} to {high:g} {parameter.unit_text}".rstrip()
         + ", [low, high], or a mapping of distribution and resolution"
     )
     fields: dict[str, object]

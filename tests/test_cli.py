@@ -98,7 +98,7 @@ def test_help_does_not_wait_for_heavy_imports() -> None:
 def test_importers_are_listed_without_numba_and_other_formats_read_without_callbacks_for_mp3() -> None:
     listed = "[IMPORTERS.load(name) for name in IMPORTERS.names()]; print('numba' in sys.modules)"
     read = "import timbre_data.pipeline.sound.audio; print('timbre_data.pipeline.sound.mp3' in sys.modules)"
-    script = f"import sys; from timbre_data.pipeline.catalogue import registry; {listed}; {read}"
+    script = f"import sys; from timbre_data.pipeline.importers import IMPORTERS; {listed}; {read}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.split() == ["False", "False"]
 

@@ -25,10 +25,12 @@ PADDED = 35_000
 class AutofxOptions(Frozen):
     """What the network sees. Published: linear power, FFT 1024, hop 256; without a logarithm."""
 
-    spectrogram: Literal["power", "log_power", "log_mel"] = "power"
-    n_fft: int = Field(1024, ge=64, le=32768)
-    hop_length: int = Field(256, ge=16)
-    n_mels: int = Field(128, ge=16, le=512)
+    spectrogram: Literal["power", "log_power", "log_mel"] = Field(
+        "power", description="front end: power, log_power or log_mel"
+    )
+    n_fft: int = Field(1024, ge=64, le=32768, description="FFT length in samples")
+    hop_length: int = Field(256, ge=16, description="hop between frames in samples")
+    n_mels: int = Field(128, ge=16, le=512, description="number of mel bands")
 
 
 class Block(nn.Module):

@@ -15,7 +15,7 @@ from timbre_data.schemas.base import Frozen
 class ClassMlpOptions(Frozen):
     """Width of the hidden layer."""
 
-    hidden: int = Field(100, ge=1)
+    hidden: int = Field(100, ge=1, description="units per hidden layer")
 
 
 class ClassMlp(nn.Module):

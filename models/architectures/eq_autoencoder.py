@@ -49,8 +49,10 @@ class EqOptions(Frozen):
 
     first_stage: int = Field(100, ge=0, description="iterations of reconstructing input and target")
     second_stage: int = Field(1200, ge=1, description="iterations of mapping input to target")
-    level_db: float = Field(-10.0, le=0)
-    validation_notes: int = Field(4, ge=1)
+    level_db: float = Field(
+        -10.0, le=0, description="level at which the network sees sounds, in dB relative to full scale"
+    )
+    validation_notes: int = Field(4, ge=1, description="number of notes to validate on")
 
 
 def inverse_softplus(value: float) -> float:

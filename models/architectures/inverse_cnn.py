@@ -28,11 +28,11 @@ BLUR = 0.75
 class InverseCnnOptions(Frozen):
     """The spectrogram and the width of the network."""
 
-    n_fft: int = Field(2048, ge=64)
-    hop_length: int = Field(690, ge=16)
-    n_mels: int = Field(96, ge=16)
+    n_fft: int = Field(2048, ge=64, description="FFT length in samples")
+    hop_length: int = Field(690, ge=16, description="hop between frames in samples")
+    n_mels: int = Field(96, ge=16, description="number of mel bands")
     width: int = Field(32, ge=4, description="channels of the first convolution")
-    hidden: int = Field(512, ge=8)
+    hidden: int = Field(512, ge=8, description="units of the dense layer")
 
 
 class LogMel(nn.Module):

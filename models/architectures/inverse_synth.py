@@ -21,11 +21,11 @@ from timbre_data.schemas.errors import UsageError
 class InverseSynthOptions(Frozen):
     """Published: a window of 1500, FFT of 10,000 (5001 bins), 4 layers of 800; the successor experiment averages to 500 bins."""
 
-    window: int = Field(1500, ge=16)
-    n_fft: int = Field(10_000, ge=16)
+    window: int = Field(1500, ge=16, description="window length in samples")
+    n_fft: int = Field(10_000, ge=16, description="FFT length in samples")
     bins: int = Field(5001, ge=8, description="fewer than n_fft / 2 + 1: neighbours are averaged")
-    layers: int = Field(4, ge=1, le=16)
-    neurons: int = Field(800, ge=1)
+    layers: int = Field(4, ge=1, le=16, description="number of dense layers")
+    neurons: int = Field(800, ge=1, description="units per dense layer")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

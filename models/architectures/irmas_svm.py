@@ -19,9 +19,11 @@ from timbre_data.schemas.base import Frozen
 class IrmasSvmOptions(Frozen):
     """The kernel exp(-gamma |x - y|^2) on standardised features (gamma 0 takes 1 over their number), how many random features approach it, and the weight of the margin."""
 
-    gamma: float = Field(0.0, ge=0)
-    directions: int = Field(2000, ge=1)
-    penalty: float = Field(1e-4, ge=0)
+    gamma: float = Field(
+        0.0, ge=0, description="width of the kernel exp(-gamma |x - y|^2); 0 takes 1 over the number of features"
+    )
+    directions: int = Field(2000, ge=1, description="number of random features")
+    penalty: float = Field(1e-4, ge=0, description="weight of the squared weights")
 
 
 class IrmasSvm(nn.Module):

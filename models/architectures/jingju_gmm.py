@@ -26,7 +26,7 @@ SLOPE = (-0.2, -0.1, 0.0, 0.1, 0.2)
 class JingjuGmmOptions(Frozen):
     """Components of each class's mixture."""
 
-    components: int = Field(40, ge=1)
+    components: int = Field(40, ge=1, description="components of each class's mixture")
 
 
 class Cepstra(nn.Module):

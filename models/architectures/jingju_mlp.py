@@ -13,7 +13,7 @@ from timbre_data.schemas.base import Frozen
 class JingjuMlpOptions(Frozen):
     """The width: 511 for dan (young female roles), 475 for laosheng (old male ones)."""
 
-    hidden: int = Field(511, ge=1)
+    hidden: int = Field(511, ge=1, description="units per hidden layer")
 
 
 def _body(shape: Shape, options: JingjuMlpOptions) -> nn.Module:

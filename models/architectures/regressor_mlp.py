@@ -13,9 +13,9 @@ from timbre_data.schemas.base import Frozen
 class RegressorMlpOptions(Frozen):
     """Width and number of the hidden layers. The published first layer has no activation; `first_activation` adds one."""
 
-    hidden: int = Field(100, ge=1)
-    layers: int = Field(5, ge=1)
-    first_activation: bool = False
+    hidden: int = Field(100, ge=1, description="units per hidden layer")
+    layers: int = Field(5, ge=1, description="number of hidden layers")
+    first_activation: bool = Field(False, description="whether the first layer has an activation")
 
 
 class RegressorMlp(nn.Module):

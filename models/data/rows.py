@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.build.plan import row_split
+from timbre_data.pipeline.build.splits import row_split
 from timbre_data.pipeline.catalogue.effect import FAMILIES, Effect, Family
 from timbre_data.pipeline.catalogue.seeding import share
 from timbre_data.pipeline.effects import EFFECTS
@@ -31,9 +31,11 @@ from timbre_data.pipeline.store.columns import (
     TAGS,
     feature_hash,
 )
-from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.reader import Dataset
 
 INAUDIBLE_DB = -60.0
 """An effect that changes less than this cannot be heard."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from timbre_data.models.architectures import Model
 from timbre_data.models.data.rows import Rows, clip_numbers, some_rows
-from timbre_data.pipeline.build.plan import row_split
+from timbre_data.pipeline.build.splits import row_split
 from timbre_data.pipeline.sound.audio import decode
-from timbre_data.pipeline.store.columns import AUDIO, DRY_GROUP, DRY_INDEX, FRAMES, GAIN, SPLIT
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK
-from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.columns import AUDIO, AUDIO_CHUNK, DRY_GROUP, DRY_INDEX, FRAMES, GAIN, SPLIT
 from timbre_data.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.reader import Dataset
 
 Whole = Callable[[torch.Tensor], torch.Tensor]
 """All frames of one sound [shape=(1, samples)] as a spectrogram [shape=(1, bins, frames)]."""

@@ -13,7 +13,7 @@ FILE = "epochs.csv"
 
 def write(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Write all lines, in the columns of the last one; a line of an older version may lack some."""
-    with whole(folder / FILE) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+    with whole(folder / FILE) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[-1]))
         writer.writeheader()
         writer.writerows(rows)

@@ -18,8 +18,7 @@ from timbre_data.models.evaluation.equaliser_losses import Losses
 from timbre_data.models.evaluation.tables import Found, Table, number
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.pipeline.sound.audio import write_wav
-from timbre_data.pipeline.store.columns import RESPONSE
-from timbre_data.pipeline.store.layout import SPLITS
+from timbre_data.pipeline.store.columns import RESPONSE, SPLITS
 from timbre_data.schemas.errors import UsageError
 
 if TYPE_CHECKING:

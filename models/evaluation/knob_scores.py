@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots
-from timbre_data.models.evaluation.rerendered import sounds_of
+from timbre_data.models.evaluation.resynthesis import sounds_of
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.features import FEATURE_SETS

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from timbre_data.models.evaluation.tables import Table, number
 
@@ -102,6 +101,8 @@ CLASS_METRICS = (
 
 def class_scores(predicted: NDArray[np.int64], true: NDArray[np.int64], classes: int) -> ClassScores:
     """Accuracy, and precision, recall and F1 of each class (scikit-learn; 0 where undefined)."""
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
     labels = list(range(classes))
     precision, recall, f1, support = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)
     accuracy = float((predicted == true).mean()) if len(true) else float("nan")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from timbre_data.models.evaluation.rerendered import rerender, with_constants
+from timbre_data.models.evaluation.resynthesis import rerender, with_constants
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.inference.report import Prediction, Setting
 from timbre_data.models.inference.sound_files import load_sound, note_starts, reading

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,23 +15,23 @@ from numpy.typing import NDArray
 from timbre_data.models.architectures import MODELS, Model
 from timbre_data.models.data.rows import class_of, family_probabilities
 from timbre_data.models.data.windows import windows_of
-from timbre_data.models.evaluation.rerendered import with_constants
 from timbre_data.models.inference.report import NotePrediction, Prediction, Setting
 from timbre_data.models.inference.sound_files import load_sound, note_starts
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.targets._target import Target
 from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.checkpoints import Trained
-from timbre_data.models.training.preparing import whole_front
-from timbre_data.pipeline.build.chain import Chain
+from timbre_data.models.training.fronts import whole_front
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, decode, encode, storing_gains
-from timbre_data.pipeline.store.layout import FRAME_SECONDS
-from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.columns import FRAME_SECONDS
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.reader import Dataset
 
 
 class Predictor:
@@ -44,18 +46,28 @@ class Predictor:
         if not self.trained.rate:
             raise UsageError(f"{run} was trained by an older version and does not say what it hears: train it again.")
         self.rate, self.samples = self.trained.rate, self.trained.samples
-        self.data = Dataset(made.settings.data[0], made.snapshots[made.settings.data[0]])
-        self._audio = self.data.recipe.audio
+        self._run = made
+        self._audio = made.audio or self.data.recipe.audio
         self.classifier: Trained | None = None
         if self.trained.task == "classification":
             self.classifier = self.trained
         elif made.settings.conditioning:
             self.classifier = checkpoints.load(runs.find_run(made.settings.conditioning))
 
+    @cached_property
+    def data(self) -> Dataset:
+        """The first dataset that the run was trained on; only synths and older runs need it."""
+
+        name = self._run.settings.data[0]
+        return Dataset(name, self._run.snapshots[name])
+
     @property
     def of_a_synth(self) -> bool:
-        """Whether the run answers with the knobs of a synth."""
-        return self.data.recipe.chain.synth is not None and self.trained.task == "regression"
+        """Whether the run predicts the parameters of a synth."""
+        synth = self._run.synth
+        return self.trained.task == "regression" and (
+            self.data.recipe.chain.synth is not None if synth is None else synth
+        )
 
     @property
     def target(self) -> Target:
@@ -168,6 +180,9 @@ class Predictor:
         """Parameters as text, without those that are masked by the predicted values of others."""
         active = dict.fromkeys((p.name for p in parameters), True)
         if self.of_a_synth:
+            from timbre_data.models.evaluation.resynthesis import with_constants
+            from timbre_data.pipeline.build.chain import Chain
+
             whole = with_constants(self.data, np.array([0]), list(active), labels[None])
             chain = Chain(self.data.recipe.chain)
             mask = chain.active(chain.space.to_values(whole), np.zeros((1, len(chain.labels)), np.int8))[0]

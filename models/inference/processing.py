@@ -84,7 +84,7 @@ def condition_from(trained: Trained, given: dict[str, float], step: str | None) 
         low, high = known[name].bounds
         if not low <= value <= high:
             raise UsageError(
-                f"--at {name}={value:g}: this run learned {low:g} to {high:g} {known[name].unit}".strip() + "."
+                f"--at {name}={value:g}: this run learned {low:g} to {high:g} {known[name].unit_text}".strip() + "."
             )
     values = {known[name].name: known[name].to_unit(value) for name, value in given.items()}
     used = [float(step == one) for one in trained.effects]

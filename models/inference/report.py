@@ -66,8 +66,8 @@ def write_textgrid(prediction: Prediction, out: Path) -> None:
     entries = [Interval(start, stop, label) for start, stop, label, _ in prediction.segments]
     grid.addTier(textgrid.IntervalTier("phonemes", entries, 0, prediction.segments[-1][1]))
     try:
-        with whole(out) as aside:
-            grid.save(str(aside), format="long_textgrid", includeBlankSpaces=True)
+        with whole(out) as partial:
+            grid.save(str(partial), format="long_textgrid", includeBlankSpaces=True)
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
 

@@ -273,6 +273,6 @@ def export_model(run: Path, out: Path) -> dict[str, Any]:
         program = torch.export.export(
             module, (example,), dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},), strict=False
         )
-        with whole(out) as aside:
-            torch.export.save(program, aside, extra_files={"about.json": json.dumps(about, indent=2)})
+        with whole(out) as partial:
+            torch.export.save(program, partial, extra_files={"about.json": json.dumps(about, indent=2)})
     return about

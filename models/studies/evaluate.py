@@ -22,7 +22,7 @@ from timbre_data.models.targets._target import Evaluated
 from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.preparing import prepare
 from timbre_data.pipeline.catalogue.files import write_whole
-from timbre_data.pipeline.store.layout import SPLITS
+from timbre_data.pipeline.store.columns import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import LeakingSplitError, UsageError
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from timbre_data.models.architectures import Model
 from timbre_data.models.targets._one_class import OneClass
-from timbre_data.pipeline.store.reader import Dataset
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.reader import Dataset
 
 
 class EffectTarget(OneClass):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from timbre_data.models.architectures import Model
 from timbre_data.models.data.rows import Rows
@@ -11,8 +11,10 @@ from timbre_data.models.data.windows import load_frames
 from timbre_data.models.evaluation.tables import Found
 from timbre_data.models.targets._one_class import OneClass
 from timbre_data.models.targets._target import Evaluated
-from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.reader import Dataset
 
 
 class FramesTarget(OneClass):

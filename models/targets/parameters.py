@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,9 +12,11 @@ from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation.tables import Found
 from timbre_data.models.layers.losses import masked_mse
 from timbre_data.models.targets._target import Evaluated, Example, Target, with_positions
-from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.reader import Dataset
 
 
 class ParametersTarget(Target):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from timbre_data.models.evaluation.tables import Found
 from timbre_data.models.targets._one_class import OneClass
 from timbre_data.models.targets._target import Evaluated
 from timbre_data.pipeline.store.columns import TAGS
-from timbre_data.pipeline.store.reader import Dataset
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.reader import Dataset
 
 
 class TagsTarget(OneClass):

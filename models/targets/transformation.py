@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,7 +12,9 @@ from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation.tables import Found
 from timbre_data.models.layers.losses import frame_loss
 from timbre_data.models.targets._target import Evaluated, Example, Target
-from timbre_data.pipeline.store.reader import Dataset
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.reader import Dataset
 
 
 class TransformationTarget(Target):

@@ -120,8 +120,8 @@ def save(trained: Trained, folder: Path) -> None:
     """Write `model.pt` into a run folder, whole or not at all."""
     fields = {name: value for name, value in vars(trained).items() if name not in ("network", "shape")}
     kept = {"format": 1, "shape": asdict(trained.shape), "state": trained.network.state_dict(), **fields}
-    with whole(folder / MODEL_FILE) as aside:
-        torch.save(kept, aside)
+    with whole(folder / MODEL_FILE) as partial:
+        torch.save(kept, partial)
 
 
 def load(folder: Path) -> Trained:

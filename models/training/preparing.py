@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from timbre_data.models.architectures import MODELS, Model, Shape
+from timbre_data.models.architectures import MODELS, Model
 from timbre_data.models.data.rows import Rows, family_probabilities, load_rows
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints
-from timbre_data.models.training.checkpoints import Trained, as_sound
+from timbre_data.models.training.checkpoints import Trained
+from timbre_data.models.training.fronts import whole_front, whole_row_front
 from timbre_data.models.training.runs import find_run, open_run
-from timbre_data.pipeline.build.machine import available_cores
 from timbre_data.pipeline.catalogue import validation
-from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.reader import Dataset
 
 
 def resolve(settings: TrainSettings) -> TrainSettings:
@@ -70,7 +69,7 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
     assert settings.features is not None
     model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
     check_target(settings)
-    front: Any = _front(model, settings, datasets[0])
+    front: Any = whole_row_front(model, settings.options, datasets[0].recipe.audio)
     if target.windows:
         front = whole_front(model, settings.options, datasets[0].recipe.audio.rate)
     rows = target.load(settings, datasets, model, settings.features, front)
@@ -105,32 +104,3 @@ def _classifier_for(settings: TrainSettings, model: Model) -> Trained:
             f"--conditioning {run} was trained with --split {split}: it needs the same split as this run, {settings.split}."
         )
     return classifier
-
-
-def _front(model: Model, settings: TrainSettings, data: Dataset) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
-    """What a model's front end makes of sounds as stored [shape=(k, samples)], in half precision; None for a model without."""
-    if model.front is None or model.context:
-        return None
-    shape = Shape(0, 0, samples=data.recipe.audio.samples, rate=data.recipe.audio.rate)
-    front = model.front(shape, model.options.model_validate(settings.options))
-    torch.set_num_threads(available_cores())
-
-    def transform(sounds: NDArray[Any]) -> NDArray[Any]:
-        with torch.inference_mode():
-            parts = torch.from_numpy(np.ascontiguousarray(sounds)).split(128)
-            return torch.cat([front(as_sound(part)).half() for part in parts]).numpy()
-
-    return transform
-
-
-def whole_front(model: Model, options: dict[str, Any], rate: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """All frames of one sound, as the front end of a network of frames gives them."""
-    assert model.front is not None
-    front: Any = model.front(Shape(0, 0, rate=rate), model.options.model_validate(options))
-
-    def whole(sound: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
-            spectrogram: torch.Tensor = front.whole(sound)
-        return spectrogram.clone()
-
-    return whole

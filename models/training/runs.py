@@ -10,6 +10,7 @@ from pathlib import Path
 from timbre_data.models.architectures import MODELS
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.schemas.errors import NotFoundError
+from timbre_data.schemas.recipe import AudioFormat
 from timbre_data.schemas.settings import TrainSettings
 
 SETTINGS, LOCK, MODEL_FILE = "settings.json", "run.lock", "model.pt"
@@ -17,13 +18,15 @@ SETTINGS, LOCK, MODEL_FILE = "settings.json", "run.lock", "model.pt"
 
 @dataclass(frozen=True)
 class Run:
-    """A training run on disk."""
+    """A training run on disk. `audio` is the format of the sounds it was trained on, `synth` whether a synth made them; None in older runs."""
 
     folder: Path
     settings: TrainSettings
     snapshots: dict[str, str]
     contents: list[str]
     finished: bool
+    audio: AudioFormat | None = None
+    synth: bool | None = None
 
 
 def runs_home() -> Path:
@@ -49,4 +52,5 @@ def open_run(folder: Path) -> Run:
     if settings.target != "parameters" and MODELS.load(settings.model).task == "regression":
         settings = settings.model_copy(update={"target": "parameters"})  # before regressors had a target of their own
     finished = (folder / MODEL_FILE).is_file()
-    return Run(folder, settings, data["snapshots"], data.get("contents", []), finished)
+    audio = AudioFormat.model_validate(data["audio"]) if "audio" in data else None
+    return Run(folder, settings, data["snapshots"], data.get("contents", []), finished, audio, data.get("synth"))

@@ -65,6 +65,8 @@ def train(
                 "settings": settings.model_dump(mode="json"),
                 "snapshots": {data: dataset.snapshot for data, dataset in zip(settings.data, datasets, strict=True)},
                 "contents": contents,
+                "audio": datasets[0].recipe.audio.model_dump(mode="json"),
+                "synth": datasets[0].recipe.chain.synth is not None,
                 "provenance": provenance(),
                 "files": [asdict(file) for file in _files_of(settings)],
             }

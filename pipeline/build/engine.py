@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.machine import available_cores
 from timbre_data.pipeline.build.progress import Progress
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK, TABLE_CHUNK
+from timbre_data.pipeline.catalogue.registry import MemberFile, add_files, named_files
+from timbre_data.pipeline.store.columns import AUDIO_CHUNK, TABLE_CHUNK
 from timbre_data.pipeline.store.writer import Writer
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.schemas.errors import BuildError, InterruptedBuildError, TimbreDataError, UsageError
@@ -192,6 +193,7 @@ def run(
     """
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     waiting = iter(tasks)
+    files = named_files()
     constants = tuple(arguments)
     workers = sum(worker["nthreads"] for worker in client.scheduler_info()["workers"].values())
     running: set[Any] = set()
@@ -202,8 +204,9 @@ def run(
     def submit() -> None:
         task = next(waiting, None)
         if task is not None:
+            session = writer.task_session()
             future = client.submit(
-                function, writer.task_session(), writer.location.address, task, *constants, pure=False
+                _run_task, files, function, session, writer.location.address, task, *constants, pure=False
             )
             running.add(future)
             future.add_done_callback(done.put)
@@ -247,6 +250,12 @@ def run(
         if interrupt.requested:
             raise InterruptedBuildError("interrupted: everything done so far is committed.")
     return notes
+
+
+def _run_task(files: tuple[MemberFile, ...], function: Callable[..., TaskResult], *arguments: Any) -> TaskResult:
+    """In a worker: know the files that the client's user named, then do the task."""
+    add_files(files)
+    return function(*arguments)
 
 
 def _cancel_waiting(client: Any, running: set[Any]) -> None:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.build.engine import Cluster, Task, TaskResult, dask_client, run, tasks_for
+from timbre_data.pipeline.build.engine import Cluster, Task, TaskResult, dask_client
 from timbre_data.pipeline.build.machine import quiet_threads
-from timbre_data.pipeline.build.progress import Progress, Silent
-from timbre_data.pipeline.build.stage import Report, new_version
+from timbre_data.pipeline.build.progress import NoProgress, Progress
+from timbre_data.pipeline.build.stage import Job, Report, new_version, run_stage
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store import layout
-from timbre_data.pipeline.store.columns import AUDIO, DRY_F0, DRY_INDEX, ROW_HASH
+from timbre_data.pipeline.store.columns import (
+    AUDIO,
+    AUDIO_CHUNK,
+    DRY_F0,
+    DRY_INDEX,
+    ROW_HASH,
+    TABLE_CHUNK,
+    feature_hash,
+)
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import Location
 from timbre_data.pipeline.store.task_session import TaskSession, hashes
@@ -47,9 +56,9 @@ def featurize_rows(session: bytes, address: str, task: Task, name: str, settings
         parts.append(values)
     joined = np.concatenate(parts)
     if features.group == "spectrograms":
-        store.write(task.start, {f"integrity/{name}": joined})
+        store.write(task.start, {feature_hash(name): joined})
     else:
-        store.write(task.start, {path: joined, f"integrity/{name}": hashes({path: joined}, (path,))})
+        store.write(task.start, {path: joined, feature_hash(name): hashes({path: joined}, (path,))})
     return TaskResult(session=store.close(), rows=task.stop - task.start)
 
 
@@ -79,8 +88,8 @@ def featurize(
     for name, settings in chosen.items():
         _refuse_other_settings(data, name, settings.model_dump(mode="json"))
     if dry_run:
-        return [_foresee(data, name) for name in chosen]
-    progress = progress or Silent()
+        return [_dry_run_report(data, name) for name in chosen]
+    progress = progress or NoProgress()
     reports = []
     with Writer(location) as writer:
         for name, settings in chosen.items():
@@ -88,8 +97,8 @@ def featurize(
     return reports
 
 
-def _foresee(data: Dataset, name: str) -> Report:
-    there = int((data.read(f"integrity/{name}") != 0).sum()) if name in data.feature_sets() else 0
+def _dry_run_report(data: Dataset, name: str) -> Report:
+    there = int((data.read(feature_hash(name)) != 0).sum()) if name in data.feature_sets() else 0
     left = int(data.present().sum()) - there
     reason = f"{name}: {'nothing to do' if not left else f'{there} rows have it'}"
     return Report(data.location.address, left, data.n, reason, data.snapshot, data.version)
@@ -120,7 +129,7 @@ def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, 
             {"names": list(columns.names)} if columns.names else dict(columns.axes),
         )
     root = writer.peek()
-    there, present = root[f"integrity/{name}"], root[ROW_HASH]
+    there, present = root[feature_hash(name)], root[ROW_HASH]
     assert isinstance(there, zarr.Array)
     assert isinstance(present, zarr.Array)
     missing = np.flatnonzero((np.asarray(present[:]) != 0) & (np.asarray(there[:]) == 0))
@@ -133,21 +142,16 @@ def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, 
             writer.snapshot,
             meta(root).get("version"),
         )
-    progress.start(name, len(missing), recipe.audio.seconds)
-    tasks = tasks_for(missing, cluster.rows_per_task(len(missing)))
+    job = Job(
+        title=name,
+        missing=missing,
+        rows_per_task=cluster.rows_per_task(len(missing)),
+        function=featurize_rows,
+        arguments=(name, json.dumps(settings), recipe.audio.rate),
+        message=f"{name}: {{rows}} rows",
+    )
     with dask_client(cluster) as client:
-        arguments = (name, json.dumps(settings), recipe.audio.rate)
-        run(
-            client,
-            cluster,
-            writer,
-            tasks,
-            featurize_rows,
-            arguments,
-            message=f"{name}: {{rows}} rows",
-            progress=progress,
-        )
-    progress.stop()
+        run_stage(client, cluster, writer, job, progress, recipe.audio.seconds)
     version = new_version(writer, f"{name} of {len(missing)} rows") if meta(writer.peek()).get("version") else None
     return Report(writer.location.address, len(missing), recipe.n, f"{name}: computed", writer.snapshot, version)
 
@@ -163,7 +167,7 @@ def _create(
 ) -> None:
     root = writer.root()
     stored = meta(root)
-    chunk = layout.AUDIO_CHUNK if features.group == "spectrograms" else layout.TABLE_CHUNK
+    chunk = AUDIO_CHUNK if features.group == "spectrograms" else TABLE_CHUNK
     length = stored["recipe"]["n"]
     codec = stored["recipe"]["audio"]["codec"]
     layout.create(
@@ -172,7 +176,10 @@ def _create(
         length,
         codec,
     )
-    layout.create(root, layout.ArraySpec(f"integrity/{name}", (), "uint64"), length, codec)
+    layout.create(root, layout.ArraySpec(feature_hash(name), (), "uint64"), length, codec)
     description = {"path": path, "settings": settings, "shape": list(shape), "dtype": features.dtype}
+    file = FEATURE_SETS.file_of(name)
+    if file is not None:
+        description["file"] = asdict(file)
     set_meta(root, features=stored["features"] | {name: description})
     writer.commit(f"{name}: room for {length} rows")

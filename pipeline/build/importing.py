@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
-import zarr
-
 from timbre_data.pipeline.build.chain import Chain
-from timbre_data.pipeline.build.engine import Cluster, dask_client, run, tasks_for
-from timbre_data.pipeline.build.progress import Progress, Silent
+from timbre_data.pipeline.build.engine import Cluster, dask_client
+from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.provenance import provenance
 from timbre_data.pipeline.build.recordings import (
-    Job,
+    ImportTask,
     _extra,
     _forget,
     _own_tables,
@@ -21,7 +18,7 @@ from timbre_data.pipeline.build.recordings import (
     import_rows,
     inventory_of,
 )
-from timbre_data.pipeline.build.stage import Report, new_version
+from timbre_data.pipeline.build.stage import Job, Report, missing_rows, new_version, run_stage
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory
 from timbre_data.pipeline.catalogue.validation import validate
 from timbre_data.pipeline.importers import IMPORTERS
@@ -84,31 +81,23 @@ def import_dataset(
     with Writer(location, create=True) as writer:
         _prepare(writer, recipe, inventory)
         notes: list[dict[str, Any]] = []
-        job = Job(name, settings_json, inventory.digest, json.dumps(recipe.model_dump(mode="json")), keep_going)
+        task = ImportTask(name, settings_json, inventory.digest, json.dumps(recipe.model_dump(mode="json")), keep_going)
+        cheap = not any(origin.file for origin in inventory.origins)
         with dask_client(cluster) as client:
-            for path, function, title in (
-                (DRY_HASH, import_origins, "dry sounds"),
-                (ROW_HASH, import_rows, "recordings"),
+            for path, function, title, is_cheap in (
+                (DRY_HASH, import_origins, "dry sounds", cheap),
+                (ROW_HASH, import_rows, "recordings", False),
             ):
-                stored = writer.peek()[path]
-                assert isinstance(stored, zarr.Array)
-                missing = np.flatnonzero(np.asarray(stored[:]) == 0)
-                if not len(missing):
-                    continue
-                (progress or Silent()).start(title, len(missing), recipe.audio.seconds)
-                cheap = function is import_origins and not any(origin.file for origin in inventory.origins)
-                tasks = tasks_for(missing, cluster.rows_per_task(len(missing), cheap=cheap))
-                notes += run(
-                    client,
-                    cluster,
-                    writer,
-                    tasks,
-                    function,
-                    (job,),
+                missing = missing_rows(writer, path)
+                job = Job(
+                    title=title,
+                    missing=missing,
+                    rows_per_task=cluster.rows_per_task(len(missing), cheap=is_cheap),
+                    function=function,
+                    arguments=(task,),
                     message=f"{{rows}} {title}",
-                    progress=progress or Silent(),
                 )
-                (progress or Silent()).stop()
+                notes += run_stage(client, cluster, writer, job, progress or NoProgress(), recipe.audio.seconds)
                 _raise_failures(importer, notes, keep_going)
         if not notes and meta(writer.peek()).get("version"):
             version = str(meta(writer.peek())["version"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.recipes import open_source
+from timbre_data.pipeline.build.splits import assign
 from timbre_data.pipeline.catalogue.seeding import Stage, generator, share
 from timbre_data.pipeline.store.columns import CLIP, FRAMES, RESPONSE, TAGS
-from timbre_data.pipeline.store.layout import SPLITS, frame_table, frames_of, tag_table
-from timbre_data.schemas.recipe import Recipe, SplitRule
+from timbre_data.pipeline.store.layout import frame_table, frames_of, tag_table
+from timbre_data.schemas.recipe import Recipe
 
 
 class Plan:
@@ -107,18 +108,3 @@ class Plan:
             return self.split(dry)
         shares = np.array([share(f"row {row}", self.recipe.split.seed) for row in rows.tolist()])
         return assign(shares, self.recipe.split)
-
-
-def assign(shares: NDArray[np.float64], rule: SplitRule, given: Sequence[str] = ()) -> NDArray[np.uint8]:
-    """Turn numbers in [0, 1) into splits by the rule's shares, except where a split is given by name."""
-    splits = np.searchsorted([rule.train, rule.train + rule.validation], shares, side="right").astype(np.uint8)
-    for k, name in enumerate(given):
-        if name:
-            splits[k] = SPLITS.index(name)
-    return splits
-
-
-def row_split(rows: NDArray[np.int64], rule: SplitRule) -> NDArray[np.uint8]:
-    """Random split over rows, as the AutoFX paper did it: the same dry note is then on several sides."""
-    shares = np.array([generator(rule.seed, int(row), Stage.ROW_SPLIT).random() for row in rows])
-    return assign(shares, rule)

@@ -1,4 +1,4 @@
-"""Who receives the progress of a build."""
+"""The interface for build progress."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Whoever is told how far a build is."""
+    """Receives build progress."""
 
     def start(self, title: str, total: int, seconds_per_row: float) -> None:
-        """A stage of `total` rows begins."""
+        """Called when a stage of `total` rows starts; `seconds_per_row` is the duration of a sound."""
         ...
 
     def advance(self, rows: int, rejected: int = 0) -> None:
-        """So many more rows are done."""
+        """Called when `rows` more rows are finished, of which draws were `rejected`."""
         ...
 
     def stop(self) -> None:
-        """The stage is over."""
+        """Called when the stage has finished."""
         ...
 
 
-class Silent:
-    """Progress that nobody sees."""
+class NoProgress:
+    """Ignores build progress."""
 
     def start(self, title: str, total: int, seconds_per_row: float) -> None:
         """Ignore."""

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from timbre_data.pipeline.build.progress import Silent
+from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.schemas.errors import AbandonedBuildError, InterruptedBuildError
 
 
@@ -87,10 +87,10 @@ class Bar:
 
 
 @contextmanager
-def bar(*, enabled: bool, resume: str) -> Iterator[Bar | Silent]:
+def bar(*, enabled: bool, resume: str) -> Iterator[Bar | NoProgress]:
     """A progress bar on stderr; after Ctrl-C and other stops it says which command goes on."""
     if not enabled:
-        yield Silent()
+        yield NoProgress()
         return
     shown = Bar(Console(file=sys.stderr))
     try:

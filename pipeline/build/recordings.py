@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.build.chain import UNUSED, Chain
 from timbre_data.pipeline.build.engine import Task, TaskResult
 from timbre_data.pipeline.build.machine import quiet_threads
-from timbre_data.pipeline.build.plan import assign
+from timbre_data.pipeline.build.splits import assign
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Recording
 from timbre_data.pipeline.catalogue.seeding import share
 from timbre_data.pipeline.importers import IMPORTERS
@@ -76,8 +76,8 @@ def inventory_of(importer: str, settings_json: str, digest: str = "") -> Invento
 
 
 @dataclass(frozen=True)
-class Job:
-    """What every task of an import is told."""
+class ImportTask:
+    """What every task of an import is work."""
 
     importer: str
     settings_json: str
@@ -167,10 +167,10 @@ def _joined(tables: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]
     return {path: np.concatenate([table[path] for table in tables]) for path in tables[0]}
 
 
-def import_origins(session: bytes, address: str, task: Task, job: Job) -> TaskResult:
+def import_origins(session: bytes, address: str, task: Task, work: ImportTask) -> TaskResult:
     """Write the dry sounds `task.start` to `task.stop`: silence where the set has no clean recording of a note."""
     quiet_threads()
-    inventory, recipe = job.opened()
+    inventory, recipe = work.opened()
     store = TaskSession(session, address)
     failures: dict[str, str] = {}
     tables: list[dict[str, NDArray[Any]]] = []
@@ -198,16 +198,16 @@ def import_origins(session: bytes, address: str, task: Task, job: Job) -> TaskRe
         if any(origin.file for origin in origins):  # silence is what a chunk that is not there reads as
             store.write(start, {DRY_AUDIO: sounds})
         tables.append(columns)
-    if job.failed(failures):
+    if work.failed(failures):
         return TaskResult(session=session, rows=0, notes={"failures": failures})
     store.write(task.start, _joined(tables))
     return TaskResult(session=store.close(), rows=task.stop - task.start, notes={"failures": failures})
 
 
-def import_rows(session: bytes, address: str, task: Task, job: Job) -> TaskResult:
+def import_rows(session: bytes, address: str, task: Task, work: ImportTask) -> TaskResult:
     """Decode, cut, resample and write the recordings `task.start` to `task.stop`, with their labels."""
     quiet_threads()
-    inventory, recipe = job.opened()
+    inventory, recipe = work.opened()
     chain = Chain(recipe.chain)
     width, extra = len(chain.space), _extra(inventory)
     store = TaskSession(session, address)
@@ -259,7 +259,7 @@ def import_rows(session: bytes, address: str, task: Task, job: Job) -> TaskResul
         columns[ROW_HASH] = hashes(columns, (*ROW_ARRAYS, *_own_tables(inventory), *extra))
         store.write(start, {AUDIO: columns.pop(AUDIO)})
         tables.append(columns)
-    if job.failed(failures):
+    if work.failed(failures):
         return TaskResult(session=session, rows=0, notes={"failures": failures})
     store.write(task.start, _joined(tables))
     return TaskResult(session=store.close(), rows=task.stop - task.start, notes={"failures": failures})

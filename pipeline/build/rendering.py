@@ -13,16 +13,25 @@ import zarr
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.dry_sounds import render_dry, write_played
-from timbre_data.pipeline.build.engine import Cluster, dask_client, run, tasks_for
+from timbre_data.pipeline.build.engine import Cluster, dask_client
 from timbre_data.pipeline.build.isolation import measured_isolation
 from timbre_data.pipeline.build.plan import Plan
-from timbre_data.pipeline.build.progress import Progress, Silent
+from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.provenance import provenance
 from timbre_data.pipeline.build.rerendering import ROUNDING_DB, rerender_rows, runtime_recipe
 from timbre_data.pipeline.build.row_rendering import render_rows
-from timbre_data.pipeline.build.stage import Report, _missing, closing_instruments, new_version
+from timbre_data.pipeline.build.stage import (
+    Job,
+    Report,
+    closing_instruments,
+    member_files,
+    missing_rows,
+    new_version,
+    refuse_other_files,
+    run_stage,
+)
 from timbre_data.pipeline.store import layout
-from timbre_data.pipeline.store.columns import CLIP, DRY_AUDIO, DRY_HASH, ROW_HASH
+from timbre_data.pipeline.store.columns import CLIP, DRY_AUDIO, DRY_HASH, ROW_HASH, TABLE_CHUNK
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
 from timbre_data.pipeline.store.repository import Location
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
@@ -31,10 +40,6 @@ from timbre_data.schemas.recipe import Recipe
 
 ROWS_MADE_AGAIN = 8
 """How many rows are compared before other code, or another machine, adds to a dataset."""
-
-
-GROWING = ("name", "description", "licence", "citation", "claim", "n", "features")
-"""Recipe fields that may change while a dataset lives; all others decide its bytes."""
 
 
 def render(
@@ -54,13 +59,13 @@ def render(
     plan = Plan(recipe)
     _ = plan.source  # one that cannot be opened ends it here
     if dry_run:
-        return _foresee(recipe, location)
+        return _dry_run_report(recipe, location)
     _check_space(recipe, location)
-    progress = progress or Silent()
+    progress = progress or NoProgress()
     with Writer(location, create=True) as writer:
         _prepare(writer, plan)
-        missing_dry = _missing(writer, DRY_HASH, plan.dry_count(recipe.n))
-        missing = _missing(writer, ROW_HASH, recipe.n)
+        missing_dry = missing_rows(writer, DRY_HASH, plan.dry_count(recipe.n))
+        missing = missing_rows(writer, ROW_HASH, recipe.n)
         if not len(missing) and not len(missing_dry) and meta(writer.peek()).get("version"):
             return _finished(writer, location, recipe)
         notes = _render_missing(writer, plan, cluster, missing_dry, missing, progress, keep_going)
@@ -90,31 +95,27 @@ def _render_missing(
     runtime = runtime_recipe(plan.recipe, meta(writer.peek()))
     recipe_json = json.dumps(runtime.model_dump(mode="json"))
     with dask_client(cluster) as client, closing_instruments(client):
-        if len(missing_dry):
-            progress.start("notes" if played else "dry sounds", len(missing_dry), plan.recipe.audio.seconds)
-            tasks = tasks_for(missing_dry, layout.TABLE_CHUNK)
-            notes = run(
-                client,
-                cluster,
-                writer,
-                tasks,
-                write_played if played else render_dry,
-                (recipe_json, plan.inventory),
-                message="{rows} notes" if played else "{rows} dry sounds",
-                progress=progress,
-            )
-            progress.stop()
-            failures = {name: reason for note in notes for name, reason in note.get("failures", {}).items()}
-            if failures:
-                raise SourceError(plan.recipe.source.name, dict(sorted(failures.items())))
-        if not len(missing):
-            return []
-        progress.start("rendering", len(missing), plan.recipe.audio.seconds)
-        arguments = (recipe_json, plan.inventory, _dry_key(writer), keep_going)
-        tasks = tasks_for(missing, cluster.rows_per_task(len(missing)))
-        notes = run(client, cluster, writer, tasks, render_rows, arguments, message="{rows} rows", progress=progress)
-        progress.stop()
-    return notes
+        dry = Job(
+            title="notes" if played else "dry sounds",
+            missing=missing_dry,
+            rows_per_task=TABLE_CHUNK,
+            function=write_played if played else render_dry,
+            arguments=(recipe_json, plan.inventory),
+            message="{rows} notes" if played else "{rows} dry sounds",
+        )
+        notes = run_stage(client, cluster, writer, dry, progress, plan.recipe.audio.seconds)
+        failures = {name: reason for note in notes for name, reason in note.get("failures", {}).items()}
+        if failures:
+            raise SourceError(plan.recipe.source.name, dict(sorted(failures.items())))
+        rows = Job(
+            title="rendering",
+            missing=missing,
+            rows_per_task=cluster.rows_per_task(len(missing)),
+            function=render_rows,
+            arguments=(recipe_json, plan.inventory, _dry_key(writer), keep_going),
+            message="{rows} rows",
+        )
+        return run_stage(client, cluster, writer, rows, progress, plan.recipe.audio.seconds)
 
 
 def _dry_key(writer: Writer) -> str:
@@ -155,14 +156,16 @@ def _prepare(writer: Writer, plan: Plan) -> None:
             features={},
             version=None,
             extra_labels=list(plan.extra_labels),
+            files=member_files(recipe),
         )
         writer.commit(f"created for {recipe.n} rows")
         return
     _refuse_other_recipe(writer.location, Recipe.model_validate(stored["recipe"]), recipe)
+    refuse_other_files(writer.location, stored.get("files", []), member_files(recipe))
     if recipe.n > stored["recipe"]["n"] or not stored["version"]:
         _refuse_other_sound(writer.location, stored)
     before = int(stored["recipe"]["n"])
-    untouched = not stored["version"] and len(_missing(writer, ROW_HASH, before)) == before
+    untouched = not stored["version"] and len(missing_rows(writer, ROW_HASH, before)) == before
     if stored["inventory"] != plan.inventory and untouched:
         root = writer.root()
         _resize(root, specs, before, dry)
@@ -250,7 +253,7 @@ def row_bytes(recipe: Recipe) -> int:
     return recipe.audio.channels * recipe.audio.samples * (2 if recipe.audio.dtype == "int16" else 4) + 256
 
 
-def _foresee(recipe: Recipe, location: Location) -> Report:
+def _dry_run_report(recipe: Recipe, location: Location) -> Report:
     estimate = row_bytes(recipe) * recipe.n
     data = open_if_there(location.address)
     if data is None:

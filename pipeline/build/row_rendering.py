@@ -21,6 +21,7 @@ from timbre_data.pipeline.sound.audio import SILENCE_PEAK, decode, encode, level
 from timbre_data.pipeline.store.columns import (
     ATTEMPT,
     AUDIO,
+    AUDIO_CHUNK,
     DRY_AUDIO,
     DRY_INDEX,
     EFFECT_DB,
@@ -35,7 +36,7 @@ from timbre_data.pipeline.store.columns import (
     ROW_HASH,
     SPLIT,
 )
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK, RESPONSE_BINS
+from timbre_data.pipeline.store.layout import RESPONSE_BINS
 from timbre_data.pipeline.store.task_session import Columns, TaskSession, hashes
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import RenderError, TimbreDataError
@@ -44,7 +45,7 @@ MAX_ATTEMPTS = 50
 """Draws of one row before it counts as impossible."""
 
 
-HOT_ROWS = 8
+CACHE_BLOCK = 8
 """Rows that go from decoding to encoding together: few enough for a core's cache, enough to share the calls."""
 
 
@@ -108,9 +109,9 @@ def make_rows(plan: Plan, rows: NDArray[np.int64], dry: Inputs) -> tuple[dict[st
         GAIN: np.empty(count, np.float32),
         FAILED: np.zeros(count, bool),
     }
-    hot = plan.chain.synth.batch if plan.chain.synth else HOT_ROWS
+    hot = plan.chain.synth.batch if plan.chain.synth else CACHE_BLOCK
     for start in range(0, count, hot):
-        _make_hot_rows(plan, draw, rows, dry, slice(start, min(start + hot, count)), columns)
+        _make_block(plan, draw, rows, dry, slice(start, min(start + hot, count)), columns)
     columns |= _drawn(plan, draw) | {IDENTIFIABLE: plan.chain.identifiable(draw, audio.seconds)}
     return columns, int(columns[ATTEMPT].sum())
 
@@ -123,7 +124,7 @@ def _drawn(plan: Plan, draw: Draw) -> dict[str, NDArray[Any]]:
     return columns
 
 
-def _make_hot_rows(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, part: slice, columns: Columns) -> None:
+def _make_block(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, part: slice, columns: Columns) -> None:
     """Render a few rows while they stay in the core's cache, and fill their places in `columns`."""
     chosen = range(part.start, part.stop)
     source = _sources(plan, draw, rows, dry, chosen)

@@ -1,19 +1,27 @@
-"""What the stages that write datasets share."""
+"""What the stages that write datasets share: the skeleton of a stage, its report, versions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.build.engine import Cluster, TaskResult, run, tasks_for
+from timbre_data.pipeline.build.progress import Progress
+from timbre_data.pipeline.effects import EFFECTS
+from timbre_data.pipeline.sources import SOURCES
+from timbre_data.pipeline.store.repository import Location
 from timbre_data.pipeline.store.writer import Writer, set_meta
+from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,57 @@ def closing_instruments(client: Any) -> Iterator[None]:
             client.run(close_instruments)
 
 
-def _missing(writer: Writer, path: str, count: int) -> NDArray[np.int64]:
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one stage does: `function` on the `missing` rows, in tasks of `rows_per_task`, with `arguments` besides.
+
+    `title` is what the progress shows; `message` is that of the commits, with the number of rows in place of `{rows}`.
+    """
+
+    title: str
+    missing: NDArray[np.int64]
+    rows_per_task: int
+    function: Callable[..., TaskResult]
+    arguments: tuple[Any, ...]
+    message: str
+
+
+def run_stage(
+    client: Any, cluster: Cluster, writer: Writer, job: Job, progress: Progress, seconds_per_row: float
+) -> list[dict[str, Any]]:
+    """Do a stage's missing rows: cut them into tasks, run and commit them, show progress. Returns the notes of all tasks."""
+    if not len(job.missing):
+        return []
+    progress.start(job.title, len(job.missing), seconds_per_row)
+    tasks = tasks_for(job.missing, job.rows_per_task)
+    notes = run(client, cluster, writer, tasks, job.function, job.arguments, message=job.message, progress=progress)
+    progress.stop()
+    return notes
+
+
+def missing_rows(writer: Writer, path: str, count: int | None = None) -> NDArray[np.int64]:
+    """Rows whose hash, in the array at `path`, is not there yet, among the first `count`."""
     stored = writer.peek()[path]
     assert isinstance(stored, zarr.Array)
     return np.flatnonzero(np.asarray(stored[:count]) == 0)
+
+
+def member_files(recipe: Recipe) -> list[dict[str, str]]:
+    """The files of somebody's own behind a recipe's members: kept with a dataset as data, never run from there."""
+    steps = recipe.chain.steps
+    found = [(EFFECTS if step.effect else SYNTHS).file_of(step.member) for step in steps]
+    found.append(SOURCES.file_of(recipe.source.name))
+    return [asdict(file) for file in found if file is not None]
+
+
+def refuse_other_files(location: Location, stored: Sequence[dict[str, str]], files: Sequence[dict[str, str]]) -> None:
+    """Raise `UsageError` where a member's file is another one than the dataset was started with."""
+    before = {(one["kind"], one["name"]): one["digest"] for one in stored}
+    for file in files:
+        if before.get((file["kind"], file["name"]), file["digest"]) != file["digest"]:
+            raise UsageError(
+                f"{location.address} was made with another {file['name']}.py (SHA-256 {before[file['kind'], file['name']][:12]}): give that file, or choose another name with --out."
+            )
 
 
 def new_version(writer: Writer, what: str) -> str:

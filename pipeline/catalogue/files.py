@@ -10,16 +10,16 @@ from pathlib import Path
 @contextmanager
 def whole(out: Path) -> Iterator[Path]:
     """Give a path beside `out` to write to: it takes the place of `out` at the end, and is deleted if anything fails before."""
-    aside = out.with_name(f".{out.stem}.partial{out.suffix}")
+    partial = out.with_name(f".{out.stem}.partial{out.suffix}")
     try:
-        yield aside
-        aside.replace(out)
+        yield partial
+        partial.replace(out)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 
 def write_whole(out: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
-    with whole(out) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with whole(out) as partial:
+        partial.write_text(text, encoding="utf-8")

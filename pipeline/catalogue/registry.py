@@ -192,9 +192,9 @@ def _summary_of(text: str) -> str:
     }
     for node in ast.walk(tree):
         value: Any = None
-        if isinstance(node, ast.keyword) and node.arg == "summary":
-            value = node.value
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "summary":
+        if (isinstance(node, ast.keyword) and node.arg == "summary") or (
+            isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "summary"
+        ):
             value = node.value
         if isinstance(value, ast.Constant):
             return str(value.value)

@@ -24,10 +24,19 @@ EFFECT = Effect(
     family="modulation",
     effect_class="chorus",
     space=ParameterSpace.of(
-        Parameter(name="rate_hz", low=0.2, high=3, unit="Hz", kind="log"),
-        Parameter(name="depth_ms", low=1, high=5, unit="ms", kind="log"),
-        Parameter(name="centre_delay_ms", low=8, high=25, unit="ms"),
-        Parameter(name="mix", low=0.3, high=0.7),
+        Parameter(
+            name="rate_hz",
+            low=0.2,
+            high=3,
+            unit="Hz",
+            kind="log",
+            description="frequency of the low-frequency oscillator",
+        ),
+        Parameter(name="depth_ms", low=1, high=5, unit="ms", kind="log", description="peak deviation of the delay"),
+        Parameter(
+            name="centre_delay_ms", low=8, high=25, unit="ms", description="delay around which the oscillator moves"
+        ),
+        Parameter(name="mix", low=0.3, high=0.7, unit="1", description="share of the wet sound: 0 dry, 1 wet"),
     ),
     render=_render,
 )

@@ -23,11 +23,22 @@ EFFECT = Effect(
     family="modulation",
     effect_class="flanger",
     space=ParameterSpace.of(
-        Parameter(name="rate_hz", low=0.1, high=3, unit="Hz", kind="log"),
-        Parameter(name="shortest_ms", low=0.5, high=2, unit="ms", kind="log"),
-        Parameter(name="depth_ms", low=1, high=5, unit="ms", kind="log"),
-        Parameter(name="feedback", low=0.3, high=0.85),
-        Parameter(name="mix", low=0.35, high=0.65),
+        Parameter(
+            name="rate_hz",
+            low=0.1,
+            high=3,
+            unit="Hz",
+            kind="log",
+            description="frequency of the low-frequency oscillator",
+        ),
+        Parameter(
+            name="shortest_ms", low=0.5, high=2, unit="ms", kind="log", description="shortest delay of the sweep"
+        ),
+        Parameter(name="depth_ms", low=1, high=5, unit="ms", kind="log", description="peak deviation of the delay"),
+        Parameter(
+            name="feedback", low=0.3, high=0.85, unit="1", description="share of the output fed back to the input"
+        ),
+        Parameter(name="mix", low=0.35, high=0.65, unit="1", description="share of the wet sound: 0 dry, 1 wet"),
     ),
     render=_render,
 )

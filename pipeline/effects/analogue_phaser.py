@@ -23,10 +23,19 @@ EFFECT = Effect(
     family="modulation",
     effect_class="phaser",
     space=ParameterSpace.of(
-        Parameter(name="rate_hz", low=0.1, high=5, unit="Hz", kind="log"),
-        Parameter(name="octaves", low=1, high=4),
-        Parameter(name="centre_hz", low=300, high=2000, unit="Hz", kind="log"),
-        Parameter(name="feedback", low=0, high=0.8),
+        Parameter(
+            name="rate_hz",
+            low=0.1,
+            high=5,
+            unit="Hz",
+            kind="log",
+            description="frequency of the low-frequency oscillator",
+        ),
+        Parameter(name="octaves", low=1, high=4, unit="octaves", description="width of the sweep"),
+        Parameter(
+            name="centre_hz", low=300, high=2000, unit="Hz", kind="log", description="geometric centre of the sweep"
+        ),
+        Parameter(name="feedback", low=0, high=0.8, unit="1", description="share of the output fed back to the input"),
     ),
     render=_render,
 )

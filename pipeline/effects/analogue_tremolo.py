@@ -23,9 +23,18 @@ EFFECT = Effect(
     family="tremolo",
     effect_class="tremolo",
     space=ParameterSpace.of(
-        Parameter(name="rate_hz", low=1.5, high=10, unit="Hz", kind="log"),
-        Parameter(name="depth", low=0.3, high=0.95),
-        Parameter(name="shape", low=0.5, high=3, kind="log"),
+        Parameter(
+            name="rate_hz",
+            low=1.5,
+            high=10,
+            unit="Hz",
+            kind="log",
+            description="frequency of the low-frequency oscillator",
+        ),
+        Parameter(name="depth", low=0.3, high=0.95, unit="1", description="depth of the modulation: 0 none, 1 full"),
+        Parameter(
+            name="shape", low=0.5, high=3, kind="log", unit="1", description="exponent of the oscillator's curve"
+        ),
         Parameter(name="phase", low=0, high=1, unit="cycles", description="where the oscillator starts"),
     ),
     render=_render,

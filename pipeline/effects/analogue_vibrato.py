@@ -24,8 +24,15 @@ EFFECT = Effect(
     family="modulation",
     effect_class="vibrato",
     space=ParameterSpace.of(
-        Parameter(name="rate_hz", low=2, high=9, unit="Hz", kind="log"),
-        Parameter(name="depth_ms", low=0.3, high=2.5, unit="ms", kind="log"),
+        Parameter(
+            name="rate_hz",
+            low=2,
+            high=9,
+            unit="Hz",
+            kind="log",
+            description="frequency of the low-frequency oscillator",
+        ),
+        Parameter(name="depth_ms", low=0.3, high=2.5, unit="ms", kind="log", description="peak deviation of the delay"),
     ),
     render=_render,
 )

@@ -11,10 +11,19 @@ EFFECT = Effect(
     summary="Chorus: slow, shallow modulation of a 10-30 ms delay, no feedback.",
     family="modulation",
     space=ParameterSpace.of(
-        Parameter(name="rate_hz", low=0.2, high=3, unit="Hz", kind="log"),
-        Parameter(name="depth", low=0.05, high=0.5),
-        Parameter(name="centre_delay_ms", low=10, high=30, unit="ms"),
-        Parameter(name="mix", low=0.25, high=0.75),
+        Parameter(
+            name="rate_hz",
+            low=0.2,
+            high=3,
+            unit="Hz",
+            kind="log",
+            description="frequency of the low-frequency oscillator",
+        ),
+        Parameter(name="depth", low=0.05, high=0.5, unit="1", description="depth of the modulation: 0 none, 1 full"),
+        Parameter(
+            name="centre_delay_ms", low=10, high=30, unit="ms", description="delay around which the oscillator moves"
+        ),
+        Parameter(name="mix", low=0.25, high=0.75, unit="1", description="share of the wet sound: 0 dry, 1 wet"),
     ),
     render=render,
 )

@@ -26,10 +26,26 @@ EFFECT = Effect(
     summary="Compressor: feed-forward, with threshold, ratio, attack and release.",
     family="other",
     space=ParameterSpace.of(
-        Parameter(name="threshold_db", low=-48, high=-6, unit="dB", kind="db"),
-        Parameter(name="ratio", low=1.5, high=20, kind="log"),
-        Parameter(name="attack_ms", low=0.5, high=50, unit="ms", kind="log"),
-        Parameter(name="release_ms", low=20, high=500, unit="ms", kind="log"),
+        Parameter(
+            name="threshold_db",
+            low=-48,
+            high=-6,
+            unit="dB",
+            kind="db",
+            description="level above which the gain is reduced",
+        ),
+        Parameter(
+            name="ratio",
+            low=1.5,
+            high=20,
+            kind="log",
+            unit="dB/dB",
+            description="input change in dB per dB of output change, above the threshold",
+        ),
+        Parameter(
+            name="attack_ms", low=0.5, high=50, unit="ms", kind="log", description="time constant of gain reduction"
+        ),
+        Parameter(name="release_ms", low=20, high=500, unit="ms", kind="log", description="time constant of recovery"),
     ),
     render=_render,
 )

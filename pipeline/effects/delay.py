@@ -12,8 +12,8 @@ EFFECT = Effect(
     family="delay",
     space=ParameterSpace.of(
         Parameter(name="delay_seconds", low=0, high=1, unit="s", description="time to the first echo"),
-        Parameter(name="feedback", description="level of each echo relative to the one before"),
-        Parameter(name="mix", description="0 dry, 1 wet"),
+        Parameter(name="feedback", description="level of each echo relative to the one before", unit="1"),
+        Parameter(name="mix", description="0 dry, 1 wet", unit="1"),
     ),
     render=render,
     unidentifiable=unidentifiable,

@@ -37,12 +37,20 @@ EFFECT = Effect(
     family="distortion",
     space=ParameterSpace.of(
         Parameter(name="drive_db", low=0, high=60, unit="dB", kind="db", description="gain into the waveshaper"),
-        Parameter(name="low_shelf_cutoff_hz", low=50, high=500, unit="Hz"),
-        Parameter(name="low_shelf_gain_db", low=-10, high=10, unit="dB", kind="db"),
-        Parameter(name="low_shelf_q", low=0.5, high=2),
-        Parameter(name="high_shelf_cutoff_hz", low=500, high=2000, unit="Hz"),
-        Parameter(name="high_shelf_gain_db", low=-10, high=10, unit="dB", kind="db"),
-        Parameter(name="high_shelf_q", low=0.5, high=2),
+        Parameter(
+            name="low_shelf_cutoff_hz", low=50, high=500, unit="Hz", description="corner frequency of the low shelf"
+        ),
+        Parameter(
+            name="low_shelf_gain_db", low=-10, high=10, unit="dB", kind="db", description="gain of the low shelf"
+        ),
+        Parameter(name="low_shelf_q", low=0.5, high=2, unit="1", description="quality factor of the low shelf"),
+        Parameter(
+            name="high_shelf_cutoff_hz", low=500, high=2000, unit="Hz", description="corner frequency of the high shelf"
+        ),
+        Parameter(
+            name="high_shelf_gain_db", low=-10, high=10, unit="dB", kind="db", description="gain of the high shelf"
+        ),
+        Parameter(name="high_shelf_q", low=0.5, high=2, unit="1", description="quality factor of the high shelf"),
     ),
     render=_render,
     unidentifiable=_unidentifiable,

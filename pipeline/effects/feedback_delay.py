@@ -11,9 +11,11 @@ EFFECT = Effect(
     summary="Feedback delay: repeated echoes, 0.1-0.6 s apart.",
     family="delay",
     space=ParameterSpace.of(
-        Parameter(name="delay_seconds", low=0.1, high=0.6, unit="s", kind="log"),
-        Parameter(name="feedback", low=0.3, high=0.8),
-        Parameter(name="mix", low=0.25, high=0.6),
+        Parameter(name="delay_seconds", low=0.1, high=0.6, unit="s", kind="log", description="time between repeats"),
+        Parameter(
+            name="feedback", low=0.3, high=0.8, unit="1", description="share of the output fed back to the input"
+        ),
+        Parameter(name="mix", low=0.25, high=0.6, unit="1", description="share of the wet sound: 0 dry, 1 wet"),
     ),
     render=render,
     unidentifiable=unidentifiable,

@@ -36,9 +36,9 @@ class FilterSettings(Frozen):
     FIR filters have an even order.
     """
 
-    kind: Kind = "low_shelf"
-    design: Literal["iir", "fir"] = "iir"
-    order: int = Field(2, ge=1, le=512)
+    kind: Kind = Field("low_shelf", description="type of filter")
+    design: Literal["iir", "fir"] = Field("iir", description="iir (recursive) or fir")
+    order: int = Field(2, ge=1, le=512, description="order of the filter; even for a FIR filter")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -129,11 +129,25 @@ def _configure(settings: Any) -> Effect:
     def heard(values: Mapping[str, float], rate: int, hertz: NDArray[np.float64]) -> NDArray[np.complex128]:
         return response(settings, rate, values, hertz)
 
-    parameters = [Parameter(name="frequency_hz", low=40, high=6000, unit="Hz", kind="log")]
+    parameters = [
+        Parameter(
+            name="frequency_hz", low=40, high=6000, unit="Hz", kind="log", description="centre or corner frequency"
+        )
+    ]
     if settings.kind in SHAPED:
-        parameters.insert(0, Parameter(name="gain_db", low=-15, high=15, unit="dB", kind="db"))
+        parameters.insert(
+            0,
+            Parameter(
+                name="gain_db",
+                low=-15,
+                high=15,
+                unit="dB",
+                kind="db",
+                description="gain at the centre, or of the shelf",
+            ),
+        )
     if settings.has_q:
-        parameters.append(Parameter(name="q", low=0.3, high=4, kind="log"))
+        parameters.append(Parameter(name="q", low=0.3, high=4, kind="log", unit="1", description="quality factor"))
     return Effect(
         summary=SUMMARY,
         family="other",

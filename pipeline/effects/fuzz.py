@@ -24,9 +24,16 @@ EFFECT = Effect(
     family="distortion",
     effect_class="distortion",
     space=ParameterSpace.of(
-        Parameter(name="drive_db", low=24, high=54, unit="dB", kind="db"),
-        Parameter(name="asymmetry", low=0, high=0.5),
-        Parameter(name="tone_hz", low=1500, high=8000, unit="Hz", kind="log"),
+        Parameter(name="drive_db", low=24, high=54, unit="dB", kind="db", description="gain into the waveshaper"),
+        Parameter(name="asymmetry", low=0, high=0.5, unit="1", description="how much earlier negative half-waves clip"),
+        Parameter(
+            name="tone_hz",
+            low=1500,
+            high=8000,
+            unit="Hz",
+            kind="log",
+            description="corner frequency of the low-pass after the nonlinearity or on the wet path",
+        ),
     ),
     render=_render,
 )

@@ -37,9 +37,16 @@ EFFECT = Effect(
     effect_class="reverb",
     space=ParameterSpace.of(
         Parameter(name="decay_seconds", low=0.6, high=4, unit="s", kind="log", description="time to -60 dB"),
-        Parameter(name="predelay_ms", low=2, high=60, unit="ms"),
-        Parameter(name="tone_hz", low=1500, high=8000, unit="Hz", kind="log"),
-        Parameter(name="mix", low=0.25, high=0.7),
+        Parameter(name="predelay_ms", low=2, high=60, unit="ms", description="time before the reverberation starts"),
+        Parameter(
+            name="tone_hz",
+            low=1500,
+            high=8000,
+            unit="Hz",
+            kind="log",
+            description="corner frequency of the low-pass after the nonlinearity or on the wet path",
+        ),
+        Parameter(name="mix", low=0.25, high=0.7, unit="1", description="share of the wet sound: 0 dry, 1 wet"),
     ),
     render=_render,
 )

@@ -24,7 +24,7 @@ EFFECT = Effect(
     family="modulation",
     space=ParameterSpace.of(
         Parameter(name="rate_hz", low=0.1, high=10, unit="Hz", description="frequency of the delay's LFO"),
-        Parameter(name="depth", description="amount of delay modulation"),
+        Parameter(name="depth", description="amount of delay modulation", unit="1"),
         Parameter(
             name="centre_delay_ms",
             low=0,
@@ -32,8 +32,8 @@ EFFECT = Effect(
             unit="ms",
             description="delay around which the LFO moves; below 1 ms acts as 1 ms",
         ),
-        Parameter(name="feedback", description="share of the delayed sound fed back"),
-        Parameter(name="mix", description="0 dry, 1 wet"),
+        Parameter(name="feedback", description="share of the delayed sound fed back", unit="1"),
+        Parameter(name="mix", description="0 dry, 1 wet", unit="1"),
     ),
     render=render,
     unidentifiable=_unidentifiable,

@@ -29,10 +29,24 @@ EFFECT = Effect(
     summary="Overdrive: bass cut, gentle tanh clipping, tone low-pass, level.",
     family="distortion",
     space=ParameterSpace.of(
-        Parameter(name="drive_db", low=6, high=24, unit="dB", kind="db"),
-        Parameter(name="bass_cut_hz", low=100, high=720, unit="Hz", kind="log"),
-        Parameter(name="tone_hz", low=800, high=6000, unit="Hz", kind="log"),
-        Parameter(name="level_db", low=-12, high=0, unit="dB", kind="db"),
+        Parameter(name="drive_db", low=6, high=24, unit="dB", kind="db", description="gain into the waveshaper"),
+        Parameter(
+            name="bass_cut_hz",
+            low=100,
+            high=720,
+            unit="Hz",
+            kind="log",
+            description="corner frequency of the high-pass before the waveshaper",
+        ),
+        Parameter(
+            name="tone_hz",
+            low=800,
+            high=6000,
+            unit="Hz",
+            kind="log",
+            description="corner frequency of the low-pass after the nonlinearity or on the wet path",
+        ),
+        Parameter(name="level_db", low=-12, high=0, unit="dB", kind="db", description="gain after the waveshaper"),
     ),
     render=_render,
 )

@@ -27,10 +27,10 @@ EFFECT = Effect(
     summary="Reverb: eight comb and four all-pass filters per channel (Freeverb).",
     family="reverb",
     space=ParameterSpace.of(
-        Parameter(name="room_size", low=0.1, high=1),
-        Parameter(name="damping"),
-        Parameter(name="wet_level", low=0.1, high=0.7),
-        Parameter(name="dry_level", low=0.2, high=0.7),
+        Parameter(name="room_size", low=0.1, high=1, unit="1", description="size of the room, Freeverb's own scale"),
+        Parameter(name="damping", unit="1", description="high-frequency damping, Freeverb's own scale"),
+        Parameter(name="wet_level", low=0.1, high=0.7, unit="1", description="level of the reverberation"),
+        Parameter(name="dry_level", low=0.2, high=0.7, unit="1", description="level of the dry sound"),
     ),
     render=_render,
 )

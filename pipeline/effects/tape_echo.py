@@ -39,10 +39,19 @@ EFFECT = Effect(
     family="delay",
     effect_class="feedback_delay",
     space=ParameterSpace.of(
-        Parameter(name="delay_seconds", low=0.15, high=0.5, unit="s", kind="log"),
-        Parameter(name="feedback", low=0.3, high=0.8),
-        Parameter(name="tone_hz", low=1500, high=6000, unit="Hz", kind="log"),
-        Parameter(name="level", low=0.3, high=0.9),
+        Parameter(name="delay_seconds", low=0.15, high=0.5, unit="s", kind="log", description="time between repeats"),
+        Parameter(
+            name="feedback", low=0.3, high=0.8, unit="1", description="share of the output fed back to the input"
+        ),
+        Parameter(
+            name="tone_hz",
+            low=1500,
+            high=6000,
+            unit="Hz",
+            kind="log",
+            description="corner frequency of the low-pass after the nonlinearity or on the wet path",
+        ),
+        Parameter(name="level", low=0.3, high=0.9, unit="1", description="level of the repeats"),
     ),
     render=_render,
     unidentifiable=_unidentifiable,

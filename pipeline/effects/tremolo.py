@@ -23,8 +23,15 @@ EFFECT = Effect(
     summary="Tremolo: y(t) = x(t) (1 - depth (1 - lfo(t)) / 2), with a sine or square LFO.",
     family="tremolo",
     space=ParameterSpace.of(
-        Parameter(name="rate_hz", low=1, high=12, unit="Hz", kind="log"),
-        Parameter(name="depth", low=0.2, high=1),
+        Parameter(
+            name="rate_hz",
+            low=1,
+            high=12,
+            unit="Hz",
+            kind="log",
+            description="frequency of the low-frequency oscillator",
+        ),
+        Parameter(name="depth", low=0.2, high=1, unit="1", description="depth of the modulation: 0 none, 1 full"),
         Parameter(name="phase", low=0, high=1, unit="cycles", description="where the LFO starts"),
         Parameter(name="square", kind="switch", description="square instead of sine"),
     ),

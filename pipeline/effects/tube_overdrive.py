@@ -29,9 +29,22 @@ EFFECT = Effect(
     family="distortion",
     effect_class="overdrive",
     space=ParameterSpace.of(
-        Parameter(name="drive_db", low=6, high=22, unit="dB", kind="db"),
-        Parameter(name="bias", low=0.1, high=0.8),
-        Parameter(name="tone_hz", low=1500, high=8000, unit="Hz", kind="log"),
+        Parameter(name="drive_db", low=6, high=22, unit="dB", kind="db", description="gain into the waveshaper"),
+        Parameter(
+            name="bias",
+            low=0.1,
+            high=0.8,
+            unit="1",
+            description="offset before the waveshaper, which makes it asymmetric",
+        ),
+        Parameter(
+            name="tone_hz",
+            low=1500,
+            high=8000,
+            unit="Hz",
+            kind="log",
+            description="corner frequency of the low-pass after the nonlinearity or on the wet path",
+        ),
     ),
     render=_render,
 )

@@ -22,8 +22,15 @@ EFFECT = Effect(
     summary="Vibrato: a sinusoidally modulated delay, wet only.",
     family="modulation",
     space=ParameterSpace.of(
-        Parameter(name="rate_hz", low=2, high=9, unit="Hz", kind="log"),
-        Parameter(name="depth", low=0.02, high=0.3),
+        Parameter(
+            name="rate_hz",
+            low=2,
+            high=9,
+            unit="Hz",
+            kind="log",
+            description="frequency of the low-frequency oscillator",
+        ),
+        Parameter(name="depth", low=0.02, high=0.3, unit="1", description="depth of the modulation: 0 none, 1 full"),
     ),
     render=_render,
 )

@@ -28,9 +28,9 @@ LEFT_OUT = "flux_difference_min"
 class Autofx163Settings(Frozen):
     """STFT of the eight series and of the MFCCs. The published code used an FFT of 8192."""
 
-    n_fft: int = Field(2048, ge=256, le=32768)
-    hop_length: int = Field(512, ge=32)
-    n_mels: int = Field(128, ge=20, le=512)
+    n_fft: int = Field(2048, ge=256, le=32768, description="FFT length in samples")
+    hop_length: int = Field(512, ge=32, description="hop between frames in samples")
+    n_mels: int = Field(128, ge=20, le=512, description="number of mel bands")
 
 
 def _all_names() -> list[str]:

@@ -24,9 +24,9 @@ N_MFCC = 20
 class BagOfFramesSettings(Frozen):
     """Short-time Fourier transform and mel bands."""
 
-    n_fft: int = Field(2048, ge=64)
-    hop_length: int = Field(512, ge=1)
-    n_mels: int = Field(40, ge=N_MFCC)
+    n_fft: int = Field(2048, ge=64, description="FFT length in samples")
+    hop_length: int = Field(512, ge=1, description="hop between frames in samples")
+    n_mels: int = Field(40, ge=N_MFCC, description="number of mel bands")
 
 
 def _names() -> tuple[str, ...]:

@@ -19,11 +19,11 @@ from timbre_data.schemas.errors import UsageError
 class LogMelSettings(Frozen):
     """Centred Hann STFT, Slaney mel bands of equal area, 10 log10 of power (floor 1e-10). `fmax_hz` None is half the rate."""
 
-    n_fft: int = Field(1024, ge=64, le=32768)
-    hop_length: int = Field(256, ge=16)
-    n_mels: int = Field(128, ge=4, le=512)
-    fmin_hz: float = Field(0.0, ge=0)
-    fmax_hz: float | None = Field(None, gt=0)
+    n_fft: int = Field(1024, ge=64, le=32768, description="FFT length in samples")
+    hop_length: int = Field(256, ge=16, description="hop between frames in samples")
+    n_mels: int = Field(128, ge=4, le=512, description="number of mel bands")
+    fmin_hz: float = Field(0.0, ge=0, description="lowest frequency in Hz")
+    fmax_hz: float | None = Field(None, gt=0, description="highest frequency in Hz; by default half the rate")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -16,8 +16,8 @@ from timbre_data.schemas.base import Frozen
 class StftSettings(Frozen):
     """Centred Hann STFT, 10 log10 of power (floor 1e-10)."""
 
-    n_fft: int = Field(1024, ge=64, le=32768)
-    hop_length: int = Field(256, ge=16)
+    n_fft: int = Field(1024, ge=64, le=32768, description="FFT length in samples")
+    hop_length: int = Field(256, ge=16, description="hop between frames in samples")
 
 
 def _columns(rate: int, samples: int, settings: StftSettings) -> Columns:

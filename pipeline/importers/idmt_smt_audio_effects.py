@@ -59,9 +59,11 @@ LISTED = {
 class IdmtSettings(Frozen):
     """Where the unpacked folders are and which parts to take. Equalised notes count as dry, as in D'Hooghe 2022, or are left out."""
 
-    path: Path
-    parts: tuple[Literal["bass", "guitar", "polyphonic"], ...] = Field(("bass", "guitar", "polyphonic"), min_length=1)
-    equalised: Literal["dry", "skip"] = "dry"
+    path: Path = Field(description="folder or file")
+    parts: tuple[Literal["bass", "guitar", "polyphonic"], ...] = Field(
+        ("bass", "guitar", "polyphonic"), min_length=1, description="parts of the set to import"
+    )
+    equalised: Literal["dry", "skip"] = Field("dry", description="whether to import the equalised recordings")
 
 
 @lru_cache(maxsize=4)

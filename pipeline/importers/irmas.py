@@ -47,10 +47,12 @@ class IrmasSettings(Frozen):
     or (a share of `validation`) validation. With the training part alone, its songs are divided as the recipe's split says.
     """
 
-    path: Path
-    parts: tuple[Literal["training", "testing"], ...] = Field(("training", "testing"), min_length=1)
+    path: Path = Field(description="folder or file")
+    parts: tuple[Literal["training", "testing"], ...] = Field(
+        ("training", "testing"), min_length=1, description="parts of the set to import"
+    )
     piece_seconds: float = Field(3.0, gt=0, description="longer files are cut into pieces of so much, one row each")
-    validation: float = Field(0.15, gt=0, lt=1)
+    validation: float = Field(0.15, gt=0, lt=1, description="share of the training songs used for validation")
 
 
 @lru_cache(maxsize=4)

@@ -33,8 +33,10 @@ TRAIN, VALIDATION = 0.6, 0.2
 class JingjuSettings(Frozen):
     """Where the unpacked folder is, which roles to take, and which class each raw label belongs to."""
 
-    path: Path
-    roles: tuple[Literal["dan", "laosheng"], ...] = Field(("dan", "laosheng"), min_length=1)
+    path: Path = Field(description="folder or file")
+    roles: tuple[Literal["dan", "laosheng"], ...] = Field(
+        ("dan", "laosheng"), min_length=1, description="role types to import"
+    )
     table: str = Field("jingju-phonemes", description="a YAML file, or a shipped table: classes and their raw labels")
     piece_seconds: float = Field(5.0, gt=0.1, description="recordings are cut into pieces of so much, one row each")
 

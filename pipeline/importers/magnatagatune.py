@@ -29,8 +29,8 @@ Row = dict[str, str]
 class MagnaTagATuneSettings(Frozen):
     """Where the unpacked folders and the annotations are, and how many of the most frequent tags to learn."""
 
-    path: Path
-    tags: int = Field(50, ge=2, le=188)
+    path: Path = Field(description="folder or file")
+    tags: int = Field(50, ge=2, le=188, description="number of most frequent tags to keep")
     piece_seconds: float = Field(3.0, gt=0, description="clips are cut into pieces of so much, one row each")
 
 

@@ -161,8 +161,8 @@ def write_wav(sound: Audio, rate: int, out: Path) -> None:
     if out.suffix.lower() != ".wav":
         raise UsageError(f"{out}: sounds are written as WAV; give a name that ends in .wav.")
     try:
-        with whole(out) as aside:
-            soundfile.write(aside, sound.T, rate, subtype="PCM_24", format="WAV")
+        with whole(out) as partial:
+            soundfile.write(partial, sound.T, rate, subtype="PCM_24", format="WAV")
     except (soundfile.LibsndfileError, OSError) as error:
         raise UsageError(f"{out} cannot be written ({str(error).splitlines()[0].rstrip('.')}).") from None
 

@@ -38,14 +38,14 @@ class GmInstrumentsSettings(Frozen):
     training phrases only, and leave it as it is what is kept for testing. Test and validation phrases are played as they are.
     """
 
-    phrases: int = Field(3000, ge=11)
+    phrases: int = Field(3000, ge=11, description="number of phrases")
     soundfonts: tuple[Path, ...] = Field((), description="SF2 files; by default the one found on this machine")
     training_soundfonts: tuple[Path, ...] = Field((), description="SF2 files that are heard in training phrases only")
-    held_out: Literal["program", "phrase"] = "program"
-    most_voices: int = Field(1, ge=1, le=5)
+    held_out: Literal["program", "phrase"] = Field("program", description="how programs are held out for testing")
+    most_voices: int = Field(1, ge=1, le=5, description="largest number of instruments in a test phrase")
     varispeed: int = Field(4, ge=0, le=6, description="semitones; 0 plays training phrases as testing ones")
     layered: float = Field(0, ge=0, le=1, description="share of the training phrases that two programs play together")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="seed of the random numbers")
 
 
 class _Phrase(NamedTuple):

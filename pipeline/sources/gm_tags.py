@@ -46,10 +46,10 @@ Split = Literal["train", "validation", "test"]
 class GmTagsSettings(Frozen):
     """How many clips of how many pieces; a clip's pieces are one row each, played anew by the same players in the same manner."""
 
-    clips: int = Field(300, ge=4)
+    clips: int = Field(300, ge=4, description="number of clips")
     pieces: int = Field(10, ge=1, description="10 pieces of 3 s are a clip of 30 s")
-    soundfont: Path | None = None
-    seed: int = Field(0, ge=0)
+    soundfont: Path | None = Field(None, description="SoundFont file; by default the one found here")
+    seed: int = Field(0, ge=0, description="seed of the random numbers")
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,10 @@ STRUM_SECONDS = 0.011
 class GuitarBassChordsSettings(Frozen):
     """Which parts, and a seed for what differs between plucks."""
 
-    parts: tuple[Literal["guitar", "bass", "chords"], ...] = Field(("guitar", "bass", "chords"), min_length=1)
-    seed: int = Field(0, ge=0)
+    parts: tuple[Literal["guitar", "bass", "chords"], ...] = Field(
+        ("guitar", "bass", "chords"), min_length=1, description="instruments and chords to include"
+    )
+    seed: int = Field(0, ge=0, description="seed of the random numbers")
 
 
 def fingering(root: int, semitones: Sequence[int]) -> list[tuple[int, int]] | None:

@@ -19,9 +19,9 @@ SOUNDING = ("note_on", "note_off", "control_change", "pitchwheel", "aftertouch",
 class MidiFileSettings(Frozen):
     """A .mid file or a folder of them, cut into phrases of `seconds`; channels are merged unless one is chosen."""
 
-    path: Path
-    seconds: float = Field(4.0, gt=0, le=600)
-    channel: int | None = Field(None, ge=0, le=15)
+    path: Path = Field(description="folder or file")
+    seconds: float = Field(4.0, gt=0, le=600, description="duration of a phrase in seconds")
+    channel: int | None = Field(None, ge=0, le=15, description="MIDI channel to play, counted from 1")
     drums: bool = Field(False, description="keep channel 10 (9 counted from 0), which is percussion in General MIDI")
 
 

@@ -19,10 +19,10 @@ RISE_SECONDS = 0.005
 class NoiseSettings(Frozen):
     """How many bursts, and what is drawn for each: its slope in dB an octave, its length and the time in which it fades by 60 dB."""
 
-    sounds: int = Field(500, ge=1)
+    sounds: int = Field(500, ge=1, description="number of sounds")
     slope_db: tuple[float, float] = Field((-9.0, 0.0), description="0 is white, -3 pink, -6 brown")
-    decay_seconds: tuple[float, float] = (0.5, 8.0)
-    seed: int = Field(0, ge=0)
+    decay_seconds: tuple[float, float] = Field((0.5, 8.0), description="range of the decay time in seconds")
+    seed: int = Field(0, ge=0, description="seed of the random numbers")
 
 
 class Noise:

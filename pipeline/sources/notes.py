@@ -21,8 +21,12 @@ class NotesSettings(Frozen):
         (60,), min_length=1, description="MIDI notes; [low, high] as two numbers with `through`"
     )
     through: bool = Field(False, description="keys are the lowest and highest of a range")
-    velocities: tuple[Annotated[int, Field(ge=1, le=127)], ...] = Field((100,), min_length=1)
-    chords: tuple[tuple[int, ...], ...] = Field(((0,),), min_length=1)
+    velocities: tuple[Annotated[int, Field(ge=1, le=127)], ...] = Field(
+        (100,), min_length=1, description="MIDI velocities to play"
+    )
+    chords: tuple[tuple[int, ...], ...] = Field(
+        ((0,),), min_length=1, description="chords to play, as intervals in semitones"
+    )
     held_seconds: float = Field(0.8, gt=0, le=600, description="from key down to key up")
 
     @model_validator(mode="after")

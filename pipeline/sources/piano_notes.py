@@ -35,15 +35,15 @@ class PianoNotesSettings(Frozen):
     """
 
     path: Path | None = Field(None, description="folder of the Salamander Grand Piano; without it, a SoundFont plays")
-    soundfont: Path | None = None
+    soundfont: Path | None = Field(None, description="SoundFont file; by default the one found here")
     noise_db: float | None = Field(
         -96.3,
         le=-40,
         description="a SoundFont's noise floor (RMS, dB of full scale): that of 16 bits with triangular dither; null for none",
     )
     keys: tuple[int, int] = Field((21, 108), description="lowest and highest MIDI note")
-    test_pitch_class: int = Field(11, ge=0, le=11)
-    validation: float = Field(0.05, ge=0, lt=1)
+    test_pitch_class: int = Field(11, ge=0, le=11, description="pitch class kept for testing, 0 for C")
+    validation: float = Field(0.05, ge=0, lt=1, description="share of the other notes used for validation")
 
 
 class PianoNotes:

@@ -121,8 +121,8 @@ BASS_STRINGS = (
 class PluckedStringSettings(Frozen):
     """Which instrument, and a seed for what differs between plucks (the scrape of the pick)."""
 
-    instrument: Literal["guitar", "bass"] = "guitar"
-    seed: int = Field(0, ge=0)
+    instrument: Literal["guitar", "bass"] = Field("guitar", description="guitar, or other instruments of the model")
+    seed: int = Field(0, ge=0, description="seed of the random numbers")
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,15 @@ CLEAN_ELECTRIC_GUITAR = 27
 class SoundfontSettings(Frozen):
     """Which file, instrument and notes. Without `path`, the General MIDI SoundFont found on this machine."""
 
-    path: Path | None = None
-    bank: int = Field(0, ge=0, le=16383)
-    program: int = Field(CLEAN_ELECTRIC_GUITAR, ge=0, le=127)
+    path: Path | None = Field(None, description="folder or file")
+    bank: int = Field(0, ge=0, le=16383, description="MIDI bank")
+    program: int = Field(CLEAN_ELECTRIC_GUITAR, ge=0, le=127, description="General MIDI program, counted from 0")
     keys: tuple[int, int] = Field((40, 76), description="lowest and highest MIDI note")
-    velocities: tuple[int, ...] = Field((40, 60, 80, 100, 120), min_length=1)
-    cut_onset: bool = True
-    threshold_db: float = Field(-40.0, le=0, ge=-120)
+    velocities: tuple[int, ...] = Field((40, 60, 80, 100, 120), min_length=1, description="MIDI velocities to render")
+    cut_onset: bool = Field(True, description="whether to cut silence before the onset")
+    threshold_db: float = Field(
+        -40.0, le=0, ge=-120, description="level of the onset relative to the loudest moment, in dB"
+    )
 
 
 class Soundfont:

@@ -110,10 +110,10 @@ class SungPhonemesSettings(Frozen):
     """How many recordings, each of a singer of its own, of how many phrases, and how long a phrase is."""
 
     role: Role = Field("dan", description="young female (dan) or old male (laosheng) voices")
-    recordings: int = Field(120, ge=1)
+    recordings: int = Field(120, ge=1, description="number of recordings")
     phrases: int = Field(4, ge=1, description="of each recording")
-    seconds: float = Field(5.0, gt=0.5)
-    seed: int = Field(0, ge=0)
+    seconds: float = Field(5.0, gt=0.5, description="duration of a recording in seconds")
+    seed: int = Field(0, ge=0, description="seed of the random numbers")
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,13 @@ class WavFolderSettings(Frozen):
     `group` says what a split keeps together: each "file", or all files of a "folder" (one player, one song).
     """
 
-    path: Path
-    pattern: str = "**/*"
-    cut_onset: bool = True
-    threshold_db: float = Field(-40.0, le=0, ge=-120)
-    group: Literal["file", "folder"] = "file"
+    path: Path = Field(description="folder or file")
+    pattern: str = Field("**/*", description="glob pattern of the files below the folder")
+    cut_onset: bool = Field(True, description="whether to cut silence before the onset")
+    threshold_db: float = Field(
+        -40.0, le=0, ge=-120, description="level of the onset relative to the loudest moment, in dB"
+    )
+    group: Literal["file", "folder"] = Field("file", description="what a split keeps together: file or folder")
 
 
 class WavFolder:

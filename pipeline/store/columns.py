@@ -7,6 +7,13 @@ from __future__ import annotations
 
 from timbre_data.schemas.recipe import Recipe
 
+SPLITS = ("train", "validation", "test")
+"""What the numbers of `split` mean."""
+AUDIO_CHUNK, TABLE_CHUNK = 64, 256
+"""Rows per chunk of sounds and spectrograms, and of everything else."""
+FRAME_SECONDS = 0.01
+"""Distance of labelled frames: number k is the frame at k times this."""
+
 AUDIO = "audio"
 PARAMS = "params"
 MASK = "labels/mask"

@@ -1,4 +1,4 @@
-"""Hand-over formats: plain Zarr v3, WAV with CSV, Parquet. Each is made partial and moved into place when it is whole."""
+"""Hand-over formats: plain Zarr v3, WAV with CSV, Parquet. Each is written beside its place and renamed when it is complete."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from timbre_data.pipeline.catalogue.source import Segment
 from timbre_data.pipeline.store.columns import (
     ATTEMPT,
     AUDIO,
+    AUDIO_CHUNK,
     CLIP,
     DRY_AUDIO,
     DRY_F0,
@@ -40,6 +41,7 @@ from timbre_data.pipeline.store.columns import (
     DRY_VELOCITY,
     EFFECT_DB,
     FAILED,
+    FRAME_SECONDS,
     FRAMES,
     GAIN,
     IDENTIFIABLE,
@@ -49,15 +51,14 @@ from timbre_data.pipeline.store.columns import (
     RESPONSE,
     ROW_HASH,
     SPLIT,
+    SPLITS,
+    TABLE_CHUNK,
     TAGS,
 )
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
 FORMAT_VERSION = 1
-AUDIO_CHUNK = 64
-TABLE_CHUNK = 256
-SPLITS = ("train", "validation", "test")
 META = "timbre_data"
 """Key under which the root attributes hold everything about the dataset."""
 
@@ -76,8 +77,6 @@ class ArraySpec:
 
 RESPONSE_BINS = 513
 """Gain of a row's filters at so many frequencies from 0 to half the rate."""
-FRAME_SECONDS = 0.01
-"""Frames are labelled so often: number k says what is heard at k times this."""
 
 
 def specs(

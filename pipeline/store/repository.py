@@ -21,7 +21,7 @@ from timbre_data.schemas.errors import BuildError, CorruptDataError, NotFoundErr
 from timbre_data.schemas.recipe import NAME
 
 STORE = "store"
-UNBORN = "store.unborn"
+INCOMPLETE = "store.incomplete"
 """Where a local repository is before its first commit; what a kill leaves there is removed by the next attempt."""
 BRANCH = "main"
 _opened_in: set[int] = set()
@@ -111,13 +111,13 @@ def create(location: Location) -> icechunk.Repository:
     _opened_in.add(os.getpid())
     if location.remote:
         return icechunk.Repository.create(_storage(location))
-    unborn = location.folder / UNBORN
-    shutil.rmtree(unborn, ignore_errors=True)
-    unborn.mkdir(parents=True)
-    session = icechunk.Repository.create(_local_storage(unborn)).writable_session(BRANCH)
+    incomplete = location.folder / INCOMPLETE
+    shutil.rmtree(incomplete, ignore_errors=True)
+    incomplete.mkdir(parents=True)
+    session = icechunk.Repository.create(_local_storage(incomplete)).writable_session(BRANCH)
     zarr.open_group(session.store, mode="w")
     session.commit("begun")
-    unborn.rename(location.folder / STORE)
+    incomplete.rename(location.folder / STORE)
     return icechunk.Repository.open(_storage(location))
 
 

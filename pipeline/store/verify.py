@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.store.columns import DRY_HASH, FAILED, ROW_ARRAYS, ROW_HASH, dry_arrays
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK
+from timbre_data.pipeline.store.columns import AUDIO_CHUNK, DRY_HASH, FAILED, ROW_ARRAYS, ROW_HASH, dry_arrays
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.task_session import hashes
 from timbre_data.schemas.errors import CorruptDataError

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from timbre_data.pipeline.store.columns import ATTEMPT, DRY_NOTE, FAILED
-from timbre_data.pipeline.store.layout import SPLITS
+from timbre_data.pipeline.store.columns import ATTEMPT, DRY_NOTE, FAILED, SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import BRANCH, Location, open_repository
 from timbre_data.pipeline.store.writer import Writer

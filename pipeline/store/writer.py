@@ -88,9 +88,9 @@ class Writer:
             ) from None
         self._lock = lock
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        aside = owner.with_suffix(".new")  # renamed, so that whoever is refused never reads half of it
-        aside.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
-        aside.replace(owner)
+        partial = owner.with_suffix(".new")  # renamed, so that whoever is refused never reads half of it
+        partial.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+        partial.replace(owner)
 
     def _release(self) -> None:
         if self._lock is not None:

@@ -21,12 +21,14 @@ class MidiSettings(Frozen):
     """
 
     profile: Profile = Field(description="name of a shipped profile, or a YAML file; stored whole")
-    backend: Literal["jack", "rtmidi"] = "jack"
+    backend: Literal["jack", "rtmidi"] = Field(
+        "jack", description="jack: faster than real time; rtmidi: in real time, anywhere"
+    )
     soundfont: str = Field(
         "", description="file for {soundfont} in the profile's command; by default the one found here"
     )
-    midi_port: str = ""
-    audio_device: str = ""
+    midi_port: str = Field("", description="regular expression for the MIDI port (rtmidi)")
+    audio_device: str = Field("", description="regular expression for the audio device (rtmidi)")
 
     @field_validator("profile", mode="before")
     @classmethod

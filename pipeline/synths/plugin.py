@@ -16,12 +16,12 @@ from timbre_data.schemas.space import ParameterSpace
 class PluginParameter(Frozen):
     """One parameter: our name for it, the plug-in's (`target`), and what it is; the plug-in gets numbers in [0, 1]."""
 
-    name: str
-    target: str = ""
-    kind: str = "linear"
-    positions: tuple[str, ...] = ()
-    distribution: Distribution = Uniform()
-    description: str = ""
+    name: str = Field(description="name in the dataset")
+    target: str = Field("", description="name of the parameter in the plug-in")
+    kind: str = Field("linear", description="scale of the values")
+    positions: tuple[str, ...] = Field((), description="names of the positions of a choice")
+    distribution: Distribution = Field(Uniform(), description="how values are drawn")
+    description: str = Field("", description="what the parameter does")
 
     def parameter(self) -> Parameter:
         """As a parameter of the dataset."""
@@ -36,8 +36,10 @@ class PluginSettings(Frozen):
 
     path: str = Field(description="a .vst3 or .component; timbre-data synth inspect FILE writes settings for it")
     plugin_name: str = Field("", description="which one, where a file holds several")
-    parameters: tuple[PluginParameter, ...] = Field(min_length=1)
-    fixed: dict[str, float] = Field(default_factory=dict)
+    parameters: tuple[PluginParameter, ...] = Field(min_length=1, description="the parameters to draw")
+    fixed: dict[str, float] = Field(
+        default_factory=dict, description="raw values in [0, 1] of parameters that stay fixed"
+    )
 
     @model_validator(mode="after")
     def _drawable(self) -> Self:

@@ -39,10 +39,10 @@ def _oscillator(i: int) -> list[Parameter]:
     audible = Condition(parameter=f"osc{i}_volume", above=0.0)
     return [
         Parameter(name=f"osc{i}_on", kind="switch", description="the mixer's switch"),
-        Parameter(name=f"osc{i}_volume", condition=Condition(parameter=f"osc{i}_on", values=(1,)), description="mixer"),
-        Parameter(name=f"osc{i}_range", kind="choice", positions=RANGES, midi_values=SIX_VALUES, unit="feet", condition=audible),
-        Parameter(name=f"osc{i}_tuning", low=-7, high=7, unit="semitones", condition=audible),
-        Parameter(name=f"osc{i}_waveform", kind="choice", positions=waveforms, midi_values=SIX_VALUES, condition=audible),
+        Parameter(name=f"osc{i}_volume", condition=Condition(parameter=f"osc{i}_on", values=(1,)), description="mixer", unit="1"),
+        Parameter(name=f"osc{i}_range", kind="choice", positions=RANGES, midi_values=SIX_VALUES, unit="feet", condition=audible, description="register of the oscillator, in organ feet"),
+        Parameter(name=f"osc{i}_tuning", low=-7, high=7, unit="semitones", condition=audible, description="detuning against the key"),
+        Parameter(name=f"osc{i}_waveform", kind="choice", positions=waveforms, midi_values=SIX_VALUES, condition=audible, description="waveform of the oscillator"),
     ]  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def _envelope(name: str) -> list[Parameter]:
     return [
         Parameter(name=f"{name}_attack", kind="log", low=0.001, high=5, unit="s", description="straight rise to the top"),
         Parameter(name=f"{name}_decay", kind="log", low=0.005, high=5, unit="s", description="until a thousandth is left"),
-        Parameter(name=f"{name}_sustain", description="level while the key is held"),
+        Parameter(name=f"{name}_sustain", description="level while the key is held", unit="1"),
         Parameter(name=f"{name}_release", kind="log", low=0.005, high=5, unit="s", description="after the key"),
     ]  # fmt: skip
 
@@ -60,16 +60,23 @@ SPACE = ParameterSpace.of(
     *_oscillator(2),
     *_oscillator(3),
     Parameter(name="noise_on", kind="switch", description="the mixer's switch"),
-    Parameter(name="noise_volume", condition=Condition(parameter="noise_on", values=(1,)), description="mixer"),
+    Parameter(
+        name="noise_volume", condition=Condition(parameter="noise_on", values=(1,)), description="mixer", unit="1"
+    ),
     Parameter(
         name="noise_colour",
         kind="choice",
         positions=("white", "pink"),
         condition=Condition(parameter="noise_volume", above=0.0),
+        description="spectrum of the noise",
     ),
-    Parameter(name="cutoff", kind="log", low=20, high=18_000, unit="Hz"),
-    Parameter(name="resonance", description="feedback; the filter sounds by itself from 0.95 on"),
-    Parameter(name="contour", description="how far the filter's envelope raises the cut-off: six octaves at 1"),
+    Parameter(
+        name="cutoff", kind="log", low=20, high=18_000, unit="Hz", description="cut-off frequency of the ladder filter"
+    ),
+    Parameter(name="resonance", description="feedback; the filter sounds by itself from 0.95 on", unit="1"),
+    Parameter(
+        name="contour", description="how far the filter's envelope raises the cut-off: six octaves at 1", unit="1"
+    ),
     Parameter(name="keyboard_tracking", kind="choice", positions=TRACKING, description="the cut-off follows the key"),
     *_envelope("filter"),
     *_envelope("amp"),

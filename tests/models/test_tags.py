@@ -122,10 +122,10 @@ def test_a_file_is_tagged_piece_by_piece_and_as_a_whole(instruments: Path, tmp_p
     ("model", "fields", "said"),
     [
         ("irmas-multi", {"crop_frames": 64}, "crop_frames=64: irmas-multi needs all 128 frames"),
-        ("irmas-svm", {"mask_bands": 4}, "irmas-svm does not"),
-        ("class-mlp", {"filter_range": 0.1}, "class-mlp does not"),
-        ("jingju-proposed", {"crop_frames": 10}, "jingju-proposed does not"),
-        ("eq-autoencoder", {"crop_frames": 64}, "eq-autoencoder does not"),
+        ("irmas-svm", {"mask_bands": 4}, "irmas-svm is none"),
+        ("class-mlp", {"filter_range": 0.1}, "class-mlp is none"),
+        ("jingju-proposed", {"crop_frames": 10}, "jingju-proposed is none"),
+        ("eq-autoencoder", {"crop_frames": 64}, "eq-autoencoder is none"),
     ],
 )
 def test_cutting_is_refused_where_it_cannot_be_done(

@@ -15,7 +15,7 @@ from timbre_data.models.studies.chained import run_chain
 from timbre_data.models.training import preparing, runs
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.engine import Cluster
-from timbre_data.pipeline.build.progress import Silent
+from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.pipeline.catalogue import shipped, validation
 from timbre_data.schemas.settings import PipelineRecipe, TrainSettings
 
@@ -40,13 +40,13 @@ def test_the_whole_chain(task: str, tmp_path: Path) -> None:
         dataset["set"] = changes
     data["train"] = [stage | {"max_epochs": 1} for stage in data["train"] if stage["name"] in kept]
     recipe = validation.validate(PipelineRecipe, data, task)
-    report = run_chain(recipe, Cluster(workers=2), progress=Silent(), say=lambda line: None)
+    report = run_chain(recipe, Cluster(workers=2), progress=NoProgress(), say=lambda line: None)
     found = {one["stage"]: one["metrics"] for one in report if "metrics" in one}
     assert set(found) == {f"evaluate {name}" for name in kept}
     for metrics in found.values():
         assert metrics["rows"] > 0
         assert "accuracy" in metrics or metrics["roc_auc"] is not None
-    again = run_chain(recipe, Cluster(workers=2), progress=Silent(), say=lambda line: None)
+    again = run_chain(recipe, Cluster(workers=2), progress=NoProgress(), say=lambda line: None)
     assert all("finished already" in one["done"] for one in again if "train" in one["stage"])
     time = np.arange(2 * 22_050) / 22_050
     soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 440 * time), 22_050)

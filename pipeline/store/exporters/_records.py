@@ -11,6 +11,7 @@ from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store.columns import (
     ATTEMPT,
     AUDIO,
+    AUDIO_CHUNK,
     DRY_IDENTITY,
     DRY_INDEX,
     EFFECT_DB,
@@ -21,9 +22,10 @@ from timbre_data.pipeline.store.columns import (
     ORDER,
     PARAMS,
     SPLIT,
+    SPLITS,
     TAGS,
 )
-from timbre_data.pipeline.store.layout import AUDIO_CHUNK, SPLITS, segments_of
+from timbre_data.pipeline.store.layout import segments_of
 from timbre_data.pipeline.store.reader import Dataset
 
 

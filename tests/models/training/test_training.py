@@ -22,9 +22,9 @@ from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints, loop, runs, train
 from timbre_data.pipeline.build import featurizing, recipes
 from timbre_data.pipeline.build.engine import Cluster
-from timbre_data.pipeline.build.progress import Silent
+from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.pipeline.catalogue import validation
-from timbre_data.pipeline.store.layout import SPLITS
+from timbre_data.pipeline.store.columns import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import InterruptedBuildError, LeakingSplitError, RecipeError, UsageError
 from timbre_data.schemas.settings import PipelineRecipe, TrainSettings
@@ -156,7 +156,7 @@ def test_labels_of_joined_datasets_are_found_by_name(shared: Path) -> None:
     [
         ({"features": ("logmel",)}, "featurize modulation --features logmel"),
         ({"options": {"hiden": 3}}, "fields are hidden"),
-        ({"model": "class-mlp", "data": 1}, "only the class"),
+        ({"model": "class-mlp", "data": 1}, "only one class"),
     ],
 )
 def test_wrong_requests_say_what_to_do(shared: Path, fields: dict[str, Any], said: str) -> None:
@@ -240,9 +240,9 @@ def chained(**changes: Any) -> PipelineRecipe:
 
 def test_a_chained_recipe_runs_and_then_skips_everything() -> None:
     said: list[str] = []
-    first = run_chain(chained(), Cluster(workers=2), progress=Silent(), say=said.append)
+    first = run_chain(chained(), Cluster(workers=2), progress=NoProgress(), say=said.append)
     assert [stage["stage"].split()[0] for stage in first] == ["render", "featurize"] * 2 + ["train", "evaluate"] * 2
-    again = run_chain(chained(), Cluster(workers=2), progress=Silent(), say=said.append)
+    again = run_chain(chained(), Cluster(workers=2), progress=NoProgress(), say=said.append)
     assert all("finished already" in stage["done"] for stage in again)
 
 
@@ -251,14 +251,14 @@ def test_a_chained_recipe_is_checked_before_anything_is_made(home: Path) -> None
         run_chain(
             chained(train=[{"name": "a", "model": "regressor-mlp", "data": ["delay"], "conditioning": "b"}]),
             Cluster(),
-            progress=Silent(),
+            progress=NoProgress(),
             say=print,
         )
     with pytest.raises(RecipeError, match="datasets of this recipe are delay, dry"):
         run_chain(
             chained(train=[{"name": "a", "model": "regressor-mlp", "data": ["dely"]}]),
             Cluster(),
-            progress=Silent(),
+            progress=NoProgress(),
             say=print,
         )
     assert not home.exists()
@@ -274,7 +274,7 @@ def test_ctrl_c_keeps_the_epochs_and_says_so(shared: Path, monkeypatch: pytest.M
             raise KeyboardInterrupt
 
     monkeypatch.setattr(loop.Record, "on_train_epoch_end", interrupt)
-    with pytest.raises(InterruptedBuildError, match="the same command goes on") as caught:
+    with pytest.raises(InterruptedBuildError, match="the same command resumes") as caught:
         train.train(chosen, name="stopped")
     assert caught.value.exit_code == 130
     monkeypatch.setattr(loop.Record, "on_train_epoch_end", record)
@@ -290,7 +290,7 @@ def test_a_chain_is_recognised_with_several_labels_and_both_parameter_sets_are_l
         one.model_copy(update={"settings": one.settings.model_copy(update={"max_epochs": 15})}) for one in recipe.train
     )
     small = recipe.model_copy(update={"datasets": (stage,), "train": trains})
-    report = run_chain(small, Cluster(workers=2), progress=Silent(), say=lambda line: None)
+    report = run_chain(small, Cluster(workers=2), progress=NoProgress(), say=lambda line: None)
     effects, parameters = (entry["metrics"] for entry in report if entry["stage"].startswith("evaluate"))
     assert set(effects["classes"]) == {"distortion", "modulation", "delay"}
     assert effects["classes"]["distortion"]["f1"] > 0.8
@@ -325,7 +325,7 @@ def test_an_effect_needs_only_its_name_in_a_recipe(home: Path) -> None:
         ],
     }
     report = run_chain(
-        PipelineRecipe.model_validate(recipe), Cluster(workers=2), progress=Silent(), say=lambda line: None
+        PipelineRecipe.model_validate(recipe), Cluster(workers=2), progress=NoProgress(), say=lambda line: None
     )
     found = report[-1]["metrics"]["parameters_each"]
     assert {"tremolo.rate_hz", "equaliser.peak_hz"} <= set(found)

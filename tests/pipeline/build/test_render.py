@@ -12,7 +12,7 @@ from tests.conftest import build, small_recipe
 from timbre_data.pipeline.build import recipes, rendering, row_rendering
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.engine import Cluster
-from timbre_data.pipeline.build.progress import Silent
+from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.pipeline.store.verify import verify
@@ -154,7 +154,7 @@ def test_a_dataset_never_shrinks(render: Callable[..., Dataset]) -> None:
 def test_an_unfinished_dataset_is_not_finished_with_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    class Dies(Silent):
+    class Dies(NoProgress):
         def advance(self, rows: int, rejected: int = 0) -> None:
             calls.append(rows)
             if len(calls) == 11:  # eight tasks of dry sounds, then rows
@@ -171,7 +171,7 @@ def test_an_unfinished_dataset_is_not_finished_with_fewer_rows(monkeypatch: pyte
 def test_an_interrupted_growth_is_not_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     assert build(small_recipe("delay", n=300), "d").version == "1.0.0"
 
-    class Dies(Silent):
+    class Dies(NoProgress):
         def start(self, title: str, total: int, seconds_per_row: float) -> None:
             raise RuntimeError("stop here")
 

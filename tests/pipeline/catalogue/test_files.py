@@ -10,8 +10,8 @@ from timbre_data.pipeline.catalogue.files import whole
 
 
 def _write_half(out: Path) -> None:
-    with whole(out) as aside:
-        aside.write_text("half")
+    with whole(out) as partial:
+        partial.write_text("half")
         raise KeyboardInterrupt
 
 
@@ -27,9 +27,9 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None
 def test_what_ends_takes_the_place(tmp_path: Path) -> None:
     out = tmp_path / "x.txt"
     out.write_text("old")
-    with whole(out) as aside:
-        assert aside.suffix == out.suffix
-        aside.write_text("new")
+    with whole(out) as partial:
+        assert partial.suffix == out.suffix
+        partial.write_text("new")
         assert out.read_text() == "old"
     assert out.read_text() == "new"
     assert list(tmp_path.iterdir()) == [out]

@@ -15,8 +15,8 @@ import zarr
 from tests.conftest import all_columns, small_recipe
 from timbre_data.pipeline.build import featurizing, rendering
 from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.store.columns import SPLITS
 from timbre_data.pipeline.store.exporting import export
-from timbre_data.pipeline.store.layout import SPLITS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import BuildError, CorruptDataError, UsageError

@@ -21,6 +21,7 @@ from tests.conftest import build, small_recipe
 from timbre_data.pipeline.build import featurizing
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.columns import AUDIO_CHUNK
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
 from timbre_data.pipeline.store.repository import BRANCH, locate
 from timbre_data.pipeline.store.task_session import TaskSession, encoded
@@ -90,7 +91,7 @@ def test_a_flipped_bit_is_found_and_named(data: Dataset, position: float) -> Non
     verdict = verify(Dataset("d"))
     assert not verdict.whole
     (damaged,) = verdict.damaged.values()
-    assert len(damaged) == layout.AUDIO_CHUNK
+    assert len(damaged) == AUDIO_CHUNK
     array = {"rows": "audio", "dry": "dry/audio"}[next(iter(verdict.damaged))]
     with pytest.raises(CorruptDataError, match=f"{array}, rows"):
         Dataset("d").read(array)
@@ -123,7 +124,7 @@ def test_every_single_bit_of_a_small_chunk_matters(data: Dataset) -> None:
 def test_a_missing_file_is_an_error_not_silence(data: Dataset) -> None:
     chunk_files(data)[-1].unlink()
     verdict = verify(Dataset("d"))
-    assert sum(map(len, verdict.damaged.values())) == layout.AUDIO_CHUNK
+    assert sum(map(len, verdict.damaged.values())) == AUDIO_CHUNK
 
 
 def test_a_chunk_that_was_never_written_is_not_taken_for_silence(data: Dataset) -> None:

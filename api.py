@@ -1,0 +1,228 @@
+"""The public face: what a person uses from Python.
+
+    >>> import timbre_data.api as td
+    >>> td.list_members("targets")[:2]
+    ['effect', 'effects']
+
+Everything here takes names as the command line does: a dataset is a name under `datasets/` (or `$TIMBRE_DATA_HOME`), a folder or an
+`s3://` address, with `@TAG` for a version; a run is a folder or a name under `runs/` (or `$TIMBRE_DATA_RUNS`); an effect, model or other
+member is a name, or a Python file of your own, which is then run. Errors are those of `timbre_data.schemas.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from timbre_data.pipeline.store.reader import Dataset as Dataset
+from timbre_data.schemas.errors import TimbreDataError as TimbreDataError
+from timbre_data.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from timbre_data.models.inference.answer import Answer
+    from timbre_data.models.studies.evaluate import Evaluation
+    from timbre_data.pipeline.build.stage import Report
+
+__all__ = [
+    "Dataset",
+    "TimbreDataError",
+    "evaluate",
+    "export",
+    "featurize",
+    "import_dataset",
+    "list_members",
+    "load_member",
+    "predict",
+    "render",
+    "train",
+    "verify",
+]
+
+
+def list_members(kind: str) -> list[str]:
+    """List the names of a kind: "effects", "synths", "sources", "features", "models", "recipes" ...
+
+        >>> "distortion" in list_members("effects")
+        True
+
+    Raises `UnknownNameError` for an unknown kind.
+    """
+    from timbre_data.commands._kinds import kind_of
+
+    return kind_of(kind).names
+
+
+def load_member(kind: str, name: str) -> Any:
+    """Load the object behind a name: an `Effect`, a `Synth`, a `Model` ...
+
+        >>> delay = load_member("effect", "delay")
+        >>> delay.space.names
+        ('delay_seconds', 'feedback', 'mix')
+
+    A Python file is run. Raises `UnknownNameError`, or `UsageError` for a file that exposes no such member.
+    """
+    from timbre_data.commands._kinds import REGISTRIES, kind_of
+
+    registry = REGISTRIES.get(kind_of(kind).name)
+    if registry is None:
+        raise UsageError(f"{kind} are YAML files: see timbre-data show.")
+    return registry.load(registry.resolve(name))
+
+
+def render(
+    recipe: str | Mapping[str, Any] | None = None,
+    *,
+    fx: str | None = None,
+    synth: str | None = None,
+    out: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Report:
+    """Render a dataset, or what is missing of it: resumes, and grows if `overrides` has a larger n.
+
+        >>> report = render(fx="delay", out="tiny", overrides={"n": 20, "audio.seconds": 0.1}, workers=1)
+        >>> report.rows, report.version
+        (20, '1.0.0')
+
+    Give one of `recipe` (a file, a shipped name or the fields themselves), `fx` and `synth`. `overrides` maps dotted paths to values.
+    Raises `UsageError`, `RecipeError`, `SourceError` or `RenderError`.
+    """
+    from timbre_data.pipeline.build import recipes, rendering
+    from timbre_data.pipeline.catalogue import validation
+    from timbre_data.pipeline.effects import EFFECTS
+    from timbre_data.pipeline.store.repository import locate
+
+    if [recipe, fx, synth].count(None) != 2:
+        raise UsageError("give exactly one of recipe, fx and synth.")
+    if fx is not None:
+        data = recipes.for_effect(EFFECTS.resolve(fx))
+    elif synth is not None:
+        data = recipes.for_synth(synth)
+    else:
+        data = dict(recipe) if isinstance(recipe, Mapping) else recipes.read(recipe or "")
+    resolved = recipes.load(validation.override(data, overrides or {}))
+    return rendering.render(resolved, locate(out or resolved.name), _cluster(workers, scheduler))
+
+
+def import_dataset(
+    importer: str,
+    path: str | Path,
+    *,
+    out: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    audio: Mapping[str, Any] | None = None,
+    keep_going: bool = False,
+    workers: int | None = None,
+) -> Report:
+    """Import a public dataset from the folder it was unpacked into.
+
+    `settings` are the importer's own, `audio` is the stored format (rate, seconds ...). Raises `SourceError` that names every missing,
+    unreadable and unexpected file, unless `keep_going`.
+    """
+    from timbre_data.pipeline.build.importing import import_dataset as import_folder
+    from timbre_data.pipeline.importers import IMPORTERS
+    from timbre_data.pipeline.store.repository import locate
+
+    name = IMPORTERS.resolve(importer)
+    location = locate(out or name.replace("_", "-"))
+    fields = dict(settings or {}) | {"path": str(path)}
+    return import_folder(
+        name, fields, location, _cluster(workers, None), audio=dict(audio or {}), keep_going=keep_going
+    )
+
+
+def featurize(
+    dataset: str,
+    features: Iterable[str] | Mapping[str, Mapping[str, Any]],
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> list[Report]:
+    """Compute feature sets of all rows that lack them, and store them in the dataset.
+
+        >>> [report.reason for report in featurize("tiny", {"logmel": {"n_mels": 40}}, workers=1)]
+        ['logmel: computed']
+
+    `features` are names, or names with settings. Raises `UsageError` where a set is stored with other settings.
+    """
+    from timbre_data.pipeline.build import featurizing
+    from timbre_data.pipeline.features import FEATURE_SETS
+    from timbre_data.pipeline.store.repository import locate
+
+    settings = features if isinstance(features, Mapping) else {name: {} for name in features}
+    named = {FEATURE_SETS.resolve(name): dict(fields) for name, fields in settings.items()}
+    return featurizing.featurize(locate(dataset), named, _cluster(workers, scheduler))
+
+
+def train(model: str, data: str | Sequence[str], *, name: str | None = None, **settings: Any) -> Path:
+    """Train a model on one or several datasets; resumes, and leaves a finished run unchanged. Returns the run's folder.
+
+    Further settings are the fields of `TrainSettings`: features, target, conditioning, split, seed, max_epochs ... Raises `UsageError`.
+    """
+    from timbre_data.models.architectures import MODELS
+    from timbre_data.models.training.train import train as train_run
+    from timbre_data.pipeline.catalogue import validation
+    from timbre_data.schemas.settings import TrainSettings
+
+    fields = {"model": MODELS.resolve(model), "data": [data] if isinstance(data, str) else list(data)} | settings
+    return train_run(validation.validate(TrainSettings, fields, "train"), name=name)[0]
+
+
+def evaluate(run: str | Path, *, split: str = "test", allow_leak: bool = False, sound_rows: int = 48) -> Evaluation:
+    """Evaluate a finished run: `metrics` (numbers), `tables` and `markdown()`; plots and predictions go into its folder.
+
+    Raises `LeakingSplitError` where test rows share dry notes with training rows, unless `allow_leak`.
+    """
+    from timbre_data.models.studies.evaluate import evaluate as evaluate_run
+    from timbre_data.models.training.runs import find_run
+
+    return evaluate_run(find_run(str(run)), split=split, allow_leak=allow_leak, sound_rows=sound_rows)
+
+
+def predict(run: str | Path, file: str | Path, **request: Any) -> Answer:
+    """Predict what made a sound file. Further fields are those of `Request`: dry, out, effect, f0_hz, refine, textgrid, at.
+
+    Raises `UsageError` for files that cannot be read, and for what the run cannot do.
+    """
+    from timbre_data.models.inference.answer import Request, answer
+    from timbre_data.models.training.runs import find_run
+
+    return answer(find_run(str(run)), Request(file=Path(file), **request))
+
+
+def verify(dataset: str, *, rerender: int = 0) -> dict[str, Any]:
+    """Check every row of a dataset against its hash, and render some again.
+
+    >>> verify("tiny", rerender=4)
+    {'whole': True, 'missing': {}, 'damaged': {}, 'rendered': 4, 'equal': 4}
+
+    """
+    from timbre_data.pipeline.build.rerendering import rerender_rows
+    from timbre_data.pipeline.store.verify import verify as verify_rows
+
+    data = Dataset(dataset)
+    verdict = verify_rows(data)
+    found: dict[str, Any] = {"whole": verdict.whole, "missing": verdict.missing, "damaged": verdict.damaged}
+    if rerender and verdict.whole:
+        comparison = rerender_rows(data, rerender)
+        found |= {key: comparison[key] for key in ("rendered", "equal")}
+    return found
+
+
+def export(dataset: str, to: str | Path, *, form: str = "zarr") -> int:
+    """Write a dataset into a new folder: "zarr", "wav" or "parquet". Returns the number of files.
+
+    Raises `UsageError` for a folder that is not empty, `CorruptDataError` for an unfinished dataset.
+    """
+    from timbre_data.pipeline.store.exporters import EXPORTERS
+    from timbre_data.pipeline.store.exporting import export as export_dataset
+
+    return export_dataset(Dataset(dataset), Path(to), EXPORTERS.resolve(form))
+
+
+def _cluster(workers: int | None, scheduler: str | None) -> Any:
+    from timbre_data.pipeline.build.engine import Cluster
+
+    return Cluster(**({} if workers is None else {"workers": workers}), scheduler=scheduler)

@@ -1,0 +1,59 @@
+"""Sounds of stored rows, rendered with other parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.build.chain import Chain
+from timbre_data.pipeline.build.players import instrument
+from timbre_data.pipeline.build.rerendering import runtime_recipe, stored_input
+from timbre_data.pipeline.sound.audio import decode, encode, levels, storing_gains
+from timbre_data.pipeline.store.columns import ORDER, PARAMS
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.arrays import Audio
+
+
+def sounds_of(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]) -> tuple[Audio, Audio]:
+    """What a row would sound like with other (normalised) parameters [shape=(k, p)]: after its chain, and before it, as float32 [shape=(k, channels, samples)].
+
+    Before the chain there is its dry sound, or what its synth plays of its notes.
+    """
+    order = np.asarray(data.read(ORDER, row))
+    values = chain.space.to_values(labels)
+    audio = data.recipe.audio
+    if chain.synth:
+        notes = stored_input(data, row)
+        assert isinstance(notes, list)
+        player = instrument(runtime_recipe(data.recipe, data.meta).chain, chain, audio)
+        sources = player.play(notes * len(values), [chain.step_values(v, 0) for v in values], audio.samples)
+    else:
+        sources = np.repeat(data.dry(row)[None], len(values), axis=0)
+    wet = [chain.render(source, audio.rate, v, order) for source, v in zip(sources, values, strict=True)]
+    return np.stack(wet), sources
+
+
+def rerender(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]) -> Audio:
+    """Make a row's sound again with other (normalised) parameters: its dry sound through its chain, or its notes on its synth (the same one).
+
+    Stored as the dataset stores [shape=(channels, samples)].
+    """
+    audio = data.recipe.audio
+    wet, source = sounds_of(data, chain, row, labels[None])
+    peaks, _ = levels(wet, source)
+    stored = np.empty(wet.shape, audio.dtype)
+    encode(wet, storing_gains(np.maximum(peaks, 1e-4), audio.peak), stored)
+    return decode(stored)[0]
+
+
+def with_constants(
+    data: Dataset, rows: NDArray[np.int64], names: Sequence[str], values: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Normalised parameters of the dataset's whole space [shape=(rows, p)]: those that were predicted, and as stored those that never move."""
+    whole = np.asarray(data.read(PARAMS, rows), np.float32).copy()
+    for column, name in enumerate(data.space.names):
+        if name in names:
+            whole[:, column] = values[:, list(names).index(name)]
+    return whole

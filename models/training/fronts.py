@@ -1,0 +1,46 @@
+"""Front ends without weights: what a network makes of sounds first, computed once for all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.training.checkpoints import as_sound
+from timbre_data.pipeline.build.machine import available_cores
+from timbre_data.schemas.recipe import AudioFormat
+
+
+def whole_row_front(
+    model: Model, options: dict[str, Any], audio: AudioFormat
+) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+    """What a model's front end makes of sounds as stored [shape=(k, samples)], in half precision; None for a model without."""
+    if model.front is None or model.context:
+        return None
+    shape = Shape(0, 0, samples=audio.samples, rate=audio.rate)
+    front = model.front(shape, model.options.model_validate(options))
+    torch.set_num_threads(available_cores())
+
+    def transform(sounds: NDArray[Any]) -> NDArray[Any]:
+        with torch.inference_mode():
+            parts = torch.from_numpy(np.ascontiguousarray(sounds)).split(128)
+            return torch.cat([front(as_sound(part)).half() for part in parts]).numpy()
+
+    return transform
+
+
+def whole_front(model: Model, options: dict[str, Any], rate: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """All frames of one sound, as the front end of a network of frames gives them."""
+    assert model.front is not None
+    front: Any = model.front(Shape(0, 0, rate=rate), model.options.model_validate(options))
+
+    def whole(sound: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            spectrogram: torch.Tensor = front.whole(sound)
+        return spectrogram.clone()
+
+    return whole
