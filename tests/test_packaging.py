@@ -8,10 +8,15 @@ import importlib.metadata
 import pkgutil
 import re
 import subprocess
+import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from timbre_data.commands._kinds import REGISTRIES
+from timbre_data.commands.contracts import CONTRACTS
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -80,15 +85,101 @@ def test_constraints_cover_the_requirements() -> None:
         assert name in pinned, name
 
 
-def test_the_readmes_commands_exist() -> None:
-    """Every `timbre-data COMMAND` of the README is a command, and every file it names is there."""
-    text = (ROOT / "README.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
-    commands = set(re.findall(r"^\s*timbre-data ([a-z-]+)", text, re.M))
-    source = (ROOT / "cli.py").read_text()
-    for command in commands:
-        assert re.search(rf'def {command.replace("-", "_")}\(|command\("{command}"|name="{command}"', source), command
-    for path in re.findall(r"\]\(((?!http)[^)#]+)\)", text):
-        assert (ROOT / path).exists(), path
+def test_module_names_are_there_once() -> None:
+    """Members are called by their kind and name; every other module has a name of its own."""
+    kinds = {registry.package for registry in REGISTRIES.values()} | {CONTRACTS.package}
+    plain = [
+        name.rsplit(".", 1)
+        for name in modules()
+        if name.rsplit(".", 1)[0] not in kinds and not hasattr(importlib.import_module(name), "__path__")
+    ]
+    counts = Counter(short for _, short in plain)
+    assert not {short for short, count in counts.items() if count > 1}
+
+
+def test_no_module_is_long() -> None:
+    for top in (*TOP, "cli.py", "api.py"):
+        for path in [ROOT / top] if top.endswith(".py") else (ROOT / top).rglob("*.py"):
+            lines = path.read_text().count("\n")
+            assert lines <= (200 if path.name == "cli.py" else 350), (path, lines)
+
+
+def test_floors_have_at_most_ten_rooms() -> None:
+    for floor in ("pipeline", "models"):
+        entries = {path.name for path in (ROOT / floor).iterdir() if path.name != "__pycache__"}
+        assert len(entries) <= 10, entries
+
+
+def test_arrows_between_rooms_are_few() -> None:
+    """Imports between the rooms of a floor: at most 25 pairs, and lint-imports allows none upwards."""
+    for floor in ("pipeline", "models"):
+        arrows = set()
+        for path in (ROOT / floor).rglob("*.py"):
+            room = path.relative_to(ROOT / floor).parts[0]
+            text = re.sub(r"if TYPE_CHECKING:\n(?:    .*\n)+", "", path.read_text())
+            found = re.findall(rf"from timbre_data\.{floor}\.(\w+)", text)
+            arrows |= {(room, other) for other in found if other != room and not room.endswith(".py")}
+        assert len(arrows) <= 25, sorted(arrows)
+
+
+def test_no_string_of_pipeline_names_a_module_of_models() -> None:
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        assert "timbre_data.models" not in path.read_text(), path
+
+
+def test_loading_every_member_imports_nothing_from_above() -> None:
+    """Also not by name: each kind of pipeline is loaded whole in a process that has no models."""
+    script = """
+import sys
+from timbre_data.pipeline.effects import EFFECTS
+from timbre_data.pipeline.features import FEATURE_SETS
+from timbre_data.pipeline.importers import IMPORTERS
+from timbre_data.pipeline.sources import SOURCES
+from timbre_data.pipeline.store.exporters import EXPORTERS
+from timbre_data.pipeline.synths import SYNTHS
+order = ["sound", "features", "importers", "store", "sources", "synths", "effects", "build"]
+allowed = {"features": 1, "importers": 2, "store": 3, "sources": 4, "synths": 5, "effects": 6}
+for registry in (FEATURE_SETS, IMPORTERS, EXPORTERS, SOURCES, SYNTHS, EFFECTS):
+    for name in registry.names():
+        registry.load(name)
+loaded = {name.split(".")[2] for name in sys.modules if name.startswith("timbre_data.pipeline.")}
+print(sorted(loaded), any(name.startswith("timbre_data.models") for name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    rooms = "['catalogue', 'effects', 'features', 'importers', 'sound', 'sources', 'store', 'synths']"
+    assert done.stdout.strip() == f"{rooms} False", done.stderr
+
+
+def test_scripts_and_benchmarks_import_what_is_there() -> None:
+    for path in [*(ROOT / "scripts").iterdir(), *(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").glob("*.py")]:
+        text = path.read_text()
+        if path.suffix != ".py" and "python" not in text.splitlines()[0]:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("timbre_data"):
+                module = importlib.import_module(node.module or "")
+                for alias in node.names:
+                    if not hasattr(module, alias.name):
+                        importlib.import_module(f"{node.module}.{alias.name}")
+
+
+def test_requirements_are_what_is_imported() -> None:
+    """Every package that the code imports is declared, and every declared one is imported."""
+    called = {"yaml": "pyyaml", "sklearn": "scikit-learn", "rtmidi": "python-rtmidi", "jack": "jack-client", "fluidsynth": "pyfluidsynth", "google_crc32c": "google-crc32c"}  # fmt: skip
+    project = PROJECT["project"]
+    wanted = [*project["dependencies"], *(one for name, extra in project["optional-dependencies"].items() if name not in ("test", "docs") for one in extra)]  # fmt: skip
+    declared = {re.split(r"[\[<>=;\s]", requirement)[0].lower() for requirement in wanted}
+    imported = set()
+    for top in (*TOP, "cli.py", "api.py"):
+        for path in [ROOT / top] if top.endswith(".py") else (ROOT / top).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names] if isinstance(node, ast.Import) else []  # fmt: skip
+                imported |= {name.partition(".")[0] for name in names}
+    third = (
+        {called.get(name, name) for name in imported} - set(sys.stdlib_module_names) - {"timbre_data", "", "__future__"}
+    )
+    assert third <= declared | {"pedalboard"}, third - declared
+    assert declared <= third, declared - third
 
 
 def test_nothing_reads_outside_the_project() -> None:

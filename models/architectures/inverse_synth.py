@@ -13,7 +13,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from timbre_data.models.architectures import Model, Shape
-from timbre_data.models.layers.losses import masked_mse
 from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import UsageError
 
@@ -87,12 +86,6 @@ class InverseSynth(nn.Module):
         """Map sounds [shape=(n, samples)], or what `front` makes of them [shape=(n, bins, frames)], to [shape=(n, outputs)]."""
         x = audio if audio.dim() == 3 else self.front(audio)
         return torch.sigmoid(self.dense(self.convolutions(x.float()[:, None]).flatten(1)))
-
-    def loss(
-        self, predicted: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor, identifiable: torch.Tensor
-    ) -> torch.Tensor:
-        """The mean squared error over the parameters that apply to a row, identifiable or not."""
-        return masked_mse(predicted, labels, mask)
 
 
 def _build(shape: Shape, options: InverseSynthOptions) -> nn.Module:

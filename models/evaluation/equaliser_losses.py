@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder
 from timbre_data.models.data.pairs import EDGE, OVERLAP, Pairs, added, hann, padded, to_frames
-from timbre_data.models.layers.losses import frame_loss_parts
 
 BLOCK = 128
 """Frames that go through the network together when sounds are processed."""
 FIRST_STAGE = "first-stage.pt"
 """In a run: the autoencoder after the first stage."""
+FLOOR = 1e-3
+"""Added to magnitudes before they are normalized: 108 dB below a full-scale sine's. Without it frames of silence, of which only rounding is left, decide the gradient."""
 Compared = list[tuple[torch.Tensor, torch.Tensor]]
 """Outputs, and the frames that they should be."""
 
@@ -80,3 +81,18 @@ def play(
         given = None if condition is None else condition.expand(len(frames), -1)
         out[here] += added(network(frames, given))
     return np.asarray(out[EDGE : EDGE + len(sound)].numpy() / np.float32(OVERLAP * scale))
+
+
+def frame_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """The loss of Martinez Ramirez & Reiss 2018: the sum of `frame_loss_parts`."""
+    kl, mse, mae = frame_loss_parts(output, target)
+    return kl + mse + mae
+
+
+def frame_loss_parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """KL divergence of magnitudes normalized to a sum of 1, mean square of magnitudes (FFT of 1,024), mean absolute waveform difference [both shape=(n, 1024)]."""
+    ours, theirs = torch.fft.rfft(output).abs(), torch.fft.rfft(target).abs()
+    p = (theirs + FLOOR) / (theirs + FLOOR).sum(dim=1, keepdim=True)
+    q = (ours + FLOOR) / (ours + FLOOR).sum(dim=1, keepdim=True)
+    kl = (p * torch.log(p / q)).sum(dim=1).mean()
+    return kl, (ours - theirs).square().mean(), (output - target).abs().mean()

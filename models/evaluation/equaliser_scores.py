@@ -16,7 +16,6 @@ from timbre_data.models.data.pairs import Pairs, setting_text, to_frames
 from timbre_data.models.evaluation import epochs, equaliser_losses, plots, published
 from timbre_data.models.evaluation.equaliser_losses import Losses
 from timbre_data.models.evaluation.tables import Found, Table, number
-from timbre_data.models.layers.counting import parameter_count
 from timbre_data.pipeline.sound.audio import write_wav
 from timbre_data.pipeline.store.columns import RESPONSE, SPLITS
 from timbre_data.schemas.errors import UsageError
@@ -67,7 +66,7 @@ def evaluate_transformation(evaluated: Evaluated) -> Found:
         "real_time": speed,
         "training_seconds": seconds,
         "waiting_share": waiting,
-        "parameters": parameter_count(network),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
     rows = [("this run", *_numbers(ours)), ("input as it is", *_numbers(nothing))]
     if rebuilt is not None:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbre_data.models.architectures import MODELS, Model
-from timbre_data.models.data.rows import class_of, family_probabilities
+from timbre_data.models.data.classes import class_of, family_probabilities
 from timbre_data.models.data.windows import windows_of
 from timbre_data.models.inference.report import NotePrediction, Prediction, Setting
 from timbre_data.models.inference.sound_files import load_sound, note_starts

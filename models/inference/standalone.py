@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from timbre_data.models.data.rows import family_probabilities
+from timbre_data.models.data.classes import family_probabilities
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.layers.spectrogram import centred_stft, mel_matrix
 from timbre_data.models.targets import TARGETS

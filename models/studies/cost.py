@@ -77,7 +77,7 @@ def cost_of(
                 str(spent["parameters"]),
                 f"{spent['inference_ms']:.3g} ms",
             ),
-            *((("paper", "-", "-", f"{low:g} to {high:g} Wh a run", "-", "3.7M (AutoFX)", "-"),) if autofx else ()),
+            *((("paper", "-", "-", f"{low:g} to {high:g} Wh a run", "-", "-", "-"),) if autofx else ()),
         ),
         note="Energy by codecarbon, where training was asked to measure it (--set measure_energy=true).",
     )

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from timbre_data.models.architectures import Model, Shape, Task
-from timbre_data.models.data.rows import Classes, Rows, effect_classes, load_rows
+from timbre_data.models.data.classes import Classes, effect_classes
+from timbre_data.models.data.rows import Rows, load_rows
 from timbre_data.models.evaluation.tables import Found
 from timbre_data.schemas.errors import UsageError
 

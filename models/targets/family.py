@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from timbre_data.models.data.rows import Classes, family_classes
+from timbre_data.models.data.classes import Classes, family_classes
 from timbre_data.models.targets._one_class import OneClass
 from timbre_data.pipeline.effects import EFFECTS
 

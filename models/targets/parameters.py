@@ -10,13 +10,18 @@ import torch
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation.tables import Found
-from timbre_data.models.layers.losses import masked_mse
 from timbre_data.models.targets._target import Evaluated, Example, Target, with_positions
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
 
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
+
+
+def masked_mse(predicted: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean squared error over the entries where the mask holds [shape=(n, p) all]."""
+    squared = (predicted - labels).square() * mask
+    return squared.sum() / mask.sum().clamp(min=1)
 
 
 class ParametersTarget(Target):

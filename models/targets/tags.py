@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from timbre_data.models.architectures import Model
-from timbre_data.models.data.rows import Classes, Rows, tag_classes
+from timbre_data.models.data.classes import Classes, tag_classes
+from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation.tables import Found
 from timbre_data.models.targets._one_class import OneClass
 from timbre_data.models.targets._target import Evaluated

@@ -10,7 +10,6 @@ import torch
 from timbre_data.models.architectures import Model
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation.tables import Found
-from timbre_data.models.layers.losses import frame_loss
 from timbre_data.models.targets._target import Evaluated, Example, Target
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ class TransformationTarget(Target):
         several: bool = False,
     ) -> torch.Tensor:
         """The loss of Martinez Ramirez & Reiss 2018 on frames [shape=(n, 1024) both]."""
+        from timbre_data.models.evaluation.equaliser_losses import frame_loss
+
         return frame_loss(output, targets)
 
     def decode(self, output: torch.Tensor, several: bool) -> torch.Tensor:

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from timbre_data.models.architectures import MODELS, Model, Shape
 from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder, EqOptions
 from timbre_data.models.data.pairs import Pairs
-from timbre_data.models.evaluation.equaliser_losses import FIRST_STAGE, Losses, validate
-from timbre_data.models.layers.losses import frame_loss
+from timbre_data.models.evaluation.equaliser_losses import FIRST_STAGE, Losses, frame_loss, validate
 from timbre_data.models.training import checkpoints, loop
 from timbre_data.models.training.checkpoints import Standardized, Trained
 from timbre_data.pipeline.build.machine import available_cores

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from timbre_data.models.architectures import MODELS, Model
-from timbre_data.models.data.rows import Rows, family_probabilities, load_rows
+from timbre_data.models.data.classes import family_probabilities
+from timbre_data.models.data.rows import Rows, load_rows
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints
 from timbre_data.models.training.checkpoints import Trained

@@ -118,6 +118,7 @@ def test_knobs_of_an_oscillator_that_is_off_are_not_told(home: Path) -> None:
     build(recipe, "panel")
     predictor = object.__new__(Predictor)
     predictor.data = Dataset("panel")
+    predictor._run = SimpleNamespace(synth=True)  # type: ignore[assignment]  # all that is asked of it here
     predictor.trained = SimpleNamespace(task="regression")  # type: ignore[assignment]  # all that is asked of it here
     labels = np.full(len(predictor.data.space.names), 0.5, np.float32)
     names = predictor.data.space.names

@@ -35,7 +35,8 @@ def _write(data: Dataset, folder: Path) -> None:
 
 
 def _count_rows(folder: Path) -> int:
-    return sum(len(list(csv.DictReader(table.open(encoding="utf-8")))) for table in folder.rglob("metadata.csv"))
+    tables = (table.read_text(encoding="utf-8").splitlines() for table in folder.rglob("metadata.csv"))
+    return sum(len(list(csv.DictReader(lines))) for lines in tables)
 
 
 EXPORTER = Exporter(

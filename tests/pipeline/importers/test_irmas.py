@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.fixtures.irmas import make
-from timbre_data.models.data.rows import load_rows, some_rows, tag_classes
+from timbre_data.models.data.classes import tag_classes
+from timbre_data.models.data.rows import load_rows, some_rows
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.build.recordings import inventory_of
