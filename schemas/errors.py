@@ -56,7 +56,12 @@ class UnknownNameError(UsageError):
         self.kind, self.name, self.known = kind, name, sorted(known)
         close = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        super().__init__(f"unknown {kind} '{name}'.{hint} Known: {', '.join(self.known) or 'none'}.")
+        own = (
+            ""
+            if close or kind in ("kind", "equaliser")
+            else " For one of your own give its file, or name it with --use FILE."
+        )
+        super().__init__(f"unknown {kind} '{name}'.{hint} Known: {', '.join(self.known) or 'none'}.{own}")
 
 
 class RecipeError(UsageError):

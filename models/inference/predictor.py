@@ -57,6 +57,7 @@ class Predictor:
     @cached_property
     def data(self) -> Dataset:
         """The first dataset that the run was trained on; only synths and older runs need it."""
+        from timbre_data.pipeline.store.reader import Dataset
 
         name = self._run.settings.data[0]
         return Dataset(name, self._run.snapshots[name])

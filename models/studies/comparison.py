@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.inspection import permutation_importance
 
 from timbre_data.models.baselines import BASELINES, Baseline
 from timbre_data.models.data.rows import Rows, contents_of, load_rows
@@ -201,21 +203,36 @@ def _network(rows: Rows, fold: NDArray[np.int64], number_: int, settings: Compar
     return checkpoints.load(folder)
 
 
+class _Classifier(ClassifierMixin, BaseEstimator):
+    """A trained network as a scikit-learn estimator that is fitted already."""
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained = trained
+        self.classes_ = np.arange(len(trained.outputs))
+
+    def fit(self, features: NDArray[np.float32], classes: NDArray[np.int64]) -> _Classifier:
+        """It is fitted already."""
+        return self
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The most probable class of each row."""
+        return np.asarray(self.trained.predict(torch.from_numpy(features)).numpy().argmax(axis=1))
+
+
 def _permutation(rows: Rows, fold: NDArray[np.int64], settings: CompareSettings, folder: Path) -> list[dict[str, Any]]:
-    """Drop in accuracy when one feature's values are shuffled among the test rows, averaged over folds and repeats, largest first."""
+    """Drop in accuracy when one feature's values are permuted among the test rows, averaged over folds and repeats, largest first."""
     drops = np.zeros((settings.folds, len(rows.feature_names)))
     for number_ in range(settings.folds):
         trained = _network(rows, fold, number_, settings, folder / "folds" / f"{NETWORK}-{number_}")
         test = np.flatnonzero(fold == number_)
-        features, true = rows.features[test], rows.classes[test]
-        whole = (trained.predict(torch.from_numpy(features)).numpy().argmax(axis=1) == true).mean()
-        rng = np.random.default_rng([settings.seed, number_])
-        for column in range(features.shape[1]):
-            for _ in range(settings.permutations):
-                shuffled = features.copy()
-                shuffled[:, column] = rng.permutation(shuffled[:, column])
-                guess = trained.predict(torch.from_numpy(shuffled)).numpy().argmax(axis=1)
-                drops[number_, column] += (whole - (guess == true).mean()) / settings.permutations
+        found = permutation_importance(
+            _Classifier(trained),
+            rows.features[test],
+            rows.classes[test],
+            n_repeats=settings.permutations,
+            random_state=settings.seed + number_,
+        )
+        drops[number_] = found.importances_mean
     order = np.argsort(-drops.mean(axis=0))
     return [
         {

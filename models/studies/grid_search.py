@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -101,10 +102,7 @@ def search(
 
 
 def _combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [{}]
-    for key, values in grid.items():
-        found = [before | {key: value} for before in found for value in values]
-    return found
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
 def _resolved(settings: Mapping[str, Any], values: Mapping[str, Any], repeat: int) -> TrainSettings:

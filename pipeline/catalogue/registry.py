@@ -94,7 +94,9 @@ class Registry(Generic[T]):
         if known is not None and known.digest == file.digest:
             return file
         if file.name in _modules_of(self.package):
-            raise UsageError(f"{file.name}.py: there is a {self.kind} {file.name} already; give the file another name.")
+            raise UsageError(
+                f"{file.name}.py: this package has a member called {file.name}: give the file another name."
+            )
         module = _run(file)
         if not hasattr(module, self.attribute):
             raise UsageError(f"{file.name}.py is no {self.kind}: it must expose {self.attribute}.")

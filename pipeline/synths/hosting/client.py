@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import selectors
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
 from timbre_data.pipeline.catalogue.performance import Performance
-from timbre_data.pipeline.synths.hosting.server import receive, send
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import SynthError, TimbreDataError
 
@@ -91,8 +89,7 @@ class Hosted:
         while len(causes) < TRIES:
             try:
                 process = self._host()
-                assert process.stdin is not None
-                send(process.stdin, (mode, list(performances), rows, samples))
+                self._requests.send((mode, list(performances), rows, samples))
                 sounds = self._answer(process, "played", allowed)
                 assert isinstance(sounds, np.ndarray)
                 return sounds
@@ -116,20 +113,18 @@ class Hosted:
                 start_new_session=True,
             )
             assert self._process.stdin is not None
-            send(self._process.stdin, (*self._factory, self._arguments))
+            assert self._process.stdout is not None
+            self._requests = Connection(os.dup(self._process.stdin.fileno()), readable=False)
+            self._answers = Connection(os.dup(self._process.stdout.fileno()), writable=False)
+            self._requests.send((*self._factory, self._arguments))
             self._answer(self._process, "ready", OPEN_SECONDS)
         return self._process
 
     def _answer(self, process: subprocess.Popen[bytes], expected: str, seconds: float) -> Any:
-        assert process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            deadline = time.monotonic() + seconds
-            while not selector.select(0.5):
-                if time.monotonic() > deadline:
-                    raise _TroubleError(f"it hung: no answer within {seconds:.0f} s")
+        if not self._answers.poll(seconds):
+            raise _TroubleError(f"it hung: no answer within {seconds:.0f} s")
         try:
-            kind, content = receive(process.stdout)
+            kind, content = self._answers.recv()
         except EOFError:
             raise _TroubleError(f"its process ended{self._last_words()}") from None
         if kind == "refused":
@@ -151,6 +146,7 @@ class Hosted:
             return
         assert process.stdin is not None
         assert process.stdout is not None
+        self._requests.close()
         with suppress(OSError):
             process.stdin.close()  # the host takes its synth down and leaves
         try:
@@ -161,5 +157,6 @@ class Hosted:
                     os.killpg(process.pid, signal.SIGKILL)
             process.kill()
             process.wait()
+        self._answers.close()
         process.stdout.close()
         self._log.close()

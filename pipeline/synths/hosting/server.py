@@ -1,6 +1,6 @@
 """A process of its own for a synth: what it crashes, hangs or leaves behind stays there.
 
-The parent (`_hosted`) talks to it over stdin and stdout in pickles, each after its length. Whatever it started (audio servers, synths)
+The parent (`client`) talks to it over stdin and stdout, by `multiprocessing.connection`. Whatever it started (audio servers, synths)
 goes down with it: children are asked to end, the kernel kills them where this process is killed (Linux), and when the parent is gone
 the next look notices within a second.
 """
@@ -10,13 +10,13 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
-import pickle
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any, Protocol
+from multiprocessing.connection import Connection
+from typing import Protocol
 
 import numpy as np
 
@@ -52,21 +52,6 @@ def die_with_parent() -> None:
     """For a child about to run a program: have the kernel kill it when this process ends (Linux; elsewhere `close` must do)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def send(stream: IO[bytes], message: Any) -> None:
-    """Write one message."""
-    data = pickle.dumps(message, protocol=5)
-    stream.write(len(data).to_bytes(8, "little") + data)
-    stream.flush()
-
-
-def receive(stream: IO[bytes]) -> Any:
-    """Read one message. Raises `EOFError` when the other side is gone."""
-    head = stream.read(8)
-    if len(head) < 8:
-        raise EOFError
-    return pickle.loads(stream.read(int.from_bytes(head, "little")))
 
 
 def forked(synth: Hostable, performance: Performance, values: Mapping[str, float], samples: int) -> Audio:
@@ -113,34 +98,34 @@ def play(
     return sounds
 
 
-def serve(stream_in: IO[bytes], stream_out: IO[bytes]) -> None:
+def serve(requests: Connection, answers: Connection) -> None:
     """Open the synth that is asked for and play until told to stop, or until the parent is gone."""
-    module, function, arguments = receive(stream_in)
+    module, function, arguments = requests.recv()
     factory: Callable[..., Hostable] = getattr(importlib.import_module(module), function)
     synth: Hostable | None = None
     try:
         try:
             synth = factory(*arguments)
         except TimbreDataError as error:  # nothing that a second try would mend
-            send(stream_out, ("refused", error))
+            answers.send(("refused", error))
             return
         except Exception as error:
-            send(stream_out, ("failed", f"{type(error).__name__}: {error}"))
+            answers.send(("failed", f"{type(error).__name__}: {error}"))
             return
-        send(stream_out, ("ready", None))
+        answers.send(("ready", None))
         while True:
             try:
-                request = receive(stream_in)
+                request = requests.recv()
             except EOFError:
                 return
             try:
-                send(stream_out, ("played", play(synth, *request)))
+                answers.send(("played", play(synth, *request)))
             except TimbreDataError as error:
-                send(stream_out, ("refused", error))
+                answers.send(("refused", error))
             except BrokenPipeError:
                 return
             except Exception as error:
-                send(stream_out, ("failed", f"{type(error).__name__}: {error}"))
+                answers.send(("failed", f"{type(error).__name__}: {error}"))
     finally:
         if synth is not None:
             synth.close()
@@ -158,14 +143,13 @@ def _watch(parent: int) -> None:
 
 def main() -> None:
     """Serve on stdin and stdout; what a synth prints goes to stderr."""
-    answers = os.fdopen(os.dup(1), "wb")
+    answers = Connection(os.dup(1), readable=False)
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     try:
-        serve(sys.stdin.buffer, answers)
+        serve(Connection(os.dup(0), writable=False), answers)
     finally:
-        answers.flush()
         os._exit(0)  # without waiting for threads of audio libraries
 
 
