@@ -10,8 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from timbre_data.cli import main
+from timbre_data.commands._kinds import KINDS
+from timbre_data.pipeline.store.reader import Dataset
 
 MAIN = [sys.executable, "-c", "from timbre_data.cli import main; main()"]
 HEAVY = {"torch", "zarr", "icechunk", "dask", "distributed", "numba", "scipy", "pedalboard", "lightning", "matplotlib"}
@@ -103,37 +106,82 @@ def test_importers_are_listed_without_numba_and_other_formats_read_without_callb
     assert done.stdout.split() == ["False", "False"]
 
 
-COMMANDS = (
-    "",
-    "render",
-    "import",
-    "featurize",
-    "train",
-    "evaluate",
-    "compare",
-    "run",
-    "predict",
-    "finetune",
-    "export-model",
-    "list",
-    "show",
-    "doctor",
-)
-DATASET_COMMANDS = ("list", "show", "log", "tag", "verify", "export", "gc")
+UNKNOWN = {
+    "effect": ("render", "--fx", "nosuch"),
+    "source": ("render", "--fx", "delay", "--source", "nosuch"),
+    "synth": ("synth", "play", "nosuch", "--out", "a.wav"),
+    "importer": ("import", "nosuch", "nowhere"),
+    "feature": ("featurize", "nowhere", "--features", "nosuch"),
+    "model": ("train", "nosuch", "--data", "nowhere"),
+    "model of a search": ("search", "nosuch", "--data", "nowhere", "--grid", "seed=[1]"),
+    "target": ("train", "regressor_mlp", "--data", "nowhere", "--target", "nosuch"),
+    "distance": ("evaluate", "nowhere", "--distances", "nosuch"),
+    "format": ("dataset", "export", "nowhere", "--to", "out", "--format", "nosuch"),
+    "run": ("predict", "nosuch", "a.wav"),
+    "run to evaluate": ("finetune", "nosuch", "--on", "nowhere"),
+    "member": ("show", "effect", "nosuch"),
+}
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *(f"dataset {command}" for command in DATASET_COMMANDS)])
-def test_every_command_has_help_with_an_example(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("arguments", UNKNOWN.values(), ids=UNKNOWN)
+def test_an_unknown_name_is_refused_before_anything_heavy_is_imported(
+    arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["timbre-data", *command.split(), "--help"])
-    with pytest.raises(SystemExit) as left:
-        main()
-    assert left.value.code == 0
-    shown = capsys.readouterr().out
-    assert "Usage:" in shown
-    if command:
-        assert "Example: timbre-data" in shown
+    script = "import sys; from timbre_data.cli import main\ntry: main()\nfinally: print(sorted({'torch', 'lightning', 'distributed', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no" in done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+LIGHT = {
+    "list": (("list", "models"), "torch"),
+    "list of effects": (("list", "effects"), "numpy"),
+    "show": (("show", "effect", "delay"), "torch"),
+    "dataset list": (("dataset", "list"), "torch"),
+    "help": (("train", "--help"), "numpy"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "without"), LIGHT.values(), ids=LIGHT)
+def test_lists_and_help_import_little(arguments: tuple[str, ...], without: str, tmp_path: Path) -> None:
+    script = f"import sys; from timbre_data.cli import main\ntry: main()\nfinally: print(sorted({{'lightning', 'torch._dynamo', {without!r}}} & set(sys.modules)), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip().splitlines()[-1] == "[]"
+
+
+def test_predict_imports_no_training(shared: Path, tmp_path: Path, command: Callable[..., int]) -> None:
+    """Lightning, matplotlib and scikit-learn take seconds, and the dataset is not opened."""
+    data = Dataset(str(shared / "delay"))
+    soundfile.write(tmp_path / "note.wav", data.audio(0)[0], data.recipe.audio.rate)
+    assert command("train", "regressor_mlp", "--data", str(shared / "delay"), "--name", "quick", "--set", "max_epochs=1") == 0  # fmt: skip
+    heavy = {"lightning", "torch._dynamo", "matplotlib", "sklearn", "zarr", "icechunk", "distributed"}
+    script = f"import sys; from timbre_data.cli import main\ntry: main()\nfinally: print(sorted({heavy!r} & set(sys.modules)))"
+    words = ["predict", "quick", str(tmp_path / "note.wav"), "--effect", "delay"]
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+    assert "delay_seconds" in done.stdout
+
+
+def test_a_baseline_is_not_trained_but_compared(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("train", "knn", "--data", "nowhere") == 2
+    assert "timbre-data compare DATA --models knn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_listed_with_summaries(
+    kind: str, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("list", f"{kind}s", "--json") == 0
+    members = json.loads(capsys.readouterr().out)
+    assert members
+    for member in members:
+        assert member["summary"], member["name"]
+    assert command("show", kind, members[0]["name"]) == 0
 
 
 @pytest.mark.slow

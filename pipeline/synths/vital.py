@@ -28,7 +28,9 @@ MODULATIONS = (("env_2", "filter_1_cutoff"),)
 
 
 def _time(name: str, description: str) -> Parameter:
-    return Parameter(name=name, description=f"{description}; Vital's own scale, 0 to 32 s by the fourth power")
+    return Parameter(
+        name=name, unit="1", description=f"{description}; Vital's own scale, 0 to 32 s by the fourth power"
+    )
 
 
 SPACE = ParameterSpace.of(
