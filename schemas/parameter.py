@@ -1,6 +1,6 @@
 """One parameter: its range, its unit, how it is drawn, and its way to and from [0, 1].
 
-The normalised value is the label. One place knows the range; drawing, rendering, plots and error messages all ask it.
+The normalized value is the label. One place knows the range; drawing, rendering, plots and error messages all ask it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float64]
 
 
 class Uniform(Frozen):
-    """Uniform over the part [low, high] of the normalised range."""
+    """Uniform over the part [low, high] of the normalized range."""
 
     type: Literal["uniform"] = Field("uniform", description="kind of distribution")
     low: float = Field(0.0, ge=0, le=1, description="lowest normalized value")
@@ -33,7 +33,7 @@ class Uniform(Frozen):
 
 
 class Normal(Frozen):
-    """Normal in normalised units, clipped to [0, 1]."""
+    """Normal in normalized units, clipped to [0, 1]."""
 
     type: Literal["normal"] = Field("normal", description="kind of distribution")
     mean: float = Field(0.5, ge=0, le=1, description="mean, normalized")
@@ -94,7 +94,7 @@ class Parameter(Frozen):
 
     `kind` is how the value runs over [0, 1]: "linear"; "log" (equal ratios); "db" (decibels, linear in dB); "integer"
     (whole numbers from low to high); "choice" (one of `positions`); "switch" (0 or 1). `resolution` is the step to which
-    the *normalised* value is rounded. `midi_cc` and `midi_values` say which control change carries it and, for a
+    the *normalized* value is rounded. `midi_cc` and `midi_values` say which control change carries it and, for a
     choice, which of its 128 values starts each position.
     """
 
@@ -157,7 +157,7 @@ class Parameter(Frozen):
         return int(high - low) + 1 if self.kind in ("integer", "choice", "switch") else 0
 
     def to_value(self, unit: ArrayLike) -> FloatArray:
-        """Map normalised values in [0, 1] to values in the parameter's own unit (any shape)."""
+        """Map normalized values in [0, 1] to values in the parameter's own unit (any shape)."""
         u = np.clip(np.asarray(unit, np.float64), 0.0, 1.0)
         low, high = self.bounds
         if self.kind == "log":
@@ -174,7 +174,7 @@ class Parameter(Frozen):
         return np.asarray((v - low) / (high - low))
 
     def quantile(self, probability: FloatArray) -> FloatArray:
-        """Turn uniform numbers in [0, 1) into normalised draws by the inverse of the distribution function [shape=(n,)]."""
+        """Turn uniform numbers in [0, 1) into normalized draws by the inverse of the distribution function [shape=(n,)]."""
         chosen = self.distribution
         if self.steps:
             return self._quantile_of_steps(probability)
@@ -193,7 +193,7 @@ class Parameter(Frozen):
         return self.quantise(np.clip(unit, 0.0, 1.0))
 
     def quantise(self, unit: FloatArray) -> FloatArray:
-        """Round normalised values to `resolution`."""
+        """Round normalized values to `resolution`."""
         if self.resolution is None:
             return unit
         return np.asarray(np.clip(np.rint(unit / self.resolution) * self.resolution, 0.0, 1.0))
@@ -234,7 +234,7 @@ class Parameter(Frozen):
         return fields | {"description": self.description}
 
     def describe(self, unit: float) -> str:
-        """A normalised value as a person reads it: "440 Hz", "sine", "on"."""
+        """A normalized value as a person reads it: "440 Hz", "sine", "on"."""
         value = float(self.to_value(unit))
         if self.kind == "choice":
             return self.positions[int(value)]

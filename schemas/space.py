@@ -55,14 +55,14 @@ class ParameterSpace(Frozen):
         yield from self.parameters
 
     def quantile(self, probability: FloatArray) -> NDArray[np.float32]:
-        """Turn uniform numbers into normalised labels [shape=(n, p)]."""
+        """Turn uniform numbers into normalized labels [shape=(n, p)]."""
         labels = np.empty(probability.shape, np.float32)
         for column, parameter in enumerate(self.parameters):
             labels[:, column] = parameter.quantile(probability[:, column])
         return labels
 
     def to_values(self, labels: ArrayLike) -> FloatArray:
-        """Map normalised labels to physical values [shape=(n, p)]."""
+        """Map normalized labels to physical values [shape=(n, p)]."""
         labels = np.asarray(labels)
         values = np.empty(labels.shape, np.float64)
         for column, parameter in enumerate(self.parameters):
@@ -90,7 +90,7 @@ class ParameterSpace(Frozen):
         """Return the space with drawing changed as a recipe asks.
 
         Each override is a number (fixed at that value), `[low, high]` (uniform between these values), or a mapping with
-        `distribution` and `resolution`. The normalised range stays the parameter's own, so that labels of different
+        `distribution` and `resolution`. The normalized range stays the parameter's own, so that labels of different
         recipes compare.
 
         Raises `RecipeError` naming the field, the value and what is allowed.

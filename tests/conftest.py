@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
@@ -75,15 +76,19 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three small featurized datasets that no test changes."""
-    folder = tmp_path_factory.mktemp("shared")
-    for effect in ("modulation", "delay", "distortion"):
-        location = locate(str(folder / effect))
-        rendering.render(small_recipe(effect, n=700), location, Cluster(workers=2))
-        featurizing.featurize(location, {"autofx163": {}, "autofx48": {}}, Cluster(workers=2))
-    yield folder
-    shutil.rmtree(folder)
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # one for all processes of a run
+    folder = base / "shared"
+    with FileLock(base / "shared.lock"):
+        if not (folder / "whole").is_file():
+            for effect in ("modulation", "delay", "distortion"):
+                location = locate(str(folder / effect))
+                rendering.render(small_recipe(effect, n=700), location, Cluster(workers=2))
+                featurizing.featurize(location, {"autofx163": {}, "autofx48": {}}, Cluster(workers=2))
+            (folder / "whole").touch()
+    return folder
 
 
 def all_columns(data: Dataset) -> dict[str, np.ndarray]:

@@ -75,6 +75,7 @@ def test_every_file_named_is_there(page: Path) -> None:
         assert generated.exists(), path
 
 
+@pytest.mark.slow  # opens SoundFonts and plans the chained recipes of whole papers
 def test_the_dry_runs_of_the_readme(home: Path) -> None:
     """What can be tried without rendering is."""
     for line in commands_in((ROOT / "README.md").read_text(encoding="utf-8")):

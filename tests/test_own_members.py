@@ -134,6 +134,7 @@ def run_apart(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow  # ten commands in processes of their own, which must not know the file
 def test_an_effects_file_is_an_effect_and_never_runs_by_itself(home: Path, tmp_path: Path) -> None:
     ring = tmp_path / "own_ring.py"
     ring.write_text(RING.replace("MARK", str(tmp_path / "ran")))
@@ -164,6 +165,7 @@ def test_an_effects_file_is_an_effect_and_never_runs_by_itself(home: Path, tmp_p
     assert "another own_ring.py" in other.stderr
 
 
+@pytest.mark.slow  # starts a cluster's processes
 def test_workers_of_a_cluster_get_the_file(home: Path, tmp_path: Path) -> None:
     """Worker processes know nothing of the client's files but what comes with a task."""
     from distributed import LocalCluster
@@ -253,6 +255,7 @@ ADDED = {
 }
 
 
+@pytest.mark.slow  # copies the tree and imports it anew
 def test_a_new_member_is_one_file_and_its_test_is_there(tmp_path: Path) -> None:
     """In a copy of the tree, one file of each kind is added and nothing else; list, contract and tests know it."""
     import shutil

@@ -89,7 +89,7 @@ class InverseCnn(nn.Module):
         return logits.float()
 
     def decode(self, logits: torch.Tensor) -> torch.Tensor:
-        """Turn logits into normalised values [shape=(n, outputs)]: the likeliest position, or the mean of the distribution."""
+        """Turn logits into normalized values [shape=(n, outputs)]: the likeliest position, or the mean of the distribution."""
         values = []
         for count, part in zip(self._positions, self._groups(logits), strict=True):
             if count:

@@ -17,7 +17,7 @@ from timbre_data.schemas.base import Frozen
 
 
 class IrmasSvmOptions(Frozen):
-    """The kernel exp(-gamma |x - y|^2) on standardised features (gamma 0 takes 1 over their number), how many random features approach it, and the weight of the margin."""
+    """The kernel exp(-gamma |x - y|^2) on standardized features (gamma 0 takes 1 over their number), how many random features approach it, and the weight of the margin."""
 
     gamma: float = Field(
         0.0, ge=0, description="width of the kernel exp(-gamma |x - y|^2); 0 takes 1 over the number of features"

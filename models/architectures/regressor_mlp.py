@@ -1,4 +1,4 @@
-"""The parameter regressors of D'Hooghe 2022: features (and class probabilities) to normalised effect parameters."""
+"""The parameter regressors of D'Hooghe 2022: features (and class probabilities) to normalized effect parameters."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from timbre_data.pipeline.catalogue.registry import Registry
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """A classical classifier: `build(seed)` gives a scikit-learn estimator that takes standardised features.
+    """A classical classifier: `build(seed)` gives a scikit-learn estimator that takes standardized features.
 
     `published` maps a data set of the paper to what it reports: accuracy, fit_seconds, inference_ms, megabytes.
     """

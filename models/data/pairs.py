@@ -105,9 +105,15 @@ class Pairs:
 
 
 def setting_text(pairs: Pairs, place: int) -> str:
-    """The setting of a row for people: "peaking 6 dB 800 Hz 1"."""
+    """The setting of a row for people: "peaking 6 dB 800 Hz q 1"."""
     described = {one["name"]: Parameter.model_validate(one) for one in pairs.data.parameters}
     values = dict(zip(pairs.names, pairs.condition[place].tolist(), strict=False))
     used = [step for step, on in zip(pairs.steps, pairs.condition[place, len(pairs.names) :], strict=True) if on]
     own = [name for name in pairs.names if not used or name.split(".")[0] in used]
-    return " ".join([*used, *(described[name].describe(values[name]) for name in own)])
+    return " ".join([*used, *(_named(described[name], values[name]) for name in own)])
+
+
+def _named(parameter: Parameter, unit: float) -> str:
+    """A value with its unit, or for a dimensionless one with its name: "800 Hz", "q 1"."""
+    text = parameter.describe(unit)
+    return text if parameter.unit_text else f"{parameter.name.rpartition('.')[2]} {text}"

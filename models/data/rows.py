@@ -139,7 +139,7 @@ def load_rows(
         and len({(data.recipe.audio.rate, data.recipe.audio.samples, data.recipe.audio.dtype) for data in datasets}) > 1
     ):
         raise UsageError(
-            "these datasets have sounds of different rates, lengths or types: a network that hears sounds needs one."
+            "these datasets have sounds of different rates, lengths or types: a network that takes sounds needs one."
         )
     parts: list[dict[str, NDArray[Any]]] = []
     for number, data in enumerate(datasets):

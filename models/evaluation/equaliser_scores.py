@@ -79,7 +79,7 @@ def evaluate_transformation(evaluated: Evaluated) -> Found:
             f"Losses over {len(chosen)} notes of the {split} split",
             ("", "KL", "MSE", "MAE", "sum"),
             tuple(rows),
-            note="KL of magnitudes normalised to a sum of 1, mean squares of magnitudes (FFT of 1,024 Hann-windowed samples), mean absolute waveform difference; notes at "
+            note="KL of magnitudes normalized to a sum of 1, mean squares of magnitudes (FFT of 1,024 Hann-windowed samples), mean absolute waveform difference; notes at "
             f"{options.level_db:g} dB. The paper's piano is sampled.",
         )
     ]

@@ -18,6 +18,11 @@ def _save(figure: Any, path: Path) -> None:
     plt.close(figure)
 
 
+def title_of(name: str) -> str:
+    """A parameter's name as a title: "distortion.low_shelf_q" is "distortion: low shelf q"."""
+    return name.replace(".", ": ").replace("_", " ")
+
+
 def loss_curves(epochs: list[dict[str, float]], path: Path) -> None:
     """Training and validation loss over the epochs; the best epoch is marked."""
     figure, axes = plt.subplots(figsize=(6, 3.6))
@@ -148,7 +153,7 @@ def predicted_against_true(
         axes.hist2d(true, guess, bins=40, range=[[0, 1], [0, 1]], cmap="magma", norm=matplotlib.colors.PowerNorm(0.5))
         axes.plot([0, 1], [0, 1], color="white", linewidth=0.8)
         skill = 1 - np.mean((guess - true) ** 2) / max(float(np.var(true)), 1e-12) if len(true) else float("nan")
-        axes.set_title(f"{names[i]}\nskill {skill:.2f}", fontsize=8)
+        axes.set_title(f"{title_of(names[i])}\nskill {skill:.2f}", fontsize=8)
         axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
         axes.set_aspect("equal")
     for axes in list(grid.flat)[len(names) :]:
@@ -200,7 +205,9 @@ def labels_against_outputs(
         for box in boxes["boxes"]:
             box.set(facecolor=colour, alpha=0.6, label=None)
         axes.plot([], [], color=colour, linewidth=6, alpha=0.6, label=label)
-    axes.set_xticks(range(len(names)), [name.partition(".")[2] or name for name in names], rotation=60, ha="right")
+    axes.set_xticks(
+        range(len(names)), [title_of(name.partition(".")[2] or name) for name in names], rotation=60, ha="right"
+    )
     axes.set(ylabel="normalized", ylim=(-0.03, 1.03))
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     _save(figure, path)

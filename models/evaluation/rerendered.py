@@ -63,7 +63,7 @@ def compare(
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Distances of re-rendered predictions from the stored sounds: predictor -> distance -> [shape=(rows,)].
 
-    `predictions` maps a predictor to normalised parameters of the dataset's own space [shape=(rows, p)].
+    `predictions` maps a predictor to normalized parameters of the dataset's own space [shape=(rows, p)].
     """
     chain, rate = Chain(data.recipe.chain), data.recipe.audio.rate
     computed = {name: DISTANCES.load(name).compute for name in distances}

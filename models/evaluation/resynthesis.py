@@ -17,7 +17,7 @@ from timbre_data.schemas.arrays import Audio
 
 
 def sounds_of(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]) -> tuple[Audio, Audio]:
-    """What a row would sound like with other (normalised) parameters [shape=(k, p)]: after its chain, and before it, as float32 [shape=(k, channels, samples)].
+    """What a row would sound like with other (normalized) parameters [shape=(k, p)]: after its chain, and before it, as float32 [shape=(k, channels, samples)].
 
     Before the chain there is its dry sound, or what its synth plays of its notes.
     """
@@ -36,7 +36,7 @@ def sounds_of(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]
 
 
 def rerender(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]) -> Audio:
-    """Make a row's sound again with other (normalised) parameters: its dry sound through its chain, or its notes on its synth (the same one).
+    """Make a row's sound again with other (normalized) parameters: its dry sound through its chain, or its notes on its synth (the same one).
 
     Stored as the dataset stores [shape=(channels, samples)].
     """

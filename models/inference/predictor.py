@@ -94,7 +94,7 @@ class Predictor:
     def answers(
         self, notes: Audio, f0_hz: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        """Class probabilities [shape=(n, classes)] and normalised parameters [shape=(n, p)] of notes [shape=(n, samples)]; None where the run has none."""
+        """Class probabilities [shape=(n, classes)] and normalized parameters [shape=(n, p)] of notes [shape=(n, samples)]; None where the run has none."""
         stored = self._as_stored(notes)
         probabilities = labels = None
         if self.classifier is not None:

@@ -35,7 +35,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a file says: every note, and all of them together (mean probability, median of each normalised parameter).
+    """What a file says: every note, and all of them together (mean probability, median of each normalized parameter).
 
     `texts` are the parameters for people, without those that mean nothing beside the others (the knobs of an oscillator that is off).
     `segments` say what is heard when, for a run that names frames, with the mean probability of each.

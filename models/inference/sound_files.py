@@ -23,7 +23,7 @@ BLOCK_SECONDS = 30.0
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Where a file that somebody named is read: `UsageError` in one line for what is no usable sound."""
+    """Where a file that somebody named is read: `UsageError` in one line if the sound is unusable."""
     try:
         with readable():
             yield
@@ -32,7 +32,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def load_sound(path: Path, rate: int) -> Audio:
-    """Read any sound file as mono at `rate` [shape=(samples,)]. Raises `UsageError` in one line for what is no usable sound."""
+    """Read any sound file as mono at `rate` [shape=(samples,)]. Raises `UsageError` in one line if the sound is unusable."""
     with reading(path):
         sound = read_mono(path, rate, LONGEST_SECONDS)
     if len(sound) < SHORTEST_SECONDS * rate:

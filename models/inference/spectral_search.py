@@ -20,7 +20,7 @@ from timbre_data.schemas.recipe import Recipe
 
 @dataclass(frozen=True)
 class Task:
-    """Sounds to match: dry and target [shape=(n, samples)], true normalised labels and order of each row, and the recipe of the chain."""
+    """Sounds to match: dry and target [shape=(n, samples)], true normalized labels and order of each row, and the recipe of the chain."""
 
     recipe: Recipe
     dry: Audio
@@ -34,7 +34,7 @@ class Task:
 
 
 def render_labels(recipe: Recipe, dry: Audio, labels: NDArray[np.float64], order: NDArray[np.int8]) -> Audio:
-    """Each dry sound through the chain with its normalised labels, at full scale [shape=(n, samples)]."""
+    """Each dry sound through the chain with its normalized labels, at full scale [shape=(n, samples)]."""
     chain = Chain(recipe.chain)
     values = chain.space.to_values(np.clip(labels, 0, 1))
     out = np.empty(dry.shape, np.float32)

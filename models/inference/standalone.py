@@ -60,9 +60,9 @@ class Yin(nn.Module):
         running = difference.cumsum(-1)
         lags = torch.arange(1, high + 2, dtype=torch.float64)
         ratio = torch.where(running > 0, difference * lags / running.clamp(min=1e-300), torch.ones_like(running))
-        normalised = torch.cat((torch.ones_like(energy), ratio), dim=-1)
-        inner = normalised[..., self._low : high + 1]
-        before, after = normalised[..., self._low - 1 : high], normalised[..., self._low + 1 : high + 2]
+        normalized = torch.cat((torch.ones_like(energy), ratio), dim=-1)
+        inner = normalized[..., self._low : high + 1]
+        before, after = normalized[..., self._low - 1 : high], normalized[..., self._low + 1 : high + 2]
         dip = (inner < before) & (inner <= after) & (inner < pitch.THRESHOLD)
         best = torch.where(dip.any(-1), dip.to(torch.int8).argmax(-1), inner.argmin(-1))[..., None]
         left, middle, right = (series.gather(-1, best)[..., 0] for series in (before, inner, after))
@@ -240,7 +240,7 @@ def export_model(run: Path, out: Path) -> dict[str, Any]:
     Raises `UsageError` for features that cannot be exported and for a file that is there already.
     """
     if out.exists():
-        raise UsageError(f"{out} is there already: choose another --out, or delete it first.")
+        raise UsageError(f"{out} exists already: choose another --out, or delete it first.")
     if load(run).task == "transformation":
         raise UsageError(
             f"{run} maps sounds to sounds of any length, which cannot be exported: use timbre-data predict."

@@ -17,7 +17,7 @@ class FilterShape:
 
     A musically motivated first layer (Pons et al. 2017) has several shapes side by side. Where a filter is lower than the spectrogram and
     what it finds is pooled over all its positions, it answers to a timbre at any *pitch*; pooled over time, at any *duration* up to its width;
-    with spectrograms in dB or standardised, at any *loudness*. Tall, narrow shapes see the distribution of partials, wide ones their course.
+    with spectrograms in dB or standardized, at any *loudness*. Tall, narrow shapes see the distribution of partials, wide ones their course.
     """
 
     count: int

@@ -20,7 +20,7 @@ def centred_stft(audio: torch.Tensor, window: torch.Tensor, hop_length: int) -> 
 
 
 class Spectrogram(nn.Module):
-    """Sounds [shape=(n, samples)] to spectrograms [shape=(n, bins, frames)], peak-normalised and padded with zeros first.
+    """Sounds [shape=(n, samples)] to spectrograms [shape=(n, bins, frames)], peak-normalized and padded with zeros first.
 
     "power" is |X|^2 of a centred Hann STFT; "log_power" and "log_mel" are in dB (floor -100 dB), brought near [-1, 1].
     """

@@ -40,5 +40,5 @@ class Standardise(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Standardise [shape=(n, bins, frames)] and add a channel [shape=(n, 1, bins, frames)]."""
-        standardised: torch.Tensor = (x.float() - self.mean) / self.deviation
-        return standardised[:, None]
+        standardized: torch.Tensor = (x.float() - self.mean) / self.deviation
+        return standardized[:, None]

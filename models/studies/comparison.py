@@ -3,7 +3,7 @@
 RUN/comparison.json     settings, what the data was, and every figure
 RUN/tables.md           the tables
 RUN/confusion-*.png     one confusion matrix a classifier, over all folds
-RUN/folds/              what each classifier predicted in each fold: where a stopped comparison goes on
+RUN/folds/              what each classifier predicted in each fold: what a stopped comparison resumes from
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def check_models(names: Sequence[str]) -> None:
 def compare(
     settings: CompareSettings, *, name: str | None = None, say: Callable[[str], None] = lambda line: None
 ) -> Comparison:
-    """Compare classifiers on stored features. The same command again goes on where it stopped, or only prints.
+    """Compare classifiers on stored features. The same command again resumes where it stopped, or only prints.
 
     Raises `UsageError` for rows with several effects, too few notes, or unknown classifiers.
     """

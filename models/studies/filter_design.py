@@ -125,7 +125,7 @@ def write(found: Design, out: Path) -> None:
     if out.suffix not in (".yaml", ".yml"):
         raise UsageError(f"--out {out}: give a file name that ends in .yaml.")
     if out.exists():
-        raise UsageError(f"{out} is there already: choose another --out, or delete it first.")
+        raise UsageError(f"{out} exists already: choose another --out, or delete it first.")
     head = (
         "# Proposed by timbre-data design-filters; measured extents in bands and frames (quantiles .1 .25 .5 .75 .9):\n"
     )

@@ -44,7 +44,7 @@ def search(
 ) -> Search:
     """Train every combination of `grid` (fields of the training settings, with dots) with `repeats` seeds, by Optuna's grid sampler.
 
-    Trials are runs under `runs/NAME/`; the study is kept beside them, so the same command again goes on where it stopped.
+    Trials are runs under `runs/NAME/`; the study is kept beside them, so the same command again resumes where it stopped.
     Raises `UsageError` for a grid that does not fit, or another one under the same name.
     """
     import optuna

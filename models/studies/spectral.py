@@ -24,7 +24,7 @@ Gradient = Literal["spsa", "differences"]
 
 
 STEP = 0.01
-"""Half the distance of the two renders of a derivative, in normalised parameters: the resolution of the paper's labels."""
+"""Half the distance of the two renders of a derivative, in normalized parameters: the resolution of the paper's labels."""
 
 
 def _in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -61,7 +61,7 @@ class EffectLayer:
     def __call__(
         self, labels: torch.Tensor, dry: Audio, order: NDArray[np.int8], mask: NDArray[np.bool_]
     ) -> torch.Tensor:
-        """Sounds [shape=(n, samples)] of normalised labels [shape=(n, p)]; `mask` says which of them a row has."""
+        """Sounds [shape=(n, samples)] of normalized labels [shape=(n, p)]; `mask` says which of them a row has."""
         layer = self
 
         class Apply(torch.autograd.Function):

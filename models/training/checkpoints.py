@@ -90,7 +90,7 @@ class Trained:
     def predict(
         self, features: torch.Tensor, probabilities: torch.Tensor | None = None, audio: Any = None
     ) -> torch.Tensor:
-        """Class probabilities or normalised parameters of raw (not standardised) features, and sounds (or windows of frames) where the network takes them."""
+        """Class probabilities or normalized parameters of raw (not standardized) features, and sounds (or windows of frames) where the network takes them."""
         self.network.eval()
         size = 8192 if audio is None else 64 if isinstance(audio, torch.Tensor) else 1024
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16-mixed"):

@@ -1,4 +1,4 @@
-"""Hearing one patch of a synth: a WAV file and its parameters as a person reads them."""
+"""Playing one patch of a synth into a WAV file, with its parameters as text."""
 
 from __future__ import annotations
 

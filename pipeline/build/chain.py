@@ -29,7 +29,7 @@ UNUSED = -1
 class Draw:
     """The labels of some rows, drawn before any sound is made.
 
-    `labels` normalised [shape=(n, p)] (0 where `mask` is false); `values` physical [shape=(n, p)]; `mask` which mean
+    `labels` normalized [shape=(n, p)] (0 where `mask` is false); `values` physical [shape=(n, p)]; `mask` which mean
     anything; `order` position of each step in the row's chain, or `UNUSED` [shape=(n, steps)].
     """
 

@@ -41,7 +41,7 @@ def plan_of(recipe_json: str, inventory: str) -> Plan:
     plan = Plan(Recipe.model_validate(json.loads(recipe_json)))
     if plan.inventory != inventory:
         raise BuildError(
-            f"source {plan.recipe.source.name}: it offers other sounds than when this was begun. Put them back and run the same command again."
+            f"source {plan.recipe.source.name}: the source has changed since this build started. Restore its sounds and run the same command again."
         )
     return plan
 

@@ -172,7 +172,9 @@ class _Interrupt:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("timbre-data: finishing what is in hand; once more stops at once.", file=sys.stderr, flush=True)
+        print(
+            "timbre-data: finishing the running tasks; press Ctrl-C again to stop at once.", file=sys.stderr, flush=True
+        )
 
 
 def run(
@@ -274,7 +276,7 @@ def _result(future: Any) -> TaskResult:
         raise
     except KilledWorker as error:
         raise BuildError(
-            f"workers died again and again on the same task ({error}): look at their memory and logs."
+            f"workers died repeatedly on the same task ({error}): look at their memory and logs."
         ) from None
     assert isinstance(result, TaskResult)
     return result

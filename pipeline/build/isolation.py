@@ -1,4 +1,4 @@
-"""Does a synth keep something of the sound before? Measured: rows are played twice, in two orders, with each way of keeping them apart.
+"""Measures whether a synth carries state from one render to the next: rows are played in two orders with each isolation mode.
 
 Public reports of hosted plug-ins tell of 7 to 8 dB between two renders of one patch, depending on what was rendered before. So a
 dataset of a synth that is not pure says which isolation its rows had, and how far two renders of one row were apart.

@@ -96,8 +96,8 @@ def bar(*, enabled: bool, resume: str) -> Iterator[Bar | NoProgress]:
     try:
         yield shown
     except InterruptedBuildError as error:
-        raise InterruptedBuildError(f"{error} Go on with: {resume}") from None
+        raise InterruptedBuildError(f"{error} Resume with: {resume}") from None
     except KeyboardInterrupt:
-        raise AbandonedBuildError(f"stopped at once; what was committed is safe. Go on with: {resume}") from None
+        raise AbandonedBuildError(f"stopped at once; what was committed is safe. Resume with: {resume}") from None
     finally:
         shown.close()

@@ -173,14 +173,14 @@ def _prepare(writer: Writer, plan: Plan) -> None:
         assert isinstance(made, zarr.Array)
         made[:] = 0
         set_meta(root, inventory=plan.inventory)
-        writer.commit("begun again: the source offers other sounds")
+        writer.commit("started again: the source has changed")
     elif stored["inventory"] != plan.inventory:
         raise UsageError(
-            f"{writer.location.address}: the source {recipe.source.name} offers other sounds than when this dataset was begun; put them back, or render under a new name with --out."
+            f"{writer.location.address}: the source {recipe.source.name} has changed since this dataset was started: restore its sounds, or render under another name with --out."
         )
     if recipe.n < stored["recipe"]["n"] and not stored["version"]:
         raise UsageError(
-            f"{writer.location.address} was begun with n = {stored['recipe']['n']} and never shrinks: run again with that n."
+            f"{writer.location.address} was started with n = {stored['recipe']['n']} and cannot shrink: run again with that n."
         )
     if recipe.n > stored["recipe"]["n"]:
         root = writer.root()
@@ -212,7 +212,7 @@ def _refuse_other_sound(location: Location, stored: dict[str, Any]) -> None:
     again = rerender_rows(data, ROWS_MADE_AGAIN)
     if not again["same"] and again["largest_db"] > ROUNDING_DB:
         raise UsageError(
-            f"{location.address} was begun with another version or on another machine, whose sounds differ from those made here (by up to {again['largest_db']:.0f} dB): go on where it was begun, or render under a new name with --out."
+            f"{location.address} was started by another version or on another machine, whose sounds differ from those rendered here (by up to {again['largest_db']:.0f} dB): continue where it was started, or render under another name with --out."
         )
 
 
@@ -243,7 +243,7 @@ def _finished(writer: Writer, location: Location, recipe: Recipe) -> Report:
     reason = (
         "finished already"
         if total == recipe.n
-        else f"finished already, with {total} rows (a dataset never shrinks; its first {recipe.n} are the ones asked for)"
+        else f"finished already, with {total} rows (a dataset never shrinks; its first {recipe.n} rows are the requested ones)"
     )
     return Report(location.address, 0, total, reason, writer.snapshot, stored["version"])
 

@@ -24,7 +24,7 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Where a file is read: `UnusableSoundError` for what is not a readable sound."""
+    """Where a file is read: `UnusableSoundError` if the file is not a readable sound."""
     try:
         yield
     except (soundfile.LibsndfileError, OSError) as error:
@@ -34,7 +34,7 @@ def readable() -> Iterator[None]:
 def read(path: Path, rate: int, channels: int) -> Audio:
     """Read a sound file of any rate and channel count: float32 (channels, samples) at `rate`.
 
-    Too many channels are averaged, one is repeated. Raises `UnusableSoundError` for what is not a readable sound.
+    Too many channels are averaged, one is repeated. Raises `UnusableSoundError` if the file is not a readable sound.
     """
     import soxr
 
@@ -104,7 +104,7 @@ def _mono(sound: NDArray[Any], scale: np.float32) -> Audio:
 def read_mono(path: Path, rate: int, longest_seconds: float) -> Audio:
     """Read a sound file of any rate, channel count and length as mono at `rate`, block by block [shape=(samples,)].
 
-    Raises `UnusableSoundError` for what is not a readable sound, or longer than `longest_seconds`.
+    Raises `UnusableSoundError` if the file is not a readable sound, or longer than `longest_seconds`.
     """
     import soxr
 

@@ -18,7 +18,7 @@ NOTE_HOP = 1024
 FMIN_HZ = 60.0
 FMAX_HZ = 1400.0
 THRESHOLD = 0.1
-"""Depth of the normalised difference (YIN's aperiodicity) below which the first dip is taken."""
+"""Depth of the normalized difference (YIN's aperiodicity) below which the first dip is taken."""
 
 
 @njit(cache=True, nogil=True)
@@ -54,7 +54,7 @@ def _pick(
     depth: NDArray[np.float64],
 ) -> None:
     """Frequency of each frame (Hz) and how periodic it is (depth of the dip; small is good)."""
-    normalised = np.empty(high + 2)
+    normalized = np.empty(high + 2)
     for frame in range(whole.shape[0]):
         energy = 0.0
         for n in range(window):
@@ -63,24 +63,24 @@ def _pick(
             out[frame], depth[frame] = np.nan, 1.0
             continue
         first, shifted, running = energy, energy, 0.0
-        normalised[0] = 1.0
+        normalized[0] = 1.0
         for lag in range(1, high + 2):
             shifted += whole[frame, lag + window - 1] ** 2 - whole[frame, lag - 1] ** 2
             difference = max(first + shifted - 2.0 * correlation[frame, lag], 0.0)
             running += difference
-            normalised[lag] = difference * lag / running if running > 0 else 1.0
+            normalized[lag] = difference * lag / running if running > 0 else 1.0
         best = -1
         for lag in range(low, high + 1):
-            dip = normalised[lag] < normalised[lag - 1] and normalised[lag] <= normalised[lag + 1]
-            if dip and normalised[lag] < THRESHOLD:
+            dip = normalized[lag] < normalized[lag - 1] and normalized[lag] <= normalized[lag + 1]
+            if dip and normalized[lag] < THRESHOLD:
                 best = lag
                 break
         if best < 0:
             best = low
             for lag in range(low, high + 1):
-                if normalised[lag] < normalised[best]:
+                if normalized[lag] < normalized[best]:
                     best = lag
-        left, middle, right = normalised[best - 1], normalised[best], normalised[best + 1]
+        left, middle, right = normalized[best - 1], normalized[best], normalized[best + 1]
         bend = left - 2 * middle + right
         shift = 0.5 * (left - right) / bend if bend > 0 else 0.0
         out[frame] = rate / (best + min(max(shift, -1.0), 1.0))

@@ -1,4 +1,4 @@
-"""A stand-in for jingju a cappella: phrases of a made singing voice, with the phoneme of every moment.
+"""A stand-in for jingju a cappella: phrases of a synthetic singing voice, with the phoneme of every moment.
 
 Syllables are an initial (a consonant, a glide), a final (a vowel, a diphthong, a vowel with its nasal) and sometimes a nasal tail, drawn at
 random, the finals sung over one to three notes of a pentatonic scale with vibrato. Formants move from sound to sound in about 70 ms
@@ -272,7 +272,7 @@ def _drift(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
 
 
 SOURCE = Source(
-    summary="Stand-in for jingju a cappella: phrases of a made singing voice, with the phoneme of every frame.",
+    summary="Stand-in for jingju a cappella: phrases of a synthetic singing voice, with the phoneme of every frame.",
     settings=SungPhonemesSettings,
     open=SungPhonemes,
 )

@@ -22,7 +22,7 @@ def export(data: Dataset, to: Path, form: str) -> int:
     """
     exporter = EXPORTERS.load(form)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise UsageError(f"{to} is there already: choose a new folder with --to.")
+        raise UsageError(f"{to} exists already: choose a new folder with --to.")
     if not data.complete():
         raise CorruptDataError(
             f"{data.location.address} is not finished ({int(data.present().sum())} of {data.recipe.n} rows): render it to the end first."

@@ -40,7 +40,7 @@ class Dataset:
         except (icechunk.IcechunkError, OSError, ValueError, KeyError) as error:
             raise CorruptDataError(f"{self.location.address} cannot be read: {first_line(error)}.") from None
         if "recipe" not in self.meta:
-            raise NotFoundError(f"{self.location.address} was begun but holds nothing yet: render it.")
+            raise NotFoundError(f"{self.location.address} is empty: render it.")
         if self.meta["format_version"] > layout.FORMAT_VERSION:
             raise CorruptDataError(
                 f"{self.location.address} has format {self.meta['format_version']}, newer than this version reads ({layout.FORMAT_VERSION}): update timbre-data."

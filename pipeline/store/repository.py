@@ -106,7 +106,7 @@ def exists(location: Location) -> bool:
 
 
 def create(location: Location) -> icechunk.Repository:
-    """Create an empty repository, a local one with an empty root group. Whoever calls this holds the dataset's lock."""
+    """Create an empty repository, a local one with an empty root group. The caller holds the dataset's lock."""
     guard_against_fork()
     _opened_in.add(os.getpid())
     if location.remote:

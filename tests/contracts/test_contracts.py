@@ -49,10 +49,21 @@ def settings_for(kind: str, name: str, folder: Path) -> dict[str, Any]:
     return {}
 
 
+def is_slow(kind: str, name: str, check: str) -> bool:
+    """Profiles start programs (the synth midi plays one of them in the quick tests); FCN-4 has 17 million weights."""
+    plays = kind == "profile" and check not in ("check_says_what_it_is", "check_parameters_are_described")
+    return plays or (kind, name) == ("model", "choi_fcn4")
+
+
 def cases() -> list[Any]:
     """Kind, member and check of everything that is shipped."""
     return [
-        pytest.param((kind, name), check, id=f"{kind}-{name}-{check.removeprefix('check_')}")
+        pytest.param(
+            (kind, name),
+            check,
+            id=f"{kind}-{name}-{check.removeprefix('check_')}",
+            marks=[pytest.mark.slow] if is_slow(kind, name, check) else [],
+        )
         for kind in CONTRACTS.names()
         for name in kind_of(kind).names
         if (kind, name) not in NOT_ALONE

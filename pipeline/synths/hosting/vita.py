@@ -24,7 +24,7 @@ def require_vita() -> None:
 
 
 class HostedVital:
-    """Vital with its initial preset; controls set by name as normalised values."""
+    """Vital with its initial preset; controls set by name as normalized values."""
 
     def __init__(
         self, rate: int, channels: int, fixed: Mapping[str, float], modulations: Sequence[tuple[str, str]]

@@ -102,7 +102,8 @@ class Constant(nn.Module):
         return self.answer.expand(len(features), -1).clamp(0, 1)
 
 
-@pytest.mark.parametrize("gradient", ["spsa", pytest.param("differences", marks=pytest.mark.slow)])
+@pytest.mark.slow  # hundreds of renders
+@pytest.mark.parametrize("gradient", ["spsa", "differences"])
 def test_fine_tuning_brings_the_sound_nearer(client: Any, gradient: spectral.Gradient) -> None:
     one = task()
     labels = np.tile(one.labels[:1], (ROWS, 1))

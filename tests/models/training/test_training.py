@@ -80,7 +80,14 @@ def test_the_same_command_again_does_nothing(shared: Path) -> None:
     assert (run / runs.MODEL_FILE).stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize(("schedule", "rate"), [("plateau", 1e-3), ("plateau", 0.03), ("cosine", 1e-3)])
+@pytest.mark.parametrize(
+    ("schedule", "rate"),
+    [
+        ("plateau", 0.03),
+        pytest.param("plateau", 1e-3, marks=pytest.mark.slow),  # two trainings each
+        pytest.param("cosine", 1e-3, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_training_resumes_to_the_same_network(
     shared: Path, monkeypatch: pytest.MonkeyPatch, schedule: str, rate: float
 ) -> None:
@@ -238,6 +245,7 @@ def chained(**changes: Any) -> PipelineRecipe:
     return validation.validate(PipelineRecipe, data | changes)
 
 
+@pytest.mark.slow  # renders, trains and evaluates a whole chain twice
 def test_a_chained_recipe_runs_and_then_skips_everything() -> None:
     said: list[str] = []
     first = run_chain(chained(), Cluster(workers=2), progress=NoProgress(), say=said.append)

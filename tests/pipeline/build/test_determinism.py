@@ -190,7 +190,7 @@ def test_a_second_ctrl_c_stops_at_once(home: Path) -> None:
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130, said
     assert time.monotonic() - begun < 12  # the task takes much longer
-    assert "stopped at once; what was committed is safe. Go on with: timbre-data render" in said
+    assert "stopped at once; what was committed is safe. Resume with: timbre-data render" in said
     assert "Traceback" not in said
     left = Dataset("stopped")
     assert 300 <= left.present().sum() < 9000

@@ -37,6 +37,7 @@ def problems(tree: Path) -> dict[str, str]:
     return scan(IdmtSettings(path=tree)).problems
 
 
+@pytest.mark.slow  # imports mirdata, which imports librosa and downloads nothing
 def test_labels_are_those_that_mirdata_reads(tree: Path) -> None:
     import_dataset("idmt_smt_audio_effects", {"path": tree}, locate("idmt"), Cluster(workers=2))
     data = Dataset("idmt")

@@ -79,7 +79,7 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious").write_text("mine")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         export(data, tmp_path / "out", "wav")
 
     def broken(*_: object, **__: object) -> None:

@@ -294,7 +294,7 @@ def test_a_repository_whose_creation_was_killed_can_be_begun_again(home: Path) -
     from timbre_data.pipeline.store.repository import create
 
     create(locate("d"))
-    with pytest.raises(NotFoundError, match="holds nothing yet"):
+    with pytest.raises(NotFoundError, match="is empty: render it"):
         Dataset("d")
     assert build(small_recipe(n=10), "d").complete()
 

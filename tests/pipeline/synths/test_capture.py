@@ -83,7 +83,7 @@ def wait_until_gone(processes: dict[int, str], seconds: float = 8) -> dict[int, 
 @pytest.mark.parametrize(
     "profile",
     [
-        "zynaddsubfx",
+        pytest.param("zynaddsubfx", marks=pytest.mark.slow),  # starts the programs three times
         pytest.param("amsynth", marks=pytest.mark.slow),
         pytest.param("fluidsynth", marks=pytest.mark.slow),
     ],
