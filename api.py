@@ -15,18 +15,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from timbre_data.models.architectures import Model as Model
+from timbre_data.models.architectures import Shape as Shape
+from timbre_data.models.baselines import Baseline as Baseline
+from timbre_data.models.evaluation.distances import Distance as Distance
+from timbre_data.pipeline.catalogue.effect import Effect as Effect
+from timbre_data.pipeline.catalogue.exporter import Exporter as Exporter
+from timbre_data.pipeline.catalogue.feature_set import Columns as Columns
+from timbre_data.pipeline.catalogue.feature_set import FeatureSet as FeatureSet
+from timbre_data.pipeline.catalogue.importer import Importer as Importer
+from timbre_data.pipeline.catalogue.performance import Performance as Performance
+from timbre_data.pipeline.catalogue.source import Note as Note
+from timbre_data.pipeline.catalogue.source import Source as Source
+from timbre_data.pipeline.catalogue.synth import Synth as Synth
 from timbre_data.pipeline.store.reader import Dataset as Dataset
+from timbre_data.schemas.base import Frozen as Frozen
 from timbre_data.schemas.errors import TimbreDataError as TimbreDataError
 from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.parameter import Parameter as Parameter
+from timbre_data.schemas.space import ParameterSpace as ParameterSpace
 
 if TYPE_CHECKING:
     from timbre_data.models.inference.answer import Answer
     from timbre_data.models.studies.evaluate import Evaluation
     from timbre_data.pipeline.build.stage import Report
 
-__all__ = [
-    "Dataset",
-    "TimbreDataError",
+FUNCTIONS = (
     "evaluate",
     "export",
     "featurize",
@@ -37,7 +51,30 @@ __all__ = [
     "render",
     "train",
     "verify",
-]
+)
+"""What is done."""
+CLASSES = ("Dataset", "TimbreDataError")
+"""What is read, and what is raised."""
+MEMBERS = (
+    "Baseline",
+    "Columns",
+    "Distance",
+    "Effect",
+    "Exporter",
+    "FeatureSet",
+    "Frozen",
+    "Importer",
+    "Model",
+    "Note",
+    "Parameter",
+    "ParameterSpace",
+    "Performance",
+    "Shape",
+    "Source",
+    "Synth",
+)
+"""What a member of your own is made of."""
+__all__ = [*CLASSES, *FUNCTIONS, *MEMBERS]  # names, all of them
 
 
 def list_members(kind: str) -> list[str]:

@@ -15,10 +15,10 @@ from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.settings import TrainSettings
 
 CASES = (
-    ("jingju-mlp", "sung-phonemes", {"n": 120, "source.phrases": 1}),
-    ("jingju-proposed", "sung-phonemes", {"n": 120, "source.phrases": 1}),
-    ("instrument-cnn", "gm-instruments", {"n": 330, "source.phrases": 330}),
-    ("mtt-proposed", "gm-tags", {"n": 200, "source.clips": 20}),
+    ("jingju_mlp", "sung-phonemes", {"n": 120, "source.phrases": 1}),
+    ("jingju_proposed", "sung-phonemes", {"n": 120, "source.phrases": 1}),
+    ("instrument_cnn", "gm-instruments", {"n": 330, "source.phrases": 330}),
+    ("mtt_proposed", "gm-tags", {"n": 200, "source.clips": 20}),
 )
 
 

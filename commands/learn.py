@@ -49,7 +49,7 @@ def _model(name: str) -> str:
 
 
 @app.command(
-    epilog="Example: timbre-data train regressor-mlp --data modulation,delay,distortion --features autofx163,autofx48"
+    epilog="Example: timbre-data train regressor_mlp --data modulation,delay,distortion --features autofx163,autofx48"
 )
 def train(
     model: Annotated[
@@ -158,7 +158,7 @@ def compare(
     models: Annotated[
         str | None,
         typer.Option(
-            "--models", help="Comma-separated baselines (names or files), or class-mlp. Default: all shipped."
+            "--models", help="Comma-separated baselines (names or files), or class_mlp. Default: all shipped."
         ),
     ] = None,
     target: Annotated[str, typer.Option("--target", help="effect, or family (the six aggregated classes).")] = "effect",
@@ -188,7 +188,7 @@ def compare(
 
 
 @app.command(
-    epilog="Example: timbre-data search inverse-synth --data inverse12 --grid learning_rate=\\[1e-2,1] --repeats 3"
+    epilog="Example: timbre-data search inverse_synth --data inverse12 --grid learning_rate=\\[1e-2,1] --repeats 3"
 )
 def search(
     model: Annotated[str, typer.Argument(help="Model (name or file); see timbre-data list models.")],
@@ -250,7 +250,7 @@ def finetune(
 @app.command("design-filters", epilog="Example: timbre-data design-filters sung-phonemes --out filters.yaml")
 def design_filters(
     data: DatasetName,
-    model: Annotated[str, typer.Option("--model", help="Model whose first layer is designed.")] = "jingju-proposed",
+    model: Annotated[str, typer.Option("--model", help="Model whose first layer is designed.")] = "jingju_proposed",
     out: Annotated[
         Path | None, typer.Option("--out", help="Settings file (YAML) to write, for timbre-data train FILE.")
     ] = None,

@@ -22,6 +22,16 @@ def _as_tuple(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
+def _as_member(value: Any) -> Any:
+    """Members are called as their modules: with underscores."""
+    return value.replace("-", "_") if isinstance(value, str) else value
+
+
+def _as_members(value: Any) -> Any:
+    names = _as_tuple(value)
+    return tuple(map(_as_member, names)) if isinstance(names, tuple | list) else names
+
+
 class TrainSettings(Frozen):
     """One training run.
 
@@ -32,7 +42,7 @@ class TrainSettings(Frozen):
     A value left None is the model's own (published) one.
     """
 
-    model: str = Field(description="name of the architecture")
+    model: Annotated[str, BeforeValidator(_as_member)] = Field(description="name of the architecture")
     data: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
         min_length=1, description="datasets to train on"
     )
@@ -106,8 +116,8 @@ class CompareSettings(Frozen):
     features: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
         ("autofx163",), description="feature sets, in order"
     )
-    models: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
-        ("knn", "svm", "mlp", "class-mlp"), min_length=1, description="baselines, and class-mlp"
+    models: Annotated[tuple[str, ...], BeforeValidator(_as_members)] = Field(
+        ("knn", "svm", "mlp", "class_mlp"), min_length=1, description="baselines, and class_mlp"
     )
     target: Literal["effect", "family"] = Field("effect", description="effect, or family")
     folds: int = Field(9, ge=3, le=100, description="number of cross-validation folds, by dry note")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 import soundfile
 
 from timbre_data import api
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_doctests(home: Path) -> None:
@@ -25,6 +28,12 @@ def test_doctests(home: Path) -> None:
 def test_everything_public_is_documented_and_listed() -> None:
     for name in api.__all__:
         assert getattr(api, name).__doc__, name
+
+
+def test_the_manual_imports_from_it_alone() -> None:
+    for page in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]:
+        for module in re.findall(r"from (timbre_data[\w.]*) import|import (timbre_data[\w.]*)", page.read_text()):
+            assert (module[0] or module[1]) in ("timbre_data", "timbre_data.api"), page
 
 
 def test_importing_it_is_cheap() -> None:

@@ -1,6 +1,6 @@
 """An inverse synthesiser that works: log-mel in, positions as classes, other knobs as distributions over their range.
 
-Where the published network (`inverse-synth`) gives the middle of each range, this one
+Where the published network (`inverse_synth`) gives the middle of each range, this one
 - sees a log-mel spectrogram at the sound's own level, and where things happen in it: a plain strided CNN without global pooling;
 - treats range, waveform and other positions as classes (a regression puts a saw between a triangle and a pulse);
 - predicts every other knob as a distribution over 32 bins and answers with its mean, as is done for pitch (Kim et al. 2018, CREPE) and

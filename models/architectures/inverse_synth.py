@@ -70,7 +70,7 @@ class InverseSynth(nn.Module):
         width = 32 * (bins // 8) * (frames // 8)
         if not width:
             raise UsageError(
-                f"inverse-synth halves its {bins} x {frames} spectrogram three times: these sounds are too short; set options.window lower."
+                f"inverse_synth halves its {bins} x {frames} spectrogram three times: these sounds are too short; set options.window lower."
             )
         dense: list[nn.Module] = []
         for _ in range(options.layers):

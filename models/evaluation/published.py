@@ -93,7 +93,7 @@ def variant(model: str, features: Sequence[str], conditioning: int, options: Map
         same = conditioning == 6 and all(options.get(key, value) == value for key, value in ours.items())
         return {(): "AutoFX", ("autofx48",): "AutoFX + features"}.get(tuple(features)) if same else None
     theirs = {"hidden": 100, "layers": 5, "first_activation": False}
-    if model != "regressor-mlp" or any(options.get(key, value) != value for key, value in theirs.items()):
+    if model != "regressor_mlp" or any(options.get(key, value) != value for key, value in theirs.items()):
         return None
     known = {(("autofx163",), 0): "163NC", (("autofx163",), 6): "163C", (("autofx163", "autofx48"), 6): "211C"}
     return known.get((tuple(sorted(features)), conditioning))
@@ -129,5 +129,5 @@ FRAME_ACCURACY = {
     "laosheng": {"Proposed": 0.432, "Small-rectangular": 0.359, "GMM": 0.322, "MLP": 0.282},
 }
 """Frame accuracy on jingju a cappella, young female (dan) and old male roles (Pons et al. 2017, Table I)."""
-TAG_ACCURACY = {"instrument-cnn": (0.7847,)}
+TAG_ACCURACY = {"instrument_cnn": (0.7847,)}
 """Accuracy on excerpts of IRMAS, divided by excerpt, not by song (Sivalingam et al.)."""

@@ -40,7 +40,7 @@ from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UnknownNameError, UsageError
 from timbre_data.schemas.settings import CompareSettings, TrainSettings
 
-NETWORK = "class-mlp"
+NETWORK = "class_mlp"
 """The classifier whose features are permuted and which is tested on the other generator."""
 FILE = "comparison.json"
 

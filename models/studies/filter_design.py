@@ -84,7 +84,7 @@ def design(name: str, model: str) -> Design:
     kind: Model = MODELS.load(model)
     if "shapes" not in kind.options.model_fields:
         raise UsageError(
-            f"{model} has no layer of filter shapes; jingju-proposed, irmas-single, irmas-multi and mtt-proposed have."
+            f"{model} has no layer of filter shapes; jingju_proposed, irmas_single, irmas_multi and mtt_proposed have."
         )
     data = Dataset(name)
     settings = TrainSettings(model=model, data=(name,), target="frames" if kind.context else None, limit=MOST_SOUNDS)

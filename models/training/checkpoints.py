@@ -133,6 +133,7 @@ def load(folder: Path) -> Trained:
         data = torch.load(path, weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         raise CorruptDataError(f"{path} is damaged ({str(error).splitlines()[0]}): train again.") from None
+    data["model"] = data["model"].replace("-", "_")
     kind: Model = MODELS.load(data["model"])
     shape = Shape(**data.pop("shape"))
     network = Standardized(kind.build(shape, kind.options.model_validate(data["options"])), shape.inputs)

@@ -29,7 +29,7 @@ def resolve(settings: TrainSettings) -> TrainSettings:
     """Fill in the model's own values, so that the run says exactly what it used."""
     model = MODELS.load(settings.model)
     options = validation.validate(model.options, settings.options, f"model {settings.model}")
-    filled: dict[str, Any] = {"model": settings.model.replace("_", "-"), "options": options.model_dump(mode="json")}
+    filled: dict[str, Any] = {"options": options.model_dump(mode="json")}
     if settings.optimizer is None or settings.optimizer == model.optimizer:
         filled["optimizer"] = model.optimizer
         filled["optimizer_options"] = dict(model.optimizer_options) | (settings.optimizer_options or {})
@@ -92,9 +92,9 @@ def _classifier_for(settings: TrainSettings, model: Model) -> Trained:
     run = find_run(settings.conditioning or "")
     classifier = checkpoints.load(run)
     if not model.conditioned:
-        raise UsageError(f"{settings.model} takes no --conditioning; regressor-mlp and autofx do.")
+        raise UsageError(f"{settings.model} takes no --conditioning; regressor_mlp and autofx do.")
     if classifier.task != "classification" or not classifier.features or classifier.shape.samples:
-        raise UsageError(f"--conditioning {run}: a classifier over features is needed, such as class-mlp.")
+        raise UsageError(f"--conditioning {run}: a classifier over features is needed, such as class_mlp.")
     if not TARGETS.load(classifier.target).names_effects:
         raise UsageError(
             f"--conditioning {run}: a classifier of effects is needed, this one learned {classifier.target}."

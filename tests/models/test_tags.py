@@ -121,11 +121,11 @@ def test_a_file_is_tagged_piece_by_piece_and_as_a_whole(instruments: Path, tmp_p
 @pytest.mark.parametrize(
     ("model", "fields", "said"),
     [
-        ("irmas-multi", {"crop_frames": 64}, "crop_frames=64: irmas-multi needs all 128 frames"),
-        ("irmas-svm", {"mask_bands": 4}, "irmas-svm is none"),
-        ("class-mlp", {"filter_range": 0.1}, "class-mlp is none"),
-        ("jingju-proposed", {"crop_frames": 10}, "jingju-proposed is none"),
-        ("eq-autoencoder", {"crop_frames": 64}, "eq-autoencoder is none"),
+        ("irmas_multi", {"crop_frames": 64}, "crop_frames=64: irmas_multi needs all 128 frames"),
+        ("irmas_svm", {"mask_bands": 4}, "irmas_svm is none"),
+        ("class_mlp", {"filter_range": 0.1}, "class_mlp is none"),
+        ("jingju_proposed", {"crop_frames": 10}, "jingju_proposed is none"),
+        ("eq_autoencoder", {"crop_frames": 64}, "eq_autoencoder is none"),
     ],
 )
 def test_cutting_is_refused_where_it_cannot_be_done(

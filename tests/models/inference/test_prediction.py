@@ -31,7 +31,7 @@ from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
 NAMES = ("modulation", "delay", "distortion")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

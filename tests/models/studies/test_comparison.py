@@ -97,7 +97,7 @@ def test_the_accuracy_of_a_baseline_is_that_of_its_folds(two_generators: tuple[s
 
 
 def test_an_unknown_classifier_is_named_with_the_known_ones(shared: Path) -> None:
-    with pytest.raises(UnknownNameError, match="Known: class-mlp, knn, mlp, svm"):
+    with pytest.raises(UnknownNameError, match="Known: class_mlp, knn, mlp, svm"):
         compare(CompareSettings(data=(str(shared / "delay"),), models=("forest",)))
 
 

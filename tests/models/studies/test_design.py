@@ -57,7 +57,7 @@ def test_a_proposal_costs_no_more_and_trains(sung: Path, tmp_path: Path, command
     out = tmp_path / "filters.yaml"
     filter_design.write(found, out)
     assert yaml.safe_load(out.read_text(encoding="utf-8")) == found.settings
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="exists already"):
         filter_design.write(found, out)
     quick = [f"--set={one}" for one in ("max_epochs=1", "train_rows=64", "batch_size=16")]
     assert command("train", str(out), "--name", "designed", *quick) == 0
