@@ -36,7 +36,7 @@ from timbre_data.schemas.parameter import Parameter as Parameter
 from timbre_data.schemas.space import ParameterSpace as ParameterSpace
 
 if TYPE_CHECKING:
-    from timbre_data.models.inference.answer import Answer
+    from timbre_data.models.inference.predicting import PredictResult
     from timbre_data.models.studies.evaluate import Evaluation
     from timbre_data.pipeline.build.stage import Report
 
@@ -218,15 +218,15 @@ def evaluate(run: str | Path, *, split: str = "test", allow_leak: bool = False, 
     return evaluate_run(find_run(str(run)), split=split, allow_leak=allow_leak, sound_rows=sound_rows)
 
 
-def predict(run: str | Path, file: str | Path, **request: Any) -> Answer:
-    """Predict what made a sound file. Further fields are those of `Request`: dry, out, effect, f0_hz, refine, textgrid, at.
+def predict(run: str | Path, file: str | Path, **request: Any) -> PredictResult:
+    """Predict what made a sound file. Further fields are those of `PredictRequest`: dry, out, effect, f0_hz, refine, textgrid, at.
 
     Raises `UsageError` for files that cannot be read, and for what the run cannot do.
     """
-    from timbre_data.models.inference.answer import Request, answer
+    from timbre_data.models.inference.predicting import PredictRequest, predict_file
     from timbre_data.models.training.runs import find_run
 
-    return answer(find_run(str(run)), Request(file=Path(file), **request))
+    return predict_file(find_run(str(run)), PredictRequest(file=Path(file), **request))
 
 
 def verify(dataset: str, *, rerender: int = 0) -> dict[str, Any]:

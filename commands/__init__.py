@@ -1,4 +1,4 @@
-"""The command line, one file a group: parse, call one function, print. Heavy imports wait until a command runs."""
+"""The command line, one file per group: parse, call one function, print. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 

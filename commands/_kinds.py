@@ -1,4 +1,4 @@
-"""Every kind of member: what `list` and `show` show, and which kind a file of somebody's own is of."""
+"""Every kind of member: what `list` and `show` show, and which kind a file of the user's own is of."""
 
 from __future__ import annotations
 
@@ -88,6 +88,6 @@ def file_kind(path: str) -> str:
 
 
 def use_file(path: str) -> tuple[str, str]:
-    """Run a file of somebody's own, so that its member has a name in this process. Returns kind and name."""
+    """Run a file of the user's own, so that its member has a name in this process. Returns kind and name."""
     kind = file_kind(path)
     return kind, REGISTRIES[kind].resolve(path)

@@ -19,7 +19,7 @@ ENOUGH_BYTES = 2e9
 
 
 def check_machine() -> list[dict[str, Any]]:
-    """One entry a capability: what, whether it works, and what to install where it does not."""
+    """One entry per capability: what it is, whether it works, and what to install if not."""
     return [*_sources(), *_synths(), *_resources()]
 
 

@@ -105,7 +105,7 @@ def render(
 def _summary(report: Report, dry_run: bool) -> str:
     if dry_run:
         size = f", about {report.estimated_bytes / 1e9:.2f} GB before compression" if report.estimated_bytes else ""
-        return f"{report.dataset}: would do {report.rows} of {report.total} rows ({report.reason}){size}"
+        return f"{report.dataset}: would make {report.rows} of {report.total} rows ({report.reason}){size}"
     version = f", version {report.version}" if report.version else ""
     rejected = f", {report.rejected} draws rejected" if report.rejected else ""
     return f"{report.dataset}: {report.reason}, {report.rows} new of {report.total} rows{rejected}{version}"
@@ -198,14 +198,14 @@ def featurize(
 
 @app.command(epilog="Example: timbre-data run datasets/recipes/autofx-small.yaml")
 def run(
-    recipe: Annotated[str, typer.Argument(help="Chained recipe: YAML file or shipped name.")],
+    recipe: Annotated[str, typer.Argument(help="Pipeline recipe: YAML file or shipped name.")],
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Run a chained recipe: render, featurize, train and evaluate. Stages that are up to date are skipped."""
+    """Run a pipeline recipe: render, featurize, train and evaluate. Stages that are up to date are skipped."""
     from timbre_data.pipeline.build import recipes
     from timbre_data.pipeline.build.progress_bar import bar
     from timbre_data.pipeline.catalogue import validation

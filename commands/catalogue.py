@@ -67,7 +67,7 @@ def check(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Check a member of your own against the contract of its kind. Exit code 1 if it breaks a promise."""
+    """Check a member of your own against the contract of its kind. Exit code 1 if a check fails."""
     from timbre_data.commands._kinds import file_kind, use_file
     from timbre_data.pipeline.catalogue import validation
 

@@ -100,7 +100,7 @@ def verify(
     lines.append(
         "whole"
         if verdict.whole
-        else "NOT WHOLE: render again to restore missing rows; replace damaged ones from a copy or a new render"
+        else "NOT WHOLE: repeat the render, import or featurize command to restore missing rows; replace damaged ones from a copy or a new render"
     )
     emit(vars(verdict) | {"whole": verdict.whole, "rerender": comparison}, "\n".join(lines), as_json)
     if not verdict.whole:

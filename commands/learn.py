@@ -65,7 +65,11 @@ def train(
         typer.Option("--conditioning", help="Run of a classifier whose class probabilities are added to the input."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option("--split", help="note (default), or row as in the paper (leaks between splits).")
+        str | None,
+        typer.Option(
+            "--split",
+            help="note (default): no dry note in two splits; row: random rows, as in D'Hooghe 2022 (leaks between splits).",
+        ),
     ] = None,
     target: Annotated[
         str | None,
@@ -116,7 +120,9 @@ def train(
 @app.command(epilog="Example: timbre-data evaluate runs/regressor-mlp-distortion-1a2b3c")
 def evaluate(
     run: RunName,
-    on: Annotated[str, typer.Option("--on", help="Split to evaluate on: train, validation or test.")] = "test",
+    on: Annotated[
+        str, typer.Option("--split", "--on", help="Split to evaluate on: train, validation or test.")
+    ] = "test",
     allow_leak: Annotated[
         bool, typer.Option("--allow-leak", help="Evaluate although training and test rows share dry notes.")
     ] = False,
@@ -218,7 +224,9 @@ def search(
 @app.command(epilog="Example: timbre-data finetune runs/autofx-211C --on distortion-soundfont")
 def finetune(
     run: RunName,
-    on: Annotated[str, typer.Option("--on", help="Out-of-domain dataset with the same parameters and features.")],
+    on: Annotated[
+        str, typer.Option("--data", "--on", help="Out-of-domain dataset with the same parameters and features.")
+    ],
     steps: Annotated[int, typer.Option("--steps", min=2, help="Number of steps of each stage.")] = 150,
     sounds: Annotated[int, typer.Option("--sounds", min=1, help="Number of held-out sounds to measure on.")] = 48,
     evaluations: Annotated[

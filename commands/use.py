@@ -51,9 +51,9 @@ def predict(
 
     folder = find_run(run)
     from timbre_data.models.inference import report
-    from timbre_data.models.inference.answer import Request, answer
+    from timbre_data.models.inference.predicting import PredictRequest, predict_file
 
-    request = Request(
+    request = PredictRequest(
         file=file,
         dry=dry,
         out=out,
@@ -63,7 +63,7 @@ def predict(
         textgrid=textgrid,
         at=None if at is None else numbers_of(at, "--at"),
     )
-    found = answer(folder, request, say=say, warn=warn)
+    found = predict_file(folder, request, say=say, warn=warn)
     emit(*report.shown(found), as_json)
 
 

@@ -1,4 +1,4 @@
-"""A recipe: everything a dataset is made from. Two equal recipes make equal bytes."""
+"""A recipe: everything a dataset is made from. The same recipe gives the same bytes on one machine with the same package versions."""
 
 from __future__ import annotations
 

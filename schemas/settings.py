@@ -127,7 +127,7 @@ class CompareSettings(Frozen):
 
 
 class CompareStage(Frozen):
-    """A comparison inside a chained recipe."""
+    """A comparison inside a pipeline recipe."""
 
     name: str = Field(pattern=NAME, description="name of the stage")
     settings: CompareSettings = Field(description="settings of the comparison")
@@ -147,7 +147,7 @@ def _with_settings(data: Any, default: str) -> Any:
 
 
 class TrainStage(Frozen):
-    """A training run inside a chained recipe, named so that later stages can refer to it."""
+    """A training run inside a pipeline recipe, named so that later stages can refer to it."""
 
     name: str = Field(pattern=NAME, description="name of the stage")
     settings: TrainSettings = Field(description="settings of the training")
@@ -159,7 +159,7 @@ class TrainStage(Frozen):
 
 
 class DatasetStage(Frozen):
-    """A dataset inside a chained recipe: another recipe file by name, with fields changed."""
+    """A dataset inside a pipeline recipe: another recipe file by name, with fields changed."""
 
     recipe: str = Field(description="recipe of the dataset: file, shipped name or effect")
     set: dict[str, Any] = Field(default_factory=dict, description="overridden fields of the recipe")
@@ -168,7 +168,7 @@ class DatasetStage(Frozen):
 class PipelineRecipe(Frozen):
     """The whole chain: datasets rendered and featurized, models trained and evaluated."""
 
-    name: str = Field(pattern=NAME, description="name of the chained recipe")
+    name: str = Field(pattern=NAME, description="name of the pipeline recipe")
     description: str = Field("", description="what it does, in a sentence")
     claim: Claim | None = Field(None, description="what it reproduces")
     datasets: tuple[DatasetStage, ...] = Field(min_length=1, description="datasets to render")

@@ -61,8 +61,8 @@ WRONG = {
     "classifier": ["compare", "nowhere", "--models", "forest"],
     "data to compare": ["compare", "nowhere"],
     "target": ["compare", "nowhere", "--target", "colour"],
-    "chained recipe": ["run", "nowhere.yaml"],
-    "chained recipe that is a dataset's": ["run", "distortion"],
+    "pipeline recipe": ["run", "nowhere.yaml"],
+    "pipeline recipe that is a dataset's": ["run", "distortion"],
     "kind": ["list", "efects"],
     "member": ["show", "effect", "korus"],
     "command": ["rendr"],
@@ -194,7 +194,7 @@ def test_every_kind_is_listed_with_summaries(
 def test_the_chain_of_the_readme(home: Path, tmp_path: Path) -> None:
     small = ["--n", "500", "--set", "audio.seconds=0.4"]
     would = run("render", "--fx", "delay", *small, "--dry-run")
-    assert "would do 500 of 500 rows (new dataset)" in would.stdout
+    assert "would make 500 of 500 rows (new dataset)" in would.stdout
     assert not home.exists()
     rendered = json.loads(run("render", "--fx", "delay", *small, "--json").stdout)
     assert (rendered["rows"], rendered["version"]) == (500, "1.0.0")

@@ -75,7 +75,7 @@ def test_every_file_named_is_there(page: Path) -> None:
         assert generated.exists(), path
 
 
-@pytest.mark.slow  # opens SoundFonts and plans the chained recipes of whole papers
+@pytest.mark.slow  # opens SoundFonts and plans the pipeline recipes of whole papers
 def test_the_dry_runs_of_the_readme(home: Path) -> None:
     """What can be tried without rendering is."""
     for line in commands_in((ROOT / "README.md").read_text(encoding="utf-8")):
@@ -95,7 +95,6 @@ def test_a_page_is_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "TIMBRE_DATA_RUNS": str(tmp_path / "runs"),
     }
     monkeypatch.setenv("TIMBRE_DATA_HOME", environment["TIMBRE_DATA_HOME"])
-    (tmp_path / "takes").mkdir()
     if name == "readers.md":
         api.render(fx="distortion", overrides=SMALL | {"n": 64})
     if name == "model.md":

@@ -1,4 +1,4 @@
-"""What every member of a kind must do, one file a kind: run by the tests over all shipped members, and by `timbre-data check FILE`."""
+"""What every member of a kind must do, one file per kind: run by the tests over all shipped members, and by `timbre-data check FILE`."""
 
 from __future__ import annotations
 

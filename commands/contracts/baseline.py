@@ -28,7 +28,7 @@ class BaselineContract(Contract):
         for where, figures in self.baseline.published.items():
             assert 0 < figures["accuracy"] < 1, f"{where}: the accuracy is no share"
 
-    def check_learns_two_clouds_the_same_way_twice(self) -> None:
+    def check_separates_classes_reproducibly(self) -> None:
         """Separable classes are separated, and a seed gives the same predictions."""
         rng = np.random.default_rng(0)
         classes = rng.integers(0, 3, 400)

@@ -73,7 +73,7 @@ class EffectContract(Contract):
             assert np.isfinite(out).all(), f"not finite at {corner:g} of every range"
 
     def check_every_parameter_is_audible(self) -> None:
-        """A label that does not reach the sound is a lie: each parameter alone, from low to high, must change it."""
+        """Each parameter alone, from low to high, changes the sound: a label that does not is invalid."""
         middle = self.values_at(0.3) | {
             p.name: float(p.to_value(0.8)) for p in self.effect.space if p.name.endswith("gain_db")
         }

@@ -5,6 +5,7 @@ How an importer meets missing, cut and unexpected files is tested on a tree of f
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 
 from timbre_data.commands.contracts._contract import Contract, sentence
@@ -30,7 +31,7 @@ class ImporterContract(Contract):
         """A summary, a citation with a year, a licence, an address, and effects that exist."""
         sentence(self.importer.summary)
         assert self.importer.licence, "it states no licence"
-        assert "(" in self.importer.citation, "the citation has no year in parentheses"
+        assert re.search(r"\b\d{4}\b", self.importer.citation), "the citation names no year"
         assert self.importer.url.startswith("https://"), "it states no https address"
         sums = self.importer.checksums.values()
         assert all(one.count(":") == 1 for one in sums), "checksums are written algorithm:digest"

@@ -83,7 +83,7 @@ class SynthContract(Contract):
         assert (spectra[1] > 0.1 * spectra[1].max()).sum() > (spectra[0] > 0.1 * spectra[0].max()).sum()
 
     def check_its_parameters_reach_the_sound(self) -> None:
-        """Two random patches sound different: labels that do not reach the synth are lies."""
+        """Two random patches sound different: labels that do not reach the synth are invalid."""
         sounds = self.player.play([NOTE] * 2, self.patches(2), SAMPLES)
         assert np.abs(sounds[0] - sounds[1]).max() > 1e-2 * np.abs(sounds).max(), "two patches sound the same"
 

@@ -39,7 +39,7 @@ class Variation:
 
 
 class Batches:
-    """Shuffled batches of some rows of tensors that are in memory (or of `frames.Windows`); all that is random depends on (seed, epoch) alone.
+    """Shuffled batches of some rows of tensors that are in memory (or of `windows.Windows`); all that is random depends on (seed, epoch) alone.
 
     The last tensor, where it is of spectrograms, is varied if `variation` is given. `seconds` counts how long training has waited.
     """

@@ -34,7 +34,7 @@ MOST_ROWS = 400
 
 def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
     """Score the knobs of a run's synths; those of the first dataset's rows where they are audible, too."""
-    rows, chosen, predicted = evaluated.tables_of_rows
+    rows, chosen, predicted = evaluated.row_predictions
     datasets = evaluated.datasets
     first = rows.dataset[chosen] == 0 if evaluated.sound_rows else np.zeros(len(chosen), bool)
     some = rows.row[chosen[:MOST_ROWS][first[:MOST_ROWS]]]
@@ -203,5 +203,5 @@ def interchangeable(datasets: Sequence[Dataset]) -> tuple[tuple[str, ...], ...]:
     for data in datasets:
         chain = Chain(data.recipe.chain)
         for group in chain.synth.interchangeable if chain.synth else ():
-            groups[tuple(f"{chain.labels[0]}.{prefix}" for prefix in group)] = None
+            groups[tuple(f"{chain.step_names[0]}.{prefix}" for prefix in group)] = None
     return tuple(groups)

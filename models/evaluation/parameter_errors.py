@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def evaluate_parameters(evaluated: Evaluated) -> Found:
     """Errors of predicted parameters; of a synth, each knob; and distances of sounds made with them from the stored ones."""
-    rows, chosen, predicted = evaluated.tables_of_rows
+    rows, chosen, predicted = evaluated.row_predictions
     found, tables = _errors(evaluated.trained, rows, chosen, predicted, evaluated.split, evaluated.folder)
     if any(data.recipe.chain.synth for data in evaluated.datasets):
         knobs, table = knob_scores.evaluate(evaluated)

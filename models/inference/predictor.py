@@ -35,16 +35,18 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """A run ready to hear sounds; a regressor brings the classifier that conditions it along.
+    """A trained run, loaded for inference, with the classifier that conditions a regressor.
 
-    Raises `UsageError` for runs of an older version that do not say how a sound becomes their input.
+    Raises `UsageError` for runs of an older version that do not record how a sound becomes their input.
     """
 
     def __init__(self, run: Path) -> None:
         made = runs.open_run(run)
         self.trained = checkpoints.load(run)
         if not self.trained.rate:
-            raise UsageError(f"{run} was trained by an older version and does not say what it hears: train it again.")
+            raise UsageError(
+                f"{run} was trained by an older version and does not record the format of its input: train it again."
+            )
         self.rate, self.samples = self.trained.rate, self.trained.samples
         self._run = made
         self._audio = made.audio or self.data.recipe.audio
@@ -91,14 +93,14 @@ class Predictor:
         """What the classifier learned, or, without one, the run."""
         return TARGETS.load(self.classifier.target if self.classifier else self.trained.target)
 
-    def answers(
+    def predict_arrays(
         self, notes: Audio, f0_hz: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
         """Class probabilities [shape=(n, classes)] and normalized parameters [shape=(n, p)] of notes [shape=(n, samples)]; None where the run has none."""
         stored = self._as_stored(notes)
         probabilities = labels = None
         if self.classifier is not None:
-            probabilities = self._answer(self.classifier, stored, f0_hz)
+            probabilities = self._run_model(self.classifier, stored, f0_hz)
         if self.trained.task == "regression":
             condition = None
             if probabilities is not None:
@@ -106,15 +108,15 @@ class Predictor:
                 condition = family_probabilities(
                     probabilities, self.classifier.families, several=self._classified.several_classes
                 )
-            labels = self._answer(self.trained, stored, f0_hz, condition).numpy()
+            labels = self._run_model(self.trained, stored, f0_hz, condition).numpy()
         return None if probabilities is None else probabilities.numpy(), labels
 
-    def _answer(
+    def _run_model(
         self, model: Trained, stored: Audio, f0_hz: NDArray[np.float32], condition: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """What a model says of notes, by features or by the sounds themselves."""
-        hears = torch.from_numpy(stored) if model.shape.samples else None
-        return model.predict(self._features(model, stored, f0_hz), condition, hears)
+        """Output of a model for notes, from features or audio: [shape=(n, outputs)]."""
+        audio = torch.from_numpy(stored) if model.shape.samples else None
+        return model.predict(self._features(model, stored, f0_hz), condition, audio)
 
     def _as_stored(self, notes: Audio) -> Audio:
         """Notes as the dataset would hold them: level and rounding."""
@@ -148,7 +150,7 @@ class Predictor:
         pitches = np.full(len(starts), f0_hz, np.float32)
         if dry is not None and not np.isfinite(f0_hz):
             pitches = self._pitches(load_sound(dry, self.rate), len(starts))
-        probabilities, labels = self.answers(notes, pitches)
+        probabilities, labels = self.predict_arrays(notes, pitches)
         names = self.classifier.outputs if self.classifier else ()
         described = [Parameter.model_validate(one) for one in self.trained.parameters]
 
@@ -186,7 +188,7 @@ class Predictor:
 
             whole = with_constants(self.data, np.array([0]), list(active), labels[None])
             chain = Chain(self.data.recipe.chain)
-            mask = chain.active(chain.space.to_values(whole), np.zeros((1, len(chain.labels)), np.int8))[0]
+            mask = chain.active(chain.space.to_values(whole), np.zeros((1, len(chain.step_names)), np.int8))[0]
             active = dict(zip(self.data.space.names, mask.tolist(), strict=True))
         described = zip(parameters, labels.tolist(), strict=True)
         return {p.name: p.describe(label) for p, label in described if active[p.name]}

@@ -12,7 +12,7 @@ from timbre_data.pipeline.catalogue.files import whole
 from timbre_data.schemas.errors import UsageError
 
 if TYPE_CHECKING:
-    from timbre_data.models.inference.answer import Answer
+    from timbre_data.models.inference.predicting import PredictResult
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def write_textgrid(prediction: Prediction, out: Path) -> None:
         raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
 
 
-def shown(answer: Answer) -> tuple[dict[str, Any], str]:
+def shown(answer: PredictResult) -> tuple[dict[str, Any], str]:
     """An answer as plain data for JSON, and as text."""
     if answer.prediction is None:
         return answer.processed, processed_text(answer.processed)

@@ -23,7 +23,7 @@ from timbre_data.schemas.settings import PipelineRecipe, TrainSettings, TrainSta
 def run_chain(
     recipe: PipelineRecipe, cluster: Cluster, *, progress: Progress, say: Callable[[str], None], dry_run: bool = False
 ) -> list[dict[str, Any]]:
-    """Do every stage of a chained recipe in order. Returns what was done: stage, done, and what it gave."""
+    """Do every stage of a pipeline recipe in order. Returns what was done: stage, done, and what it gave."""
     resolved = [
         recipes.load(
             validation.override(recipes.read_named(stage.recipe), stage.set)

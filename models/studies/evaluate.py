@@ -136,7 +136,7 @@ def _predict(
 
 def _keep(evaluated: Evaluated) -> None:
     """Predictions, and a picture of first-layer filters where a network has some."""
-    rows, chosen, predicted = evaluated.tables_of_rows
+    rows, chosen, predicted = evaluated.row_predictions
     if shapes := first_filters(evaluated.trained.network):
         plots.filters(shapes, evaluated.folder / "filters.png")
     np.savez_compressed(

@@ -52,5 +52,5 @@ class OneClass(Target):
         """Accuracy, each class, and a confusion matrix."""
         from timbre_data.models.evaluation import class_scores
 
-        rows, chosen, predicted = evaluated.tables_of_rows
+        rows, chosen, predicted = evaluated.row_predictions
         return class_scores.one_class(rows, chosen, predicted, evaluated.split, evaluated.folder)

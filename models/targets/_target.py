@@ -51,7 +51,7 @@ class Evaluated:
     predicted: NDArray[np.float32] | None = None
 
     @property
-    def tables_of_rows(self) -> tuple[Rows, NDArray[np.int64], NDArray[np.float32]]:
+    def row_predictions(self) -> tuple[Rows, NDArray[np.int64], NDArray[np.float32]]:
         """Rows, the chosen ones and their predictions, of a target that learns from rows."""
         assert self.rows is not None
         assert self.chosen is not None
@@ -62,8 +62,8 @@ class Evaluated:
 class Target(ABC):
     """What a run learns.
 
-    `learns_from` "rows" of tables, or "pairs" of sounds before and after a transformation. `whole` is false where a network sees pieces of
-    a recording: `windows` around every frame. `side_by_side`: a longer recording is cut into pieces next to each other instead of at onsets.
+    `learns_from` "rows" of tables, or "pairs" of sounds before and after a transformation. `windows`: labels belong to frames, and a network
+    gets a window around each. `side_by_side`: a longer recording is cut into segments without overlap, instead of at onsets.
     `several_classes`: a row has any number of them, each with a probability of its own. `rank` decides which of several defaults is taken,
     the lowest first.
     """
@@ -82,7 +82,7 @@ class Target(ABC):
         return model.task == self.task and bool(model.context) == self.windows
 
     def is_default(self, model: Model, datasets: Sequence[Dataset]) -> bool:
-        """Whether a model learns this on these datasets where nobody says otherwise."""
+        """Whether a model learns this on these datasets by default."""
         return False
 
     def classes(self, datasets: Sequence[Dataset]) -> Classes:
@@ -120,7 +120,7 @@ class Target(ABC):
 
     @abstractmethod
     def tensor(self, rows: Rows, several: bool) -> torch.Tensor:
-        """What is to be predicted, a row of it for every row."""
+        """Training targets, one row per row."""
 
     @abstractmethod
     def loss(

@@ -47,7 +47,7 @@ class EffectsTarget(OneClass):
         """Each effect by itself, and the share of rows with all of them right."""
         from timbre_data.models.evaluation import class_scores
 
-        rows, chosen, predicted = evaluated.tables_of_rows
+        rows, chosen, predicted = evaluated.row_predictions
         return class_scores.several_classes(rows, chosen, predicted, evaluated.split)
 
     def example(self) -> Example:

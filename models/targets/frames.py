@@ -41,7 +41,7 @@ class FramesTarget(OneClass):
         """Accuracy over frames and recordings."""
         from timbre_data.models.evaluation.frame_scores import evaluate_frames
 
-        rows, chosen, predicted = evaluated.tables_of_rows
+        rows, chosen, predicted = evaluated.row_predictions
         return evaluate_frames(rows, chosen, predicted, evaluated.split, evaluated.folder)
 
 

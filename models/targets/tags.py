@@ -69,7 +69,7 @@ class TagsTarget(OneClass):
         """Ranking and threshold scores of pieces and clips."""
         from timbre_data.models.evaluation.tag_scores import evaluate_tags
 
-        rows, chosen, predicted = evaluated.tables_of_rows
+        rows, chosen, predicted = evaluated.row_predictions
         return evaluate_tags(rows, chosen, predicted, evaluated.settings.model, evaluated.split, evaluated.folder)
 
 

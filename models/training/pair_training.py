@@ -21,6 +21,7 @@ from timbre_data.models.architectures import MODELS, Model, Shape
 from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder, EqOptions
 from timbre_data.models.data.pairs import Pairs
 from timbre_data.models.evaluation.equaliser_losses import FIRST_STAGE, Losses, frame_loss, validate
+from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints, loop
 from timbre_data.models.training.checkpoints import Standardized, Trained
 from timbre_data.pipeline.build.machine import available_cores
@@ -44,12 +45,17 @@ def rounds_of(options: EqOptions) -> list[tuple[int, range]]:
 
 
 def stage_losses(
-    network: EqAutoencoder, before: torch.Tensor, after: torch.Tensor, condition: torch.Tensor | None, stage: int
+    network: EqAutoencoder,
+    before: torch.Tensor,
+    after: torch.Tensor,
+    condition: torch.Tensor | None,
+    stage: int,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = frame_loss,
 ) -> Iterator[torch.Tensor]:
     """Losses of one iteration on frames before and after [shape=(n, 1024) both], to be propagated back one after the other."""
     for source, target in ((before, before), (after, after)) if stage == 0 else ((before, after),):
         output = network.reconstruct(source) if stage == 0 else network(source, condition)
-        yield frame_loss(output, target) / (2 if stage == 0 else 1)
+        yield loss(output, target) / (2 if stage == 0 else 1)
 
 
 class _Round:
@@ -111,6 +117,7 @@ class _PairModule(L.LightningModule):
         self.automatic_optimization = False
         self.network, self._pairs, self._notes = network, pairs, notes
         self._settings, self._options, self._rate, self._folder = settings, options, rate, folder
+        self._target = TARGETS.load(settings.target or "transformation")
         self._rounds = rounds_of(options)
         self._found = Losses(math.nan, math.nan, math.nan)
 
@@ -128,11 +135,15 @@ class _PairModule(L.LightningModule):
             group["lr"] = self._rate_at(stage, iteration) * group["share"]
         optimizer.zero_grad()
         total = 0.0
-        for loss in stage_losses(self.network, before, after, condition, stage):
-            self.manual_backward(loss)
-            total += loss.item()
+        for part in stage_losses(self.network, before, after, condition, stage, self._loss):
+            self.manual_backward(part)
+            total += part.item()
         optimizer.step()
         self.log("train_loss", total, on_step=False, on_epoch=True, batch_size=1)
+
+    def _loss(self, output: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        everywhere = torch.ones_like(frames)
+        return self._target.loss(output, frames, everywhere, everywhere)
 
     def _rate_at(self, stage: int, iteration: int) -> float:
         """The learning rate of an iteration: constant, or along half a cosine over the stage."""

@@ -83,7 +83,7 @@ def train(
 
 
 def _files_of(settings: TrainSettings) -> list[MemberFile]:
-    """The files of somebody's own that a run was made with: kept as data, never run again by themselves."""
+    """The files of the user's own that a run was made with: kept as data, never run again by themselves."""
     found = [MODELS.file_of(settings.model), TARGETS.file_of(settings.target or "")]
     found += [FEATURE_SETS.file_of(name) for name in settings.features or ()]
     return [file for file in found if file is not None]

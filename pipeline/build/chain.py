@@ -44,7 +44,7 @@ class Chain:
 
     def __init__(self, chain: ChainSpec) -> None:
         self._chain = chain
-        self.labels = tuple(step.label for step in chain.steps)
+        self.step_names = tuple(step.label for step in chain.steps)
         self.synth: Synth | None = SYNTHS.load(chain.synth.synth) if chain.synth else None
         self.effects: tuple[Effect | None, ...] = tuple(
             _configured(step) if step.effect else None for step in chain.steps
@@ -55,7 +55,7 @@ class Chain:
         self.space = ParameterSpace(
             parameters=tuple(
                 parameter.model_copy(update={"name": f"{label}.{parameter.name}", "condition": None})
-                for label, space in zip(self.labels, self._spaces, strict=True)
+                for label, space in zip(self.step_names, self._spaces, strict=True)
                 for parameter in space
             )
         )
@@ -110,7 +110,7 @@ class Chain:
     def draw(self, seed: int, rows: NDArray[np.int64], attempt: int = 0) -> Draw:
         """Draw the labels of `rows`: they depend on the recipe, the seed, the row and the attempt, on nothing else."""
         probability = np.empty((len(rows), len(self.space)))
-        order = np.tile(np.arange(len(self.labels), dtype=np.int8), (len(rows), 1))
+        order = np.tile(np.arange(len(self.step_names), dtype=np.int8), (len(rows), 1))
         for k, row in enumerate(rows.tolist()):
             probability[k] = generator(seed, self._salt, row, Stage.LABELS, attempt).random(len(self.space))
             if not self.always_whole:
@@ -155,7 +155,7 @@ class Chain:
         return heard
 
     def _draw_order(self, rng: np.random.Generator) -> NDArray[np.int8]:
-        steps = len(self.labels)
+        steps = len(self.step_names)
         if self._chain.choose is not None:
             low, high = self._chain.choose
             chosen = rng.permutation(steps)[: rng.integers(low, high + 1)]

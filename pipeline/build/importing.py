@@ -142,7 +142,7 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory) -> None:
     chain = Chain(recipe.chain)
     parameters = [parameter.model_dump(mode="json") for parameter in chain.space]
     extra = _extra(inventory)
-    specs = layout.specs(recipe, parameters, chain.labels, inventory.tags, frame_classes=inventory.frame_classes)
+    specs = layout.specs(recipe, parameters, chain.step_names, inventory.tags, frame_classes=inventory.frame_classes)
     specs += [layout.ArraySpec(path, (), dtype) for path, dtype in extra.items()]
     for spec in specs:
         layout.create(root, spec, recipe.n if spec.follows == "rows" else len(inventory.origins), recipe.audio.codec)

@@ -55,7 +55,7 @@ class Plan:
 
     @cached_property
     def frame_classes(self) -> tuple[str, ...]:
-        """Names of all that the segments of the source's notes may be; none for most."""
+        """Class names of frame labels; none for most sources."""
         return tuple(getattr(self.source, "frame_classes", ()))
 
     @cached_property

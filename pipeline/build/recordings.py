@@ -77,7 +77,7 @@ def inventory_of(importer: str, settings_json: str, digest: str = "") -> Invento
 
 @dataclass(frozen=True)
 class ImportTask:
-    """What every task of an import is work."""
+    """Arguments shared by all tasks of an import."""
 
     importer: str
     settings_json: str
@@ -224,8 +224,8 @@ def import_rows(session: bytes, address: str, task: Task, work: ImportTask) -> T
                 stored.put(k, decoded(recording))
             except UnusableSoundError as error:
                 failures[recording.identity], failed[k] = str(error), True
-        order = np.full((count, len(chain.labels)), UNUSED, np.int8)
-        order[np.arange(count), [chain.labels.index(recording.step) for recording in recordings]] = 0
+        order = np.full((count, len(chain.step_names)), UNUSED, np.int8)
+        order[np.arange(count), [chain.step_names.index(recording.step) for recording in recordings]] = 0
         groups = [inventory.origins[one.origin].group or inventory.origins[one.origin].identity for one in recordings]
         columns: dict[str, NDArray[Any]] = {
             AUDIO: stored.sounds,

@@ -134,7 +134,7 @@ def _prepare(writer: Writer, plan: Plan) -> None:
     specs = layout.specs(
         recipe,
         parameters,
-        plan.chain.labels,
+        plan.chain.step_names,
         plan.tags,
         clips=CLIP in plan.extra_labels,
         frame_classes=plan.frame_classes,

@@ -86,7 +86,7 @@ def missing_rows(writer: Writer, path: str, count: int | None = None) -> NDArray
 
 
 def member_files(recipe: Recipe) -> list[dict[str, str]]:
-    """The files of somebody's own behind a recipe's members: kept with a dataset as data, never run from there."""
+    """The files of the user's own behind a recipe's members: kept with a dataset as data, never run from there."""
     steps = recipe.chain.steps
     found = [(EFFECTS if step.effect else SYNTHS).file_of(step.member) for step in steps]
     found.append(SOURCES.file_of(recipe.source.name))

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class MemberFile:
-    """A member that is a file of somebody's own: kind, public name (the file's), SHA-256 of its text, and the text itself.
+    """A member that is a file of the user's own: kind, public name (the file's), SHA-256 of its text, and the text itself.
 
     Datasets and runs keep it as data; `Registry.add` runs it.
     """

@@ -12,7 +12,7 @@ from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.schemas.arrays import Audio
 
 Segment = tuple[float, float, str]
-"""From when to when, in seconds, a sound is what."""
+"""Labels of parts of a sound: (start in seconds, stop in seconds, label)."""
 
 
 def key_hz(key: float) -> float:

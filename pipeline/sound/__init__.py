@@ -1,4 +1,4 @@
-"""Signal processing: reading and encoding sounds, spectra, pitch, onsets, filters, oscillators. Every compiled kernel is here."""
+"""Signal processing: reading and encoding sounds, spectra, pitch, onsets, filters, oscillators, and the compiled kernels of the pipeline."""
 
 import hashlib
 import os

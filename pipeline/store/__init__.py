@@ -1,12 +1,16 @@
 """The versioned store. All access to stored data goes through here, so that its traps cannot be stepped into.
 
-layout      which arrays there are, their chunks and codecs
-repository  names, opening, versions, the guard against forked processes
-writer      the one writer: lock, worker sessions, merge, commit
-rows        what workers write, and the content hash of every row
-reader      what everybody reads
-verify      is every row there, whole, and as it was made?
-export      hand-over formats
+columns       names of the arrays
+layout        arrays of a dataset: shapes, chunks, codecs
+repository    names, opening, the guard against forked processes
+versions      versions, tags and the log
+writer        the one writer: lock, worker sessions, merge, commit
+task_session  what a worker's task writes, with the content hash of every row
+reader        reading a dataset
+streaming     reading it in shuffled blocks
+verify        checking every row against its hash
+exporting     writing a dataset in another format, one file per format in exporters/
+card          the README of an export
 """
 
 import os

@@ -156,7 +156,7 @@ def frames_of(seconds: float) -> int:
 
 
 def frame_table(rows: Sequence[Sequence[Segment]], classes: Sequence[str], frames: int) -> NDArray[np.int8]:
-    """What is heard in each frame, -1 where nobody says [shape=(n, frames)]. Raises `ValueError` for a class that is not in the list."""
+    """What is heard in each frame, -1 where unlabelled [shape=(n, frames)]. Raises `ValueError` for a class that is not in the list."""
     place = {name: number for number, name in enumerate(classes)}
     out = np.full((len(rows), frames), -1, np.int8)
     for own, row in zip(out, rows, strict=True):
@@ -169,7 +169,7 @@ def frame_table(rows: Sequence[Sequence[Segment]], classes: Sequence[str], frame
 
 
 def segments_of(frames: NDArray[Any], classes: Sequence[str]) -> list[Segment]:
-    """The inverse of `frame_table`, of one row [shape=(frames,)]: runs of equal frames, without what nobody says."""
+    """The inverse of `frame_table`, of one row [shape=(frames,)]: runs of equal frames, unlabelled frames omitted."""
     edges = np.flatnonzero(np.diff(frames)) + 1
     starts, stops = [0, *edges.tolist()], [*edges.tolist(), len(frames)]
     return [

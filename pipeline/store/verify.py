@@ -1,4 +1,4 @@
-"""Is every row there, whole, and as it was made? Reads everything and compares each row with its stored hash."""
+"""Check that every row is present and matches its hash. Reads everything and compares each row with its stored hash."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -47,6 +48,8 @@ class Hosted:
         self._isolation = "reuse" if isolation == "auto" else isolation
         self._rate, self._slowest, self._overhead_seconds = rate, slowest, overhead_seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.RLock()
+        self._closed = False
         self.restarts = 0
 
     def play(self, performances: Sequence[Performance], values: Sequence[Mapping[str, float]], samples: int) -> Audio:
@@ -64,7 +67,9 @@ class Hosted:
         return self._play("reuse", [audio], [values], audio.shape[1])[0]
 
     def close(self) -> None:
-        """End the host and everything it started."""
+        """End the host and everything it started. A thread that is playing gets `SynthError`; no new host is started."""
+        with self._lock:
+            self._closed = True
         self._end()
 
     @property
@@ -104,21 +109,29 @@ class Hosted:
 
     def _host(self) -> subprocess.Popen[bytes]:
         if self._process is None:
+            self._answer(self._started(), "ready", OPEN_SECONDS)
+        assert self._process is not None
+        return self._process
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with self._lock:  # `close` comes before, and nothing starts, or after, and ends what was started
+            if self._closed:
+                raise SynthError(self._name, ["it was closed"])
             self._log = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "timbre_data.pipeline.synths.hosting.server"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
                 start_new_session=True,
             )
-            assert self._process.stdin is not None
-            assert self._process.stdout is not None
-            self._requests = Connection(os.dup(self._process.stdin.fileno()), readable=False)
-            self._answers = Connection(os.dup(self._process.stdout.fileno()), writable=False)
-            self._requests.send((*self._factory, self._arguments))
-            self._answer(self._process, "ready", OPEN_SECONDS)
-        return self._process
+            assert process.stdin is not None
+            assert process.stdout is not None
+            self._requests = Connection(os.dup(process.stdin.fileno()), readable=False)
+            self._answers = Connection(os.dup(process.stdout.fileno()), writable=False)
+            self._process = process
+        self._requests.send((*self._factory, self._arguments))
+        return process
 
     def _answer(self, process: subprocess.Popen[bytes], expected: str, seconds: float) -> Any:
         if not self._answers.poll(seconds):
@@ -136,12 +149,16 @@ class Hosted:
         return content
 
     def _last_words(self) -> str:
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        try:
+            self._log.seek(0)
+            lines = self._log.read().decode(errors="replace").strip().splitlines()
+        except ValueError:  # closed meanwhile by another thread
+            return ""
         return f" ({lines[-1][:200]})" if lines else ""
 
     def _end(self) -> None:
-        process, self._process = self._process, None
+        with self._lock:
+            process, self._process = self._process, None
         if process is None:
             return
         assert process.stdin is not None

@@ -36,7 +36,7 @@ class Hostable(Protocol):
     def play(
         self, performances: Sequence[Performance], values: Sequence[Mapping[str, float]], samples: int, *, settle: bool
     ) -> Audio:
-        """Play rows in order: float32 (n, channels, samples); `settle` lets the synth come to rest before each."""
+        """Play rows in order: float32 (n, channels, samples); `settle` waits a fixed pause before each."""
         ...
 
     def reopen(self) -> None:

@@ -198,7 +198,7 @@ def test_an_exported_run_says_the_same_without_this_project(
     about = export_model(runs / model, tmp_path / "model.pt2")
     predictor, wav = Predictor(runs / model), take("modulation", 5)
     sound = load_sound(wav, about["rate"])[None]
-    probabilities, labels = predictor.answers(sound, np.full(1, np.nan, np.float32))
+    probabilities, labels = predictor.predict_arrays(sound, np.full(1, np.nan, np.float32))
     with torch.inference_mode():
         program = torch.export.load(tmp_path / "model.pt2").module()
         outputs = dict(zip(about["outputs"], program(torch.from_numpy(sound)), strict=True))
@@ -223,7 +223,7 @@ def test_an_exported_run_says_the_same_without_this_project(
     assert len(lines) == 3 + (15 if model != "class" else 0)
     shown = {line.split()[0]: float(line.split()[1]) for line in lines[:3]}
     assert shown == pytest.approx(dict(zip(NAMES, 100 * probabilities[0], strict=True)), abs=0.1)
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         export_model(runs / model, tmp_path / "model.pt2")
 
 

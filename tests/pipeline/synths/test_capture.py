@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,33 @@ def test_every_note_begins_at_the_same_frame() -> None:
         assert len(onsets) == 1
     finally:
         player.close()
+
+
+def test_closing_a_synth_that_plays_in_another_thread_leaves_nothing() -> None:
+    """An interrupted build closes its synths while worker threads still play."""
+    player, patch = opened("amsynth")
+    player.play([NOTE], [patch], SAMPLES)
+    failures: list[BaseException] = []
+
+    def play_on() -> None:
+        try:
+            for _ in range(1000):
+                player.play([NOTE] * 8, [patch] * 8, SAMPLES)
+        except SynthError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=play_on)
+    thread.start()
+    time.sleep(0.2)
+    started = family(os.getpid())
+    player.close()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert failures
+    assert player.process_id is None
+    assert not wait_until_gone(started)
+    with pytest.raises(SynthError, match="closed"):
+        player.play([NOTE], [patch], SAMPLES)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])

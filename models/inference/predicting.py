@@ -1,4 +1,4 @@
-"""What a run says of a sound file, and what is written with it: the one entry to everything that `predict` does."""
+"""Predict one sound file with a trained run and write what was asked for: everything that `predict` does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Request:
+class PredictRequest:
     """A file and what to do with it: see `timbre-data predict --help`. `at` are settings of a learned equaliser."""
 
     file: Path
@@ -30,7 +30,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PredictResult:
     """A prediction and the effects to report, or what was done with a file that went through a learned transformation."""
 
     prediction: Prediction | None = None
@@ -38,8 +38,10 @@ class Answer:
     processed: dict[str, Any] = field(default_factory=dict)
 
 
-def answer(run: Path, request: Request, *, say: Say = lambda line: None, warn: Say = lambda line: None) -> Answer:
-    """Answer a request with a run. `say` gets what was written, `warn` what may be wrong. Raises `UsageError` for what the run cannot do."""
+def predict_file(
+    run: Path, request: PredictRequest, *, say: Say = lambda line: None, warn: Say = lambda line: None
+) -> PredictResult:
+    """Predict a file with a run. `say` gets what was written, `warn` what may be wrong. Raises `UsageError` for what the run cannot do."""
     target = TARGETS.load(open_run(run).settings.target or "effect")
     if target.learns_from == "pairs":
         from timbre_data.models.inference import processing
@@ -47,11 +49,11 @@ def answer(run: Path, request: Request, *, say: Say = lambda line: None, warn: S
         if request.out is None:
             raise UsageError("this run maps sounds to sounds: give the file to write with --out OUT.wav.")
         done = processing.process_file(run, request.file, request.out, request.effect, dict(request.at or {}))
-        return Answer(processed=done)
+        return PredictResult(processed=done)
     return _predicted(run, request, say, warn)
 
 
-def _predicted(run: Path, request: Request, say: Say, warn: Say) -> Answer:
+def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> PredictResult:
     from timbre_data.models.inference.predictor import Predictor
 
     predictor = Predictor(run)
@@ -68,10 +70,10 @@ def _predicted(run: Path, request: Request, say: Say, warn: Say) -> Answer:
 
         write_textgrid(prediction, request.textgrid)
         say(f"phonemes in {request.textgrid}")
-    return Answer(prediction, tuple(settings))
+    return PredictResult(prediction, tuple(settings))
 
 
-def _refuse(predictor: Any, request: Request, run: str) -> None:
+def _refuse(predictor: Any, request: PredictRequest, run: str) -> None:
     """Raise `UsageError` for options that this run has no answer to."""
     trained, target = predictor.trained, predictor.target
     if request.at is not None:
@@ -91,7 +93,7 @@ def _refuse(predictor: Any, request: Request, run: str) -> None:
 
 
 def _with_sounds(
-    predictor: Any, prediction: Prediction, settings: list[Setting], request: Request, say: Say
+    predictor: Any, prediction: Prediction, settings: list[Setting], request: PredictRequest, say: Say
 ) -> list[Setting]:
     """Search for closer settings, and write the sound, as asked."""
     from timbre_data.models.inference import matching
