@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from timbre_data.commands._shared import DatasetName, Group, Json, emit, group, known
+from timbre_data.schemas.errors import TimbreDataError
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.reader import Dataset
 
 app = group("Manage datasets: list, show, log, tag, verify, export, gc.")
 GROUP = Group(app, order=40, name="dataset")
@@ -21,13 +25,34 @@ def list_datasets(as_json: Json = False) -> None:
 
     found = [data for name in known_datasets() if (data := open_if_there(str(home() / name)))]
     rows: list[dict[str, Any]] = [
-        {"name": d.name, "version": d.version, "rows": d.recipe.n, "features": list(d.feature_sets())} for d in found
+        {
+            "name": d.name,
+            "version": d.version,
+            "rows": d.recipe.n,
+            "present": _present(d),
+            "features": list(d.feature_sets()),
+        }
+        for d in found
     ]
     text = "\n".join(
-        f"{r['name']:<24} {r['version']:<12} {r['rows']:>8} rows  {', '.join(r['features']) or 'no features'}"
+        f"{r['name']:<24} {r['version']:<12} {_rows_text(r):>8} rows  {', '.join(r['features']) or 'no features'}"
         for r in rows
     )
     emit(rows, text or f"no datasets in {home()}", as_json)
+
+
+def _present(data: Dataset) -> int | None:
+    """How many rows are committed; None where the hashes cannot be read (`dataset verify` says why)."""
+    try:
+        return int(data.present().sum())
+    except TimbreDataError:
+        return None
+
+
+def _rows_text(row: dict[str, Any]) -> str:
+    if row["present"] == row["rows"]:
+        return str(row["rows"])
+    return f"{'?' if row['present'] is None else row['present']} of {row['rows']}"
 
 
 @app.command("show", epilog="Example: timbre-data dataset show distortion@v1.0.0")

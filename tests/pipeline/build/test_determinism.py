@@ -184,7 +184,7 @@ def test_a_second_ctrl_c_stops_at_once(home: Path) -> None:
         time.sleep(0.1)
     time.sleep(3)
     process.send_signal(signal.SIGINT)
-    assert any("once more stops at once" in line for line in process.stderr)
+    assert any("again to stop at once" in line for line in process.stderr)
     process.send_signal(signal.SIGINT)
     begun = time.monotonic()
     _, said = process.communicate(timeout=30)

@@ -163,12 +163,12 @@ def test_an_unfinished_dataset_is_not_finished_with_fewer_rows(monkeypatch: pyte
     with pytest.raises(RuntimeError):
         rendering.render(small_recipe("delay", n=2000), locate("d"), Cluster(workers=1, batch=256), progress=Dies())
     assert 0 < Dataset("d").present().sum() < 2000
-    with pytest.raises(UsageError, match="begun with n = 2000"):
+    with pytest.raises(UsageError, match="was started with n = 2000"):
         build(small_recipe("delay", n=300), "d")
     assert build(small_recipe("delay", n=2000), "d").complete()
 
 
-def test_an_interrupted_growth_is_not_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_growth_is_not_finished(command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert build(small_recipe("delay", n=300), "d").version == "1.0.0"
 
     class Dies(NoProgress):
@@ -179,8 +179,11 @@ def test_an_interrupted_growth_is_not_finished(monkeypatch: pytest.MonkeyPatch) 
         rendering.render(small_recipe("delay", n=900), locate("d"), Cluster(workers=1), progress=Dies())
     assert Dataset("d").version == "unfinished"
     assert Dataset("d@v1.0.0").complete()
+    capsys.readouterr()
+    assert command("dataset", "list") == 0
+    assert "300 of 900 rows" in capsys.readouterr().out
     for n in (300, 600):
-        with pytest.raises(UsageError, match="begun with n = 900"):
+        with pytest.raises(UsageError, match="was started with n = 900"):
             build(small_recipe("delay", n=n), "d")
     grown = build(small_recipe("delay", n=900), "d")
     assert grown.version == "1.1.0"
