@@ -152,7 +152,7 @@ def test_ctrl_c_commits_and_says_how_to_go_on(home: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130, said
-    assert "Go on with: timbre-data render --fx delay --n 20000" in said
+    assert "Resume with: timbre-data render --fx delay --n 20000" in said
     assert "Traceback" not in said
     assert 0 < Dataset("stopped").present().sum() < 20_000
 
