@@ -58,7 +58,7 @@ def test_a_comparison_scores_every_row_once_and_goes_on_where_it_stopped(two_gen
     ours, theirs = two_generators
     settings = CompareSettings(data=(ours,), against=(theirs,), folds=3, permutations=1)
     found = compare(settings, name="c")
-    assert set(found.metrics["classifiers"]) == {"knn", "svm", "mlp", "class-mlp"}
+    assert set(found.metrics["classifiers"]) == {"knn", "svm", "mlp", "class_mlp"}
     for scores in found.metrics["classifiers"].values():
         assert scores["accuracy"] > 0.6
         assert scores["megabytes"] > 0
