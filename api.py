@@ -36,8 +36,8 @@ from timbre_data.schemas.parameter import Parameter as Parameter
 from timbre_data.schemas.space import ParameterSpace as ParameterSpace
 
 if TYPE_CHECKING:
+    from timbre_data.models.evaluation.tables import StudyResult
     from timbre_data.models.inference.predicting import PredictResult
-    from timbre_data.models.studies.evaluate import Evaluation
     from timbre_data.pipeline.build.stage import Report
 
 FUNCTIONS = (
@@ -207,7 +207,7 @@ def train(model: str, data: str | Sequence[str], *, name: str | None = None, **s
     return train_run(validation.validate(TrainSettings, fields, "train"), name=name)[0]
 
 
-def evaluate(run: str | Path, *, split: str = "test", allow_leak: bool = False, sound_rows: int = 48) -> Evaluation:
+def evaluate(run: str | Path, *, split: str = "test", allow_leak: bool = False, sound_rows: int = 48) -> StudyResult:
     """Evaluate a finished run: `metrics` (numbers), `tables` and `markdown()`; plots and predictions go into its folder.
 
     Raises `LeakingSplitError` where test rows share dry notes with training rows, unless `allow_leak`.
@@ -262,4 +262,4 @@ def export(dataset: str, to: str | Path, *, form: str = "zarr") -> int:
 def _cluster(workers: int | None, scheduler: str | None) -> Any:
     from timbre_data.pipeline.build.engine import Cluster
 
-    return Cluster(**({} if workers is None else {"workers": workers}), scheduler=scheduler)
+    return Cluster.of(workers, scheduler)

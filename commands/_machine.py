@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from timbre_data.pipeline.build.machine import available_cores
+from timbre_data.pipeline.build.machine import available_cores, nearest_existing
 from timbre_data.pipeline.catalogue import shipped, validation
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.repository import home
@@ -72,10 +72,7 @@ def _require_program(profile: Profile) -> None:
 def _resources() -> list[dict[str, Any]]:
     import torch
 
-    folder = home().absolute()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(nearest_existing(home())).free
     detail = f"{free / 1e9:.0f} GB free (a dataset of 37,440 rows takes 2.2)"
     accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none; training runs on the CPU"
     return [

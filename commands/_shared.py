@@ -85,7 +85,7 @@ def cluster_of(workers: int | None, scheduler: str | None, batch: int | None) ->
     """The cluster that the options ask for."""
     from timbre_data.pipeline.build.engine import Cluster
 
-    return Cluster(**({"workers": workers} if workers is not None else {}), scheduler=scheduler, batch=batch)
+    return Cluster.of(workers, scheduler, batch)
 
 
 def names_of(text: str | None, registry: Registry[Any]) -> list[str] | None:

@@ -68,14 +68,13 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check a member of your own against the contract of its kind. Exit code 1 if a check fails."""
-    from timbre_data.commands._kinds import file_kind, use_file
+    from timbre_data.commands._kinds import use_file
     from timbre_data.pipeline.catalogue import validation
 
     options = validation.override({}, settings or [])
     if file.endswith((".yaml", ".yml")):
         kind, name = "profile", file
     else:
-        file_kind(file)
         kind, name = use_file(file)
     from timbre_data.commands.contracts import CONTRACTS
 

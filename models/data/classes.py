@@ -74,7 +74,7 @@ def _step_classes(
 
 def class_of(effect: str) -> str:
     """What a classifier calls an effect: several choruses are one class. A synth is called by its name."""
-    if effect.replace("-", "_") not in EFFECTS.names():
+    if effect not in EFFECTS:
         return effect
     member: Effect = EFFECTS.load(effect)
     return member.effect_class or effect.replace("-", "_")

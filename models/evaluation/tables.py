@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -30,6 +31,19 @@ class Table:
 
 Found = tuple[dict[str, Any], tuple[Table, ...]]
 """Metrics for programs, and tables for people."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study found, for programs (`metrics`) and for people (`tables`), and where it was written."""
+
+    folder: Path
+    metrics: dict[str, Any]
+    tables: tuple[Table, ...]
+
+    def markdown(self) -> str:
+        """All tables."""
+        return "\n\n".join(table.markdown() for table in self.tables)
 
 
 def number(value: float | None) -> str:

@@ -13,7 +13,7 @@ import json
 import pickle
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from sklearn.inspection import permutation_importance
 from timbre_data.models.baselines import BASELINES, Baseline
 from timbre_data.models.data.rows import Rows, contents_of, load_rows
 from timbre_data.models.evaluation import metrics, plots
-from timbre_data.models.evaluation.tables import Table, number
+from timbre_data.models.evaluation.tables import StudyResult, Table, number
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.checkpoints import Trained
@@ -45,19 +45,6 @@ NETWORK = "class_mlp"
 FILE = "comparison.json"
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What was found, for programs (`metrics`) and for people (`tables`), and where it was written."""
-
-    folder: Path
-    metrics: dict[str, Any]
-    tables: tuple[Table, ...]
-
-    def markdown(self) -> str:
-        """All tables."""
-        return "\n\n".join(table.markdown() for table in self.tables)
-
-
 def folds_of(group: NDArray[np.object_], folds: int, seed: int) -> NDArray[np.int64]:
     """Fold of each row: all rows of a dry note in one, the notes dealt out evenly in a seeded order [shape=(n,)]."""
     names, place = np.unique(group.astype(str), return_inverse=True)
@@ -73,13 +60,13 @@ def check_models(names: Sequence[str]) -> None:
     """Raise `UnknownNameError` for what is neither a baseline nor the network."""
     known = {*BASELINES.names(), NETWORK}
     for name in names:
-        if name.replace("-", "_") not in BASELINES.names() and name != NETWORK:
+        if name not in BASELINES and name != NETWORK:
             raise UnknownNameError("classifier", name, sorted(known))
 
 
 def compare(
     settings: CompareSettings, *, name: str | None = None, say: Callable[[str], None] = lambda line: None
-) -> Comparison:
+) -> StudyResult:
     """Compare classifiers on stored features. The same command again resumes where it stopped, or only prints.
 
     Raises `UsageError` for rows with several effects, too few notes, or unknown classifiers.
@@ -115,7 +102,7 @@ def compare(
     if settings.against:
         found["generalisation"] = _generalisation(rows, here, settings, folder, say)
         tables.append(_carried_over(found["generalisation"], settings))
-    comparison = Comparison(folder, found, tuple(tables))
+    comparison = StudyResult(folder, found, tuple(tables))
     write_whole(folder / FILE, json.dumps(found, indent=2))
     write_whole(folder / "tables.md", comparison.markdown() + "\n")
     return comparison

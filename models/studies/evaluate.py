@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from timbre_data.models.evaluation import epochs, plots
 from timbre_data.models.evaluation.distances import DISTANCES
-from timbre_data.models.evaluation.tables import Table
+from timbre_data.models.evaluation.tables import StudyResult, Table
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.studies.cost import cost_of
 from timbre_data.models.targets import TARGETS
@@ -32,19 +32,6 @@ METRICS = "metrics.json"
 """Written last: where it is, an evaluation is complete."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What was found, for programs (`metrics`) and for people (`tables`), and where it was written."""
-
-    folder: Path
-    metrics: dict[str, Any]
-    tables: tuple[Table, ...]
-
-    def markdown(self) -> str:
-        """All tables."""
-        return "\n\n".join(table.markdown() for table in self.tables)
-
-
 def evaluate(
     run: Path,
     *,
@@ -53,7 +40,7 @@ def evaluate(
     sound_rows: int = 48,
     distances: Sequence[str] | None = None,
     seed: int = 0,
-) -> Evaluation:
+) -> StudyResult:
     """Evaluate a finished run on one split of the snapshots it was trained on.
 
     Raises `LeakingSplitError` when test rows share dry notes with training rows, unless `allow_leak`.
@@ -91,7 +78,7 @@ def evaluate(
     plots.loss_curves(epochs.read(run), evaluated.folder / "loss.png")
     if target.learns_from == "rows":
         _keep(evaluated)
-    evaluation = Evaluation(evaluated.folder, facts | found, (*head, *tables, *tail))
+    evaluation = StudyResult(evaluated.folder, facts | found, (*head, *tables, *tail))
     write_whole(evaluation.folder / "tables.md", evaluation.markdown() + "\n")
     write_whole(evaluation.folder / METRICS, json.dumps(evaluation.metrics, indent=2))
     return evaluation

@@ -167,5 +167,10 @@ def refuse_several(rows: Rows) -> None:
         raise UsageError(
             f"{several} rows have no effect or several, which one class cannot name: learn all of them with --target effects."
         )
+    refuse_lone_class(rows)
+
+
+def refuse_lone_class(rows: Rows) -> None:
+    """Refuse a class that is alone."""
     if len(rows.class_names) < 2:
         raise UsageError(f"there is only one class, {rows.class_names[0]}: give more datasets with --data a,b.")

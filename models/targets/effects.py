@@ -8,8 +8,7 @@ from torch.nn import functional as F
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation.tables import Found
 from timbre_data.models.targets._one_class import OneClass
-from timbre_data.models.targets._target import Evaluated, Example
-from timbre_data.schemas.errors import UsageError
+from timbre_data.models.targets._target import Evaluated, Example, refuse_lone_class
 
 
 class EffectsTarget(OneClass):
@@ -21,8 +20,7 @@ class EffectsTarget(OneClass):
 
     def check(self, rows: Rows) -> None:
         """Refuse classes that are alone."""
-        if len(rows.class_names) < 2:
-            raise UsageError(f"there is only one class, {rows.class_names[0]}: give more datasets with --data a,b.")
+        refuse_lone_class(rows)
 
     def tensor(self, rows: Rows, several: bool) -> torch.Tensor:
         """Which classes each row has [shape=(n, k)]."""

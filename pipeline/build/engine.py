@@ -49,6 +49,11 @@ class Cluster:
         if self.batch is not None and (self.batch < TABLE_CHUNK or self.batch % TABLE_CHUNK):
             raise UsageError(f"--batch must be a multiple of {TABLE_CHUNK} (the rows of one chunk), got {self.batch}.")
 
+    @classmethod
+    def of(cls, workers: int | None, scheduler: str | None = None, batch: int | None = None) -> Cluster:
+        """The cluster that options ask for; None is the default."""
+        return cls(available_cores() if workers is None else workers, scheduler, batch)
+
     def rows_per_task(self, total: int, *, cheap: bool = False) -> int:
         """Rows of one task for a stage of `total` rows; cheap ones take less time than a task itself does."""
         if self.batch is not None:

@@ -11,12 +11,12 @@ from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.provenance import provenance
 from timbre_data.pipeline.build.recordings import (
     ImportTask,
-    _extra,
-    _forget,
-    _own_tables,
+    extra_labels,
+    forget,
     import_origins,
     import_rows,
     inventory_of,
+    own_tables,
 )
 from timbre_data.pipeline.build.stage import Job, Report, missing_rows, new_version, run_stage
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory
@@ -51,7 +51,7 @@ def import_dataset(
     settings, audio = _as_long_as_pieces(member, settings, audio or {})
     checked = validate(member.settings, settings, f"import {importer}")
     settings_json = json.dumps(checked.model_dump(mode="json"))
-    _forget(member)
+    forget(member)
     inventory_of.cache_clear()
     inventory = inventory_of(name, settings_json)
     if inventory.problems and not keep_going:
@@ -141,7 +141,7 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory) -> None:
     root = writer.root()
     chain = Chain(recipe.chain)
     parameters = [parameter.model_dump(mode="json") for parameter in chain.space]
-    extra = _extra(inventory)
+    extra = extra_labels(inventory)
     specs = layout.specs(recipe, parameters, chain.step_names, inventory.tags, frame_classes=inventory.frame_classes)
     specs += [layout.ArraySpec(path, (), dtype) for path, dtype in extra.items()]
     for spec in specs:
@@ -156,7 +156,7 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory) -> None:
         provenance=provenance(),
         features={},
         version=None,
-        extra_labels=[*_own_tables(inventory), *extra],
+        extra_labels=[*own_tables(inventory), *extra],
         problems=inventory.problems,
     )
     writer.commit(f"created for {recipe.n} recordings")

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import sys
+from pathlib import Path
 
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter to itself; with Python's 5 ms, cores wait for each other between renders."""
@@ -14,6 +15,14 @@ SWITCH_SECONDS = 0.0005
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def nearest_existing(folder: Path) -> Path:
+    """A folder, or the nearest above it that is there: where its disk can be asked."""
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 def quiet_threads() -> None:

@@ -68,7 +68,7 @@ def inventory_of(importer: str, settings_json: str, digest: str = "") -> Invento
     settings = member.settings.model_validate(json.loads(settings_json))
     inventory = member.scan(settings)
     if digest and inventory.digest != digest:
-        _forget(member)
+        forget(member)
         inventory = member.scan(settings)
         if inventory.digest != digest:
             raise BuildError(f"{importer}: files changed while they were imported. Run the same command again.")
@@ -95,17 +95,17 @@ class ImportTask:
         return bool(failures) and not self.keep_going
 
 
-def _forget(member: Importer) -> None:
+def forget(member: Importer) -> None:
     """Look at the folder again the next time."""
     getattr(member.scan, "cache_clear", lambda: None)()
 
 
-def _own_tables(inventory: Inventory) -> tuple[str, ...]:
+def own_tables(inventory: Inventory) -> tuple[str, ...]:
     """The label tables that only some sets have."""
     return (*([TAGS] if inventory.tags else []), *([FRAMES] if inventory.frame_classes else []))
 
 
-def _extra(inventory: Inventory) -> dict[str, str]:
+def extra_labels(inventory: Inventory) -> dict[str, str]:
     """The importer's own label arrays with their types, and where each row comes from."""
     found = {FILE: "str"}
     for name, value in inventory.recordings[0].labels.items():
@@ -209,7 +209,7 @@ def import_rows(session: bytes, address: str, task: Task, work: ImportTask) -> T
     quiet_threads()
     inventory, recipe = work.opened()
     chain = Chain(recipe.chain)
-    width, extra = len(chain.space), _extra(inventory)
+    width, extra = len(chain.space), extra_labels(inventory)
     store = TaskSession(session, address)
     decoded = _Pieces(recipe)
     failures: dict[str, str] = {}
@@ -256,7 +256,7 @@ def import_rows(session: bytes, address: str, task: Task, work: ImportTask) -> T
             columns[FRAMES] = layout.frame_table(
                 segments, inventory.frame_classes, layout.frames_of(recipe.audio.seconds)
             )
-        columns[ROW_HASH] = hashes(columns, (*ROW_ARRAYS, *_own_tables(inventory), *extra))
+        columns[ROW_HASH] = hashes(columns, (*ROW_ARRAYS, *own_tables(inventory), *extra))
         store.write(start, {AUDIO: columns.pop(AUDIO)})
         tables.append(columns)
     if work.failed(failures):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.build.dry_sounds import render_dry, write_played
 from timbre_data.pipeline.build.engine import Cluster, dask_client
 from timbre_data.pipeline.build.isolation import measured_isolation
+from timbre_data.pipeline.build.machine import nearest_existing
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.provenance import provenance
@@ -277,9 +278,7 @@ def _check_space(recipe: Recipe, location: Location) -> None:
         return
     data = open_if_there(location.address)
     there = int(data.present().sum()) if data else 0
-    folder = location.folder.absolute()
-    while not folder.exists():
-        folder = folder.parent
+    folder = nearest_existing(location.folder)
     free = shutil.disk_usage(folder).free
     needed = 0.5 * row_bytes(recipe) * max(recipe.n - there, 0)
     if needed > free:

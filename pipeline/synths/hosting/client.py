@@ -93,9 +93,9 @@ class Hosted:
         )
         while len(causes) < TRIES:
             try:
-                process = self._host()
+                self._ensure_host()
                 self._requests.send((mode, list(performances), rows, samples))
-                sounds = self._answer(process, "played", allowed)
+                sounds = self._answer("played", allowed)
                 assert isinstance(sounds, np.ndarray)
                 return sounds
             except (_TroubleError, OSError) as error:
@@ -107,13 +107,12 @@ class Hosted:
                 raise
         raise SynthError(self._name, causes)
 
-    def _host(self) -> subprocess.Popen[bytes]:
+    def _ensure_host(self) -> None:
         if self._process is None:
-            self._answer(self._started(), "ready", OPEN_SECONDS)
-        assert self._process is not None
-        return self._process
+            self._start()
+            self._answer("ready", OPEN_SECONDS)
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> None:
         with self._lock:  # `close` comes before, and nothing starts, or after, and ends what was started
             if self._closed:
                 raise SynthError(self._name, ["it was closed"])
@@ -131,9 +130,8 @@ class Hosted:
             self._answers = Connection(os.dup(process.stdout.fileno()), writable=False)
             self._process = process
         self._requests.send((*self._factory, self._arguments))
-        return process
 
-    def _answer(self, process: subprocess.Popen[bytes], expected: str, seconds: float) -> Any:
+    def _answer(self, expected: str, seconds: float) -> Any:
         if not self._answers.poll(seconds):
             raise _TroubleError(f"it hung: no answer within {seconds:.0f} s")
         try:

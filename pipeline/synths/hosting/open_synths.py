@@ -5,13 +5,9 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from timbre_data.pipeline.catalogue.synth import Instrument
-
-if TYPE_CHECKING:  # chains load effects, and hosted effects are opened here
-    pass
-
 
 _lock = threading.Lock()
 
