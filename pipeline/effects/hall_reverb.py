@@ -44,7 +44,7 @@ EFFECT = Effect(
             high=8000,
             unit="Hz",
             kind="log",
-            description="corner frequency of the low-pass after the nonlinearity or on the wet path",
+            description="corner frequency of the low-pass that darkens the hall",
         ),
         Parameter(name="mix", low=0.25, high=0.7, unit="1", description="share of the wet sound: 0 dry, 1 wet"),
     ),

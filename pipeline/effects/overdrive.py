@@ -44,7 +44,7 @@ EFFECT = Effect(
             high=6000,
             unit="Hz",
             kind="log",
-            description="corner frequency of the low-pass after the nonlinearity or on the wet path",
+            description="corner frequency of the low-pass after the waveshaper",
         ),
         Parameter(name="level_db", low=-12, high=0, unit="dB", kind="db", description="gain after the waveshaper"),
     ),

@@ -11,7 +11,7 @@ EFFECT = Effect(
     summary="Slapback delay: a single echo after 50-200 ms.",
     family="delay",
     space=ParameterSpace.of(
-        Parameter(name="delay_seconds", low=0.05, high=0.2, unit="s", kind="log", description="time between repeats"),
+        Parameter(name="delay_seconds", low=0.05, high=0.2, unit="s", kind="log", description="time to the echo"),
         Parameter(name="mix", low=0.25, high=0.6, unit="1", description="share of the wet sound: 0 dry, 1 wet"),
     ),
     render=render,

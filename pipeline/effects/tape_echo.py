@@ -49,7 +49,7 @@ EFFECT = Effect(
             high=6000,
             unit="Hz",
             kind="log",
-            description="corner frequency of the low-pass after the nonlinearity or on the wet path",
+            description="corner frequency of the low-pass that each repeat passes",
         ),
         Parameter(name="level", low=0.3, high=0.9, unit="1", description="level of the repeats"),
     ),

@@ -24,16 +24,16 @@ EFFECT = Effect(
     family="delay",
     effect_class="slapback_delay",
     space=ParameterSpace.of(
-        Parameter(name="delay_seconds", low=0.05, high=0.2, unit="s", kind="log", description="time between repeats"),
+        Parameter(name="delay_seconds", low=0.05, high=0.2, unit="s", kind="log", description="time to the echo"),
         Parameter(
             name="tone_hz",
             low=1500,
             high=6000,
             unit="Hz",
             kind="log",
-            description="corner frequency of the low-pass after the nonlinearity or on the wet path",
+            description="corner frequency of the low-pass that the echo passes",
         ),
-        Parameter(name="level", low=0.3, high=0.9, unit="1", description="level of the repeats"),
+        Parameter(name="level", low=0.3, high=0.9, unit="1", description="level of the echo"),
     ),
     render=_render,
 )

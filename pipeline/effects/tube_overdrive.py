@@ -43,7 +43,7 @@ EFFECT = Effect(
             high=8000,
             unit="Hz",
             kind="log",
-            description="corner frequency of the low-pass after the nonlinearity or on the wet path",
+            description="corner frequency of the low-pass after the waveshaper",
         ),
     ),
     render=_render,
