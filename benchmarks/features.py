@@ -100,7 +100,7 @@ def main() -> None:
     figures = {}
     for name in FEATURE_SETS.names():
         features = FEATURE_SETS.load(name)
-        figures[f"{name}_ms"] = cpu_ms(lambda f=features: f.compute(sounds, RATE, unknown, f.settings()), SOUNDS)  # type: ignore[misc]  # bound now
+        figures[f"{name}_ms"] = cpu_ms(lambda f=features: f.compute(sounds, RATE, unknown, f.settings()), SOUNDS)  # type: ignore[misc]  # mypy cannot infer defaults of a lambda
     known = np.full(SOUNDS, 220, np.float32)
     best = FEATURE_SETS.load("autofx163")
     figures["autofx163_pitch_known_ms"] = cpu_ms(lambda: best.compute(sounds, RATE, known, best.settings()), SOUNDS)
