@@ -129,7 +129,7 @@ def render(
     from timbre_data.pipeline.build import recipes, rendering
     from timbre_data.pipeline.catalogue import validation
     from timbre_data.pipeline.effects import EFFECTS
-    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.location import locate
 
     if [recipe, fx, synth].count(None) != 2:
         raise UsageError("give exactly one of recipe, fx and synth.")
@@ -160,7 +160,7 @@ def import_dataset(
     """
     from timbre_data.pipeline.build.importing import import_dataset as import_folder
     from timbre_data.pipeline.importers import IMPORTERS
-    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.location import locate
 
     name = IMPORTERS.resolve(importer)
     location = locate(out or name.replace("_", "-"))
@@ -172,7 +172,7 @@ def import_dataset(
 
 def featurize(
     dataset: str,
-    features: Iterable[str] | Mapping[str, Mapping[str, Any]],
+    features: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None,
     *,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -182,12 +182,15 @@ def featurize(
         >>> [report.reason for report in featurize("tiny", {"logmel": {"n_mels": 40}}, workers=1)]
         ['logmel: computed']
 
-    `features` are names, or names with settings. Raises `UsageError` where a set is stored with other settings.
+    `features` are names, or names with settings; by default those of the dataset's recipe. Raises `UsageError` where a set is
+    stored with other settings.
     """
     from timbre_data.pipeline.build import featurizing
     from timbre_data.pipeline.features import FEATURE_SETS
-    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.location import locate
 
+    if features is None:
+        features = Dataset(dataset).recipe.features
     settings = features if isinstance(features, Mapping) else {name: {} for name in features}
     named = {FEATURE_SETS.resolve(name): dict(fields) for name, fields in settings.items()}
     return featurizing.featurize(locate(dataset), named, _cluster(workers, scheduler))
@@ -207,7 +210,7 @@ def train(model: str, data: str | Sequence[str], *, name: str | None = None, **s
     return train_run(validation.validate(TrainSettings, fields, "train"), name=name)[0]
 
 
-def evaluate(run: str | Path, *, split: str = "test", allow_leak: bool = False, sound_rows: int = 48) -> StudyResult:
+def evaluate(run: str | Path, *, split: str = "test", allow_leak: bool = False, sounds: int = 48) -> StudyResult:
     """Evaluate a finished run: `metrics` (numbers), `tables` and `markdown()`; plots and predictions go into its folder.
 
     Raises `LeakingSplitError` where test rows share dry notes with training rows, unless `allow_leak`.
@@ -215,7 +218,7 @@ def evaluate(run: str | Path, *, split: str = "test", allow_leak: bool = False, 
     from timbre_data.models.studies.evaluate import evaluate as evaluate_run
     from timbre_data.models.training.runs import find_run
 
-    return evaluate_run(find_run(str(run)), split=split, allow_leak=allow_leak, sound_rows=sound_rows)
+    return evaluate_run(find_run(str(run)), split=split, allow_leak=allow_leak, sounds=sounds)
 
 
 def predict(run: str | Path, file: str | Path, **request: Any) -> PredictResult:

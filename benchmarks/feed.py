@@ -11,8 +11,8 @@ from benchmarks._common import CORES, report
 from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue import validation
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 
 ROWS, BATCH = 16_384, 64
 

@@ -24,7 +24,7 @@ from benchmarks._common import CORES, report
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.build.machine import quiet_threads
-from timbre_data.pipeline.store.repository import locate
+from timbre_data.pipeline.store.location import locate
 
 EXCERPTS, CLIPS = 6705, 4096
 """As many excerpts as the training part of IRMAS has; a sixth of MagnaTagATune (4 GB as stored)."""

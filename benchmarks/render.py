@@ -25,7 +25,7 @@ from benchmarks._common import CORES, report
 from timbre_data.pipeline.build import recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.plan import Plan
-from timbre_data.pipeline.store.repository import locate
+from timbre_data.pipeline.store.location import locate
 from timbre_data.schemas.arrays import Audio
 
 ROWS = 37_440

@@ -14,7 +14,7 @@ FIRST_ROW = r"""
 import sys, time
 from timbre_data.pipeline import recipes, render, stages
 from timbre_data.pipeline.build import Cluster
-from timbre_data.pipeline.store.repository import locate
+from timbre_data.pipeline.store.location import locate
 original = render._make_block
 def first(*arguments):
     original(*arguments)

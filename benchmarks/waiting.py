@@ -11,7 +11,7 @@ from timbre_data.models.training import train
 from timbre_data.pipeline.build import recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue import validation
-from timbre_data.pipeline.store.repository import locate
+from timbre_data.pipeline.store.location import locate
 from timbre_data.schemas.settings import TrainSettings
 
 CASES = (

@@ -10,7 +10,7 @@ from typing import Any
 from timbre_data.pipeline.build.machine import available_cores, nearest_existing
 from timbre_data.pipeline.catalogue import shipped, validation
 from timbre_data.pipeline.sources import SOURCES
-from timbre_data.pipeline.store.repository import home
+from timbre_data.pipeline.store.location import home
 from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.schemas.errors import MissingDependencyError, TimbreDataError
 from timbre_data.schemas.profile import Profile

@@ -101,6 +101,14 @@ def known(text: str, registry: Registry[Any]) -> str:
     return name
 
 
+def check_datasets(names: Iterable[str]) -> None:
+    """Raise `NotFoundError` for a local dataset that does not exist, before anything heavy is imported."""
+    from timbre_data.pipeline.store.location import check_exists
+
+    for name in names:
+        check_exists(name)
+
+
 def numbers_of(text: str | None, option: str) -> dict[str, float]:
     """The numbers of `name=value,name=value`. Raises `UsageError`."""
     numbers: dict[str, float] = {}

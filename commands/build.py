@@ -74,7 +74,7 @@ def render(
     from timbre_data.pipeline.catalogue import validation
     from timbre_data.pipeline.effects import EFFECTS
     from timbre_data.pipeline.sources import SOURCES
-    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.location import locate
 
     if [fx, synth, eq, recipe].count(None) != 3:
         raise UsageError(
@@ -134,7 +134,7 @@ def import_(
     from timbre_data.pipeline.build.progress_bar import bar
     from timbre_data.pipeline.catalogue import validation
     from timbre_data.pipeline.importers import IMPORTERS
-    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.location import locate
 
     importer = known(importer, IMPORTERS)
     changes = validation.override({}, settings or [])
@@ -153,6 +153,7 @@ def import_(
     emit(vars(report), _summary(report, dry_run), as_json)
     if report.failed:
         warn(f"{len(report.failed)} recordings left out: {report.failed[0]}")
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: timbre-data featurize distortion --features autofx163,logmel")
@@ -176,8 +177,8 @@ def featurize(
     from timbre_data.pipeline.build import featurizing
     from timbre_data.pipeline.build.progress_bar import bar
     from timbre_data.pipeline.catalogue import validation
+    from timbre_data.pipeline.store.location import locate
     from timbre_data.pipeline.store.reader import Dataset
-    from timbre_data.pipeline.store.repository import locate
 
     names = names or list(Dataset(dataset).recipe.features)
     changes = validation.override({}, settings or [])

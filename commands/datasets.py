@@ -20,8 +20,8 @@ GROUP = Group(app, order=40, name="dataset")
 @app.command("list", epilog="Example: timbre-data dataset list --json")
 def list_datasets(as_json: Json = False) -> None:
     """List the datasets in $TIMBRE_DATA_HOME (default: ./datasets)."""
+    from timbre_data.pipeline.store.location import home, known_datasets
     from timbre_data.pipeline.store.reader import open_if_there
-    from timbre_data.pipeline.store.repository import home, known_datasets
 
     found = [data for name in known_datasets() if (data := open_if_there(str(home() / name)))]
     rows: list[dict[str, Any]] = [
@@ -71,7 +71,7 @@ def show(dataset: DatasetName, as_json: Json = False) -> None:
 def log(dataset: DatasetName, as_json: Json = False) -> None:
     """Show the commits, newest first."""
     from timbre_data.pipeline.store import versions
-    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.location import locate
 
     entries = versions.log(locate(dataset))
     text = "\n".join(
@@ -89,7 +89,7 @@ def tag(
 ) -> None:
     """Tag the newest version of a dataset."""
     from timbre_data.pipeline.store import versions
-    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.location import locate
 
     snapshot = versions.tag(locate(dataset), name)
     emit({"tag": name, "snapshot": snapshot}, f"{dataset}@{name} is {snapshot}", as_json)
@@ -155,7 +155,7 @@ def gc(
     as_json: Json = False,
 ) -> None:
     """Delete files that killed builds left behind. Commits and tags stay. Refused while the dataset is being written."""
-    from timbre_data.pipeline.store.repository import locate
+    from timbre_data.pipeline.store.location import locate
     from timbre_data.pipeline.store.versions import collect_garbage
 
     found = collect_garbage(locate(dataset), older_than)

@@ -16,6 +16,7 @@ from timbre_data.commands._shared import (
     Seed,
     Settings,
     Workers,
+    check_datasets,
     cluster_of,
     emit,
     group,
@@ -109,6 +110,7 @@ def train(
     from timbre_data.schemas.settings import TrainSettings
 
     checked = validation.validate(TrainSettings, validation.override(given, settings or []), "train")
+    check_datasets(checked.data)
     from timbre_data.models.training import train as training
 
     folder, done = training.train(checked, name=name, say=say, dry_run=dry_run)
@@ -120,7 +122,7 @@ def train(
 @app.command(epilog="Example: timbre-data evaluate runs/regressor-mlp-distortion-1a2b3c")
 def evaluate(
     run: RunName,
-    on: Annotated[
+    split: Annotated[
         str, typer.Option("--split", "--on", help="Split to evaluate on: train, validation or test.")
     ] = "test",
     allow_leak: Annotated[
@@ -145,14 +147,17 @@ def evaluate(
 ) -> None:
     """Evaluate a run: tables of metrics, plots, and distances between re-rendered and stored sounds."""
     from timbre_data.models.evaluation.distances import DISTANCES
-
-    chosen = names_of(distances, DISTANCES)
-    from timbre_data.models.studies.evaluate import evaluate as evaluate_run
     from timbre_data.models.training.runs import find_run
+    from timbre_data.pipeline.store.columns import check_split
 
-    found = evaluate_run(find_run(run), split=on, allow_leak=allow_leak, sound_rows=sounds, distances=chosen)
-    say(f"tables, plots and predictions are in {found.folder}")
-    emit(found.metrics, found.markdown(), as_json)
+    names = names_of(distances, DISTANCES)
+    check_split(split)
+    folder = find_run(run)
+    from timbre_data.models.studies.evaluate import evaluate as evaluate_run
+
+    result = evaluate_run(folder, split=split, allow_leak=allow_leak, sounds=sounds, distances=names)
+    say(f"tables, plots and predictions are in {result.folder}")
+    emit(result.metrics, result.markdown(), as_json)
 
 
 @app.command(epilog="Example: timbre-data compare effects11 --against effects11-analogue")
@@ -175,7 +180,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare classifiers by cross-validation: accuracy, cost, confusion, feature importance, generalisation."""
-    from timbre_data.models.baselines import BASELINES
+    from timbre_data.models.baselines import BASELINES, check_classifiers
     from timbre_data.pipeline.catalogue import validation
     from timbre_data.schemas.settings import CompareSettings
 
@@ -184,13 +189,13 @@ def compare(
     if models:
         given["models"] = [BASELINES.resolve(name.strip()) for name in models.split(",")]
     checked = validation.validate(CompareSettings, validation.override(given, settings or []), "compare")
-    from timbre_data.models.studies.comparison import check_models
+    check_classifiers(checked.models)
+    check_datasets((*checked.data, *checked.against))
     from timbre_data.models.studies.comparison import compare as compare_classifiers
 
-    check_models(checked.models)
-    found = compare_classifiers(checked, name=name, say=say)
-    say(f"tables and plots are in {found.folder}")
-    emit(found.metrics, found.markdown(), as_json)
+    result = compare_classifiers(checked, name=name, say=say)
+    say(f"tables and plots are in {result.folder}")
+    emit(result.metrics, result.markdown(), as_json)
 
 
 @app.command(
@@ -215,16 +220,17 @@ def search(
 
     fields = {"model": _model(model), "data": data, "features": names_of(features, FEATURE_SETS)}
     values = validation.read_grid(grid)
+    check_datasets([one.strip() for one in data.split(",")])
     from timbre_data.models.studies import grid_search
 
-    found = grid_search.search(validation.override(fields, settings or []), values, repeats, name, say=say)
-    emit({"folder": str(found.folder), "results": list(found.results)}, found.table.markdown(), as_json)
+    result = grid_search.search(validation.override(fields, settings or []), values, repeats, name, say=say)
+    emit({"folder": str(result.folder), "results": list(result.results)}, result.table.markdown(), as_json)
 
 
-@app.command(epilog="Example: timbre-data finetune runs/autofx-211C --on distortion-soundfont")
+@app.command(epilog="Example: timbre-data finetune runs/autofx-211C --data distortion-soundfont")
 def finetune(
     run: RunName,
-    on: Annotated[
+    data: Annotated[
         str, typer.Option("--data", "--on", help="Out-of-domain dataset with the same parameters and features.")
     ],
     steps: Annotated[int, typer.Option("--steps", min=2, help="Number of steps of each stage.")] = 150,
@@ -240,11 +246,12 @@ def finetune(
     from timbre_data.models.training.runs import find_run
 
     folder = find_run(run)
+    check_datasets([data])
     from timbre_data.models.studies import finetuning
 
     result, table = finetuning.study(
         folder,
-        on,
+        data,
         steps=steps,
         test_rows=sounds,
         evaluations=evaluations,
@@ -266,10 +273,11 @@ def design_filters(
 ) -> None:
     """Measure the spectral and temporal extents of a dataset's sounds, and propose first-layer filter shapes."""
     name = _model(model)
+    check_datasets([data])
     from timbre_data.models.studies import filter_design
 
-    found = filter_design.design(data, name)
+    result = filter_design.design(data, name)
     if out is not None:
-        filter_design.write(found, out)
+        filter_design.write(result, out)
         say(f"settings in {out}: timbre-data train {out}")
-    emit(found.settings | {"parameters": found.parameters}, found.table.markdown(), as_json)
+    emit(result.settings | {"parameters": result.parameters}, result.table.markdown(), as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,11 +16,12 @@ from filelock import FileLock
 from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue import validation
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.recipe import Recipe
 
 SMALL: dict[str, Any] = {"audio.seconds": 0.4, "n": 300}
+SHARED_ROWS = 500
 
 
 @pytest.fixture(autouse=True)
@@ -50,12 +52,30 @@ def build(recipe: Recipe, name: str, **options: Any) -> Dataset:
     return Dataset(name)
 
 
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, dict[str, Any]], Path]:
+    """Folders of small datasets, each rendered once in a process."""
+    folder = tmp_path_factory.mktemp("rendered")
+    made: dict[str, Path] = {}
+
+    def of(effect: str, changes: dict[str, Any]) -> Path:
+        key = repr((effect, sorted(changes.items())))
+        if key not in made:
+            path = folder / str(len(made))
+            build(small_recipe(effect, **changes), str(path))
+            made[key] = path
+        return made[key]
+
+    return of
+
+
 @pytest.fixture
-def render() -> Callable[..., Dataset]:
-    """Render a small dataset: render("distortion", "name", n=300)."""
+def render(home: Path, rendered: Callable[[str, dict[str, Any]], Path]) -> Callable[..., Dataset]:
+    """Render a small dataset, or copy one rendered for an earlier test: render("distortion", "name", n=300)."""
 
     def make(effect: str, name: str, **changes: Any) -> Dataset:
-        return build(small_recipe(effect, **changes), name)
+        shutil.copytree(rendered(effect, changes), home / name)
+        return Dataset(name)
 
     return make
 
@@ -77,7 +97,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three small featurized datasets that no test changes."""
+    """Three small featurized datasets, of `SHARED_ROWS` rows each, that no test changes."""
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # one for all processes of a run
     folder = base / "shared"
@@ -85,8 +105,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (folder / "whole").is_file():
             for effect in ("modulation", "delay", "distortion"):
                 location = locate(str(folder / effect))
-                rendering.render(small_recipe(effect, n=700), location, Cluster(workers=2))
-                featurizing.featurize(location, {"autofx163": {}, "autofx48": {}}, Cluster(workers=2))
+                rendering.render(small_recipe(effect, n=SHARED_ROWS), location, Cluster(workers=2))
+                featurizing.featurize(location, {"autofx163": {}}, Cluster(workers=2))
             (folder / "whole").touch()
     return folder
 

@@ -49,7 +49,7 @@ def test_from_rendering_to_prediction(home: Path, tmp_path: Path) -> None:
     api.render(fx="delay", out="notes", overrides={"n": 500, "audio.seconds": 0.4})
     api.featurize("notes", ["autofx163"])
     run = api.train("regressor_mlp", "notes", max_epochs=2)
-    assert api.evaluate(run, sound_rows=2).metrics["rows"] > 10
+    assert api.evaluate(run, sounds=2).metrics["rows"] > 10
     sound = api.Dataset("notes").audio(3)
     soundfile.write(tmp_path / "note.wav", np.asarray(sound[0]), 22_050)
     answer = api.predict(run, tmp_path / "note.wav", effect="delay")

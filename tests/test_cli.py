@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import soundfile
 
+from tests.fixtures.idmt_smt_audio_effects import make
 from timbre_data.cli import main
 from timbre_data.commands._kinds import KINDS
-from timbre_data.pipeline.store.reader import Dataset
 
 MAIN = [sys.executable, "-c", "from timbre_data.cli import main; main()"]
 HEAVY = {"torch", "zarr", "icechunk", "dask", "distributed", "numba", "scipy", "pedalboard", "lightning", "matplotlib"}
@@ -53,7 +52,7 @@ WRONG = {
     "split": ["train", "regressor-mlp", "--data", "nowhere", "--split", "column"],
     "run": ["evaluate", "nowhere"],
     "run to use": ["predict", "nowhere", "a.wav"],
-    "run to tune": ["finetune", "nowhere", "--on", "nowhere"],
+    "run to tune": ["finetune", "nowhere", "--data", "nowhere"],
     "run to export": ["export-model", "nowhere", "--out", "a.pt2"],
     "importer": ["import", "idmt", "/nowhere"],
     "folder to import": ["import", "idmt-smt-audio-effects", "/nowhere"],
@@ -118,7 +117,14 @@ UNKNOWN = {
     "distance": ("evaluate", "nowhere", "--distances", "nosuch"),
     "format": ("dataset", "export", "nowhere", "--to", "out", "--format", "nosuch"),
     "run": ("predict", "nosuch", "a.wav"),
-    "run to evaluate": ("finetune", "nosuch", "--on", "nowhere"),
+    "run to tune": ("finetune", "nosuch", "--data", "nowhere"),
+    "run to evaluate": ("evaluate", "nosuch"),
+    "split": ("evaluate", "nosuch", "--split", "nosuch"),
+    "dataset to train on": ("train", "regressor_mlp", "--data", "nosuch"),
+    "dataset to search on": ("search", "regressor_mlp", "--data", "nosuch", "--grid", "learning_rate=[1]"),
+    "dataset to compare": ("compare", "nosuch"),
+    "classifier": ("compare", "nowhere", "--models", "nosuch"),
+    "dataset to measure": ("design-filters", "nosuch"),
     "member": ("show", "effect", "nosuch"),
 }
 
@@ -155,20 +161,6 @@ def test_lists_and_help_import_little(arguments: tuple[str, ...], without: str, 
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip().splitlines()[-1] == "[]"
-
-
-def test_predict_imports_no_training(shared: Path, tmp_path: Path, command: Callable[..., int]) -> None:
-    """Lightning, matplotlib and scikit-learn take seconds, and the dataset is not opened."""
-    data = Dataset(str(shared / "delay"))
-    soundfile.write(tmp_path / "note.wav", data.audio(0)[0], data.recipe.audio.rate)
-    assert command("train", "regressor_mlp", "--data", str(shared / "delay"), "--name", "quick", "--set", "max_epochs=1") == 0  # fmt: skip
-    heavy = {"lightning", "torch._dynamo", "matplotlib", "sklearn", "zarr", "icechunk", "distributed"}
-    script = f"import sys; from timbre_data.cli import main\ntry: main()\nfinally: print(sorted({heavy!r} & set(sys.modules)))"
-    words = ["predict", "quick", str(tmp_path / "note.wav"), "--effect", "delay"]
-    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().splitlines()[-1] == "[]"
-    assert "delay_seconds" in done.stdout
 
 
 def test_a_baseline_is_not_trained_but_compared(
@@ -252,6 +244,18 @@ def test_lists_show_every_kind(
     assert shown in said
     if "--json" in arguments:
         json.loads(said)
+
+
+def test_an_import_that_leaves_recordings_out_exits_with_1(
+    home: Path, tmp_path: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path)
+    next(tmp_path.rglob("*.wav")).write_bytes(b"RIFFxxxx")
+    assert command("import", "idmt-smt-audio-effects", str(tmp_path)) == 1
+    assert not (home / "idmt-smt-audio-effects").exists()
+    assert command("import", "idmt-smt-audio-effects", str(tmp_path), "--keep-going") == 1
+    assert "1 recordings left out" in capsys.readouterr().err
+    assert (home / "idmt-smt-audio-effects").is_dir()
 
 
 def test_dry_sounds_that_cannot_be_used_stop_the_build(

@@ -26,7 +26,7 @@ def test_old_runs_are_evaluated_and_predict(tmp_path: Path, monkeypatch: pytest.
     expected = json.loads((HERE / "runs-1.json").read_text())
     assert open_run(tmp_path / "runs" / "old-regressor").settings.target == "parameters"
     classes = api.evaluate("old-class").metrics
-    errors = api.evaluate("old-regressor", sound_rows=0).metrics["true"]
+    errors = api.evaluate("old-regressor", sounds=0).metrics["true"]
     assert classes["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-9)
     assert errors["mse"] == pytest.approx(expected["mse"], rel=1e-5)
     assert errors["skill"] == pytest.approx(expected["skill"], abs=1e-5)

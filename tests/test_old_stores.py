@@ -11,8 +11,8 @@ import pytest
 
 from timbre_data.pipeline.build import rendering
 from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.pipeline.store.verify import verify
 
 STORES = sorted((Path(__file__).parent / "old_stores").glob("*.tar.gz"))

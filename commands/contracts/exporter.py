@@ -12,8 +12,8 @@ from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue.exporter import Exporter
 from timbre_data.pipeline.store.exporters import EXPORTERS
 from timbre_data.pipeline.store.exporting import export
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 
 
 class ExporterContract(Contract):

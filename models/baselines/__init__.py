@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from timbre_data.pipeline.catalogue.registry import Registry
+from timbre_data.schemas.errors import UnknownNameError
+
+NETWORK = "class_mlp"
+"""The network that is compared with the baselines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,3 +27,10 @@ class Baseline:
 
 
 BASELINES: Registry[Baseline] = Registry(__name__, kind="baseline", attribute="BASELINE")
+
+
+def check_classifiers(names: Sequence[str]) -> None:
+    """Raise `UnknownNameError` for what is neither a baseline nor the network."""
+    for name in names:
+        if name not in BASELINES and name != NETWORK:
+            raise UnknownNameError("classifier", name, sorted({*BASELINES.names(), NETWORK}))

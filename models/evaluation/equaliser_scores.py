@@ -35,9 +35,9 @@ HEARD = 3
 
 
 def evaluate_transformation(evaluated: Evaluated) -> Found:
-    """Score a run on up to `sound_rows` notes of a split; pictures and sounds go into its folder."""
+    """Score a run on up to `sounds` notes of a split; pictures and sounds go into its folder."""
     trained, run, split, folder = evaluated.trained, evaluated.run, evaluated.split, evaluated.folder
-    notes = evaluated.sound_rows
+    notes = evaluated.sounds
     network = cast(EqAutoencoder, trained.network.network).eval()
     options = EqOptions.model_validate(trained.options)
     data = evaluated.datasets[0]

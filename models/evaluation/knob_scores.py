@@ -36,7 +36,7 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
     """Score the knobs of a run's synths; those of the first dataset's rows where they are audible, too."""
     rows, chosen, predicted = evaluated.row_predictions
     datasets = evaluated.datasets
-    first = rows.dataset[chosen] == 0 if evaluated.sound_rows else np.zeros(len(chosen), bool)
+    first = rows.dataset[chosen] == 0 if evaluated.sounds else np.zeros(len(chosen), bool)
     some = rows.row[chosen[:MOST_ROWS][first[:MOST_ROWS]]]
     audible = audible_knobs(datasets[0], some, rows.parameter_names)
     return evaluate_knobs(rows, chosen, predicted, interchangeable(datasets), audible, evaluated.folder)

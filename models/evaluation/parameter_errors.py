@@ -24,7 +24,7 @@ def evaluate_parameters(evaluated: Evaluated) -> Found:
     if any(data.recipe.chain.synth for data in evaluated.datasets):
         knobs, table = knob_scores.evaluate(evaluated)
         found["knobs"], tables = knobs, (table, *tables)
-    if evaluated.sound_rows:
+    if evaluated.sounds:
         found["sounds"], table = rerendered.evaluate(evaluated)
         tables = (*tables, table)
     return found, tables

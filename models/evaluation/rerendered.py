@@ -24,7 +24,7 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
     """Render a sample of rows with the predictions and with baselines again; distances from the stored sounds, a table and a picture."""
     rows, chosen, predicted = evaluated.row_predictions
     rng = np.random.default_rng(evaluated.seed)
-    picked = np.sort(rng.choice(len(chosen), min(evaluated.sound_rows, len(chosen)), replace=False))
+    picked = np.sort(rng.choice(len(chosen), min(evaluated.sounds, len(chosen)), replace=False))
     train = rows.where(0)
     everywhere = {
         "oracle": rows.labels[chosen],

@@ -14,7 +14,7 @@ from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.progress import Progress
 from timbre_data.pipeline.catalogue import validation
-from timbre_data.pipeline.store.repository import locate
+from timbre_data.pipeline.store.location import locate
 from timbre_data.schemas.errors import RecipeError
 from timbre_data.schemas.recipe import Recipe
 from timbre_data.schemas.settings import PipelineRecipe, TrainSettings, TrainStage

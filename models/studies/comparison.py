@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.inspection import permutation_importance
 
-from timbre_data.models.baselines import BASELINES, Baseline
+from timbre_data.models.baselines import BASELINES, NETWORK, Baseline, check_classifiers
 from timbre_data.models.data.rows import Rows, contents_of, load_rows
 from timbre_data.models.evaluation import metrics, plots
 from timbre_data.models.evaluation.tables import StudyResult, Table, number
@@ -37,11 +37,9 @@ from timbre_data.pipeline.build.provenance import provenance
 from timbre_data.pipeline.catalogue.files import write_whole
 from timbre_data.pipeline.catalogue.seeding import share
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.schemas.errors import UnknownNameError, UsageError
+from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import CompareSettings, TrainSettings
 
-NETWORK = "class_mlp"
-"""The classifier whose features are permuted and which is tested on the other generator."""
 FILE = "comparison.json"
 
 
@@ -56,14 +54,6 @@ def folds_of(group: NDArray[np.object_], folds: int, seed: int) -> NDArray[np.in
     return fold[place]
 
 
-def check_models(names: Sequence[str]) -> None:
-    """Raise `UnknownNameError` for what is neither a baseline nor the network."""
-    known = {*BASELINES.names(), NETWORK}
-    for name in names:
-        if name not in BASELINES and name != NETWORK:
-            raise UnknownNameError("classifier", name, sorted(known))
-
-
 def compare(
     settings: CompareSettings, *, name: str | None = None, say: Callable[[str], None] = lambda line: None
 ) -> StudyResult:
@@ -71,7 +61,7 @@ def compare(
 
     Raises `UsageError` for rows with several effects, too few notes, or unknown classifiers.
     """
-    check_models(settings.models)
+    check_classifiers(settings.models)
     datasets = [Dataset(data) for data in (*settings.data, *settings.against)]
     asked = {"settings": settings.model_dump(mode="json"), "contents": contents_of(datasets, settings.features)}
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())

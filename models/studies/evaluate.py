@@ -22,7 +22,7 @@ from timbre_data.models.targets._target import Evaluated
 from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.preparing import prepare
 from timbre_data.pipeline.catalogue.files import write_whole
-from timbre_data.pipeline.store.columns import SPLITS
+from timbre_data.pipeline.store.columns import SPLITS, check_split
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import LeakingSplitError, UsageError
 
@@ -37,7 +37,7 @@ def evaluate(
     *,
     split: str = "test",
     allow_leak: bool = False,
-    sound_rows: int = 48,
+    sounds: int = 48,
     distances: Sequence[str] | None = None,
     seed: int = 0,
 ) -> StudyResult:
@@ -45,8 +45,7 @@ def evaluate(
 
     Raises `LeakingSplitError` when test rows share dry notes with training rows, unless `allow_leak`.
     """
-    if split not in SPLITS:
-        raise UsageError(f"--on {split} is not a split: choose {', '.join(SPLITS)}.")
+    check_split(split)
     made, trained = runs.open_run(run), checkpoints.load(run)
     target = TARGETS.load(trained.target)
     evaluated = Evaluated(
@@ -56,7 +55,7 @@ def evaluate(
         datasets=[Dataset(name, made.snapshots[name]) for name in made.settings.data],
         split=split,
         folder=run / (FOLDER if split == "test" else f"{FOLDER}-{split}"),
-        sound_rows=sound_rows,
+        sounds=sounds,
         distances=list(distances or DISTANCES.names()),
         seed=seed,
     )

@@ -34,7 +34,7 @@ class Evaluated:
     """What an evaluation works on: a finished run, its datasets, the rows of one split and what was predicted for them.
 
     `predicted` [shape=(n, outputs)] is of the rows `chosen` [shape=(n,)]. Targets that learn from pairs have neither rows nor predictions.
-    `sound_rows` rows are rendered again and compared by `distances`; pictures and sounds go into `folder`.
+    `sounds` rows are rendered again and compared by `distances`; pictures and sounds go into `folder`.
     """
 
     run: Path
@@ -43,7 +43,7 @@ class Evaluated:
     datasets: Sequence[Dataset]
     split: str
     folder: Path
-    sound_rows: int
+    sounds: int
     distances: Sequence[str]
     seed: int
     rows: Rows | None = None

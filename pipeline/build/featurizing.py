@@ -29,8 +29,8 @@ from timbre_data.pipeline.store.columns import (
     TABLE_CHUNK,
     feature_hash,
 )
+from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import Location
 from timbre_data.pipeline.store.task_session import TaskSession, hashes
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.schemas.errors import UsageError

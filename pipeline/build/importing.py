@@ -24,7 +24,7 @@ from timbre_data.pipeline.catalogue.validation import validate
 from timbre_data.pipeline.importers import IMPORTERS
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.columns import DRY_HASH, ROW_HASH
-from timbre_data.pipeline.store.repository import Location
+from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.schemas.errors import SourceError, UsageError
 from timbre_data.schemas.recipe import Recipe

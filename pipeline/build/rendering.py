@@ -33,8 +33,8 @@ from timbre_data.pipeline.build.stage import (
 )
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.columns import CLIP, DRY_AUDIO, DRY_HASH, ROW_HASH, TABLE_CHUNK
+from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
-from timbre_data.pipeline.store.repository import Location
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.schemas.errors import BuildError, SourceError, UsageError
 from timbre_data.schemas.recipe import Recipe

@@ -16,7 +16,7 @@ from timbre_data.pipeline.build.engine import Cluster, TaskResult, run, tasks_fo
 from timbre_data.pipeline.build.progress import Progress
 from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sources import SOURCES
-from timbre_data.pipeline.store.repository import Location
+from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.writer import Writer, set_meta
 from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numba import njit
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
 
 from timbre_data.pipeline.sound.short_time import frame_count
 from timbre_data.schemas.arrays import Audio
@@ -19,6 +18,19 @@ FMIN_HZ = 60.0
 FMAX_HZ = 1400.0
 THRESHOLD = 0.1
 """Depth of the normalized difference (YIN's aperiodicity) below which the first dip is taken."""
+
+
+def fast_length(least: int) -> int:
+    """The smallest length of an FFT that has no factors but 2, 3 and 5 (`scipy.fft.next_fast_len` of real signals)."""
+    length = least
+    while True:
+        rest = length
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return length
+        length += 1
 
 
 @njit(cache=True, nogil=True)
@@ -97,7 +109,7 @@ class Yin:
         self._high = int(rate / FMIN_HZ) + 1
         self._window = max(WINDOW, self._high + 2)
         self._reach = self._high + 2
-        self._length = next_fast_len(self._window + self._reach, real=True)
+        self._length = fast_length(self._window + self._reach)
         self._whole, self._half = torch.empty(frames, self._length), torch.empty(frames, self._length)
         self._a = torch.empty(frames, self._length // 2 + 1, dtype=torch.complex64)
         self._b = torch.empty_like(self._a)

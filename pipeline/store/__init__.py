@@ -2,7 +2,8 @@
 
 columns       names of the arrays
 layout        arrays of a dataset: shapes, chunks, codecs
-repository    names, opening, the guard against forked processes
+location      names and addresses of datasets
+repository    opening them, the guard against forked processes
 versions      versions, tags and the log
 writer        the one writer: lock, worker sessions, merge, commit
 task_session  what a worker's task writes, with the content hash of every row

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
 SPLITS = ("train", "validation", "test")
@@ -74,3 +75,9 @@ def label(name: str) -> str:
 def feature_hash(name: str) -> str:
     """The path of the hashes of a feature set's rows."""
     return f"integrity/{name}"
+
+
+def check_split(name: str) -> None:
+    """Raise `UsageError` for what is not the name of a split."""
+    if name not in SPLITS:
+        raise UsageError(f"--split {name} is not a split: choose {', '.join(SPLITS)}.")

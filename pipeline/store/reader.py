@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.columns import AUDIO, DRY_AUDIO, DRY_INDEX, FAILED, GAIN, PARAMS, ROW_HASH, SPLIT
-from timbre_data.pipeline.store.repository import first_line, guard_against_fork, locate, open_repository, snapshot_of
+from timbre_data.pipeline.store.location import locate
+from timbre_data.pipeline.store.repository import first_line, guard_against_fork, open_repository, snapshot_of
 from timbre_data.pipeline.store.writer import meta
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import CorruptDataError, NotFoundError

@@ -1,4 +1,4 @@
-"""Naming and opening datasets: Icechunk repositories in a local folder or under an `s3://` address.
+"""Opening datasets: Icechunk repositories in a local folder or under an `s3://` address.
 
 A local dataset is a folder `NAME/` with the repository in `NAME/store/` and the writer's lock beside it. `store/` appears by
 a rename, with its first commit in it, so a reader finds all of it or nothing. Icechunk's threads do not survive a fork, and
@@ -8,67 +8,20 @@ a child that touches the repository hangs; here it gets an error instead.
 from __future__ import annotations
 
 import os
-import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import icechunk
 import zarr
 
-from timbre_data.schemas.errors import BuildError, CorruptDataError, NotFoundError, UsageError
-from timbre_data.schemas.recipe import NAME
+from timbre_data.pipeline.store.location import STORE, Location, not_found
+from timbre_data.schemas.errors import BuildError, CorruptDataError, NotFoundError
 
-STORE = "store"
 INCOMPLETE = "store.incomplete"
 """Where a local repository is before its first commit; what a kill leaves there is removed by the next attempt."""
 BRANCH = "main"
 _opened_in: set[int] = set()
-
-
-@dataclass(frozen=True)
-class Location:
-    """Where a dataset lives: `address` is a folder or an `s3://` URL; `version` a tag, a snapshot id, or None for the newest."""
-
-    address: str
-    version: str | None = None
-
-    @property
-    def remote(self) -> bool:
-        """Whether the dataset is in object storage."""
-        return self.address.startswith("s3://")
-
-    @property
-    def folder(self) -> Path:
-        """The local folder."""
-        return Path(self.address)
-
-    @property
-    def name(self) -> str:
-        """The last part of the address."""
-        return self.address.rstrip("/").rsplit("/", 1)[-1]
-
-
-def home() -> Path:
-    """Where bare names live: `$TIMBRE_DATA_HOME`, else `datasets/` in the current folder."""
-    return Path(os.environ.get("TIMBRE_DATA_HOME", "datasets"))
-
-
-def locate(name: str) -> Location:
-    """Turn what a user writes (a bare name, a path or an URL, with `@version`) into a location."""
-    text, at, version = name.rpartition("@")
-    if not at or "/" in version:
-        text, version = name, ""
-    if "://" in text and not text.startswith("s3://"):
-        raise UsageError(f"cannot open {text}: a dataset is a name, a folder, or s3://bucket/prefix.")
-    if "://" not in text and "/" not in text and not text.startswith((".", "~")):
-        if not re.match(NAME, text):
-            raise UsageError(f"'{text}' cannot name a dataset: use letters, digits, '_', '-' and '.'.")
-        text = str(home() / text)
-    elif "://" not in text:
-        text = str(Path(text).expanduser())
-    return Location(text, version or None)
 
 
 def _storage(location: Location) -> Any:
@@ -125,21 +78,11 @@ def open_repository(location: Location) -> icechunk.Repository:
     """Open an existing repository. Raises `NotFoundError` listing what there is, or `CorruptDataError`."""
     guard_against_fork()
     if not exists(location):
-        beside = [] if location.remote else known_datasets(location.folder.parent)
-        where = location.address if location.remote else str(location.folder)
-        raise NotFoundError(
-            f"there is no dataset {where}. Known there: {', '.join(beside) or 'none'}. Make one with timbre-data render."
-        )
+        raise not_found(location)
     try:
         return icechunk.Repository.open(_storage(location))
     except icechunk.IcechunkError as error:
         raise CorruptDataError(f"{location.address} cannot be opened: {first_line(error)}.") from None
-
-
-def known_datasets(folder: Path | None = None) -> list[str]:
-    """Names of the datasets in a folder (by default, at home)."""
-    folder = folder or home()
-    return sorted(path.parent.name for path in folder.glob(f"*/{STORE}") if path.is_dir()) if folder.is_dir() else []
 
 
 def snapshot_of(repo: icechunk.Repository, version: str | None, name: str) -> str:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from timbre_data.pipeline.store.columns import ATTEMPT, DRY_NOTE, FAILED, SPLITS
+from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import BRANCH, Location, open_repository
+from timbre_data.pipeline.store.repository import BRANCH, open_repository
 from timbre_data.pipeline.store.writer import Writer
 from timbre_data.schemas.errors import UsageError
 

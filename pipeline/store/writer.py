@@ -22,9 +22,9 @@ import zarr
 from filelock import FileLock, Timeout
 
 from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.repository import (
     BRANCH,
-    Location,
     create,
     exists,
     first_line,

@@ -50,9 +50,11 @@ def settings_for(kind: str, name: str, folder: Path) -> dict[str, Any]:
 
 
 def is_slow(kind: str, name: str, check: str) -> bool:
-    """Profiles start programs (the synth midi plays one of them in the quick tests); FCN-4 has 17 million weights."""
-    plays = kind == "profile" and check not in ("check_says_what_it_is", "check_parameters_are_described")
-    return plays or (kind, name) == ("model", "choi_fcn4")
+    """Profiles and the synth midi start programs (the latter plays once in the quick tests); FCN-4 has 17 million weights."""
+    quick = {"check_says_what_it_is", "check_parameters_are_described"}
+    if (kind, name) == ("synth", "midi"):
+        return check not in quick | {"check_plays_in_the_requested_format"}
+    return (kind == "profile" and check not in quick) or (kind, name) == ("model", "choi_fcn4")
 
 
 def cases() -> list[Any]:

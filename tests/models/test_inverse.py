@@ -141,7 +141,7 @@ def test_it_learns_where_a_constant_does_not(tiny: Path, tmp_path: Path) -> None
     )
     run, done = train.train(settings, name="works")
     assert done == "trained"
-    found = evaluate(run, sound_rows=4)
+    found = evaluate(run, sounds=4)
     knobs = found.metrics["knobs"]
     assert knobs["each"]["subtractive.osc1_range"]["score"] > 0.5  # one in six by chance
     assert found.metrics["sounds"]["median"]["oracle"]["mrstft"] == 0

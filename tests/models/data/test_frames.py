@@ -30,8 +30,8 @@ from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.sources.sung_phonemes import SungPhonemes, SungPhonemesSettings
 from timbre_data.pipeline.store.columns import FRAMES
 from timbre_data.pipeline.store.layout import frame_table, segments_of
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import LeakingSplitError, UsageError
 from timbre_data.schemas.settings import TrainSettings
 

@@ -26,11 +26,11 @@ def test_a_failure_before_the_end_leaves_no_evaluation(shared: Path, monkeypatch
 
     monkeypatch.setattr("timbre_data.models.studies.evaluate.write_whole", fail)
     with pytest.raises(OSError, match="disk full"):
-        evaluate(run, sound_rows=0)
+        evaluate(run, sounds=0)
     assert is_evaluated(run) is None
     assert written == ["tables.md"]
     monkeypatch.setattr("timbre_data.models.studies.evaluate.write_whole", real)
-    found = evaluate(run, sound_rows=0)
+    found = evaluate(run, sounds=0)
     assert is_evaluated(run) == _plain(found.metrics)
 
 
@@ -42,7 +42,7 @@ def _plain(data: Any) -> Any:
 
 def test_reports_name_their_split_and_rows(shared: Path) -> None:
     run, _ = train(TrainSettings(model="regressor_mlp", data=(str(shared / "delay"),), max_epochs=1), name="named")
-    found = evaluate(run, split="validation", sound_rows=2)
+    found = evaluate(run, split="validation", sounds=2)
     rows = found.metrics["rows"]
     assert found.metrics["split"] == "validation"
     assert f"each of {rows} rows of the validation split" in found.markdown()

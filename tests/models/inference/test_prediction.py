@@ -22,6 +22,8 @@ from timbre_data.models.inference.standalone import Features163, Yin, export_mod
 from timbre_data.models.studies.evaluate import evaluate
 from timbre_data.models.training import train
 from timbre_data.models.training.runs import MODEL_FILE
+from timbre_data.pipeline.build import featurizing
+from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.pitch import note_f0
@@ -77,7 +79,7 @@ def take(shared: Path, tmp_path: Path) -> Callable[[str, int], Path]:
 def test_a_row_as_a_file_gives_what_evaluation_gives(
     runs: Path, shared: Path, take: Callable[[str, int], Path], model: str
 ) -> None:
-    found = np.load(evaluate(runs / model, sound_rows=0).folder / "predictions.npz")
+    found = np.load(evaluate(runs / model, sounds=0).folder / "predictions.npz")
     k = int(np.flatnonzero(found["dataset"] == 2)[0])
     row = int(found["row"][k])
     data = Dataset(str(shared / "distortion"))
@@ -177,6 +179,17 @@ def test_the_match_is_the_dry_sound_through_the_predicted_effect(
         write_match(dry, steps, tmp_path / "nowhere" / "match.wav")
 
 
+def test_predict_imports_no_training(runs: Path, take: Callable[[str, int], Path]) -> None:
+    """Lightning, matplotlib, scikit-learn and SciPy's transforms take seconds, and the dataset is not opened."""
+    heavy = {"lightning", "torch._dynamo", "matplotlib", "sklearn", "zarr", "icechunk", "distributed", "scipy.fft"}
+    script = f"import sys; from timbre_data.cli import main\ntry: main()\nfinally: print(sorted({heavy!r} & set(sys.modules)))"
+    words = ["predict", str(runs / "regressor"), str(take("delay", 0)), "--effect", "delay"]
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+    assert "delay_seconds" in done.stdout
+
+
 @pytest.mark.parametrize("name", ["autofx163", "autofx163_sound"])
 def test_features_in_tensor_operations_are_those_of_the_kernels(shared: Path, name: str) -> None:
     sounds = np.concatenate([Dataset(str(shared / effect)).audio(slice(0, 40)).mean(axis=1) for effect in NAMES])
@@ -227,10 +240,10 @@ def test_an_exported_run_says_the_same_without_this_project(
         export_model(runs / model, tmp_path / "model.pt2")
 
 
-def test_features_that_cannot_be_exported_are_named(runs: Path, shared: Path, tmp_path: Path) -> None:
-    settings = TrainSettings(
-        model="regressor-mlp", data=(str(shared / "delay"),), features=("autofx163", "autofx48"), max_epochs=1
-    )
+def test_features_that_cannot_be_exported_are_named(runs: Path, render: Callable[..., Dataset], tmp_path: Path) -> None:
+    data = render("delay", "d", n=100)
+    featurizing.featurize(data.location, {"autofx163": {}, "autofx48": {}}, Cluster(workers=2))
+    settings = TrainSettings(model="regressor-mlp", data=("d",), features=("autofx163", "autofx48"), max_epochs=1)
     run, _ = train.train(settings)
     with pytest.raises(UsageError, match="autofx48 cannot be exported"):
         export_model(run, tmp_path / "model.pt2")

@@ -14,8 +14,8 @@ from timbre_data.models.baselines import BASELINES
 from timbre_data.models.studies.comparison import compare, folds_of
 from timbre_data.pipeline.build import featurizing, recipes
 from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import UnknownNameError, UsageError
 from timbre_data.schemas.settings import CompareSettings
 

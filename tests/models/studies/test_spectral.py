@@ -69,6 +69,7 @@ def test_differences_give_the_gradient_of_the_loss(client: Any) -> None:
     assert np.linalg.norm(labels.grad.numpy() - expected) < 0.25 * np.linalg.norm(expected)
 
 
+@pytest.mark.slow  # hundreds of renders
 def test_spsa_is_the_same_gradient_on_average(client: Any) -> None:
     one = task()
     labels, own = one.labels.astype(np.float64) + 0.15, np.ones(one.labels.shape, bool)

@@ -141,7 +141,7 @@ def test_both_stages_are_trained_scored_and_heard(shelving: Path, tmp_path: Path
     assert train.train(settings) == (run, "finished already")
     stages = [row["stage"] for row in epochs.read(run)]
     assert stages == [1, 2]
-    found = evaluate(run, sound_rows=2).metrics
+    found = evaluate(run, sounds=2).metrics
     assert found["parameters"] == 561_472
     assert found["losses"]["loss"] == pytest.approx(sum(found["losses"][key] for key in ("kl", "mse", "mae")))
     assert set(found["response"]) == {"sweep", "noise", "notes"}
@@ -243,6 +243,7 @@ def test_filters_and_smoothing_learn_more_slowly() -> None:
     assert sum(one.numel() for group in groups for one in group["params"]) == 561_472
 
 
+@pytest.mark.slow  # two trainings
 def test_a_stopped_training_goes_on_to_the_same_network(shelving: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pair_training, "ROUND", 1)
     settings = TrainSettings(model="eq-autoencoder", data=(str(shelving),), **QUICK)
@@ -312,7 +313,7 @@ def test_one_network_for_many_settings(
     for value in (0.0, -5.0, 1e6, math.nan):
         with pytest.raises(UsageError, match="this run learned"):
             processing.condition_from(trained, {"gain_db": 0.0, "frequency_hz": value, "q": 1.0}, "peaking")
-    found = evaluate(run, sound_rows=3).metrics
+    found = evaluate(run, sounds=3).metrics
     assert "noise, 3 held-out settings" in found["response"]
     assert (run / "evaluation" / "settings.png").stat().st_size > 1000
     pairs = Pairs(Dataset(str(several)), -10.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.conftest import build
+from tests.conftest import SHARED_ROWS, build
 from timbre_data.models.architectures import MODELS, Shape, regressor_mlp
 from timbre_data.models.data.rows import load_rows
 from timbre_data.models.evaluation import epochs
@@ -25,6 +26,7 @@ from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.columns import SPLITS
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import InterruptedBuildError, LeakingSplitError, RecipeError, UsageError
 from timbre_data.schemas.settings import PipelineRecipe, TrainSettings
@@ -54,14 +56,17 @@ def test_a_classifier_learns_the_three_effects(shared: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_conditioned_regressor_beats_the_mean_and_sounds_closer(shared: Path) -> None:
+def test_a_conditioned_regressor_beats_the_mean_and_sounds_closer(shared: Path, tmp_path: Path) -> None:
+    shared = shutil.copytree(shared, tmp_path / "shared")
+    for effect in EFFECTS:
+        featurizing.featurize(locate(str(shared / effect)), {"autofx48": {}}, Cluster(workers=2))
     classifier, _ = train.train(settings(shared, "class-mlp"))
     run, _ = train.train(
         settings(
             shared, "regressor-mlp", features=("autofx163", "autofx48"), conditioning=str(classifier), max_epochs=15
         )
     )
-    found = evaluate(run, sound_rows=12)
+    found = evaluate(run, sounds=12)
     assert found.metrics["parameters"] == 63_715
     assert found.metrics["variant"] == "211C"
     assert found.metrics["true"]["skill"] > 0.2
@@ -146,16 +151,17 @@ def test_a_leaking_evaluation_is_refused_unless_asked_for(shared: Path) -> None:
     run, _ = train.train(settings(shared, "regressor-mlp", split="row", max_epochs=1))
     with pytest.raises(LeakingSplitError, match="--allow-leak"):
         evaluate(run)
-    assert evaluate(run, allow_leak=True, sound_rows=0).metrics["leaking_notes"] > 0
+    assert evaluate(run, allow_leak=True, sounds=0).metrics["leaking_notes"] > 0
 
 
 def test_labels_of_joined_datasets_are_found_by_name(shared: Path) -> None:
     rows = load_rows([Dataset(str(shared / effect)) for effect in EFFECTS], ["autofx163"], "note")
-    assert rows.labels.shape == (2100, 15)
-    assert rows.mask.sum(axis=1).tolist() == [5] * 700 + [3] * 700 + [7] * 700
+    n = SHARED_ROWS
+    assert rows.labels.shape == (3 * n, 15)
+    assert rows.mask.sum(axis=1).tolist() == [5] * n + [3] * n + [7] * n
     delay = Dataset(str(shared / "delay"))
     column = rows.parameter_names.index("delay.feedback")
-    assert np.array_equal(rows.labels[700:1400, column], delay.read("params")[:, 1])
+    assert np.array_equal(rows.labels[n : 2 * n, column], delay.read("params")[:, 1])
 
 
 @pytest.mark.parametrize(
@@ -194,7 +200,7 @@ def test_conditioning_needs_a_classifier_that_fits(shared: Path, model: str, con
 
 
 def test_commits_that_change_nothing_a_run_uses_do_not_matter(home: Path) -> None:
-    build(recipes.load(validation.override(recipes.read("distortion"), {"n": 600, "audio.seconds": 0.3})), "growing")
+    build(recipes.load(validation.override(recipes.read("distortion"), {"n": 200, "audio.seconds": 0.3})), "growing")
     data = Dataset("growing")
     featurizing.featurize(data.location, {"autofx163": {}}, Cluster(workers=2))
     chosen = TrainSettings(model="regressor-mlp", data=("growing",), max_epochs=1)
@@ -205,7 +211,7 @@ def test_commits_that_change_nothing_a_run_uses_do_not_matter(home: Path) -> Non
     assert train.train(chosen) == (run, "finished already")
     (run / runs.MODEL_FILE).unlink()
     assert train.train(chosen, name=run.name) == (run, "resumed")
-    build(recipes.load(validation.override(recipes.read("distortion"), {"n": 620, "audio.seconds": 0.3})), "growing")
+    build(recipes.load(validation.override(recipes.read("distortion"), {"n": 220, "audio.seconds": 0.3})), "growing")
     with pytest.raises(UsageError, match="other settings or data"):
         train.train(chosen, name=run.name)
 
@@ -347,15 +353,15 @@ def test_classes_are_families_where_asked(shared: Path) -> None:
         classes=TARGETS.load("family").classes,
     )
     assert rows.class_names == ("delay", "modulation", "distortion")  # in the order of the conditioning vector
-    assert np.bincount(rows.classes).tolist() == [700, 700, 700]
+    assert np.bincount(rows.classes).tolist() == [SHARED_ROWS] * 3
 
 
 @pytest.mark.slow
 def test_a_learning_curve_cuts_training_rows_only(shared: Path) -> None:
     run, _ = train.train(settings(shared, "regressor-mlp", train_rows=40, max_epochs=1, measure_energy=True))
-    found = evaluate(run, sound_rows=0).metrics
+    found = evaluate(run, sounds=0).metrics
     whole, _ = train.train(settings(shared, "regressor-mlp", max_epochs=1))
-    assert found["rows"] == evaluate(whole, sound_rows=0).metrics["rows"]
+    assert found["rows"] == evaluate(whole, sounds=0).metrics["rows"]
     assert found["cost"]["watt_hours"] > 0
     assert found["cost"]["inference_ms"] < 25
     mean = checkpoints.load(run).network.mean.numpy()
@@ -380,4 +386,4 @@ def test_autofx_trains_on_sounds_and_resumes(shared: Path) -> None:
     assert done == "trained"
     trained = checkpoints.load(run)
     assert (trained.samples, trained.rate, trained.shape.conditioning) == (8820, 22_050, 6)
-    assert evaluate(run, sound_rows=0).metrics["parameters"] > 3_000_000
+    assert evaluate(run, sounds=0).metrics["parameters"] > 3_000_000

@@ -20,8 +20,8 @@ from timbre_data.pipeline.build.rendering import render
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.importers.idmt_smt_audio_effects import EFFECTS, IdmtSettings, scan
 from timbre_data.pipeline.sources import SOURCES
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.pipeline.store.verify import verify
 
 

@@ -17,8 +17,8 @@ from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.build.recordings import inventory_of
 from timbre_data.pipeline.importers.irmas import CLASSES, IrmasSettings, scan
 from timbre_data.pipeline.store.columns import TAGS
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import BuildError, UsageError
 
 

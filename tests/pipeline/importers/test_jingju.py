@@ -18,8 +18,8 @@ from timbre_data.pipeline.catalogue.shipped import read_table
 from timbre_data.pipeline.importers.jingju import JingjuSettings, scan
 from timbre_data.pipeline.store.columns import FRAMES
 from timbre_data.pipeline.store.layout import segments_of
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import NotFoundError, UsageError
 
 

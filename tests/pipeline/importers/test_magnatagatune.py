@@ -14,8 +14,8 @@ from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.importers.magnatagatune import MagnaTagATuneSettings, scan
 from timbre_data.pipeline.store.columns import TAGS
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import NotFoundError, SourceError, UsageError
 
 

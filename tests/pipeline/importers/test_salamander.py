@@ -13,8 +13,8 @@ from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.importers._sfz import read_sfz
 from timbre_data.pipeline.importers.salamander import SalamanderSettings, scan
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import NotFoundError
 
 

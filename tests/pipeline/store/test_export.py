@@ -17,8 +17,8 @@ from timbre_data.pipeline.build import featurizing, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.store.columns import SPLITS
 from timbre_data.pipeline.store.exporting import export
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.schemas.errors import BuildError, CorruptDataError, UsageError
 
 

@@ -16,8 +16,8 @@ import pytest
 from tests.conftest import all_columns, build, small_recipe
 from timbre_data.pipeline.build import featurizing
 from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import locate
 from timbre_data.pipeline.store.task_session import TaskSession
 from timbre_data.pipeline.store.verify import verify
 from timbre_data.pipeline.store.writer import Writer

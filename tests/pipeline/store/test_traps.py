@@ -22,8 +22,9 @@ from timbre_data.pipeline.build import featurizing
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.columns import AUDIO_CHUNK
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
-from timbre_data.pipeline.store.repository import BRANCH, locate
+from timbre_data.pipeline.store.repository import BRANCH
 from timbre_data.pipeline.store.task_session import TaskSession, encoded
 from timbre_data.pipeline.store.verify import verify
 from timbre_data.pipeline.store.versions import collect_garbage
@@ -210,7 +211,12 @@ def _touch(name: str, answer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "expected"), [("fork", "Icechunk does not survive"), ("spawn", "read"), ("forkserver", "read")]
+    ("method", "expected"),
+    [
+        ("fork", "Icechunk does not survive"),
+        ("spawn", "read"),
+        pytest.param("forkserver", "read", marks=pytest.mark.slow),
+    ],  # which imports everything again
 )
 def test_a_forked_child_gets_an_error_instead_of_hanging(data: Dataset, method: str, expected: str) -> None:
     context: Any = multiprocessing.get_context(method)

@@ -160,10 +160,9 @@ def test_closing_a_synth_that_plays_in_another_thread_leaves_nothing() -> None:
         player.play([NOTE], [patch], SAMPLES)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "victim", ["zynaddsubfx", *(pytest.param(one, marks=pytest.mark.slow) for one in ("jackd", "host"))]
-)
+@pytest.mark.slow  # starts the programs twice
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("victim", ["zynaddsubfx", "jackd", "host"])
 def test_a_crash_or_a_hang_is_noticed_and_mended(victim: str, how: signal.Signals) -> None:
     player, patch = opened("zynaddsubfx")
     try:
@@ -187,6 +186,7 @@ def test_a_crash_or_a_hang_is_noticed_and_mended(victim: str, how: signal.Signal
     assert not wait_until_gone(everyone)
 
 
+@pytest.mark.slow  # waits three times
 def test_one_that_never_plays_is_given_up_with_a_clear_error() -> None:
     mute = profiles.read_profile("zynaddsubfx").model_copy(
         update={"command": ("sleep", "60"), "start_seconds": 0.5, "name": "mute"}
@@ -197,6 +197,7 @@ def test_one_that_never_plays_is_given_up_with_a_clear_error() -> None:
     player.close()
 
 
+@pytest.mark.slow  # starts the command line and a capture
 def test_nothing_runs_on_after_a_kill(tmp_path: Path, home: Path) -> None:
     program = "from timbre_data.cli import main; import sys; sys.argv[1:] = ['render', '--synth', 'zynaddsubfx', '--n', '5000']; main()"
     process = subprocess.Popen(

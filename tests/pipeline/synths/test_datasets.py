@@ -32,10 +32,10 @@ def synth_recipe(name: str = "subtractive", n: int = 300, **changes: Any) -> Rec
 
 
 def test_same_bytes_for_any_workers_batch_and_growth() -> None:
-    one = build(synth_recipe(n=600), "one", cluster=Cluster(workers=1, batch=512))
-    two = build(synth_recipe(n=600), "two", cluster=Cluster(workers=2, batch=256))
-    build(synth_recipe(n=300), "grown")
-    grown = build(synth_recipe(n=600), "grown")
+    one = build(synth_recipe(n=300), "one", cluster=Cluster(workers=1, batch=512))
+    two = build(synth_recipe(n=300), "two", cluster=Cluster(workers=2, batch=256))
+    build(synth_recipe(n=200), "grown")
+    grown = build(synth_recipe(n=300), "grown")
     for other in (two, grown):
         assert np.array_equal(one.read("integrity/rows"), other.read("integrity/rows"))
         assert np.array_equal(one.read("audio"), other.read("audio"))

@@ -1,0 +1,80 @@
+"""Naming datasets: what a user writes, and where that is. Imports nothing that takes time, so a wrong name is refused at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from timbre_data.schemas.errors import NotFoundError, UsageError
+from timbre_data.schemas.recipe import NAME
+
+STORE = "store"
+"""Folder of the repository, in the folder of a local dataset."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a dataset lives: `address` is a folder or an `s3://` URL; `version` a tag, a snapshot id, or None for the newest."""
+
+    address: str
+    version: str | None = None
+
+    @property
+    def remote(self) -> bool:
+        """Whether the dataset is in object storage."""
+        return self.address.startswith("s3://")
+
+    @property
+    def folder(self) -> Path:
+        """The local folder."""
+        return Path(self.address)
+
+    @property
+    def name(self) -> str:
+        """The last part of the address."""
+        return self.address.rstrip("/").rsplit("/", 1)[-1]
+
+
+def home() -> Path:
+    """Where bare names live: `$TIMBRE_DATA_HOME`, else `datasets/` in the current folder."""
+    return Path(os.environ.get("TIMBRE_DATA_HOME", "datasets"))
+
+
+def locate(name: str) -> Location:
+    """Turn what a user writes (a bare name, a path or an URL, with `@version`) into a location."""
+    text, at, version = name.rpartition("@")
+    if not at or "/" in version:
+        text, version = name, ""
+    if "://" in text and not text.startswith("s3://"):
+        raise UsageError(f"cannot open {text}: a dataset is a name, a folder, or s3://bucket/prefix.")
+    if "://" not in text and "/" not in text and not text.startswith((".", "~")):
+        if not re.match(NAME, text):
+            raise UsageError(f"'{text}' cannot name a dataset: use letters, digits, '_', '-' and '.'.")
+        text = str(home() / text)
+    elif "://" not in text:
+        text = str(Path(text).expanduser())
+    return Location(text, version or None)
+
+
+def known_datasets(folder: Path | None = None) -> list[str]:
+    """Names of the datasets in a folder (by default, at home)."""
+    folder = folder or home()
+    return sorted(path.parent.name for path in folder.glob(f"*/{STORE}") if path.is_dir()) if folder.is_dir() else []
+
+
+def not_found(location: Location) -> NotFoundError:
+    """The error for a dataset that does not exist; it lists those beside it."""
+    beside = [] if location.remote else known_datasets(location.folder.parent)
+    where = location.address if location.remote else str(location.folder)
+    return NotFoundError(
+        f"there is no dataset {where}. Known there: {', '.join(beside) or 'none'}. Make one with timbre-data render."
+    )
+
+
+def check_exists(name: str) -> None:
+    """Raise `NotFoundError` for a local dataset that does not exist. One in object storage is looked up when it is opened."""
+    location = locate(name)
+    if not location.remote and not (location.folder / STORE).is_dir():
+        raise not_found(location)
