@@ -52,9 +52,9 @@ FUNCTIONS = (
     "train",
     "verify",
 )
-"""What is done."""
+"""Actions."""
 CLASSES = ("Dataset", "TimbreDataError")
-"""What is read, and what is raised."""
+"""Readers and errors."""
 MEMBERS = (
     "Baseline",
     "Columns",
@@ -73,7 +73,7 @@ MEMBERS = (
     "Source",
     "Synth",
 )
-"""What a member of your own is made of."""
+"""The classes that a member of your own is made of."""
 __all__ = [*CLASSES, *FUNCTIONS, *MEMBERS]  # names, all of them
 
 
@@ -244,11 +244,11 @@ def verify(dataset: str, *, rerender: int = 0) -> dict[str, Any]:
 
     data = Dataset(dataset)
     verdict = verify_rows(data)
-    found: dict[str, Any] = {"whole": verdict.whole, "missing": verdict.missing, "damaged": verdict.damaged}
+    report: dict[str, Any] = {"whole": verdict.whole, "missing": verdict.missing, "damaged": verdict.damaged}
     if rerender and verdict.whole:
         comparison = rerender_rows(data, rerender)
-        found |= {key: comparison[key] for key in ("rendered", "equal")}
-    return found
+        report |= {key: comparison[key] for key in ("rendered", "equal")}
+    return report
 
 
 def export(dataset: str, to: str | Path, *, form: str = "zarr") -> int:

@@ -63,7 +63,7 @@ def _baseline(member: Any, name: str) -> dict[str, Any]:
 
 
 def _target(member: Any, name: str) -> dict[str, Any]:
-    return {"task": member.task, "learns_from": member.learns_from, "several_classes": member.several_classes}
+    return {"task": member.task, "learns_from": member.learns_from, "several_classes": member.always_multi_label}
 
 
 def _distance(member: Any, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What works on this machine, and what to install for the rest: the checks of `doctor`."""
+"""The checks of `doctor`: what works on this machine, and what to install for the rest."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _sources() -> list[dict[str, Any]]:
 
 
 def _synths() -> list[dict[str, Any]]:
-    """Which synths can play here, and how external ones can be captured."""
+    """Check which synths can play here, and how external ones can be captured."""
     from timbre_data.pipeline.synths.capture import profiles, programs, realtime
 
     requirements: dict[str, Callable[[], None]] = {

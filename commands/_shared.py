@@ -1,4 +1,4 @@
-"""What the groups share: option types, results on stdout, messages on stderr, the cluster of a build."""
+"""Shared by the command groups: option types, results on stdout, messages on stderr, the cluster of a build."""
 
 from __future__ import annotations
 

@@ -213,8 +213,10 @@ def run(
     from timbre_data.schemas.settings import PipelineRecipe
 
     checked = validation.validate(PipelineRecipe, validation.override(recipes.read(recipe), settings or []), recipe)
-    from timbre_data.models.studies.chained import run_chain
+    from timbre_data.models.studies.pipeline_run import run_pipeline
 
     with bar(enabled=not dry_run, resume=resume_command()) as progress:
-        report = run_chain(checked, cluster_of(workers, scheduler, None), progress=progress, say=say, dry_run=dry_run)
+        report = run_pipeline(
+            checked, cluster_of(workers, scheduler, None), progress=progress, say=say, dry_run=dry_run
+        )
     emit(report, "\n".join(f"{stage['stage']}: {stage['done']}" for stage in report), as_json)

@@ -22,8 +22,8 @@ def list_members(
     """List the members of a kind, with a summary of each."""
     from timbre_data.commands._kinds import kind_of
 
-    found = kind_of(kind)
-    summaries = {name: found.summary(name) for name in found.names}
+    members = kind_of(kind)
+    summaries = {name: members.summary(name) for name in members.names}
     data = [{"name": name, "summary": summary} for name, summary in summaries.items()]
     emit(data, markdown_lines(summaries.items()), as_json)
 

@@ -23,7 +23,7 @@ def list_datasets(as_json: Json = False) -> None:
     from timbre_data.pipeline.store.location import home, known_datasets
     from timbre_data.pipeline.store.reader import open_if_there
 
-    found = [data for name in known_datasets() if (data := open_if_there(str(home() / name)))]
+    datasets = [data for name in known_datasets() if (data := open_if_there(str(home() / name)))]
     rows: list[dict[str, Any]] = [
         {
             "name": d.name,
@@ -32,7 +32,7 @@ def list_datasets(as_json: Json = False) -> None:
             "present": _present(d),
             "features": list(d.feature_sets()),
         }
-        for d in found
+        for d in datasets
     ]
     text = "\n".join(
         f"{r['name']:<24} {r['version']:<12} {_rows_text(r):>8} rows  {', '.join(r['features']) or 'no features'}"
@@ -42,7 +42,7 @@ def list_datasets(as_json: Json = False) -> None:
 
 
 def _present(data: Dataset) -> int | None:
-    """How many rows are committed; None where the hashes cannot be read (`dataset verify` says why)."""
+    """The number of committed rows; None where the hashes cannot be read (`dataset verify` says why)."""
     try:
         return int(data.present().sum())
     except TimbreDataError:
@@ -114,8 +114,8 @@ def verify(
     lines = [f"{verdict.dataset}: {verdict.checked} rows and features checked"]
     lines += [
         f"{kind} {what}: {ranges(rows)}"
-        for kind, found in (("missing", verdict.missing), ("damaged", verdict.damaged))
-        for what, rows in found.items()
+        for kind, rows_of in (("missing", verdict.missing), ("damaged", verdict.damaged))
+        for what, rows in rows_of.items()
     ]
     lines += sorted(set(verdict.messages))
     comparison = None
@@ -158,8 +158,8 @@ def gc(
     from timbre_data.pipeline.store.location import locate
     from timbre_data.pipeline.store.versions import collect_garbage
 
-    found = collect_garbage(locate(dataset), older_than)
-    emit(found, f"{dataset}: {found['chunks']} chunks deleted, {found['bytes'] / 1e6:.1f} MB", as_json)
+    deleted = collect_garbage(locate(dataset), older_than)
+    emit(deleted, f"{dataset}: {deleted['chunks']} chunks deleted, {deleted['bytes'] / 1e6:.1f} MB", as_json)
 
 
 @app.command("export", epilog="Example: timbre-data dataset export distortion --to distortion-wav --format wav")

@@ -31,8 +31,8 @@ def inspect(
     from timbre_data.pipeline.catalogue.files import write_whole
     from timbre_data.pipeline.synths.hosting import vst3
 
-    found = vst3.inspect(plugin, plugin_name)
-    text = yaml.safe_dump({"synth": "plugin", "settings": found}, sort_keys=False, allow_unicode=True)
+    parameters = vst3.inspect(plugin, plugin_name)
+    text = yaml.safe_dump({"synth": "plugin", "settings": parameters}, sort_keys=False, allow_unicode=True)
     if out is not None:
         if out.exists():
             raise UsageError(f"{out} exists already: choose another name with --out.")
@@ -40,8 +40,8 @@ def inspect(
             write_whole(out, text)
         except OSError as error:
             raise UsageError(f"{out} cannot be written: {error.strerror}.") from None
-        text = f"{out}: {len(found['parameters'])} parameters, {len(found['unusable'])} left out; use it as the first step of a recipe's chain"
-    emit(found, text.rstrip(), as_json)
+        text = f"{out}: {len(parameters['parameters'])} parameters, {len(parameters['unusable'])} left out; use it as the first step of a recipe's chain"
+    emit(parameters, text.rstrip(), as_json)
 
 
 @app.command("play", epilog="Example: timbre-data synth play amsynth --out note.wav --note 48")

@@ -63,8 +63,8 @@ def predict(
         textgrid=textgrid,
         at=None if at is None else numbers_of(at, "--at"),
     )
-    found = predict_file(folder, request, say=say, warn=warn)
-    emit(*report.shown(found), as_json)
+    result = predict_file(folder, request, say=say, warn=warn)
+    emit(*report.shown(result), as_json)
 
 
 @app.command("export-model", epilog="Example: timbre-data export-model runs/autofx --out autofx.pt2")

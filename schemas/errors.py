@@ -56,12 +56,12 @@ class UnknownNameError(UsageError):
         self.kind, self.name, self.known = kind, name, sorted(known)
         close = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        own = (
+        advice = (
             ""
             if close or kind in ("kind", "equaliser")
             else " For one of your own give its file, or name it with --use FILE."
         )
-        super().__init__(f"unknown {kind} '{name}'.{hint} Known: {', '.join(self.known) or 'none'}.{own}")
+        super().__init__(f"unknown {kind} '{name}'.{hint} Known: {', '.join(self.known) or 'none'}.{advice}")
 
 
 class RecipeError(UsageError):
@@ -123,9 +123,9 @@ class SynthError(TimbreDataError):
 
     def __init__(self, synth: str, causes: Iterable[str]) -> None:
         self.synth, self.causes = synth, list(causes)
-        told = "; then ".join(dict.fromkeys(self.causes))
+        cause_text = "; then ".join(dict.fromkeys(self.causes))
         super().__init__(
-            f"{synth} failed {len(self.causes)} times in a row ({told}). Rows before are kept; see timbre-data doctor, then run again."
+            f"{synth} failed {len(self.causes)} times in a row ({cause_text}). Rows before are kept; see timbre-data doctor, then run again."
         )
 
 

@@ -175,19 +175,19 @@ class Parameter(Frozen):
 
     def quantile(self, probability: FloatArray) -> FloatArray:
         """Turn uniform numbers in [0, 1) into normalized draws by the inverse of the distribution function [shape=(n,)]."""
-        chosen = self.distribution
+        distribution_name = self.distribution
         if self.steps:
             return self._quantile_of_steps(probability)
-        if isinstance(chosen, Uniform):
-            unit = chosen.low + (chosen.high - chosen.low) * probability
-        elif isinstance(chosen, Normal):
-            inverse = NormalDist(chosen.mean, chosen.sd).inv_cdf
+        if isinstance(distribution_name, Uniform):
+            unit = distribution_name.low + (distribution_name.high - distribution_name.low) * probability
+        elif isinstance(distribution_name, Normal):
+            inverse = NormalDist(distribution_name.mean, distribution_name.sd).inv_cdf
             unit = np.array([inverse(min(max(p, 1e-12), 1 - 1e-12)) for p in probability])
-        elif isinstance(chosen, LogUniform):
+        elif isinstance(distribution_name, LogUniform):
             low, high = self.bounds
             unit = self.to_unit(low * (high / low) ** probability)
-        elif isinstance(chosen, Fixed):
-            return np.full_like(probability, self.to_unit(chosen.value))
+        elif isinstance(distribution_name, Fixed):
+            return np.full_like(probability, self.to_unit(distribution_name.value))
         else:
             unit = probability
         return self.quantise(np.clip(unit, 0.0, 1.0))
@@ -199,20 +199,24 @@ class Parameter(Frozen):
         return np.asarray(np.clip(np.rint(unit / self.resolution) * self.resolution, 0.0, 1.0))
 
     def _quantile_of_steps(self, probability: FloatArray) -> FloatArray:
-        chosen = self.distribution
-        if isinstance(chosen, Fixed):
-            return np.full_like(probability, self.to_unit(chosen.value))
-        if isinstance(chosen, Weighted):
-            weights = np.asarray(chosen.weights)
-        elif isinstance(chosen, Normal):
-            inverse = NormalDist(chosen.mean, chosen.sd).inv_cdf
+        distribution_name = self.distribution
+        if isinstance(distribution_name, Fixed):
+            return np.full_like(probability, self.to_unit(distribution_name.value))
+        if isinstance(distribution_name, Weighted):
+            weights = np.asarray(distribution_name.weights)
+        elif isinstance(distribution_name, Normal):
+            inverse = NormalDist(distribution_name.mean, distribution_name.sd).inv_cdf
             unit = np.clip([inverse(min(max(p, 1e-12), 1 - 1e-12)) for p in probability], 0.0, 1.0)
             return np.asarray(np.rint(unit * (self.steps - 1)) / (self.steps - 1))
-        elif isinstance(chosen, LogUniform):
+        elif isinstance(distribution_name, LogUniform):
             weights = 1.0 / np.arange(self.bounds[0], self.bounds[1] + 1)
         else:
             centres = np.linspace(0.0, 1.0, self.steps)
-            low, high = (chosen.low, chosen.high) if isinstance(chosen, Uniform) else (0.0, 1.0)
+            low, high = (
+                (distribution_name.low, distribution_name.high)
+                if isinstance(distribution_name, Uniform)
+                else (0.0, 1.0)
+            )
             weights = ((centres >= low - 1e-9) & (centres <= high + 1e-9)).astype(np.float64)
             if not weights.any():
                 weights[np.argmin(np.abs(centres - low))] = 1.0

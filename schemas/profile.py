@@ -95,7 +95,7 @@ class ProfileParameter(Frozen):
 
 
 class Ports(Frozen):
-    """Where its MIDI goes in and its sound comes out, as regular expressions over the names of ports: left, right ..."""
+    """The ports of its MIDI input and sound output, as regular expressions over their names: left, right ..."""
 
     midi: str = Field(description="regular expression for the MIDI input port")
     audio: tuple[str, ...] = Field(

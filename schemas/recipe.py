@@ -12,7 +12,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class Claim(Frozen):
-    """What a recipe reproduces, so that it can be checked."""
+    """The publication that a recipe reproduces."""
 
     paper: str = Field(description="paper that is reproduced")
     table: str = Field("", description="table or figure in it")
@@ -22,7 +22,7 @@ class Claim(Frozen):
 
 
 class SourceSpec(BaseModel):
-    """Which source of dry sound, and its own settings (checked by the source itself)."""
+    """The source of dry sounds, and its settings (checked by the source itself)."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     name: str = Field(description="name of the source")
@@ -124,7 +124,7 @@ class ChainSpec(Frozen):
 
 
 class AudioFormat(Frozen):
-    """How sounds are stored.
+    """The storage format of sounds.
 
     `peak` "normalise" brings every dry and wet sound to full scale (the AutoFX paper); "fit" only turns down what would
     clip. The gain is stored either way. `codec` "fast" is lz4, "archive" zstd. `dtype` float32 stores without rounding.

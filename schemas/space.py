@@ -70,7 +70,7 @@ class ParameterSpace(Frozen):
         return values
 
     def active(self, values: FloatArray) -> NDArray[np.bool_]:
-        """Which parameters mean anything in each row: their condition holds, and that of the one they depend on [shape=(n, p)]."""
+        """A mask of the parameters that apply to each row: their condition holds, and that of the one they depend on [shape=(n, p)]."""
         mask = np.ones(values.shape, bool)
         for _ in self.parameters:  # conditions may chain; at most p links
             before = mask.copy()

@@ -118,8 +118,8 @@ class HalvesTarget(ParametersTarget):
     def is_default(self, model, datasets):
         return False
 
-    def tensor(self, rows, several):
-        return (super().tensor(rows, several) > 0.5).float()
+    def training_targets(self, rows, multi_label):
+        return (super().training_targets(rows, multi_label) > 0.5).float()
 
 
 TARGET = HalvesTarget()

@@ -15,7 +15,7 @@ class BaselineContract(Contract):
 
     @cached_property
     def baseline(self) -> Baseline:
-        """What the module exposes."""
+        """The member that the module exposes."""
         return BASELINES.load(self.name)
 
     def check_says_what_it_is(self) -> None:

@@ -17,7 +17,7 @@ class CommandContract(Contract):
 
     @cached_property
     def group(self) -> Group:
-        """What the module exposes."""
+        """The member that the module exposes."""
         return COMMANDS.load(self.name)
 
     @cached_property

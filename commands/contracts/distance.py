@@ -18,7 +18,7 @@ class DistanceContract(Contract):
 
     @cached_property
     def distance(self) -> Distance:
-        """What the module exposes."""
+        """The member that the module exposes."""
         return DISTANCES.load(self.name)
 
     @cached_property

@@ -91,7 +91,7 @@ class EffectContract(Contract):
             assert self.effect.unidentifiable(self.values_at(unit), 1.5) <= set(self.effect.space.names)
 
     def check_what_it_calls_unidentifiable_cannot_be_heard(self) -> None:
-        """Where a parameter is called unidentifiable, changing it does not change the sound."""
+        """Changing a parameter that is declared unidentifiable does not change the sound."""
         for unit in (0.0, 0.5):
             values = self.values_at(unit)
             for hidden in self.effect.unidentifiable(values, self.note.shape[1] / RATE):

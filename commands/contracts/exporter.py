@@ -29,7 +29,7 @@ class ExporterContract(Contract):
 
     @cached_property
     def exporter(self) -> Exporter:
-        """What the module exposes."""
+        """The member that the module exposes."""
         return EXPORTERS.load(self.name)
 
     @cached_property

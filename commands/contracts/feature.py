@@ -21,11 +21,11 @@ class FeatureContract(Contract):
 
     @cached_property
     def features(self) -> Any:
-        """What the module exposes."""
+        """The member that the module exposes."""
         return FEATURE_SETS.load(self.name)
 
     @cached_property
-    def chosen(self) -> Any:
+    def parsed_settings(self) -> Any:
         """Its settings."""
         return self.features.settings.model_validate(self.settings)
 
@@ -48,13 +48,13 @@ class FeatureContract(Contract):
     def compute(self, sounds: Audio, f0_hz: Any = None) -> Any:
         """The features of some sounds, by default of unknown pitch."""
         return self.features.compute(
-            sounds, RATE, np.full(len(sounds), UNKNOWN) if f0_hz is None else f0_hz, self.chosen
+            sounds, RATE, np.full(len(sounds), UNKNOWN) if f0_hz is None else f0_hz, self.parsed_settings
         )
 
     def check_has_the_declared_shape_and_names(self) -> None:
         """float32 (n, *columns.shape), with a name per column of a vector."""
         sentence(self.features.summary)
-        columns = self.features.columns(RATE, self.sounds.shape[1], self.chosen)
+        columns = self.features.columns(RATE, self.sounds.shape[1], self.parsed_settings)
         values = self.compute(self.sounds)
         assert values.shape == (len(self.sounds), *columns.shape), f"declared {columns.shape}, got {values.shape[1:]}"
         assert values.dtype == np.float32, f"it returns {values.dtype}, not float32"
@@ -87,7 +87,7 @@ class FeatureContract(Contract):
         for samples in (400, 2048, 33_075):
             sound = np.random.default_rng(1).uniform(-1, 1, (1, samples)).astype(np.float32)
             values = self.compute(sound)
-            declared = self.features.columns(RATE, samples, self.chosen).shape
+            declared = self.features.columns(RATE, samples, self.parsed_settings).shape
             assert values.shape[1:] == declared, f"{samples} samples: declared {declared}, got {values.shape[1:]}"
             assert np.isfinite(values).all(), f"not finite on {samples} samples"
 

@@ -19,12 +19,12 @@ class ImporterContract(Contract):
 
     @cached_property
     def importer(self) -> Importer:
-        """What the module exposes."""
+        """The member that the module exposes."""
         return IMPORTERS.load(self.name)
 
     @cached_property
     def inventory(self) -> Inventory:
-        """What the folder holds."""
+        """The inventory of the folder."""
         return self.importer.scan(self.importer.settings.model_validate(self.settings))
 
     def check_says_where_the_data_comes_from(self) -> None:

@@ -21,7 +21,7 @@ class ModelContract(Contract):
 
     @cached_property
     def model(self) -> Model:
-        """What the module exposes."""
+        """The member that the module exposes."""
         return MODELS.load(self.name)
 
     def shape_and_inputs(self, rows: int) -> tuple[Shape, dict[str, torch.Tensor]]:
@@ -53,8 +53,8 @@ class ModelContract(Contract):
         """Each variant of `published` has the count that the paper gives."""
         for variant, (shape, count) in self.model.published.items():
             network = self.model.build(shape, self.model.options())
-            found = parameter_count(network, statistics=self.model.counts_statistics)
-            assert found == count, f"{variant}: {found} parameters, published {count}"
+            counted = parameter_count(network, statistics=self.model.counts_statistics)
+            assert counted == count, f"{variant}: {counted} parameters, published {count}"
 
     def check_maps_inputs_to_outputs(self) -> None:
         """The requested number of outputs; those of a regressor lie in [0, 1]."""
@@ -80,7 +80,7 @@ class ModelContract(Contract):
             assert parameter.grad.abs().sum() > 0, f"the gradient of {name} is zero"
 
     def check_responds_to_its_input_before_training(self) -> None:
-        """Where nothing of the input reaches the output, nothing is learned."""
+        """The output depends on the input before training: otherwise nothing could be learned."""
         network, inputs = self.network_and_inputs(6)
         for module in network.modules():
             if isinstance(module, torch.nn.Dropout):

@@ -12,7 +12,7 @@ from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.pipeline.sources import SOURCES
 
 SOFT_ONSET = {"sung_phonemes": 0.006}
-"""How loud a sound must be at once, relative to its peak, where it may begin with a soft consonant; else a tenth."""
+"""Least level at the onset, relative to the peak, of sounds that may begin with a soft consonant; a tenth for others."""
 
 
 class SourceContract(Contract):
@@ -20,7 +20,7 @@ class SourceContract(Contract):
 
     @cached_property
     def kind(self) -> Any:
-        """What the module exposes."""
+        """The member that the module exposes."""
         return SOURCES.load(self.name)
 
     @cached_property
@@ -80,7 +80,7 @@ class SourceContract(Contract):
             assert times == sorted(times), f"the events of note {index} are not in order"
 
     def check_stored_performances_play_the_same(self) -> None:
-        """What is stored as text is what was played."""
+        """The notes stored as text are those that were played."""
         if self.kind.gives != "midi":
             return
         text = self.source.performance(0).to_text()

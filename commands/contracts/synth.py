@@ -23,11 +23,11 @@ class SynthContract(Contract):
 
     @cached_property
     def kind(self) -> Synth:
-        """What the module exposes."""
+        """The member that the module exposes."""
         return SYNTHS.load(self.name)
 
     @cached_property
-    def chosen(self) -> Any:
+    def parsed_settings(self) -> Any:
         """Its settings."""
         return self.kind.settings.model_validate(self.settings)
 
@@ -35,7 +35,7 @@ class SynthContract(Contract):
     def player(self) -> Instrument:
         """The synth, opened with an isolation that keeps rows apart."""
         isolation = "settle" if "settle" in self.kind.isolations else self.kind.isolations[0]
-        return self.kind.open(self.chosen, RATE, 1, isolation)
+        return self.kind.open(self.parsed_settings, RATE, 1, isolation)
 
     def close(self) -> None:
         """Close the synth, where it was opened."""
@@ -44,15 +44,17 @@ class SynthContract(Contract):
 
     def patches(self, count: int) -> list[Mapping[str, float]]:
         """Random patches from the middle of every range."""
-        space = self.kind.space(self.chosen)
-        chosen = 0.3 + 0.4 * np.random.default_rng(5).random((count, len(space)))
-        chosen[:, [i for i, name in enumerate(space.names) if "attack" in name]] *= 0.2  # half a second is short
-        return [space.as_mapping(row) for row in space.to_values(space.quantile(chosen))]
+        space = self.kind.space(self.parsed_settings)
+        parsed_settings = 0.3 + 0.4 * np.random.default_rng(5).random((count, len(space)))
+        parsed_settings[:, [i for i, name in enumerate(space.names) if "attack" in name]] *= (
+            0.2  # half a second is short
+        )
+        return [space.as_mapping(row) for row in space.to_values(space.quantile(parsed_settings))]
 
     def check_says_what_it_is(self) -> None:
         """A summary, and parameters."""
         sentence(self.kind.summary)
-        assert len(self.kind.space(self.chosen)), "it has no parameters"
+        assert len(self.kind.space(self.parsed_settings)), "it has no parameters"
 
     def check_plays_in_the_requested_format(self) -> None:
         """float32 (n, channels, samples), finite and audible."""

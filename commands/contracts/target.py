@@ -16,7 +16,7 @@ class TargetContract(Contract):
 
     @cached_property
     def target(self) -> Target:
-        """What the module exposes."""
+        """The member that the module exposes."""
         return TARGETS.load(self.name)
 
     def check_says_what_it_is(self) -> None:
@@ -29,7 +29,9 @@ class TargetContract(Contract):
     def check_right_predictions_cost_less(self) -> None:
         """The loss of a right answer is below that of a wrong one."""
         right, wrong, targets, mask = self.target.example()
-        good, bad = (self.target.loss(one, targets, mask, mask) for one in (right, wrong))
+        good, bad = (
+            self.target.loss(one, targets, mask, mask, self.target.always_multi_label) for one in (right, wrong)
+        )
         assert torch.isfinite(good), "the loss of a right prediction is not finite"
         assert good < bad, f"a right prediction costs {float(good):g}, a wrong one {float(bad):g}"
 
@@ -37,7 +39,7 @@ class TargetContract(Contract):
         """Probabilities and normalized parameters lie in [0, 1]; sounds are not decoded."""
         if self.target.task == "transformation":
             return
-        decoded = self.target.decode(self.target.example()[0], several=False)
+        decoded = self.target.decode(self.target.example()[0], self.target.always_multi_label)
         assert ((decoded >= 0) & (decoded <= 1)).all(), "decoded predictions lie outside [0, 1]"
 
 

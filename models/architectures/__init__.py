@@ -17,7 +17,7 @@ Task = Literal["classification", "regression", "transformation"]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network maps: `inputs` features, `conditioning` class probabilities and, for some, sounds to `outputs` numbers.
+    """The shape of a network: it maps `inputs` features, `conditioning` class probabilities and, for some, sounds to `outputs` numbers.
 
     `positions` of each output: how many positions a choice, switch or integer has, 0 for a continuous one.
     """
@@ -40,7 +40,7 @@ class Model:
     `forward` takes its output too.
     A network with `context` names the middle one of so many frames of a recording. A network with `fit_front(spectrograms)` takes its standardisation from the training rows' spectrograms, given in parts. One with
     `fit_classes(windows, classes, seed)` is fitted by that instead of by descent; one with `class_loss(scores, present)` has a loss of its own for several labels. A regressor may have a `loss(output, labels, mask, identifiable)` of its own, and a `decode(output)` to values in [0, 1].
-    A classifier with `several_labels` has a sigmoid for each class even where every training row has one label; others have a soft-max then.
+    A classifier with `multi_label` has a sigmoid for each class even where every training row has one label; others have a soft-max then.
     A `conditioned` network may be given a classifier's probabilities.
     `l2_convolutions` times the squared weights of all convolutions is added to the loss (a kernel regulariser, as Keras has it).
     `published` holds parameter counts: variant -> (shape, count), with the running statistics of batch norms where `counts_statistics`; the
@@ -61,9 +61,9 @@ class Model:
     optimizer: Literal["adam", "sgd", "adagrad", "adadelta"] = "adam"
     optimizer_options: Mapping[str, float] = field(default_factory=dict)
     input: Literal["features", "audio"] = "features"
-    front: Callable[[Shape, Any], nn.Module] | None = None
+    frontend: Callable[[Shape, Any], nn.Module] | None = None
     context: int = 0
-    several_labels: bool = False
+    multi_label: bool = False
     conditioned: bool = False
     l2_convolutions: float = 0.0
     counts_statistics: bool = False
@@ -71,7 +71,7 @@ class Model:
 
     @property
     def target_name(self) -> str:
-        """What such a model learns at the least."""
+        """The default task of a model of this kind."""
         if self.context:
             return "frames"
         return {"classification": "effect", "regression": "parameters", "transformation": "transformation"}[self.task]

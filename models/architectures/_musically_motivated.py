@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from timbre_data.models.architectures import Model, Shape
-from timbre_data.models.architectures._timbre import ShapedOptions, magnatagatune_front, shapes_of, timbre_model
+from timbre_data.models.architectures._timbre import ShapedOptions, magnatagatune_frontend, shapes_of, timbre_model
 from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
 
 SHAPES = tuple(
@@ -38,13 +38,13 @@ def model(width: int, count: int) -> Model:
         )
 
     return timbre_model(
-        magnatagatune_front,
+        magnatagatune_frontend,
         body,
         summary=f"Auto-tagging CNN with a musically motivated first layer of twelve filter shapes{wide}.",
         source="Pons and Serra 2017-2018, timbre CNNs, Table III",
         options=ShapedOptions,
         batch_size=32,
-        several_labels=True,
+        multi_label=True,
         standardised="band",
         published={
             f"{wide.removeprefix(', ') or 'Proposed'}, 50 tags": (Shape(0, 50, samples=48_000, rate=16_000), count)

@@ -1,4 +1,4 @@
-"""What the timbre CNNs share: a mel spectrogram, standardised by the training set, and a body that makes class scores of it."""
+"""The base of the timbre CNNs: a mel spectrogram, standardised by the training set, and a body that computes class scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.layers.shaped_filters import FilterShape, channels_last
-from timbre_data.models.layers.spectrogram import MelFront
+from timbre_data.models.layers.spectrogram import MelFrontend
 from timbre_data.models.layers.standardization import Standardise
 from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import UsageError
@@ -44,10 +44,10 @@ def shapes_of(
 class TimbreNetwork(nn.Module):
     """Sounds to class scores."""
 
-    def __init__(self, front: MelFront, body: nn.Module, standardised: Scaling = "all") -> None:
+    def __init__(self, frontend: MelFrontend, body: nn.Module, standardised: Scaling = "all") -> None:
         super().__init__()
-        self.front, self.body = front, body
-        self.standardise = Standardise(front.shape, "all" if standardised == "no" else standardised)
+        self.front, self.body = frontend, body
+        self.standardise = Standardise(frontend.shape, "all" if standardised == "no" else standardised)
         self._standardised = standardised != "no"
 
     def fit_front(self, spectrograms: Iterable[torch.Tensor]) -> None:
@@ -56,14 +56,14 @@ class TimbreNetwork(nn.Module):
             self.standardise.fit(spectrograms)
 
     def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
-        """Map sounds [shape=(n, samples)], or what `front` makes of them [shape=(n, bins, frames)], to scores [shape=(n, outputs)]."""
+        """Map sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n, bins, frames)], to scores [shape=(n, outputs)]."""
         x = audio if audio.dim() == 3 else self.front(audio)
         scores: torch.Tensor = self.body(self.standardise(x))
         return scores
 
 
 def timbre_model(
-    front: Callable[[int], MelFront],
+    frontend: Callable[[int], MelFrontend],
     body: Callable[[Shape, Any], nn.Module],
     *,
     summary: str,
@@ -73,11 +73,11 @@ def timbre_model(
     whole: bool = False,
     **training: Any,
 ) -> Model:
-    """A classifier of sounds, or of frames: the spectrogram `front(rate)`, standardised as a whole, each band or each cell by itself, and the network `body(shape, options)`: all behind the front, or with `whole` all of it."""
+    """A classifier of sounds, or of frames: the spectrogram `frontend(rate)`, standardised as a whole, each band or each cell by itself, and the network `body(shape, options)`: all behind the front, or with `whole` all of it."""
 
     def build(shape: Shape, options: Any) -> nn.Module:
         network = (
-            body(shape, options) if whole else TimbreNetwork(front(shape.rate), body(shape, options), standardised)
+            body(shape, options) if whole else TimbreNetwork(frontend(shape.rate), body(shape, options), standardised)
         )
         return channels_last(network)
 
@@ -88,26 +88,26 @@ def timbre_model(
         task="classification",
         input="audio",
         features=(),
-        front=lambda shape, options: front(shape.rate),
+        frontend=lambda shape, options: frontend(shape.rate),
         build=build,
         published=published,
         **usual | training,
     )
 
 
-def irmas_front(rate: int) -> MelFront:
+def irmas_frontend(rate: int) -> MelFrontend:
     """96 mel bands, FFT 512, hop 256, dB, 128 frames: 2.7 s at the published 12 kHz."""
-    return MelFront(rate=rate, n_fft=512, hop_length=256, n_mels=96, frames=128, scale="db")
+    return MelFrontend(rate=rate, n_fft=512, hop_length=256, n_mels=96, frames=128, scale="db")
 
 
-def magnatagatune_front(rate: int) -> MelFront:
+def magnatagatune_frontend(rate: int) -> MelFrontend:
     """128 mel bands, FFT 512, hop 256, log10(10000 x + 1), 187 frames: 3 s at the published 16 kHz."""
-    return MelFront(rate=rate, n_fft=512, hop_length=256, n_mels=128, frames=187, scale="log")
+    return MelFrontend(rate=rate, n_fft=512, hop_length=256, n_mels=128, frames=187, scale="log")
 
 
-def jingju_front(rate: int, frames: int) -> MelFront:
+def jingju_frontend(rate: int, frames: int) -> MelFrontend:
     """80 mel bands up to 11 kHz, 25 ms frames every 10 ms, log(10000 x + 1), a context of so many frames."""
-    return MelFront(
+    return MelFrontend(
         rate=rate,
         n_fft=round(0.025 * rate),
         hop_length=round(0.01 * rate),

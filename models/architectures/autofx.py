@@ -23,7 +23,7 @@ PADDED = 35_000
 
 
 class AutofxOptions(Frozen):
-    """What the network sees. Published: linear power, FFT 1024, hop 256; without a logarithm."""
+    """The spectrogram of the network. Published: linear power, FFT 1024, hop 256; without a logarithm."""
 
     spectrogram: Literal["power", "log_power", "log_mel"] = Field(
         "power", description="front end: power, log_power or log_mel"

@@ -8,12 +8,12 @@ from torch import nn
 
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import timbre_model
-from timbre_data.models.layers.spectrogram import MelFront
+from timbre_data.models.layers.spectrogram import MelFrontend
 
 
-def _front(rate: int) -> MelFront:
+def _frontend(rate: int) -> MelFrontend:
     """96 mel bands, FFT 512, hop 256, dB, 1366 frames: 29 s at the published 12 kHz."""
-    return MelFront(rate=rate, n_fft=512, hop_length=256, n_mels=96, frames=1366, scale="db")
+    return MelFrontend(rate=rate, n_fft=512, hop_length=256, n_mels=96, frames=1366, scale="db")
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:
@@ -25,12 +25,12 @@ def _body(shape: Shape, options: Any) -> nn.Module:
 
 
 MODEL = timbre_model(
-    _front,
+    _frontend,
     _body,
     summary="Auto-tagging FCN-4: four 3 x 3 convolutions, pooled until one cell is left.",
     source="Choi, Fazekas and Sandler 2016, as compared in Pons et al. 2017, Table III",
     batch_size=16,
     counts_statistics=True,
-    several_labels=True,
+    multi_label=True,
     published={"50 tags": (Shape(0, 50, samples=348_000, rate=12_000), 17_372_594)},
 )

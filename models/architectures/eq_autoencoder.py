@@ -62,9 +62,9 @@ def inverse_softplus(value: float) -> float:
 
 def filter_bank() -> torch.Tensor:
     """Cosines and sines of 32 frequencies, each twice, under half a sine [shape=(128, 64)]: kept at every 16th sample, scaled by `OPEN` and added up they give back what went in."""
-    place = torch.arange(TAPS) - (TAPS - 1) / 2
+    offset = torch.arange(TAPS) - (TAPS - 1) / 2
     cycles = (torch.arange(BANDS) + 0.5) / (2 * BANDS)
-    angle = 2 * math.pi * cycles[:, None] * place
+    angle = 2 * math.pi * cycles[:, None] * offset
     window = (math.pi * (torch.arange(TAPS) + 0.5) / TAPS).sin()
     bank = torch.stack((angle.cos(), angle.sin()) * 2, dim=1).reshape(CHANNELS, TAPS) * window
     energy = CHANNELS / 2 * float(window.square().sum()) / POOL
@@ -97,8 +97,8 @@ class Conditioner(nn.Module):
         """Scales and shifts, before any soft-plus."""
         angles = [math.pi * 2**k * condition for k in range(WAVES)]
         waves = [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
-        found: torch.Tensor = self.layers(torch.cat((condition, *waves), dim=1))
-        return found
+        result: torch.Tensor = self.layers(torch.cat((condition, *waves), dim=1))
+        return result
 
 
 class EqAutoencoder(nn.Module):
@@ -130,19 +130,19 @@ class EqAutoencoder(nn.Module):
         condition = list(self.condition.parameters()) if self.condition is not None else []
         others = {id(one) for one in filters + smoothing + condition}
         latent = [one for one in self.parameters() if id(one) not in others]
-        found = [
+        parameter_groups = [
             {"params": latent, "share": 1.0},
             {"params": filters, "share": FILTER_RATE},
             {"params": smoothing, "share": SMOOTHING_RATE},
             {"params": condition, "share": CONDITION_RATE},
         ]
-        return [group for group in found if group["params"]]
+        return [group for group in parameter_groups if group["params"]]
 
     def encode(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Latent values, their places [shape=(n, 128, 64) both] and the residual [shape=(n, 128, 1024)]. The soft-plus comes after the pooling: it keeps order, so the same values are the largest."""
         residual = analyse(frames, self.filters, self.bias)
-        largest, places = smooth_pool(residual, self.smoothing, self.smoothing_bias, POOL)
-        return F.softplus(largest), places, residual
+        largest, positions = smooth_pool(residual, self.smoothing, self.smoothing_bias, POOL)
+        return F.softplus(largest), positions, residual
 
     def transform(self, latent: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
         """The latent network: 128 dense layers 64 -> 64, a row each, then one for all rows, soft-plus after each."""
@@ -155,10 +155,10 @@ class EqAutoencoder(nn.Module):
         changed: torch.Tensor = F.softplus(self.shared(rows))
         return changed
 
-    def rebuild(self, latent: torch.Tensor, places: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+    def rebuild(self, latent: torch.Tensor, positions: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
         """Frames of latent values at their places, times the residual, through the tied filters."""
-        values = latent * residual.gather(2, places)
-        return synthesise(values, places, self.filters, residual.shape[2])
+        values = latent * residual.gather(2, positions)
+        return synthesise(values, positions, self.filters, residual.shape[2])
 
     def reconstruct(self, frames: torch.Tensor) -> torch.Tensor:
         """The autoencoder alone, without the latent network (the first stage)."""
@@ -166,8 +166,8 @@ class EqAutoencoder(nn.Module):
 
     def forward(self, frames: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
         """Map windowed frames to windowed frames."""
-        latent, places, residual = self.encode(frames)
-        return self.rebuild(self.transform(latent, condition), places, residual)
+        latent, positions, residual = self.encode(frames)
+        return self.rebuild(self.transform(latent, condition), positions, residual)
 
 
 def _build(shape: Shape, options: EqOptions) -> nn.Module:

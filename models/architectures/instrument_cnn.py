@@ -8,12 +8,12 @@ from torch import nn
 
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import timbre_model
-from timbre_data.models.layers.spectrogram import MelFront
+from timbre_data.models.layers.spectrogram import MelFrontend
 
 
-def _front(rate: int) -> MelFront:
+def _frontend(rate: int) -> MelFrontend:
     """128 mel bands, padded or cut to 128 frames, brought to [0, 1] by each spectrogram's own extremes."""
-    return MelFront(rate=rate, n_fft=2048, hop_length=512, n_mels=128, frames=128, scale="unit")
+    return MelFrontend(rate=rate, n_fft=2048, hop_length=512, n_mels=128, frames=128, scale="unit")
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:
@@ -33,7 +33,7 @@ def _body(shape: Shape, options: Any) -> nn.Module:
 
 
 MODEL = timbre_model(
-    _front,
+    _frontend,
     _body,
     summary="Instrument CNN: three convolutions over a log-mel spectrogram in [0, 1], averaged.",
     source="Sivalingam et al., instrument recognition on IRMAS (78.47 %)",

@@ -82,7 +82,7 @@ class InverseCnn(nn.Module):
         channels_last(self)
 
     def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
-        """Map sounds [shape=(n, samples)], or what `front` makes of them [shape=(n, bins, frames)], to logits [shape=(n, sum of heads)]."""
+        """Map sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n, bins, frames)], to logits [shape=(n, sum of heads)]."""
         x = audio if audio.dim() == 3 else self.front(audio)
         x = x.float()[:, None].contiguous(memory_format=torch.channels_last)
         logits: torch.Tensor = self.heads(self.hidden(self.convolutions(x).flatten(1)))
@@ -105,10 +105,10 @@ class InverseCnn(nn.Module):
         clear = mask & identifiable
         total = logits.new_zeros(())
         for i, (count, part) in enumerate(zip(self._positions, self._groups(logits), strict=True)):
-            chosen = clear[:, i]
-            if not chosen.any():
+            audible_rows = clear[:, i]
+            if not audible_rows.any():
                 continue
-            logs, label = torch.log_softmax(part[chosen], dim=1), labels[chosen, i]
+            logs, label = torch.log_softmax(part[audible_rows], dim=1), labels[audible_rows, i]
             if count:
                 loss = F.nll_loss(logs, torch.round(label * (count - 1)).long(), reduction="sum")
             else:
@@ -131,7 +131,7 @@ MODEL = Model(
     source="ours, after InverSynth (Barkan et al. 2019) and the output of CREPE (Kim et al. 2018)",
     task="regression",
     input="audio",
-    front=lambda shape, options: LogMel(shape.rate, shape.samples, options),
+    frontend=lambda shape, options: LogMel(shape.rate, shape.samples, options),
     features=(),
     build=_build,
     options=InverseCnnOptions,

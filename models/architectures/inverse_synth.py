@@ -83,7 +83,7 @@ class InverseSynth(nn.Module):
                 nn.init.uniform_(module.weight, -bound, bound)
 
     def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
-        """Map sounds [shape=(n, samples)], or what `front` makes of them [shape=(n, bins, frames)], to [shape=(n, outputs)]."""
+        """Map sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n, bins, frames)], to [shape=(n, outputs)]."""
         x = audio if audio.dim() == 3 else self.front(audio)
         return torch.sigmoid(self.dense(self.convolutions(x.float()[:, None]).flatten(1)))
 
@@ -98,7 +98,7 @@ MODEL = Model(
     source="Assayag, inverse synthesis with a CNN",
     task="regression",
     input="audio",
-    front=lambda shape, options: NormalisedSpectrogram(shape.samples, options),
+    frontend=lambda shape, options: NormalisedSpectrogram(shape.samples, options),
     features=(),
     build=_build,
     options=InverseSynthOptions,

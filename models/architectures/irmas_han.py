@@ -9,12 +9,12 @@ from torch import nn
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import timbre_model
 from timbre_data.models.layers.pooling import Largest
-from timbre_data.models.layers.spectrogram import MelFront
+from timbre_data.models.layers.spectrogram import MelFrontend
 
 
-def _front(rate: int) -> MelFront:
+def _frontend(rate: int) -> MelFrontend:
     """128 mel bands, FFT 1024, hop 512, dB, 43 frames: one second at the published 22.05 kHz."""
-    return MelFront(rate=rate, n_fft=1024, hop_length=512, n_mels=128, frames=43, scale="db")
+    return MelFrontend(rate=rate, n_fft=1024, hop_length=512, n_mels=128, frames=43, scale="db")
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:
@@ -36,11 +36,11 @@ def _body(shape: Shape, options: Any) -> nn.Module:
 
 
 MODEL = timbre_model(
-    _front,
+    _frontend,
     _body,
     summary="Predominant instrument: a deep network of 3 x 3 filters.",
     source="Han, Kim and Lee 2017, as compared in Pons et al. 2017, Table II",
     batch_size=64,
-    several_labels=True,
+    multi_label=True,
     published={"11 instruments": (Shape(0, 11, samples=22_050, rate=22_050), 1_446_123)},
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import ShapedOptions, irmas_front, normed, shapes_of, timbre_model
+from timbre_data.models.architectures._timbre import ShapedOptions, irmas_frontend, normed, shapes_of, timbre_model
 from timbre_data.models.architectures.irmas_single import SHAPES
 from timbre_data.models.layers.shaped_filters import ShapedFilters
 
@@ -28,7 +28,7 @@ def _body(shape: Shape, options: ShapedOptions) -> nn.Module:
 
 
 MODEL = timbre_model(
-    irmas_front,
+    irmas_frontend,
     _body,
     summary="Predominant instrument: a wide layer of six filter shapes under a deeper network.",
     source="Pons et al. 2017, timbre CNNs, Table II (Multi-layer)",

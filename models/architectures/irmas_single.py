@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import ShapedOptions, irmas_front, shapes_of, timbre_model
+from timbre_data.models.architectures._timbre import ShapedOptions, irmas_frontend, shapes_of, timbre_model
 from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
 
 SHAPES = (
@@ -25,7 +25,7 @@ def _body(shape: Shape, options: ShapedOptions) -> nn.Module:
 
 
 MODEL = timbre_model(
-    irmas_front,
+    irmas_frontend,
     _body,
     summary="Predominant instrument: one wide layer of six filter shapes.",
     source="Pons et al. 2017, timbre CNNs, Table II (Single-layer)",

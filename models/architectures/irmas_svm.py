@@ -71,5 +71,5 @@ MODEL = Model(
     max_epochs=60,
     patience=10,
     learning_rate_decay=0.5,
-    several_labels=True,
+    multi_label=True,
 )

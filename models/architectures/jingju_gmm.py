@@ -13,8 +13,8 @@ from pydantic import Field
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import TimbreNetwork, jingju_front, timbre_model
-from timbre_data.models.layers.spectrogram import MelFront
+from timbre_data.models.architectures._timbre import TimbreNetwork, jingju_frontend, timbre_model
+from timbre_data.models.layers.spectrogram import MelFrontend
 from timbre_data.pipeline.sound.mel_bands import cosine_basis
 from timbre_data.schemas.base import Frozen
 
@@ -73,17 +73,17 @@ class Mixtures(nn.Module):
         from sklearn.mixture import GaussianMixture
 
         for number in range(len(self.means)):
-            own = x[classes == number]
+            members = x[classes == number]
             self.log_weights[number] = -1e4
-            if not len(own):
+            if not len(members):
                 continue
-            if len(own) == 1:
-                own = np.repeat(own, 2, axis=0)
-            count = min(self.means.shape[1], max(1, len(own) // 10))
+            if len(members) == 1:
+                members = np.repeat(members, 2, axis=0)
+            count = min(self.means.shape[1], max(1, len(members) // 10))
             mixture = GaussianMixture(count, covariance_type="diag", reg_covar=1e-3, random_state=seed)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                mixture.fit(own)
+                mixture.fit(members)
             self.means[number, :count] = torch.from_numpy(mixture.means_)
             self.log_deviations[number, :count] = torch.from_numpy(0.5 * np.log(mixture.covariances_))
             self.log_weights[number, :count] = torch.from_numpy(np.log(np.maximum(mixture.weights_, 1e-30)))
@@ -92,8 +92,10 @@ class Mixtures(nn.Module):
 class JingjuGmm(TimbreNetwork):
     """Windows to log-likelihoods of the classes."""
 
-    def __init__(self, front: MelFront, classes: int, components: int) -> None:
-        super().__init__(front, nn.Sequential(Cepstra(front.shape[0]), Mixtures(classes, components, 3 * COEFFICIENTS)))
+    def __init__(self, frontend: MelFrontend, classes: int, components: int) -> None:
+        super().__init__(
+            frontend, nn.Sequential(Cepstra(frontend.shape[0]), Mixtures(classes, components, 3 * COEFFICIENTS))
+        )
 
     def fit_classes(self, windows: list[torch.Tensor], classes: NDArray[np.int64], seed: int) -> None:
         """Fit the mixtures to windows [shape=(n, bands, 9) each part] of known classes."""
@@ -104,11 +106,11 @@ class JingjuGmm(TimbreNetwork):
 
 
 def _build(shape: Shape, options: JingjuGmmOptions) -> nn.Module:
-    return JingjuGmm(jingju_front(shape.rate, CONTEXT), shape.outputs, options.components)
+    return JingjuGmm(jingju_frontend(shape.rate, CONTEXT), shape.outputs, options.components)
 
 
 MODEL = timbre_model(
-    lambda rate: jingju_front(rate, CONTEXT),
+    lambda rate: jingju_frontend(rate, CONTEXT),
     _build,
     whole=True,
     summary="Phonemes of singing: a mixture of 40 Gaussians for each class over MFCCs and their differences.",

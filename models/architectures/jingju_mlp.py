@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import jingju_front, timbre_model
+from timbre_data.models.architectures._timbre import jingju_frontend, timbre_model
 from timbre_data.schemas.base import Frozen
 
 
@@ -23,7 +23,7 @@ def _body(shape: Shape, options: JingjuMlpOptions) -> nn.Module:
 
 
 MODEL = timbre_model(
-    lambda rate: jingju_front(rate, 5),
+    lambda rate: jingju_frontend(rate, 5),
     _body,
     summary="Phonemes of singing: a perceptron of two hidden layers over five frames of log-mel.",
     source="Pons et al. 2017, timbre CNNs, Table I (MLP)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import ShapedOptions, jingju_front, shapes_of, timbre_model
+from timbre_data.models.architectures._timbre import ShapedOptions, jingju_frontend, shapes_of, timbre_model
 from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
 
 SHAPES = tuple(
@@ -22,7 +22,7 @@ def _body(shape: Shape, options: ShapedOptions) -> nn.Module:
 
 
 MODEL = timbre_model(
-    lambda rate: jingju_front(rate, 21),
+    lambda rate: jingju_frontend(rate, 21),
     _body,
     summary="Phonemes of singing: one wide layer of six filter shapes over 21 frames of log-mel.",
     source="Pons et al. 2017, timbre CNNs, Table I (Proposed)",

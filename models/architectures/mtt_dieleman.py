@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import magnatagatune_front, timbre_model
+from timbre_data.models.architectures._timbre import magnatagatune_frontend, timbre_model
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:
@@ -27,12 +27,12 @@ def _body(shape: Shape, options: Any) -> nn.Module:
 
 
 MODEL = timbre_model(
-    magnatagatune_front,
+    magnatagatune_frontend,
     _body,
     summary="Auto-tagging CNN with filters as high as the spectrogram.",
     source="Dieleman and Schrauwen 2014, as compared in Pons et al. 2017, Table III",
     batch_size=32,
-    several_labels=True,
+    multi_label=True,
     standardised="band",
     published={"50 tags": (Shape(0, 50, samples=48_000, rate=16_000), 74_974)},
 )

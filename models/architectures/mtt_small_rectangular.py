@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import magnatagatune_front, normed, timbre_model
+from timbre_data.models.architectures._timbre import magnatagatune_frontend, normed, timbre_model
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:
@@ -19,13 +19,13 @@ def _body(shape: Shape, options: Any) -> nn.Module:
 
 
 MODEL = timbre_model(
-    magnatagatune_front,
+    magnatagatune_frontend,
     _body,
     summary="Auto-tagging CNN with 3 x 3 filters throughout.",
     source="Pons et al. 2017, Table III",
     batch_size=32,
     counts_statistics=True,
-    several_labels=True,
+    multi_label=True,
     standardised="band",
     published={
         "50 tags": (Shape(0, 50, samples=48_000, rate=16_000), 74_130),

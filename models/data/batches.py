@@ -17,7 +17,7 @@ _POINTS = 4
 
 @dataclass(frozen=True)
 class Variation:
-    """How spectrograms [shape=(n, bins, frames)] differ from epoch to epoch.
+    """Augmentation of spectrograms [shape=(n, bins, frames)], different in every epoch.
 
     `crop`: so many neighbouring frames of each are left, from a random place on. `gain`: bands are raised and lowered along a line
     through random points, by up to this share of a spectrogram's range, and none below its lowest value (Nam et al. 2022,
@@ -66,9 +66,9 @@ class Batches:
         if self._seed is not None:
             order = order[torch.from_numpy(np.random.default_rng([self._seed, self._epoch]).permutation(len(order)))]
         rng = np.random.default_rng([self._seed or 0, self._epoch, 1])
-        for chosen in order.split(self._batch_size):
+        for batch_rows in order.split(self._batch_size):
             begun = time.perf_counter()
-            *batch, audio = (tensor[chosen] for tensor in self._tensors)
+            *batch, audio = (tensor[batch_rows] for tensor in self._tensors)
             audio = self._variation.apply(audio, rng)
             self.seconds += time.perf_counter() - begun
             yield (*batch, audio)
@@ -81,11 +81,11 @@ def _cropped(x: torch.Tensor, crop: int, rng: np.random.Generator) -> torch.Tens
 
 def _filtered(x: torch.Tensor, gain: float, rng: np.random.Generator) -> torch.Tensor:
     rows, bins = x.shape[:2]
-    places = np.sort(rng.uniform(0, bins - 1, (rows, _POINTS)), axis=1)
-    places[:, 0], places[:, -1] = 0, bins - 1
+    positions = np.sort(rng.uniform(0, bins - 1, (rows, _POINTS)), axis=1)
+    positions[:, 0], positions[:, -1] = 0, bins - 1
     heights = rng.uniform(-gain, gain, (rows, _POINTS))
     bands = np.arange(bins)
-    lines = np.stack([np.interp(bands, at, height) for at, height in zip(places, heights, strict=True)])
+    lines = np.stack([np.interp(bands, at, height) for at, height in zip(positions, heights, strict=True)])
     low, high = x.amin(dim=(1, 2), keepdim=True), x.amax(dim=(1, 2), keepdim=True)
     return torch.maximum(x + torch.from_numpy(lines).to(x.dtype)[:, :, None] * (high - low), low)
 

@@ -73,7 +73,7 @@ def _step_classes(
 
 
 def class_of(effect: str) -> str:
-    """What a classifier calls an effect: several choruses are one class. A synth is called by its name."""
+    """The class of an effect: several choruses are one class. The class of a synth is its name."""
     if effect not in EFFECTS:
         return effect
     member: Effect = EFFECTS.load(effect)
@@ -81,20 +81,20 @@ def class_of(effect: str) -> str:
 
 
 def family_probabilities(
-    probabilities: torch.Tensor, families: Sequence[str], *, several: bool = False
+    probabilities: torch.Tensor, families: Sequence[str], *, multi_label: bool = False
 ) -> torch.Tensor:
     """Spread a classifier's probabilities [shape=(n, classes)] over the six families of IDMT-SMT [shape=(n, 6)].
 
-    They add up, except where a row may have `several` classes: there the largest of a family counts. A classifier with
+    They add up, except where a row may have `multi_label` classes: there the largest of a family counts. A classifier with
     a class outside the six families (an equaliser) conditions with its own classes instead [shape=(n, classes)].
     """
     if not set(families) <= set(FAMILIES):
         return probabilities
     out = probabilities.new_zeros(probabilities.shape[0], len(FAMILIES))
     for column, family in enumerate(families):
-        place = FAMILIES.index(cast(Family, family))
-        if several:
-            out[:, place] = torch.maximum(out[:, place], probabilities[:, column])
+        family_index = FAMILIES.index(cast(Family, family))
+        if multi_label:
+            out[:, family_index] = torch.maximum(out[:, family_index], probabilities[:, column])
         else:
-            out[:, place] += probabilities[:, column]
+            out[:, family_index] += probabilities[:, column]
     return out

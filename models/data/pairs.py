@@ -19,7 +19,7 @@ from timbre_data.schemas.parameter import Parameter
 EDGE = FRAME - HOP
 """Silence around a sound, so that every sample is in as many frames."""
 OVERLAP = FRAME / HOP / 2
-"""What Hann windows a hop apart add up to."""
+"""The sum of Hann windows that are a hop apart."""
 
 
 def hann(device: torch.device | None = None) -> torch.Tensor:
@@ -63,11 +63,11 @@ class Pairs:
         self._wet = mono_sounds(data, AUDIO, self.rows)
         params, mask = data.read(PARAMS)[self.rows], data.read(MASK)[self.rows]
         order = data.read(ORDER)[self.rows]
-        varied = np.ptp(params, axis=0) > 0
-        self.names = tuple(name for name, is_varied in zip(data.space.names, varied, strict=True) if is_varied)
+        varying = np.ptp(params, axis=0) > 0
+        self.names = tuple(name for name, is_varied in zip(data.space.names, varying, strict=True) if is_varied)
         self.steps = data.names(ORDER, "steps") if order.shape[1] > 1 else []
         used = (order >= 0) if self.steps else np.empty((len(order), 0))
-        self.condition = np.concatenate([np.where(mask, params, 0)[:, varied], used], axis=1).astype(np.float32)
+        self.condition = np.concatenate([np.where(mask, params, 0)[:, varying], used], axis=1).astype(np.float32)
 
     def to(self, device: torch.device) -> None:
         """Give sounds on another device from now on."""
@@ -77,40 +77,40 @@ class Pairs:
         """Places of the rows of one split."""
         return np.flatnonzero(self.split == split)
 
-    def sounds(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def sounds(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Input and target [shape=(samples,) each]."""
-        dry, wet = decode(self._dry[self.index[place]]), decode(self._wet[place]) / self.gain[place]
+        dry, wet = decode(self._dry[self.index[position]]), decode(self._wet[position]) / self.gain[position]
         scale = np.float32(self.scale)
         return torch.from_numpy(dry * scale).to(self._device), torch.from_numpy(wet * scale).to(self._device)
 
-    def frames(self, places: Sequence[int], step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    def frames(self, positions: Sequence[int], step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Every `step`-th of the frames of several rows, one row after the other: input and target [shape=(n, 1024) both], and the condition of each [shape=(n, c)]."""
         sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         given: list[torch.Tensor] = []
         window, passed = hann(self._device), 0
-        for place in places:
-            views = [_views(sound) for sound in self.sounds(place)]
+        for position in positions:
+            views = [_views(sound) for sound in self.sounds(position)]
             for side, view in zip(sides, views, strict=True):
                 side.append(view[-passed % step :: step] * window)
-            condition = self.condition_of(place, len(sides[0][-1]))
+            condition = self.condition_of(position, len(sides[0][-1]))
             given += [] if condition is None else [condition]
             passed += len(views[0])
         return torch.cat(sides[0]), torch.cat(sides[1]), torch.cat(given) if given else None
 
-    def condition_of(self, place: int, count: int) -> torch.Tensor | None:
+    def condition_of(self, position: int, count: int) -> torch.Tensor | None:
         """The condition of a row, once for each frame [shape=(count, c)]."""
         if not self.condition.shape[1]:
             return None
-        return torch.from_numpy(self.condition[place]).to(self._device).expand(count, -1)
+        return torch.from_numpy(self.condition[position]).to(self._device).expand(count, -1)
 
 
-def setting_text(pairs: Pairs, place: int) -> str:
+def setting_text(pairs: Pairs, position: int) -> str:
     """The setting of a row for people: "peaking 6 dB 800 Hz q 1"."""
     described = {one["name"]: Parameter.model_validate(one) for one in pairs.data.parameters}
-    values = dict(zip(pairs.names, pairs.condition[place].tolist(), strict=False))
-    used = [step for step, on in zip(pairs.steps, pairs.condition[place, len(pairs.names) :], strict=True) if on]
-    own = [name for name in pairs.names if not used or name.split(".")[0] in used]
-    return " ".join([*used, *(_named(described[name], values[name]) for name in own)])
+    values = dict(zip(pairs.names, pairs.condition[position].tolist(), strict=False))
+    used = [step for step, on in zip(pairs.steps, pairs.condition[position, len(pairs.names) :], strict=True) if on]
+    applicable = [name for name in pairs.names if not used or name.split(".")[0] in used]
+    return " ".join([*used, *(_named(described[name], values[name]) for name in applicable)])
 
 
 def _named(parameter: Parameter, unit: float) -> str:

@@ -72,27 +72,31 @@ class Rows:
     samples: int
     audio: Any = None
 
-    def sounds(self, chosen: NDArray[np.int64]) -> Any:
+    def sounds(self, row_indices: NDArray[np.int64]) -> Any:
         """The sounds of some rows, or their windows, as `Trained.predict` takes them; None where there are none."""
         if self.audio is None:
             return None
-        return torch.from_numpy(self.audio[chosen]) if isinstance(self.audio, np.ndarray) else self.audio.at(chosen)
+        return (
+            torch.from_numpy(self.audio[row_indices])
+            if isinstance(self.audio, np.ndarray)
+            else self.audio.at(row_indices)
+        )
 
     def where(self, split: int) -> NDArray[np.int64]:
         """Indices of the rows of one split: 0 train, 1 validation, 2 test."""
         return np.flatnonzero(self.split == split)
 
-    def take(self, chosen: NDArray[np.bool_]) -> Rows:
+    def take(self, row_mask: NDArray[np.bool_]) -> Rows:
         """Only some of the rows: every field that has one entry a row."""
         count = len(self.row)
-        kept: dict[str, Any] = {}
+        taken: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray) and len(value) == count:
-                kept[field.name] = value[chosen]
+                taken[field.name] = value[row_mask]
         if self.audio is not None and not isinstance(self.audio, np.ndarray):
-            kept["audio"] = self.audio.at(np.flatnonzero(chosen))
-        return replace(self, **kept)
+            taken["audio"] = self.audio.at(np.flatnonzero(row_mask))
+        return replace(self, **taken)
 
     def leaking_groups(self) -> set[str]:
         """Dry sounds with rows both in train or validation and in test."""
@@ -101,14 +105,14 @@ class Rows:
 
 def contents_of(datasets: Sequence[Dataset], features: Sequence[str]) -> list[str]:
     """A digest of the rows and features in use of each dataset: commits that add something else leave it as it is."""
-    found = []
+    digests = []
     for data in datasets:
         digest = hashlib.sha256()
         for path in (f"integrity/{what}" for what in ("rows", "dry", *features)):
             if data.has(path):
                 digest.update(path.encode() + np.asarray(data.read(path)).tobytes())
-        found.append(digest.hexdigest())
-    return found
+        digests.append(digest.hexdigest())
+    return digests
 
 
 def load_rows(
@@ -119,9 +123,9 @@ def load_rows(
     *,
     classes: Callable[[Sequence[Dataset]], Classes] | None = None,
     audio: bool = False,
-    front: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+    frontend: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
 ) -> Rows:
-    """Read the tables of several datasets into memory, and with `audio` their sounds, or what `front` makes of some [shape=(k, samples)].
+    """Read the tables of several datasets into memory, and with `audio` their sounds, or what `frontend` makes of some [shape=(k, samples)].
 
     `classes` says which classes there are; by default each effect is one. Raises `UsageError` where features are missing or rows are not
     labelled alike.
@@ -151,8 +155,8 @@ def load_rows(
                 f"{data.name} has no {', '.join(missing)}: run timbre-data featurize {data.name} --features {','.join(missing)}."
             )
         rows = slice(0, stop)
-        varied = [i for i, name in enumerate(data.space.names) if name in names]
-        places = [names.index(data.space.names[i]) for i in varied]
+        learned_columns = [i for i, name in enumerate(data.space.names) if name in names]
+        positions = [names.index(data.space.names[i]) for i in learned_columns]
         index = data.read(DRY_INDEX, rows).astype(np.int64)[usable]
         groups = data.read(DRY_GROUP)
         part: dict[str, NDArray[Any]] = {
@@ -178,10 +182,10 @@ def load_rows(
             ("identifiable", IDENTIFIABLE, bool),
         ):
             wide = np.zeros((len(usable), len(names)), dtype)
-            wide[:, places] = data.read(path, rows)[usable][:, varied]
+            wide[:, positions] = data.read(path, rows)[usable][:, learned_columns]
             part[key] = wide
         if audio:
-            part["audio"] = mono_sounds(data, AUDIO, usable, front)
+            part["audio"] = mono_sounds(data, AUDIO, usable, frontend)
         parts.append(part)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     unknown = joined["features"].shape[0] - int(np.isfinite(joined["features"]).all(axis=1).sum())
@@ -241,18 +245,18 @@ def _constant(data: Dataset, described: dict[str, Any]) -> bool:
 
 def _settings(datasets: Sequence[Dataset], features: Sequence[str]) -> dict[str, Any]:
     """With which settings each feature set was made: the same in all datasets."""
-    found = {feature: datasets[0].feature_sets()[feature]["settings"] for feature in features}
+    stored_settings = {feature: datasets[0].feature_sets()[feature]["settings"] for feature in features}
     for data in datasets[1:]:
-        for feature, settings in found.items():
+        for feature, settings in stored_settings.items():
             if data.feature_sets()[feature]["settings"] != settings:
                 raise UsageError(f"{feature} was made with other settings in {data.name} than in {datasets[0].name}.")
-    return found
+    return stored_settings
 
 
 def mono_sounds(
-    data: Dataset, path: str, rows: NDArray[np.int64], front: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    data: Dataset, path: str, rows: NDArray[np.int64], frontend: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 ) -> NDArray[Any]:
-    """Sounds of an array as stored, in the order of their `rows`, mixed to one channel [shape=(n, samples)], or the output of `front`; never all sounds at once if that is less."""
+    """Sounds of an array as stored, in the order of their `rows`, mixed to one channel [shape=(n, samples)], or the output of `frontend`; never all sounds at once if that is less."""
     out = np.empty(0)
     for first in range(0, int(rows.max(initial=-1)) + 1, 1024):
         low, high = np.searchsorted(rows, (first, first + 1024))
@@ -261,7 +265,7 @@ def mono_sounds(
         here = rows[low:high] - rows[low]
         block = data.read(path, slice(int(rows[low]), int(rows[high - 1]) + 1))
         mono = mixed(block if len(block) == len(here) else block[here])
-        part = mono if front is None else front(mono)
+        part = mono if frontend is None else frontend(mono)
         if not low:
             out = np.empty((len(rows), *part.shape[1:]), part.dtype)
         out[low:high] = part

@@ -46,16 +46,16 @@ class Windows:
         """As if all were there: (n, bins, context)."""
         return len(self.middle), self.frames.shape[1], self.context
 
-    def __getitem__(self, chosen: Any) -> torch.Tensor:
+    def __getitem__(self, indices: Any) -> torch.Tensor:
         """Some windows [shape=(k, bins, context)], by indices or a slice."""
         around = torch.arange(self.context) - self.context // 2
-        first, last = self.first[chosen][:, None], self.last[chosen][:, None]
-        places = torch.minimum(torch.maximum(self.middle[chosen][:, None] + around, first), last)
-        return self.frames[places].transpose(1, 2)
+        first, last = self.first[indices][:, None], self.last[indices][:, None]
+        positions = torch.minimum(torch.maximum(self.middle[indices][:, None] + around, first), last)
+        return self.frames[positions].transpose(1, 2)
 
-    def at(self, chosen: NDArray[np.int64]) -> Windows:
+    def at(self, indices: NDArray[np.int64]) -> Windows:
         """Only some of them, still not cut out."""
-        index = torch.from_numpy(chosen)
+        index = torch.from_numpy(indices)
         return Windows(self.frames, self.middle[index], self.first[index], self.last[index], self.context)
 
 
@@ -120,26 +120,26 @@ def load_frames(
             spectrogram = whole(sound[None])[0][:, : len(labels_of_run)].half()
             spectrograms.append(spectrogram.T)
             known = np.flatnonzero(labels_of_run >= 0)
-            of = run[known // labels.shape[1]]
-            found = {
+            row_of_frame = run[known // labels.shape[1]]
+            labelled_frames = {
                 "classes": labels_of_run[known],
-                "split": splits[of],
+                "split": splits[row_of_frame],
                 "dataset": np.full(len(known), number),
-                "row": usable[of],
-                "group": groups[of],
-                "clip": number * 2**32 + clips[of],
+                "row": usable[row_of_frame],
+                "group": groups[row_of_frame],
+                "clip": number * 2**32 + clips[row_of_frame],
                 "middle": total + known,
                 "first": np.full(len(known), total),
                 "last": np.full(len(known), total + len(labels_of_run) - 1),
             }
             total += len(labels_of_run)
-            for key, values in found.items():
+            for key, values in labelled_frames.items():
                 columns[key].append(values)
     joined = {key: np.concatenate(values) for key, values in columns.items()}
     count = len(joined["classes"])
     if not count:
         raise UsageError(f"{', '.join(data.name for data in datasets)}: no frame has a label.")
-    places = {key: torch.from_numpy(joined.pop(key).astype(np.int64)) for key in ("middle", "first", "last")}
+    positions = {key: torch.from_numpy(joined.pop(key).astype(np.int64)) for key in ("middle", "first", "last")}
     classes = joined.pop("classes").astype(np.int64)
     nothing = np.empty((count, 0))
     return Rows(
@@ -160,5 +160,5 @@ def load_frames(
         feature_settings={},
         rate=rate,
         samples=0,
-        audio=Windows(torch.cat(spectrograms), **places, context=model.context),
+        audio=Windows(torch.cat(spectrograms), **positions, context=model.context),
     )

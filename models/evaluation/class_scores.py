@@ -10,12 +10,14 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from timbre_data.models.data.rows import INAUDIBLE_DB, Rows
 from timbre_data.models.evaluation import metrics, plots, published
-from timbre_data.models.evaluation.tables import Found, Table, number
+from timbre_data.models.evaluation.tables import EvaluationResult, Table, number
 
 
-def several_classes(rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], split: str) -> Found:
+def multi_label(
+    rows: Rows, row_indices: NDArray[np.int64], probabilities: NDArray[np.float32], split: str
+) -> EvaluationResult:
     """Scores of a classifier that names every effect of a chain: each effect by itself, and all of a row right at once."""
-    true, guess = rows.present[chosen], probabilities > 0.5
+    true, guess = rows.present[row_indices], probabilities > 0.5
     exact = float(accuracy_score(true, guess))
     precision, recall, f1, support = precision_recall_fscore_support(true, guess, average=None, zero_division=0)
     each = {
@@ -29,7 +31,7 @@ def several_classes(rows: Rows, chosen: NDArray[np.int64], probabilities: NDArra
         for i, name in enumerate(rows.class_names)
     }
     table = Table(
-        f"Effects of a chain: all of a row right in {100 * exact:.1f} % of {len(chosen)} rows of the {split} split",
+        f"Effects of a chain: all of a row right in {100 * exact:.1f} % of {len(row_indices)} rows of the {split} split",
         ("effect", *(metric.heading for metric in metrics.CLASS_METRICS), "accuracy", "rows with it"),
         tuple(
             (name, *(number(v[metric.name]) for metric in metrics.CLASS_METRICS), number(v["accuracy"]), str(v["rows"]))
@@ -40,12 +42,12 @@ def several_classes(rows: Rows, chosen: NDArray[np.int64], probabilities: NDArra
 
 
 def one_class(
-    rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], split: str, folder: Path
-) -> Found:
+    rows: Rows, row_indices: NDArray[np.int64], probabilities: NDArray[np.float32], split: str, folder: Path
+) -> EvaluationResult:
     """Accuracy over all rows and over those in which the effect is audible, each class by itself, and a picture of the confusion in `folder`."""
-    true, guess = rows.classes[chosen], probabilities.argmax(axis=1)
+    true, guess = rows.classes[row_indices], probabilities.argmax(axis=1)
     names = rows.class_names
-    audible = ~(rows.effect_db[chosen] < INAUDIBLE_DB) | np.isin(  # unknown counts as audible
+    audible = ~(rows.effect_db[row_indices] < INAUDIBLE_DB) | np.isin(  # unknown counts as audible
         true, [i for i, f in enumerate(rows.class_families) if f == "dry"]
     )
     scores = metrics.class_scores(guess, true, len(names))
@@ -68,11 +70,11 @@ def one_class(
         if beside
         else "",
     )
-    found = {
+    result = {
         "accuracy": scores.accuracy,
         "accuracy_audible": audible_scores.accuracy,
         "audible_rows": audible_scores.rows,
         "classes": scores.each(names),
         "confusion": scores.confusion.tolist(),
     }
-    return found, (total, scores.table(names, "rows"))
+    return result, (total, scores.table(names, "rows"))

@@ -1,4 +1,4 @@
-"""How a training went: a line for each epoch in RUN/epochs.csv."""
+"""The log of a training: a line for each epoch in RUN/epochs.csv."""
 
 from __future__ import annotations
 

@@ -36,30 +36,30 @@ class Losses:
         return self.kl + self.mse + self.mae
 
 
-def validate(network: EqAutoencoder, pairs: Pairs, places: NDArray[np.int64], stage: int, hop: int = HOP) -> Losses:
+def validate(network: EqAutoencoder, pairs: Pairs, indices: NDArray[np.int64], stage: int, hop: int = HOP) -> Losses:
     """Losses over some notes: of mapping (stage 1), or of reconstructing inputs and targets (stage 0)."""
 
-    def compared(before: torch.Tensor, after: torch.Tensor, place: int) -> Compared:
+    def compared(before: torch.Tensor, after: torch.Tensor, index: int) -> Compared:
         if stage == 0:
             return [(network.reconstruct(before), before), (network.reconstruct(after), after)]
-        return [(network(before, pairs.condition_of(place, len(before))), after)]
+        return [(network(before, pairs.condition_of(index, len(before))), after)]
 
-    return losses_over(pairs, places, compared, hop)
+    return losses_over(pairs, indices, compared, hop)
 
 
 @torch.inference_mode()
 def losses_over(
     pairs: Pairs,
-    places: NDArray[np.int64],
+    indices: NDArray[np.int64],
     compared: Callable[[torch.Tensor, torch.Tensor, int], Compared],
     hop: int = HOP,
 ) -> Losses:
     """Losses over some notes, of what `compared` makes of their frames before and after the filter, a block at a time [shape=(n, 1024)], and of their place."""
     sums, count = np.zeros(3), 0
-    for place in places.tolist():
-        before, after = (to_frames(sound, hop).split(BLOCK) for sound in pairs.sounds(place))
+    for index in indices.tolist():
+        before, after = (to_frames(sound, hop).split(BLOCK) for sound in pairs.sounds(index))
         for x, y in zip(before, after, strict=True):
-            for output, target in compared(x, y, place):
+            for output, target in compared(x, y, index):
                 sums += len(target) * np.array([float(one) for one in frame_loss_parts(output, target)])
                 count += len(target)
     return Losses(*(sums / count).tolist())

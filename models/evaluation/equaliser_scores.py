@@ -15,7 +15,7 @@ from timbre_data.models.architectures.eq_autoencoder import HOP, EqAutoencoder, 
 from timbre_data.models.data.pairs import Pairs, setting_text, to_frames
 from timbre_data.models.evaluation import epochs, equaliser_losses, plots, published
 from timbre_data.models.evaluation.equaliser_losses import Losses
-from timbre_data.models.evaluation.tables import Found, Table, number
+from timbre_data.models.evaluation.tables import EvaluationResult, Table, number
 from timbre_data.pipeline.sound.audio import write_wav
 from timbre_data.pipeline.store.columns import RESPONSE, SPLITS
 from timbre_data.schemas.errors import UsageError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from timbre_data.models.targets._target import Evaluated
 
 LOW_HZ, HIGH_HZ = 50.0, 6000.0
-"""Where the learned response is compared with the target's."""
+"""Frequencies at which the learned response is compared with the target's."""
 ENOUGH_DB = -60.0
 """A frequency counts where the input has this much of its loudest."""
 SECONDS = 4.0
@@ -34,7 +34,7 @@ HEARD = 3
 """Notes written as WAV files."""
 
 
-def evaluate_transformation(evaluated: Evaluated) -> Found:
+def evaluate_transformation(evaluated: Evaluated) -> EvaluationResult:
     """Score a run on up to `sounds` notes of a split; pictures and sounds go into its folder."""
     trained, run, split, folder = evaluated.trained, evaluated.run, evaluated.split, evaluated.folder
     notes = evaluated.sounds
@@ -45,21 +45,21 @@ def evaluate_transformation(evaluated: Evaluated) -> Found:
     every = pairs.where(SPLITS.index(split))
     if not len(every):
         raise UsageError(f"the {split} split is empty: render more rows.")
-    chosen = every[np.linspace(0, len(every) - 1, min(max(notes, 1), len(every))).astype(int)]
-    ours = equaliser_losses.validate(network, pairs, chosen, 1)
+    indices = every[np.linspace(0, len(every) - 1, min(max(notes, 1), len(every))).astype(int)]
+    ours = equaliser_losses.validate(network, pairs, indices, 1)
     first = type(network)(trained.shape.conditioning)
     stage = run / equaliser_losses.FIRST_STAGE
     rebuilt: Losses | None = None
     if stage.is_file():
         first.load_state_dict(torch.load(stage, map_location="cpu", weights_only=True))
-        rebuilt = equaliser_losses.validate(first, pairs, chosen, 0, 4 * HOP)  # neighbours are much alike
-    nothing = equaliser_losses.losses_over(pairs, chosen, lambda before, after, _: [(before, after)])
+        rebuilt = equaliser_losses.validate(first, pairs, indices, 0, 4 * HOP)  # neighbours are much alike
+    nothing = equaliser_losses.losses_over(pairs, indices, lambda before, after, _: [(before, after)])
     course = epochs.read(run)
     seconds, waiting = sum(row["seconds"] for row in course), epochs.waiting_share(course) or 0.0
     speed = _speed(network, data.recipe.audio.rate, options, trained.shape.conditioning)
-    found: dict[str, Any] = {
-        "notes": len(chosen),
-        "rows": len(chosen),
+    result: dict[str, Any] = {
+        "notes": len(indices),
+        "rows": len(indices),
         "losses": _as_data(ours),
         "first_stage": None if rebuilt is None else _as_data(rebuilt),
         "identity": _as_data(nothing),
@@ -76,7 +76,7 @@ def evaluate_transformation(evaluated: Evaluated) -> Found:
     rows.append(("paper: input as it is, shelving", "-", "-", "-", number(published.EQ_IDENTITY)))
     tables = [
         Table(
-            f"Losses over {len(chosen)} notes of the {split} split",
+            f"Losses over {len(indices)} notes of the {split} split",
             ("", "KL", "MSE", "MAE", "sum"),
             tuple(rows),
             note="KL of magnitudes normalized to a sum of 1, mean squares of magnitudes (FFT of 1,024 Hann-windowed samples), mean absolute waveform difference; notes at "
@@ -84,22 +84,22 @@ def evaluate_transformation(evaluated: Evaluated) -> Found:
         )
     ]
     if data.has(RESPONSE):
-        responses, table = _responses(network, pairs, chosen, options)
-        found["response"] = responses["figures"]
+        responses, table = _responses(network, pairs, indices, options)
+        result["response"] = responses["figures"]
         tables.append(table)
         plots.responses(responses["hertz"], responses["target"], responses["curves"], folder / "response.png")
         if responses["settings"]:
             plots.responses_at(responses["hertz"], responses["settings"], folder / "settings.png")
-    _pictures(network, pairs, chosen, folder)
-    _sounds(network, pairs, chosen, options, data.recipe.audio.rate, folder)
+    _pictures(network, pairs, indices, folder)
+    _sounds(network, pairs, indices, options, data.recipe.audio.rate, folder)
     tables.append(
         Table(
             "Speed",
             ("processing, one core", "training", "waiting for data", "parameters"),
-            ((f"{speed:.2f} x real time", f"{seconds:.0f} s", f"{100 * waiting:.2g} %", str(found["parameters"])),),
+            ((f"{speed:.2f} x real time", f"{seconds:.0f} s", f"{100 * waiting:.2g} %", str(result["parameters"])),),
         )
     )
-    return found, tuple(tables)
+    return result, tuple(tables)
 
 
 def _as_data(losses: Losses) -> dict[str, float]:
@@ -111,7 +111,7 @@ def _numbers(losses: Losses) -> tuple[str, ...]:
 
 
 def _speed(network: EqAutoencoder, rate: int, options: EqOptions, condition: int) -> float:
-    """How much faster than real time a sound is processed on one core."""
+    """Measure how much faster than real time a sound is processed on one core."""
     sound = np.random.default_rng(0).uniform(-1, 1, round(SECONDS * rate)).astype(np.float32)
     given = torch.zeros(condition) if condition else None
     threads = torch.get_num_threads()
@@ -149,29 +149,29 @@ def measured_response(
 
 
 def _responses(
-    network: EqAutoencoder, pairs: Pairs, chosen: NDArray[np.int64], options: EqOptions
+    network: EqAutoencoder, pairs: Pairs, indices: NDArray[np.int64], options: EqOptions
 ) -> tuple[dict[str, Any], Table]:
     """The response to a sweep, to noise and to the held-out notes, against the target's."""
     rate = pairs.data.recipe.audio.rate
-    place = int(chosen[0])
-    condition = pairs.condition_of(place, 1)
-    target = pairs.data.read(RESPONSE, int(pairs.rows[place]))
-    same = [int(one) for one in chosen if np.array_equal(pairs.condition[one], pairs.condition[place])]
+    position = int(indices[0])
+    condition = pairs.condition_of(position, 1)
+    target = pairs.data.read(RESPONSE, int(pairs.rows[position]))
+    same = [int(one) for one in indices if np.array_equal(pairs.condition[one], pairs.condition[position])]
     inputs = probes(rate) | {"notes": np.concatenate([pairs.sounds(one)[0].numpy() for one in same[:16]])}
     figures: dict[str, dict[str, float]] = {}
     curves: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     hertz = np.linspace(0, rate / 2, len(target))
     for name, sound in inputs.items():
-        heard = equaliser_losses.play(network, sound, options.level_db, condition)
-        _, gain, enough = measured_response(sound, heard, rate)
+        output = equaliser_losses.play(network, sound, options.level_db, condition)
+        _, gain, enough = measured_response(sound, output, rate)
         figures[name] = _differences([(gain, target, enough)])
         curves[name] = (gain, enough)
     settings: dict[str, tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]] = {}
     if pairs.condition.shape[1]:
-        settings[setting_text(pairs, place)] = (curves["noise"][0], target, curves["noise"][1])
-        for one in chosen[1:SETTINGS].tolist():
-            heard = equaliser_losses.play(network, inputs["noise"], options.level_db, pairs.condition_of(one, 1))
-            _, gain, enough = measured_response(inputs["noise"], heard, rate)
+        settings[setting_text(pairs, position)] = (curves["noise"][0], target, curves["noise"][1])
+        for one in indices[1:SETTINGS].tolist():
+            output = equaliser_losses.play(network, inputs["noise"], options.level_db, pairs.condition_of(one, 1))
+            _, gain, enough = measured_response(inputs["noise"], output, rate)
             settings[setting_text(pairs, one)] = (gain, pairs.data.read(RESPONSE, int(pairs.rows[one])), enough)
         figures[f"noise, {len(settings)} held-out settings"] = _differences(list(settings.values()))
     table = Table(
@@ -184,49 +184,51 @@ def _responses(
 
 def _differences(measured: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]]) -> dict[str, float]:
     """Differences in dB between learned and true responses (gain, target, where the input has enough), all together."""
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for key, lowest in (("", -np.inf), ("_above_-20", -20.0)):
         parts = []
         for gain, target, enough in measured:
             floored = np.maximum(target, -120)
             parts.append(np.abs(gain - floored)[enough & (floored > lowest)])
         joined = np.concatenate(parts)
-        found |= {
+        result |= {
             f"mean_db{key}": float(joined.mean()) if len(joined) else float("nan"),
             f"largest_db{key}": float(joined.max()) if len(joined) else float("nan"),
         }
-    return found
+    return result
 
 
 @torch.inference_mode()
-def _pictures(network: EqAutoencoder, pairs: Pairs, chosen: NDArray[np.int64], folder: Path) -> None:
+def _pictures(network: EqAutoencoder, pairs: Pairs, indices: NDArray[np.int64], folder: Path) -> None:
     """Filters and their spectra, what they make of a frame, the latent values before and after, and a note's waveforms and spectrograms."""
-    place = int(chosen[len(chosen) // 2])
-    before, after = pairs.sounds(place)
+    position = int(indices[len(indices) // 2])
+    before, after = pairs.sounds(position)
     frames = to_frames(before, 1024)[4:5]
     latent, _, residual = network.encode(frames)
-    changed = network.transform(latent, pairs.condition_of(place, 1))
+    changed = network.transform(latent, pairs.condition_of(position, 1))
     filters = network.filters.detach().numpy()
     plots.equaliser_filters(filters, residual[0].numpy(), latent[0].numpy(), changed[0].numpy(), folder / "filters.png")
-    condition = pairs.condition_of(place, 1)
-    heard = equaliser_losses.play(
+    condition = pairs.condition_of(position, 1)
+    output = equaliser_losses.play(
         network, before.numpy(), 20 * np.log10(max(float(before.abs().max()), 1e-9)), condition
     )
     plots.transformation(
-        {"input": before.numpy(), "target": after.numpy(), "output": heard},
+        {"input": before.numpy(), "target": after.numpy(), "output": output},
         pairs.data.recipe.audio.rate,
         folder / "note.png",
     )
 
 
 def _sounds(
-    network: EqAutoencoder, pairs: Pairs, chosen: NDArray[np.int64], options: EqOptions, rate: int, folder: Path
+    network: EqAutoencoder, pairs: Pairs, indices: NDArray[np.int64], options: EqOptions, rate: int, folder: Path
 ) -> None:
     """Input, target and output of some notes as WAV files."""
     listen = folder / "listen"
     listen.mkdir(exist_ok=True)
-    for k, place in enumerate(chosen[np.linspace(0, len(chosen) - 1, min(HEARD, len(chosen))).astype(int)].tolist()):
-        before, after = (sound.numpy() for sound in pairs.sounds(place))
-        heard = equaliser_losses.play(network, before, options.level_db, pairs.condition_of(place, 1))
-        for name, sound in (("input", before), ("target", after), ("output", heard)):
+    for k, position in enumerate(
+        indices[np.linspace(0, len(indices) - 1, min(HEARD, len(indices))).astype(int)].tolist()
+    ):
+        before, after = (sound.numpy() for sound in pairs.sounds(position))
+        output = equaliser_losses.play(network, before, options.level_db, pairs.condition_of(position, 1))
+        for name, sound in (("input", before), ("target", after), ("output", output)):
             write_wav(np.clip(sound, -1, 1)[None], rate, listen / f"{k + 1}-{name}.wav")

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots, published
-from timbre_data.models.evaluation.tables import Found, Table, number
+from timbre_data.models.evaluation.tables import EvaluationResult, Table, number
 
 
 def evaluate_frames(
-    rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], split: str, folder: Path
-) -> Found:
+    rows: Rows, row_indices: NDArray[np.int64], probabilities: NDArray[np.float32], split: str, folder: Path
+) -> EvaluationResult:
     """Score probabilities of the chosen frames [shape=(n, classes)]: accuracy over all frames and of each recording, and each class."""
-    true, guess, names = rows.classes[chosen], probabilities.argmax(axis=1), rows.class_names
+    true, guess, names = rows.classes[row_indices], probabilities.argmax(axis=1), rows.class_names
     scores = metrics.class_scores(guess, true, len(names))
-    recordings, of = np.unique(rows.group[chosen].astype(str), return_inverse=True)
-    each = np.bincount(of, guess == true) / np.bincount(of)
+    recordings, recording_of_row = np.unique(rows.group[row_indices].astype(str), return_inverse=True)
+    each = np.bincount(recording_of_row, guess == true) / np.bincount(recording_of_row)
     train = rows.classes[rows.where(0)]
     common = int(np.bincount(train).argmax())
     always = float((true == common).mean())
@@ -28,7 +28,7 @@ def evaluate_frames(
         f"Frame accuracy on the {split} split",
         ("of", "accuracy", "frames"),
         (
-            ("all frames", number(scores.accuracy), str(len(chosen))),
+            ("all frames", number(scores.accuracy), str(len(row_indices))),
             (f"mean over {len(recordings)} recordings", number(float(each.mean())), "-"),
             (f"always {names[common]}", number(always), "-"),
             *(
@@ -39,11 +39,11 @@ def evaluate_frames(
         ),
         note="The paper's figures are on real singing.",
     )
-    found = {
+    result = {
         "accuracy": scores.accuracy,
         "accuracy_recordings": dict(zip(recordings.tolist(), each.tolist(), strict=True)),
         "accuracy_of_the_commonest": always,
         "classes": scores.each(names),
         "confusion": scores.confusion.tolist(),
     }
-    return found, (total, scores.table(names, "frames"))
+    return result, (total, scores.table(names, "frames"))

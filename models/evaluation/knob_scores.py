@@ -34,17 +34,17 @@ MOST_ROWS = 400
 
 def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
     """Score the knobs of a run's synths; those of the first dataset's rows where they are audible, too."""
-    rows, chosen, predicted = evaluated.row_predictions
+    rows, row_indices, predicted = evaluated.row_predictions
     datasets = evaluated.datasets
-    first = rows.dataset[chosen] == 0 if evaluated.sounds else np.zeros(len(chosen), bool)
-    some = rows.row[chosen[:MOST_ROWS][first[:MOST_ROWS]]]
-    audible = audible_knobs(datasets[0], some, rows.parameter_names)
-    return evaluate_knobs(rows, chosen, predicted, interchangeable(datasets), audible, evaluated.folder)
+    first = rows.dataset[row_indices] == 0 if evaluated.sounds else np.zeros(len(row_indices), bool)
+    dataset_rows = rows.row[row_indices[:MOST_ROWS][first[:MOST_ROWS]]]
+    audible = audible_knobs(datasets[0], dataset_rows, rows.parameter_names)
+    return evaluate_knobs(rows, row_indices, predicted, interchangeable(datasets), audible, evaluated.folder)
 
 
 def evaluate_knobs(
     rows: Rows,
-    chosen: NDArray[np.int64],
+    row_indices: NDArray[np.int64],
     predicted: NDArray[np.float32],
     groups: Sequence[Sequence[str]],
     audible: NDArray[np.bool_],
@@ -52,15 +52,15 @@ def evaluate_knobs(
 ) -> tuple[dict[str, Any], Table]:
     """Score every knob over the chosen rows in which it means something, and over those in which it is `audible` [shape=(m, p)] (the first m).
 
-    Draws the box plots of labels against outputs.
+    Draws the scores, and the box plots of labels and outputs as in the paper.
     """
-    labels, identifiable = rows.labels[chosen], rows.mask[chosen] & rows.identifiable[chosen]
+    labels, identifiable = rows.labels[row_indices], rows.mask[row_indices] & rows.identifiable[row_indices]
     measured = np.zeros_like(identifiable)
     measured[: len(audible)] = audible & identifiable[: len(audible)]
     names = rows.parameter_names
     swapped = exchanged(predicted, labels, identifiable, names, groups)
     train = rows.where(0)
-    mean = metrics.mean_predictor(rows.labels[train], rows.mask[train] & rows.identifiable[train], len(chosen))
+    mean = metrics.mean_predictor(rows.labels[train], rows.mask[train] & rows.identifiable[train], len(row_indices))
     each: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(names):
         steps = Parameter.model_validate(rows.parameters[i]).steps
@@ -89,7 +89,8 @@ def evaluate_knobs(
     skills = [knob["score_swapped"] for knob in each.values() if not knob["positions"]]
     clear_skills = [knob["score_audible"] for knob in each.values() if not knob["positions"] and knob["audible_rows"]]
     plots.labels_against_outputs(predicted, labels, identifiable, names, folder / "boxes.png")
-    found: dict[str, Any] = {
+    plots.knob_scores(each, folder / "knobs.png")
+    result: dict[str, Any] = {
         "positions_right": float(np.mean(right)) if right else None,
         "worst_position": float(np.min(right)) if right else None,
         "skill": float(np.mean(skills)) if skills else None,
@@ -98,8 +99,8 @@ def evaluate_knobs(
     }
     with_swaps = any(len(group) > 1 and any(name.startswith(group[1]) for name in names) for group in groups)
     table = Table(
-        f"Knobs: positions {_percent(found['positions_right'])} right, other knobs' mean skill {number(found['skill']) if skills else '-'}"
-        + (f", {number(found['skill_audible'])} where audible" if clear_skills else ""),
+        f"Knobs: positions {_percent(result['positions_right'])} right, other knobs' mean skill {number(result['skill']) if skills else '-'}"
+        + (f", {number(result['skill_audible'])} where audible" if clear_skills else ""),
         ("knob", "rows", "measure", "score", *(("score, oscillators exchanged as they fit",) if with_swaps else ()), "where audible", "rows", "spread of outputs"),
         tuple(
             (
@@ -116,27 +117,27 @@ def evaluate_knobs(
         ),
         note="Skill: 1 - MSE / MSE of the mean predictor. Audible: turning this knob alone by a quarter of its range changes the log-mel spectrogram by 1 dB or more on average (measured, over the first rows). Spread of outputs: their deviation relative to the labels'; 0 is a constant output.",
     )  # fmt: skip
-    return found, table
+    return result, table
 
 
-def audible_knobs(data: Dataset, chosen: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.bool_]:
-    """Which knobs can be heard in each row [shape=(rows, p)]: each is turned by a quarter of its range (a choice to another position), and played.
+def audible_knobs(data: Dataset, row_indices: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.bool_]:
+    """Find the knobs that can be heard in each row [shape=(rows, p)]: each is turned by a quarter of its range (a choice to another position), and played.
 
     The change is the mean absolute difference of the two log-mel spectrograms, down to 80 dB below the louder one's top.
     """
     chain = Chain(data.recipe.chain)
-    own = {name: i for i, name in enumerate(data.space.names)}
-    out = np.zeros((len(chosen), len(names)), bool)
+    column_of = {name: i for i, name in enumerate(data.space.names)}
+    out = np.zeros((len(row_indices), len(names)), bool)
     try:
-        for k, row in enumerate(chosen.tolist()):
+        for k, row in enumerate(row_indices.tolist()):
             labels = data.read(PARAMS, row)
             variants = np.tile(labels, (len(names) + 1, 1))
             for i, name in enumerate(names):
-                if name not in own:  # a knob of another synth
+                if name not in column_of:  # a knob of another synth
                     continue
-                parameter = data.space.parameters[own[name]]
+                parameter = data.space.parameters[column_of[name]]
                 step = 1 / (parameter.steps - 1) if parameter.steps else MOVED
-                variants[i + 1, own[name]] += step if labels[own[name]] + step <= 1 else -step
+                variants[i + 1, column_of[name]] += step if labels[column_of[name]] + step <= 1 else -step
             played = sounds_of(data, chain, row, variants)[0].mean(axis=1)
             mel = FEATURE_SETS.load("logmel").compute(
                 played, data.recipe.audio.rate, np.full(len(played), np.nan, np.float32), LogMelSettings()
@@ -176,7 +177,9 @@ def exchanged(
         parts = [[i for i, name in enumerate(names) if name.startswith(prefix)] for prefix in group]
         ends = [[names[i][len(prefix) :] for i in part] for prefix, part in zip(group, parts, strict=True)]
         common = [end for end in ends[0] if all(end in other for other in ends)]
-        columns = [[part[own.index(end)] for end in common] for part, own in zip(parts, ends, strict=True)]
+        columns = [
+            [part[knob_names.index(end)] for end in common] for part, knob_names in zip(parts, ends, strict=True)
+        ]
         if not common or len(columns) < 2:
             continue
         orders = list(itertools.permutations(range(len(columns))))
@@ -184,16 +187,16 @@ def exchanged(
         for k, order in enumerate(orders):
             errors[k] = sum(
                 (
-                    np.square(predicted[:, columns[source]] - labels[:, columns[place]])
-                    * identifiable[:, columns[place]]
+                    np.square(predicted[:, columns[source]] - labels[:, columns[position]])
+                    * identifiable[:, columns[position]]
                 ).sum(axis=1)
-                for place, source in enumerate(order)
+                for position, source in enumerate(order)
             )
         winner = errors.argmin(axis=0)
         for k, order in enumerate(orders):
             rows = winner == k
-            for place, source in enumerate(order):
-                best[np.ix_(rows, columns[place])] = predicted[np.ix_(rows, columns[source])]
+            for position, source in enumerate(order):
+                best[np.ix_(rows, columns[position])] = predicted[np.ix_(rows, columns[source])]
     return best
 
 

@@ -82,13 +82,13 @@ class ClassScores:
         columns = {metric.name: metric.compute(self) for metric in CLASS_METRICS}
         return {name: {key: float(values[i]) for key, values in columns.items()} for i, name in enumerate(names)}
 
-    def table(self, names: Sequence[str], of: str) -> Table:
-        """The same for people, with how many `of` what each class has."""
+    def table(self, names: Sequence[str], what: str) -> Table:
+        """The same for people, with how many `what` what each class has."""
         rows = [
             (name, *(number(value) for value in one.values()), str(int(self.support[i])))
             for i, (name, one) in enumerate(self.each(names).items())
         ]
-        return Table("Classes", ("class", *(metric.heading for metric in CLASS_METRICS), of), tuple(rows))
+        return Table("Classes", ("class", *(metric.heading for metric in CLASS_METRICS), what), tuple(rows))
 
 
 CLASS_METRICS = (

@@ -10,48 +10,48 @@ from numpy.typing import NDArray
 
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import knob_scores, metrics, plots, published, rerendered
-from timbre_data.models.evaluation.tables import Found, Table, number
+from timbre_data.models.evaluation.tables import EvaluationResult, Table, number
 
 if TYPE_CHECKING:
     from timbre_data.models.targets._target import Evaluated
     from timbre_data.models.training.checkpoints import Trained
 
 
-def evaluate_parameters(evaluated: Evaluated) -> Found:
+def evaluate_parameters(evaluated: Evaluated) -> EvaluationResult:
     """Errors of predicted parameters; of a synth, each knob; and distances of sounds made with them from the stored ones."""
-    rows, chosen, predicted = evaluated.row_predictions
-    found, tables = _errors(evaluated.trained, rows, chosen, predicted, evaluated.split, evaluated.folder)
+    rows, row_indices, predicted = evaluated.row_predictions
+    result, tables = _errors(evaluated.trained, rows, row_indices, predicted, evaluated.split, evaluated.folder)
     if any(data.recipe.chain.synth for data in evaluated.datasets):
         knobs, table = knob_scores.evaluate(evaluated)
-        found["knobs"], tables = knobs, (table, *tables)
+        result["knobs"], tables = knobs, (table, *tables)
     if evaluated.sounds:
-        found["sounds"], table = rerendered.evaluate(evaluated)
+        result["sounds"], table = rerendered.evaluate(evaluated)
         tables = (*tables, table)
-    return found, tables
+    return result, tables
 
 
 def _errors(
     trained: Trained,
     rows: Rows,
-    chosen: NDArray[np.int64],
+    row_indices: NDArray[np.int64],
     predicted: NDArray[np.float32],
     split: str,
     folder: Path,
-) -> Found:
+) -> EvaluationResult:
     """Errors of predicted parameters [shape=(n, p)] where they apply, beside the mean and a random predictor, and a picture in `folder`."""
-    labels, mask = rows.labels[chosen], rows.mask[chosen]
-    identifiable = mask & rows.identifiable[chosen]
+    labels, mask = rows.labels[row_indices], rows.mask[row_indices]
+    identifiable = mask & rows.identifiable[row_indices]
     train = rows.where(0)
     errors = metrics.regression_errors(predicted, labels, mask)
     mean = metrics.regression_errors(
-        metrics.mean_predictor(rows.labels[train], rows.mask[train], len(chosen)), labels, mask
+        metrics.mean_predictor(rows.labels[train], rows.mask[train], len(row_indices)), labels, mask
     )
     random = metrics.regression_errors(metrics.random_predictor(*labels.shape), labels, mask)
     clear = metrics.regression_errors(predicted, labels, identifiable)
     skill = 1 - errors.mse / mean.mse
     plots.predicted_against_true(predicted, labels, mask, rows.parameter_names, folder / "parameters.png")
     name = published.variant(trained.model, trained.features, trained.shape.conditioning, trained.options)
-    one_effect_each = bool((rows.present[chosen].sum(axis=1) <= 1).all())
+    one_effect_each = bool((rows.present[row_indices].sum(axis=1) <= 1).all())
     comparable = one_effect_each and set(rows.parameter_names) == set(published.COLUMNS)
     tables: list[Table] = []
     if comparable:
@@ -59,7 +59,7 @@ def _errors(
     order = rows.parameter_names
     tables.append(
         Table(
-            f"Errors over the parameters that apply to each of {len(chosen)} rows of the {split} split (normalized)",
+            f"Errors over the parameters that apply to each of {len(row_indices)} rows of the {split} split (normalized)",
             ("parameter", "MAE", "MSE", "skill over the mean", "MAE, identifiable rows"),
             (
                 *(
@@ -85,7 +85,7 @@ def _errors(
             note="Identifiable rows: without labels that cannot be recovered, such as the time of a delay at mix 0.",
         )
     )
-    found = {
+    result = {
         "variant": name,
         "true": {
             "mse": errors.mse,
@@ -107,7 +107,7 @@ def _errors(
             for i in range(len(order))
         },
     }
-    return found, tuple(tables)
+    return result, tuple(tables)
 
 
 def _beside_the_paper(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +131,9 @@ def filters(shapes: list[tuple[str, NDArray[Any]]], path: Path, shown: int = 12)
     )
     for axes, (title, weights), width in zip(grid[:, 0], shapes, widths, strict=True):
         norm = np.sqrt((weights**2).sum(axis=(1, 2)))
-        chosen = weights[np.argsort(-norm)[:shown]]
+        strongest = weights[np.argsort(-norm)[:shown]]
         canvas = np.full((weights.shape[1], width), np.nan)
-        for k, one in enumerate(chosen):
+        for k, one in enumerate(strongest):
             start = k * (weights.shape[2] + 1)
             canvas[:, start : start + weights.shape[2]] = one / np.abs(one).max()
         axes.imshow(canvas, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
@@ -180,15 +181,39 @@ def confusion(matrix: NDArray[np.int64], names: tuple[str, ...], path: Path) -> 
     _save(figure, path)
 
 
-def distances(found: dict[str, dict[str, NDArray[np.float64]]], headings: dict[str, str], path: Path) -> None:
+def distances(measured: dict[str, dict[str, NDArray[np.float64]]], headings: dict[str, str], path: Path) -> None:
     """Box plots of the sound distances of every predictor."""
-    kinds = list(next(iter(found.values())))
+    kinds = list(next(iter(measured.values())))
     figure, grid = plt.subplots(1, len(kinds), figsize=(3.6 * len(kinds), 3.4), layout="constrained")
     for axes, kind in zip(np.atleast_1d(grid), kinds, strict=True):
-        axes.boxplot([found[name][kind] for name in found], tick_labels=list(found), showfliers=False)
+        axes.boxplot([measured[name][kind] for name in measured], tick_labels=list(measured), showfliers=False)
         axes.set_title(headings[kind])
         axes.tick_params(axis="x", rotation=30)
         axes.grid(alpha=0.3, axis="y")
+    _save(figure, path)
+
+
+def knob_scores(each: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """The score of every knob, over all rows and over those where it is audible: share of right positions, or skill over the mean."""
+    figure, axes = plt.subplots(figsize=(max(7.0, 0.32 * len(each)), 4.6))
+    at = np.arange(len(each))
+    for key, offset, color, label in (
+        ("score_swapped", -0.2, "tab:blue", "all rows"),
+        ("score_audible", 0.2, "tab:orange", "rows where the knob is audible"),
+    ):
+        scores = np.array([np.nan if knob[key] is None else knob[key] for knob in each.values()], float)
+        axes.bar(at + offset, np.clip(scores, -0.1, 1), width=0.38, color=color, label=label)
+    for k, knob in enumerate(each.values()):
+        if knob["positions"]:
+            axes.hlines(1 / knob["positions"], k - 0.45, k + 0.45, color="black", linewidth=1.2)
+    names = [
+        f"{title_of(name.partition('.')[2] or name)}{' *' if knob['positions'] else ''}" for name, knob in each.items()
+    ]
+    axes.set_xticks(at, names, rotation=60, ha="right")
+    axes.set_ylim(-0.1, 1.02)
+    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.set_ylabel("share right (*, black: chance)\nor skill over the mean")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     _save(figure, path)
 
 

@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 
 def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
     """Render a sample of rows with the predictions and with baselines again; distances from the stored sounds, a table and a picture."""
-    rows, chosen, predicted = evaluated.row_predictions
+    rows, row_indices, predicted = evaluated.row_predictions
     rng = np.random.default_rng(evaluated.seed)
-    picked = np.sort(rng.choice(len(chosen), min(evaluated.sounds, len(chosen)), replace=False))
+    picked = np.sort(rng.choice(len(row_indices), min(evaluated.sounds, len(row_indices)), replace=False))
     train = rows.where(0)
     everywhere = {
-        "oracle": rows.labels[chosen],
+        "oracle": rows.labels[row_indices],
         "model": predicted,
-        "mean": metrics.mean_predictor(rows.labels[train], rows.mask[train], len(chosen)),
-        "random": metrics.random_predictor(len(chosen), predicted.shape[1], evaluated.seed),
+        "mean": metrics.mean_predictor(rows.labels[train], rows.mask[train], len(row_indices)),
+        "random": metrics.random_predictor(len(row_indices), predicted.shape[1], evaluated.seed),
     }
     names = evaluated.distances
     joined: dict[str, dict[str, list[float]]] = {one: {distance: [] for distance in names} for one in everywhere}
     for number_, data in enumerate(evaluated.datasets):
-        here = picked[rows.dataset[chosen[picked]] == number_]
-        where = rows.row[chosen[here]]
+        here = picked[rows.dataset[row_indices[picked]] == number_]
+        where = rows.row[row_indices[here]]
         predictions = {
             one: with_constants(data, where, rows.parameter_names, values[here]) for one, values in everywhere.items()
         }
         for one, each in compare(data, where.tolist(), predictions, names).items():
             for distance, values in each.items():
                 joined[one][distance] += values.tolist()
-    found = {one: {distance: np.array(values) for distance, values in each.items()} for one, each in joined.items()}
+    measured = {one: {distance: np.array(values) for distance, values in each.items()} for one, each in joined.items()}
     headings = {distance: DISTANCES.load(distance).heading for distance in names}
-    plots.distances(found, headings, evaluated.folder / "sounds.png")
+    plots.distances(measured, headings, evaluated.folder / "sounds.png")
     medians = {
-        one: {distance: float(np.median(values)) for distance, values in each.items()} for one, each in found.items()
+        one: {distance: float(np.median(values)) for distance, values in each.items()} for one, each in measured.items()
     }
     table = Table(
         f"Sounds rendered with predicted parameters: median distance over {len(picked)} rows of the {evaluated.split} split",
@@ -67,14 +67,16 @@ def compare(
     """
     chain, rate = Chain(data.recipe.chain), data.recipe.audio.rate
     computed = {name: DISTANCES.load(name).compute for name in distances}
-    found: dict[str, dict[str, list[float]]] = {name: {distance: [] for distance in distances} for name in predictions}
+    measured: dict[str, dict[str, list[float]]] = {
+        name: {distance: [] for distance in distances} for name in predictions
+    }
     try:
         for k, row in enumerate(rows):
             target = data.audio(row).mean(axis=0)
             for name, labels in predictions.items():
                 made = rerender(data, chain, row, labels[k]).mean(axis=0)
                 for distance, compute in computed.items():
-                    found[name][distance].append(compute(made, target, rate))
+                    measured[name][distance].append(compute(made, target, rate))
     finally:
         close_instruments()
-    return {name: {distance: np.array(values) for distance, values in each.items()} for name, each in found.items()}
+    return {name: {distance: np.array(values) for distance, values in each.items()} for name, each in measured.items()}

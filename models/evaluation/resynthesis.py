@@ -17,7 +17,7 @@ from timbre_data.schemas.arrays import Audio
 
 
 def sounds_of(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]) -> tuple[Audio, Audio]:
-    """What a row would sound like with other (normalized) parameters [shape=(k, p)]: after its chain, and before it, as float32 [shape=(k, channels, samples)].
+    """Re-render a row with other (normalized) parameters [shape=(k, p)]: its sound after the chain, and before it, as float32 [shape=(k, channels, samples)].
 
     Before the chain there is its dry sound, or what its synth plays of its notes.
     """

@@ -29,13 +29,13 @@ class Table:
         return "\n".join([*parts, "", self.note] if self.note else parts)
 
 
-Found = tuple[dict[str, Any], tuple[Table, ...]]
+EvaluationResult = tuple[dict[str, Any], tuple[Table, ...]]
 """Metrics for programs, and tables for people."""
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a study found, for programs (`metrics`) and for people (`tables`), and where it was written."""
+    """The result of a study, for programs (`metrics`) and for people (`tables`), and where it was written."""
 
     folder: Path
     metrics: dict[str, Any]

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots, published
-from timbre_data.models.evaluation.tables import Found, Table, number
+from timbre_data.models.evaluation.tables import EvaluationResult, Table, number
 
 MEAN_THRESHOLD = 0.2
 """Of a clip's mean probability, from which a tag counts as there (Pons et al. 2017)."""
@@ -23,24 +23,24 @@ GROUP, SHOWN = 10, 12
 
 
 def evaluate_tags(
-    rows: Rows, chosen: NDArray[np.int64], probabilities: NDArray[np.float32], model: str, split: str, folder: Path
-) -> Found:
+    rows: Rows, row_indices: NDArray[np.int64], probabilities: NDArray[np.float32], model: str, split: str, folder: Path
+) -> EvaluationResult:
     """Score probabilities of the chosen pieces [shape=(n, k)], each piece by itself and averaged over the pieces of a clip."""
     names = rows.class_names
-    clips, piece_of = np.unique(rows.clip[chosen], return_inverse=True)
+    clips, piece_of = np.unique(rows.clip[row_indices], return_inverse=True)
     pieces = np.bincount(piece_of)[:, None]
     summed = np.zeros((len(clips), len(names)))
     np.add.at(summed, piece_of, probabilities)
     true = np.zeros((len(clips), len(names)), bool)
-    np.logical_or.at(true, piece_of, rows.present[chosen])
+    np.logical_or.at(true, piece_of, rows.present[row_indices])
     mean = summed / pieces
-    found: dict[str, Any] = {"clips": len(clips), "pieces": len(chosen)}
+    result: dict[str, Any] = {"clips": len(clips), "pieces": len(row_indices)}
     tables: list[Table] = []
     if (true.sum(axis=1) == 1).all():
         answer, right = mean.argmax(axis=1), true.argmax(axis=1)
         scores = metrics.class_scores(answer, right, len(names))
-        piece_accuracy = float((probabilities.argmax(axis=1) == rows.present[chosen].argmax(axis=1)).mean())
-        found |= {
+        piece_accuracy = float((probabilities.argmax(axis=1) == rows.present[row_indices].argmax(axis=1)).mean())
+        result |= {
             "accuracy": scores.accuracy,
             "accuracy_pieces": piece_accuracy,
             "confusion": scores.confusion.tolist(),
@@ -52,31 +52,31 @@ def evaluate_tags(
                 ("of", "accuracy", "number"),
                 (
                     ("clips", number(scores.accuracy), str(len(clips))),
-                    ("pieces", number(piece_accuracy), str(len(chosen))),
+                    ("pieces", number(piece_accuracy), str(len(row_indices))),
                     *(("paper, IRMAS (real recordings)", number(value), "-") for value in published.TAG_ACCURACY.get(model, ())),
                 ),
             )
         )  # fmt: skip
         first = np.unique(piece_of, return_index=True)[1]
-        found["groups"] = group_scores(rows.group[chosen[first]], answer, right, names)
-        if found["groups"]:
-            tables.append(_group_table(found["groups"]))
-    found["thresholds"] = {
+        result["groups"] = group_scores(rows.group[row_indices[first]], answer, right, names)
+        if result["groups"]:
+            tables.append(_group_table(result["groups"]))
+    result["thresholds"] = {
         f"mean > {MEAN_THRESHOLD:g}": _scores(mean > MEAN_THRESHOLD, true),
         f"sum / largest > {RELATIVE_THRESHOLD:g}": _scores(
             summed / np.maximum(summed.max(axis=1, keepdims=True), 1e-12) > RELATIVE_THRESHOLD, true
         ),
     }
-    tables.append(_threshold_table(found["thresholds"], model))
+    tables.append(_threshold_table(result["thresholds"], model))
     each = {name: _ranking(mean[:, i], true[:, i]) for i, name in enumerate(names)}
     ranked = [one for one in each.values() if one["roc_auc"] is not None]
-    found["tags"] = each
-    found["roc_auc"] = float(np.mean([one["roc_auc"] for one in ranked])) if ranked else None
-    found["pr_auc"] = float(np.mean([one["pr_auc"] for one in ranked])) if ranked else None
+    result["tags"] = each
+    result["roc_auc"] = float(np.mean([one["roc_auc"] for one in ranked])) if ranked else None
+    result["pr_auc"] = float(np.mean([one["pr_auc"] for one in ranked])) if ranked else None
     by_itself = precision_recall_fscore_support(true, mean > MEAN_THRESHOLD, zero_division=0)
     tables.append(
         Table(
-            f"Tags: mean ROC-AUC {number(found['roc_auc']) if ranked else '-'}, PR-AUC {number(found['pr_auc']) if ranked else '-'} over {len(ranked)} of {len(names)} tags",
+            f"Tags: mean ROC-AUC {number(result['roc_auc']) if ranked else '-'}, PR-AUC {number(result['pr_auc']) if ranked else '-'} over {len(ranked)} of {len(names)} tags",
             ("tag", "clips with it", "ROC-AUC", "PR-AUC", "precision", "recall", "F1"),
             tuple(
                 (
@@ -90,24 +90,24 @@ def evaluate_tags(
             note=_beside(model),
         )
     )
-    return found, tuple(tables)
+    return result, tuple(tables)
 
 
 def group_scores(
     group: NDArray[np.object_], answer: NDArray[np.int64], right: NDArray[np.int64], names: tuple[str, ...]
 ) -> dict[str, dict[str, Any]]:
     """Accuracy over the clips of every group of `GROUP` clips and more, the worst first, and what most of its other clips are taken for."""
-    found: dict[str, dict[str, Any]] = {}
-    every, of, counts = np.unique(group.astype(str), return_inverse=True, return_counts=True)
-    for place in np.flatnonzero(counts >= GROUP).tolist():
-        mine = of == place
-        wrong = np.bincount(answer[mine & (answer != right)], minlength=len(names))
-        found[str(every[place])] = {
-            "clips": int(counts[place]),
-            "accuracy": float((answer == right)[mine].mean()),
+    result: dict[str, dict[str, Any]] = {}
+    every, group_of_row, counts = np.unique(group.astype(str), return_inverse=True, return_counts=True)
+    for group_number in np.flatnonzero(counts >= GROUP).tolist():
+        in_group = group_of_row == group_number
+        wrong = np.bincount(answer[in_group & (answer != right)], minlength=len(names))
+        result[str(every[group_number])] = {
+            "clips": int(counts[group_number]),
+            "accuracy": float((answer == right)[in_group].mean()),
             "taken_for": names[int(wrong.argmax())] if wrong.any() else None,
         }
-    return dict(sorted(found.items(), key=lambda item: item[1]["accuracy"]))
+    return dict(sorted(result.items(), key=lambda item: item[1]["accuracy"]))
 
 
 def _group_table(groups: dict[str, dict[str, Any]]) -> Table:
@@ -125,11 +125,11 @@ def _group_table(groups: dict[str, dict[str, Any]]) -> Table:
 
 def _scores(guess: NDArray[np.bool_], true: NDArray[np.bool_]) -> dict[str, float]:
     """Micro and macro precision, recall and F1 (scikit-learn; 0 where undefined)."""
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for average in ("micro", "macro"):
         values = precision_recall_fscore_support(true, guess, average=average, zero_division=0)
-        found |= {f"{average}_{name}": float(value) for name, value in zip(("precision", "recall", "f1"), values[:3], strict=True)}  # fmt: skip
-    return found
+        result |= {f"{average}_{name}": float(value) for name, value in zip(("precision", "recall", "f1"), values[:3], strict=True)}  # fmt: skip
+    return result
 
 
 def _ranking(scores: NDArray[np.float64], true: NDArray[np.bool_]) -> dict[str, Any]:
@@ -157,5 +157,5 @@ def _threshold_table(thresholds: dict[str, dict[str, float]], model: str) -> Tab
 def _beside(model: str) -> str:
     if not model.replace("-", "_").startswith(("mtt", "choi")):
         return ""
-    told = ", ".join(f"{name} {value:g}" for name, value in published.MAGNATAGATUNE_AUC.items())
-    return f"Mean ROC-AUC in the paper, on MagnaTagATune's real clips: {told}."
+    published_values = ", ".join(f"{name} {value:g}" for name, value in published.MAGNATAGATUNE_AUC.items())
+    return f"Mean ROC-AUC in the paper, on MagnaTagATune's real clips: {published_values}."

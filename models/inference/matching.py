@@ -50,16 +50,16 @@ def refine(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path
     order = np.arange(len(steps), dtype=np.int8)[None]
     task = Task(recipe, sounds[0], sounds[1], labels, order)
     best = search_one(task, labels[0], np.ones(labels.shape[1], bool), evaluations, seed=0)
-    found: list[Setting] = []
-    place = 0
+    refined: list[Setting] = []
+    first = 0
     for step in steps:
-        own = list(zip(step.values, space.parameters[place : place + len(step.values)], strict=True))
-        units = best[place : place + len(step.values)]
-        values = {name: float(p.to_value(unit)) for (name, p), unit in zip(own, units, strict=True)}
-        texts = {name: p.describe(float(unit)) for (name, p), unit in zip(own, units, strict=True)}
-        found.append(Setting(step.effect, values, texts))
-        place += len(own)
-    return found
+        described = list(zip(step.values, space.parameters[first : first + len(step.values)], strict=True))
+        units = best[first : first + len(step.values)]
+        values = {name: float(p.to_value(unit)) for (name, p), unit in zip(described, units, strict=True)}
+        texts = {name: p.describe(float(unit)) for (name, p), unit in zip(described, units, strict=True)}
+        refined.append(Setting(step.effect, values, texts))
+        first += len(described)
+    return refined
 
 
 def match(dry: Path, steps: Sequence[Setting]) -> tuple[Audio, int]:

@@ -21,7 +21,7 @@ from timbre_data.models.targets import TARGETS
 from timbre_data.models.targets._target import Target
 from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.checkpoints import Trained
-from timbre_data.models.training.fronts import whole_front
+from timbre_data.models.training.frontends import sound_frontend
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, decode, encode, storing_gains
@@ -74,12 +74,12 @@ class Predictor:
 
     @property
     def target(self) -> Target:
-        """What the run learned."""
+        """The target of the run."""
         return TARGETS.load(self.trained.target)
 
     @property
     def peak(self) -> str:
-        """How the sounds it learned from were brought to level: "normalise" or "fit"."""
+        """How the training sounds were scaled: "normalise" or "fit"."""
         return self._audio.peak
 
     @property
@@ -90,7 +90,7 @@ class Predictor:
 
     @property
     def _classified(self) -> Target:
-        """What the classifier learned, or, without one, the run."""
+        """The target of the classifier, or of the run if it has none."""
         return TARGETS.load(self.classifier.target if self.classifier else self.trained.target)
 
     def predict_arrays(
@@ -106,7 +106,7 @@ class Predictor:
             if probabilities is not None:
                 assert self.classifier is not None
                 condition = family_probabilities(
-                    probabilities, self.classifier.families, several=self._classified.several_classes
+                    probabilities, self.classifier.families, multi_label=self._classified.always_multi_label
                 )
             labels = self._run_model(self.trained, stored, f0_hz, condition).numpy()
         return None if probabilities is None else probabilities.numpy(), labels
@@ -196,7 +196,7 @@ class Predictor:
     def _segments(self, sound: Audio) -> tuple[tuple[float, float, str, float], ...]:
         """The most probable class of every frame, equal neighbours as one: start, stop, class, mean probability."""
         kind: Model = MODELS.load(self.trained.model)
-        whole = whole_front(kind, self.trained.options, self.rate)
+        whole = sound_frontend(kind, self.trained.options, self.rate)
         spectrogram = whole(torch.from_numpy(sound / np.abs(sound).max())[None])[0].half()
         nothing = torch.empty(spectrogram.shape[1], 0)
         probabilities = self.trained.predict(nothing, None, windows_of(spectrogram, kind.context)).numpy()
@@ -215,7 +215,7 @@ class Predictor:
         )
 
     def _starts(self, sound: Audio) -> list[int]:
-        """Where notes begin; for a run that knows tags, pieces side by side, the last one only if at least half of it is sound."""
+        """The starts of notes; for a run that knows tags, pieces side by side, the last one only if at least half of it is sound."""
         if self.target.side_by_side:
             return list(range(0, max(1, len(sound) - self.samples // 2), self.samples))
         return note_starts(sound, self.rate, self.samples)
@@ -225,8 +225,8 @@ class Predictor:
         from timbre_data.pipeline.sound.pitch import note_f0
 
         starts = note_starts(dry, self.rate, self.samples)
-        found = [note_f0(dry[start : start + self.samples], self.rate) for start in starts[:count]]
-        return np.array([found[min(k, len(found) - 1)] for k in range(count)], np.float32)
+        measured = [note_f0(dry[start : start + self.samples], self.rate) for start in starts[:count]]
+        return np.array([measured[min(k, len(measured) - 1)] for k in range(count)], np.float32)
 
     def steps(self, prediction: Prediction, effect: str | None = None) -> list[Setting]:
         """The effects to put a dry sound through, in order, with their parameters.
@@ -241,26 +241,26 @@ class Predictor:
             setting.values[parameter] = value
             if name in prediction.texts:
                 setting.texts[parameter] = prediction.texts[name]
-        several = self.classifier is not None and self._classified.several_classes
+        multi_label = self.classifier is not None and self._classified.always_multi_label
         if effect is not None:
             wanted = {effect.replace("-", "_")}
-        elif several:
+        elif multi_label:
             wanted = {name for name, p in prediction.probabilities.items() if p > 0.5}
         elif prediction.probabilities:
             wanted = {prediction.classes()[0]}
         else:
             wanted = {owner for _, owner in by_step} if len(by_step) == 1 else set()
-        chosen = [
+        selected = [
             setting
             for (step, owner), setting in by_step.items()
             if wanted & {step, owner, class_of(owner), *self._classified.names_of(owner)}
         ]
-        if not chosen and wanted != {"dry"}:
+        if not selected and wanted != {"dry"}:
             known = ", ".join(sorted({owner for _, owner in by_step})) or "none"
             raise UsageError(
                 f"this run knows no parameters of {', '.join(sorted(wanted)) or 'one effect alone'}; it knows those of {known}: choose with --effect."
             )
-        return chosen if several or effect is not None else chosen[:1]
+        return selected if multi_label or effect is not None else selected[:1]
 
 
 def _named(names: Sequence[str], values: NDArray[np.float32]) -> dict[str, float]:

@@ -36,8 +36,8 @@ def process_file(run: Path, file: Path, out: Path, step: str | None, at: dict[st
         sound, rate = soundfile.read(file, dtype="float32", always_2d=True)
     if not sound.size or not np.isfinite(sound).all() or np.abs(sound).max() < SILENCE_PEAK:
         raise UsageError(f"{file}: {'holds no samples' if not sound.size else 'silent, or not finite'}.")
-    heard = sound if rate == trained.rate else soxr.resample(sound, rate, trained.rate)
-    channels = [play(network, np.ascontiguousarray(one), options.level_db, condition) for one in heard.T]
+    resampled = sound if rate == trained.rate else soxr.resample(sound, rate, trained.rate)
+    channels = [play(network, np.ascontiguousarray(one), options.level_db, condition) for one in resampled.T]
     changed = np.stack(channels)
     if rate != trained.rate:
         changed = soxr.resample(changed.T, trained.rate, rate).T
@@ -71,12 +71,14 @@ def condition_from(trained: Trained, given: dict[str, float], step: str | None) 
         raise UsageError(f"this run knows {', '.join(steps)}, not {step}.")
     if len(steps) == 1:
         step = steps[0]
-    own = [one for one in described if not step or one.name.startswith(f"{step}.")]
-    known = {one.name.removeprefix(f"{step}."): one for one in own} | {one.name: one for one in own}
+    described_here = [one for one in described if not step or one.name.startswith(f"{step}.")]
+    known = {one.name.removeprefix(f"{step}."): one for one in described_here} | {
+        one.name: one for one in described_here
+    }
     unknown = [name for name in given if name not in known]
-    if unknown or len({known[name].name for name in given}) < len(own):
+    if unknown or len({known[name].name for name in given}) < len(described_here):
         raise UsageError(
-            f"--at needs {', '.join(one.name for one in own)}"
+            f"--at needs {', '.join(one.name for one in described_here)}"
             + (f"; it does not know {', '.join(unknown)}" if unknown else "")
             + "."
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NotePrediction:
-    """What one note says: `probabilities` of the classes, `parameters` (physical values by `step.parameter`)."""
+    """The prediction for one note: `probabilities` of the classes, `parameters` (physical values by `step.parameter`)."""
 
     onset_seconds: float
     probabilities: dict[str, float]
@@ -35,7 +35,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a file says: every note, and all of them together (mean probability, median of each normalized parameter).
+    """The prediction for a file: each note, and all of them together (mean probability, median of each normalized parameter).
 
     `texts` are the parameters for people, without those that mean nothing beside the others (the knobs of an oscillator that is off).
     `segments` say what is heard when, for a run that names frames, with the mean probability of each.
@@ -80,7 +80,7 @@ def shown(answer: PredictResult) -> tuple[dict[str, Any], str]:
 
 
 def processed_text(done: dict[str, Any]) -> str:
-    """What was done with a file that went through a learned transformation."""
+    """Describe a file that was processed by a learned transformation."""
     text = f"{done['file']}: {done['seconds']:.2f} s processed, in {done['out']}"
     if done["resampled_to"]:
         text += f"; resampled from {done['rate']} to {done['resampled_to']} Hz and back, so nothing above {done['resampled_to'] // 2} Hz is left"

@@ -23,7 +23,7 @@ BLOCK_SECONDS = 30.0
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Where a file that somebody named is read: `UsageError` in one line if the sound is unusable."""
+    """Context in which a file given by the user is read: raises `UsageError` if the sound is unusable."""
     try:
         with readable():
             yield
@@ -45,7 +45,7 @@ def load_sound(path: Path, rate: int) -> Audio:
 
 
 def note_starts(sound: Audio, rate: int, window: int) -> list[int]:
-    """Where notes begin, in samples: the first onset, then every onset at least one window after the last one taken.
+    """The starts of notes, in samples: the first onset, then every onset at least one window after the last one taken.
 
     A window is as long as the sounds a model learned from, so an echo inside it is part of its note.
     """

@@ -99,9 +99,9 @@ def search_one(
         strategy = cma.CMAEvolutionStrategy(np.clip(begin, 0.001, 0.999), 0.12, dict(settings))
         while not strategy.stop():
             tried = strategy.ask()
-            found = [distance(np.asarray(one)) for one in tried]
-            strategy.tell(tried, found)
-            if min(found) < least:
-                least = min(found)
-                best[columns] = tried[int(np.argmin(found))]
+            measured = [distance(np.asarray(one)) for one in tried]
+            strategy.tell(tried, measured)
+            if min(measured) < least:
+                least = min(measured)
+                best[columns] = tried[int(np.argmin(measured))]
     return best

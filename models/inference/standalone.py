@@ -74,10 +74,10 @@ class Yin(nn.Module):
         return torch.where(voiced.any(-1), _median(hz, clear), torch.ones_like(hz[:, 0]))
 
 
-def _median(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+def _median(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Median over the chosen entries of each row [shape=(n,)], the mean of the middle two as NumPy has it."""
-    ordered = torch.where(chosen, values, torch.inf).sort(-1).values
-    count = chosen.sum(-1, keepdim=True)
+    ordered = torch.where(mask, values, torch.inf).sort(-1).values
+    count = mask.sum(-1, keepdim=True)
     low, high = ((count - 1).clamp(min=0) // 2), (count // 2).clamp(max=values.shape[-1] - 1)
     return (
         0.5
@@ -110,11 +110,11 @@ class Features163(nn.Module):
 
     def __init__(self, samples: int, rate: int, settings: dict[str, Any]) -> None:
         super().__init__()
-        chosen = autofx163.Autofx163Settings.model_validate(settings)
-        self._hop_length, self._rate = chosen.hop_length, rate
-        self.register_buffer("window", torch.hann_window(chosen.n_fft))
-        self.register_buffer("bands", mel_matrix(rate, chosen.n_fft, chosen.n_mels))
-        self.register_buffer("basis", torch.from_numpy(mel_bands.cosine_basis(chosen.n_mels, autofx163.N_MFCC).copy()))
+        parsed = autofx163.Autofx163Settings.model_validate(settings)
+        self._hop_length, self._rate = parsed.hop_length, rate
+        self.register_buffer("window", torch.hann_window(parsed.n_fft))
+        self.register_buffer("bands", mel_matrix(rate, parsed.n_fft, parsed.n_mels))
+        self.register_buffer("basis", torch.from_numpy(mel_bands.cosine_basis(parsed.n_mels, autofx163.N_MFCC).copy()))
         self.register_buffer("kept", torch.from_numpy(np.asarray(autofx163._KEPT, np.int64)))
         self.pitch = Yin(samples, rate)
 
@@ -198,7 +198,7 @@ class Standalone(nn.Module):
             condition = family_probabilities(
                 probabilities,
                 self._classifier.families,
-                several=TARGETS.load(self._classifier.target).several_classes,
+                multi_label=TARGETS.load(self._classifier.target).always_multi_label,
             )
         labels = self.network(self.features(audio), condition, audio if self._model.shape.samples else None)
         decode: Callable[[torch.Tensor], torch.Tensor] | None = getattr(self.network.network, "decode", None)
@@ -215,7 +215,7 @@ class Standalone(nn.Module):
         self, trained: Trained, network: nn.Module, features: nn.Module, audio: torch.Tensor
     ) -> torch.Tensor:
         logits = network(features(audio), None, audio if trained.shape.samples else None)
-        return TARGETS.load(trained.target).decode(logits, trained.several)
+        return TARGETS.load(trained.target).decode(logits, trained.multi_label)
 
 
 class _NoFeatures(nn.Module):

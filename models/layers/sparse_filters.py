@@ -77,11 +77,11 @@ def _analyse_back(padded: Floats, gradient: Floats, out: Floats) -> None:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _smooth_pool(
-    values: Floats, filters: Floats, bias: Floats, before: int, out: Floats, places: NDArray[np.int64]
+    values: Floats, filters: Floats, bias: Floats, before: int, out: Floats, positions: NDArray[np.int64]
 ) -> None:
     """Each channel's absolute values (n, c, t) through its own filter, then the largest of every t // p values and where it is; a row at a time stays in the cache."""
-    length, taps, kept = values.shape[2], filters.shape[1], out.shape[2]
-    pool = length // kept
+    length, taps, count = values.shape[2], filters.shape[1], out.shape[2]
+    pool = length // count
     padded = np.zeros(length + taps - 1, np.float32)
     smooth = np.empty(length, np.float32)
     for n in range(values.shape[0]):
@@ -92,12 +92,12 @@ def _smooth_pool(
                 smooth[t] = bias[c]
             for k in range(0, taps, 8):
                 _add_taps(padded[k:], filters[c, k : k + 8], smooth)
-            for p in range(kept):
+            for p in range(count):
                 best = p * pool
                 for t in range(p * pool + 1, (p + 1) * pool):
                     if smooth[t] > smooth[best]:
                         best = t
-                out[n, c, p], places[n, c, p] = smooth[best], best
+                out[n, c, p], positions[n, c, p] = smooth[best], best
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -105,7 +105,7 @@ def _smooth_pool_back(
     values: Floats,
     filters: Floats,
     before: int,
-    places: NDArray[np.int64],
+    positions: NDArray[np.int64],
     gradient: Floats,
     inner: Floats,
     out: Floats,
@@ -119,8 +119,8 @@ def _smooth_pool_back(
                 padded[before + t] = abs(values[n, c, t])
             wide[:] = 0
             w, o = filters[c], out[c]
-            for p in range(places.shape[2]):
-                g, t = gradient[n, c, p], places[n, c, p]
+            for p in range(positions.shape[2]):
+                g, t = gradient[n, c, p], positions[n, c, p]
                 x, i = padded[t:], wide[t:]
                 for k in range(taps):
                     i[k] += g * w[k]
@@ -131,21 +131,21 @@ def _smooth_pool_back(
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _synthesise(values: Floats, places: NDArray[np.int64], filters: Floats, out: Floats) -> None:
+def _synthesise(values: Floats, positions: NDArray[np.int64], filters: Floats, out: Floats) -> None:
     """The adjoint of `_analyse` on values at some places: out (n, t + k - 1), added."""
     for n in range(values.shape[0]):
         o = out[n]
         for c in range(values.shape[1]):
             w = filters[c]
             for p in range(values.shape[2]):
-                v, ot = values[n, c, p], o[places[n, c, p] :]
+                v, ot = values[n, c, p], o[positions[n, c, p] :]
                 for k in range(len(w)):
                     ot[k] += v * w[k]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _synthesise_back(
-    values: Floats, places: NDArray[np.int64], filters: Floats, gradient: Floats, inner: Floats, out: Floats
+    values: Floats, positions: NDArray[np.int64], filters: Floats, gradient: Floats, inner: Floats, out: Floats
 ) -> None:
     """Gradients of `_synthesise`: of its values (`inner`) and, added, of its filters."""
     for n in range(values.shape[0]):
@@ -153,7 +153,7 @@ def _synthesise_back(
         for c in range(values.shape[1]):
             w, o = filters[c], out[c]
             for p in range(values.shape[2]):
-                v, gt = values[n, c, p], g[places[n, c, p] :]
+                v, gt = values[n, c, p], g[positions[n, c, p] :]
                 total = np.float32(0)
                 for k in range(len(w)):
                     total += gt[k] * w[k]
@@ -220,22 +220,22 @@ class _SmoothPool(torch.autograd.Function):
         v, w, b = _array(values), _array(filters), _array(bias)
         before, _ = _padding(w.shape[1])
         out = np.empty((*v.shape[:2], v.shape[2] // pool), np.float32)
-        places = np.empty(out.shape, np.int64)
-        _each(len(v), lambda part: _smooth_pool(v[part], w, b, before, out[part], places[part]))
-        context.kept = (v, w, before, places)
-        kept = torch.from_numpy(places)
-        context.mark_non_differentiable(kept)
-        return torch.from_numpy(out), kept
+        positions = np.empty(out.shape, np.int64)
+        _each(len(v), lambda part: _smooth_pool(v[part], w, b, before, out[part], positions[part]))
+        context.kept = (v, w, before, positions)
+        indices = torch.from_numpy(positions)
+        context.mark_non_differentiable(indices)
+        return torch.from_numpy(out), indices
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor, _: Any) -> Any:
-        v, w, before, places = context.kept
+        v, w, before, positions = context.kept
         g = _array(gradient)
         inner = np.empty_like(v)
 
         def work(part: slice) -> Floats:
             out = np.zeros(w.shape, np.float32)
-            _smooth_pool_back(v[part], w, before, places[part], g[part], inner[part], out)
+            _smooth_pool_back(v[part], w, before, positions[part], g[part], inner[part], out)
             return out
 
         total = sum(_each(len(v), work))
@@ -245,9 +245,9 @@ class _SmoothPool(torch.autograd.Function):
 class _Synthesise(torch.autograd.Function):
     @staticmethod
     def forward(
-        context: Any, values: torch.Tensor, places: torch.Tensor, filters: torch.Tensor, length: int
+        context: Any, values: torch.Tensor, positions: torch.Tensor, filters: torch.Tensor, length: int
     ) -> torch.Tensor:
-        v, w, at = _array(values), _array(filters), places.numpy()
+        v, w, at = _array(values), _array(filters), positions.numpy()
         out = np.zeros((len(v), length + w.shape[1] - 1), np.float32)
         _each(len(v), lambda part: _synthesise(v[part], at[part], w, out[part]))
         context.kept = (v, at, w)
@@ -308,8 +308,8 @@ def smooth_pool(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A filter for each channel [shape=(c, k)] on the absolute values of its own [shape=(n, c, t)], then the largest of every `pool`, and where it was [shape=(n, c, t // pool) both]."""
     if _fits(values, filters):
-        largest, places = _SmoothPool.apply(values, filters, bias, pool)
-        return largest, places
+        largest, positions = _SmoothPool.apply(values, filters, bias, pool)
+        return largest, positions
     return smooth_pool_plainly(values, filters, bias, pool)
 
 
@@ -318,19 +318,23 @@ def smooth_pool_plainly(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`smooth_pool` by PyTorch's own layers."""
     smooth = F.conv1d(F.pad(values.abs(), _padding(filters.shape[1])), filters[:, None], bias, groups=len(filters))
-    largest, places = F.max_pool1d(smooth, pool, return_indices=True)
-    return largest, places
+    largest, positions = F.max_pool1d(smooth, pool, return_indices=True)
+    return largest, positions
 
 
-def synthesise(values: torch.Tensor, places: torch.Tensor, filters: torch.Tensor, length: int) -> torch.Tensor:
+def synthesise(values: torch.Tensor, positions: torch.Tensor, filters: torch.Tensor, length: int) -> torch.Tensor:
     """The adjoint of `analyse`, on values at places of `length` samples [shape=(n, c, p) both], zero elsewhere: frames [shape=(n, length)]."""
     if _fits(values, filters):
-        return torch.as_tensor(_Synthesise.apply(values, places, filters, length))
-    return synthesise_plainly(values, places, filters, length)
+        return torch.as_tensor(_Synthesise.apply(values, positions, filters, length))
+    return synthesise_plainly(values, positions, filters, length)
 
 
-def synthesise_plainly(values: torch.Tensor, places: torch.Tensor, filters: torch.Tensor, length: int) -> torch.Tensor:
+def synthesise_plainly(
+    values: torch.Tensor, positions: torch.Tensor, filters: torch.Tensor, length: int
+) -> torch.Tensor:
     """`synthesise` by PyTorch's own transposed convolution."""
-    dense = torch.zeros(*values.shape[:2], length, device=values.device, dtype=values.dtype).scatter(2, places, values)
+    dense = torch.zeros(*values.shape[:2], length, device=values.device, dtype=values.dtype).scatter(
+        2, positions, values
+    )
     before, _ = _padding(filters.shape[1])
     return F.conv_transpose1d(dense, filters[:, None])[:, 0, before : before + length]

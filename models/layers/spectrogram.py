@@ -60,7 +60,7 @@ class Spectrogram(nn.Module):
             return 10 * torch.log10(power + 1e-10) / 50
 
 
-class MelFront(nn.Module):
+class MelFrontend(nn.Module):
     """Sounds [shape=(n, samples)] to mel spectrograms [shape=(n, n_mels, frames)], padded or cut to `frames`.
 
     "db": 10 log10 of power, 80 dB below its top at most; "log": log10(10,000 x + 1); "unit": dB brought to [0, 1] by its own extremes.

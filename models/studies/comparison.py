@@ -45,13 +45,13 @@ FILE = "comparison.json"
 
 def folds_of(group: NDArray[np.object_], folds: int, seed: int) -> NDArray[np.int64]:
     """Fold of each row: all rows of a dry note in one, the notes dealt out evenly in a seeded order [shape=(n,)]."""
-    names, place = np.unique(group.astype(str), return_inverse=True)
+    names, note = np.unique(group.astype(str), return_inverse=True)
     if len(names) < folds:
         raise UsageError(f"{len(names)} dry notes make no {folds} folds: render more, or ask for fewer with --folds.")
     order = np.argsort([share(name, seed) for name in names])
     fold = np.empty(len(names), np.int64)
     fold[order] = np.arange(len(names)) % folds
-    return fold[place]
+    return fold[note]
 
 
 def compare(
@@ -75,25 +75,25 @@ def compare(
     TARGETS.load(settings.target).check(rows)
     (folder / "folds").mkdir(parents=True, exist_ok=True)
     snapshots = {data.location.address: data.snapshot for data in datasets}
-    found: dict[str, Any] = {"about": asked, "snapshots": snapshots, "provenance": provenance()}
-    write_whole(folder / FILE, json.dumps(found, indent=2))
+    content: dict[str, Any] = {"about": asked, "snapshots": snapshots, "provenance": provenance()}
+    write_whole(folder / FILE, json.dumps(content, indent=2))
     here = rows.dataset < len(settings.data)
     compared = rows.take(here)
     fold = folds_of(compared.group, settings.folds, settings.seed)
     results = {model: _cross_validate(model, compared, fold, settings, folder, say) for model in settings.models}
-    found["classifiers"] = {model: result["scores"] for model, result in results.items()}
+    content["classifiers"] = {model: result["scores"] for model, result in results.items()}
     tables = [_totals(results, compared, settings), *(_classes(model, results[model], compared) for model in results)]
     for model, result in results.items():
         plots.confusion(np.array(result["confusion"]), compared.class_names, folder / f"confusion-{model}.png")
     if settings.permutations and NETWORK in settings.models:
         ranked = _permutation(compared, fold, settings, folder)
-        found["permutation"] = ranked
+        content["permutation"] = ranked
         tables.append(_ranking(ranked))
     if settings.against:
-        found["generalisation"] = _generalisation(rows, here, settings, folder, say)
-        tables.append(_carried_over(found["generalisation"], settings))
-    comparison = StudyResult(folder, found, tuple(tables))
-    write_whole(folder / FILE, json.dumps(found, indent=2))
+        content["generalisation"] = _generalisation(rows, here, settings, folder, say)
+        tables.append(_carried_over(content["generalisation"], settings))
+    comparison = StudyResult(folder, content, tuple(tables))
+    write_whole(folder / FILE, json.dumps(content, indent=2))
     write_whole(folder / "tables.md", comparison.markdown() + "\n")
     return comparison
 
@@ -126,9 +126,9 @@ def _one_fold(
     model: str, rows: Rows, fold: NDArray[np.int64], number_: int, settings: CompareSettings, folder: Path
 ) -> tuple[NDArray[np.int64], dict[str, float]]:
     """Train on the other folds, predict this one; what is there already is read. Inference is measured per sound over the fold."""
-    kept, costs = folder / "predicted.npy", folder / "cost.json"
+    predictions, costs = folder / "predicted.npy", folder / "cost.json"
     if costs.is_file():
-        return np.load(kept), json.loads(costs.read_text(encoding="utf-8"))
+        return np.load(predictions), json.loads(costs.read_text(encoding="utf-8"))
     folder.mkdir(exist_ok=True)
     test = np.flatnonzero(fold == number_)
     begun = time.perf_counter()
@@ -156,7 +156,7 @@ def _one_fold(
         "inference_ms": 1000 * (time.perf_counter() - begun) / len(test),
         "megabytes": size / 1e6,
     }
-    np.save(kept, guess)
+    np.save(predictions, guess)
     write_whole(costs, json.dumps(cost))
     return guess, cost
 
@@ -167,7 +167,7 @@ def _network(rows: Rows, fold: NDArray[np.int64], number_: int, settings: Compar
         split = np.zeros(len(fold), np.uint8)
         split[fold == (number_ + 1) % settings.folds] = 1
         split[fold == number_] = 2
-        chosen = resolve(
+        resolved = resolve(
             TrainSettings(
                 model=NETWORK,
                 data=settings.data,
@@ -176,7 +176,7 @@ def _network(rows: Rows, fold: NDArray[np.int64], number_: int, settings: Compar
                 seed=settings.seed,
             )
         )
-        fit_rows(chosen, replace(rows, split=split), None, folder)
+        fit_rows(resolved, replace(rows, split=split), None, folder)
     return checkpoints.load(folder)
 
 
@@ -202,14 +202,14 @@ def _permutation(rows: Rows, fold: NDArray[np.int64], settings: CompareSettings,
     for number_ in range(settings.folds):
         trained = _network(rows, fold, number_, settings, folder / "folds" / f"{NETWORK}-{number_}")
         test = np.flatnonzero(fold == number_)
-        found = permutation_importance(
+        importance = permutation_importance(
             _Classifier(trained),
             rows.features[test],
             rows.classes[test],
             n_repeats=settings.permutations,
             random_state=settings.seed + number_,
         )
-        drops[number_] = found.importances_mean
+        drops[number_] = importance.importances_mean
     order = np.argsort(-drops.mean(axis=0))
     return [
         {
@@ -226,19 +226,19 @@ def _generalisation(
 ) -> dict[str, dict[str, float]]:
     """Accuracy of the network trained on one generator, the other, or both, on held-out notes of each."""
     fold = folds_of(rows.group, settings.folds, settings.seed)
-    places = {"here": here, "there": ~here}
-    found: dict[str, dict[str, float]] = {}
-    for trained_on, chosen in {"here": here, "there": ~here, "both": np.ones_like(here)}.items():
-        kept = folder / "folds" / f"trained-{trained_on}"
-        kept.mkdir(exist_ok=True)
-        trained = _network(rows.take(chosen), fold[chosen], 0, settings, kept)
-        found[trained_on] = {}
-        for tested_on, place in places.items():
-            test = np.flatnonzero(place & (fold == 0))
+    masks = {"here": here, "there": ~here}
+    accuracies: dict[str, dict[str, float]] = {}
+    for trained_on, row_mask in {"here": here, "there": ~here, "both": np.ones_like(here)}.items():
+        saved = folder / "folds" / f"trained-{trained_on}"
+        saved.mkdir(exist_ok=True)
+        trained = _network(rows.take(row_mask), fold[row_mask], 0, settings, saved)
+        accuracies[trained_on] = {}
+        for tested_on, mask in masks.items():
+            test = np.flatnonzero(mask & (fold == 0))
             guess = trained.predict(torch.from_numpy(rows.features[test])).numpy().argmax(axis=1)
-            found[trained_on][tested_on] = float((guess == rows.classes[test]).mean())
-        say(f"trained {trained_on}: {found[trained_on]}")
-    return found
+            accuracies[trained_on][tested_on] = float((guess == rows.classes[test]).mean())
+        say(f"trained {trained_on}: {accuracies[trained_on]}")
+    return accuracies
 
 
 def _totals(results: dict[str, dict[str, Any]], rows: Rows, settings: CompareSettings) -> Table:
@@ -304,15 +304,15 @@ def _ranking(ranked: list[dict[str, Any]], shown: int = 20) -> Table:
     )
 
 
-def _carried_over(found: dict[str, dict[str, float]], settings: CompareSettings) -> Table:
+def _carried_over(accuracies: dict[str, dict[str, float]], settings: CompareSettings) -> Table:
     here, there = ", ".join(settings.data), ", ".join(settings.against)
     names = {"here": here, "there": there, "both": "both"}
     return Table(
         f"{NETWORK}: trained on one generator, tested on held-out notes of each",
         ("trained on", here, there),
         tuple(
-            (names[one], *(f"{100 * values[place]:.1f} %" for place in ("here", "there")))
-            for one, values in found.items()
+            (names[one], *(f"{100 * values[generator]:.1f} %" for generator in ("here", "there")))
+            for one, values in accuracies.items()
         ),
         note="Paper: trained on recordings and tested on rendered sounds 20.1 % (11 classes) and 36.8 % (6 classes); trained on both 96.7 %.",
     )

@@ -1,4 +1,4 @@
-"""What a run cost to train, and what one prediction of it takes."""
+"""The cost of training a run, and of one prediction."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def cost_of(
     trained: Trained,
     datasets: Sequence[Dataset],
     rows: Rows,
-    chosen: NDArray[np.int64],
+    row_indices: NDArray[np.int64],
     probabilities: torch.Tensor | None,
 ) -> tuple[dict[str, Any], Table]:
-    """What training took and what one prediction takes on one core, beside the paper's Table 5.1."""
+    """Energy and time of training, and of one prediction on one core, beside the paper's Table 5.1."""
     used, course = energy.read(run), epochs.read(run)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     times = []
-    for one in chosen[:20].tolist():
+    for one in row_indices[:20].tolist():
         given = None if probabilities is None else probabilities[one : one + 1]
         sound = None
         begun = time.perf_counter()

@@ -73,11 +73,11 @@ def evaluate(
         facts |= spent
     (evaluated.folder / METRICS).unlink(missing_ok=True)
     evaluated.folder.mkdir(exist_ok=True)
-    found, tables = target.evaluate(evaluated)
+    result, tables = target.evaluate(evaluated)
     plots.loss_curves(epochs.read(run), evaluated.folder / "loss.png")
     if target.learns_from == "rows":
         _keep(evaluated)
-    evaluation = StudyResult(evaluated.folder, facts | found, (*head, *tables, *tail))
+    evaluation = StudyResult(evaluated.folder, facts | result, (*head, *tables, *tail))
     write_whole(evaluation.folder / "tables.md", evaluation.markdown() + "\n")
     write_whole(evaluation.folder / METRICS, json.dumps(evaluation.metrics, indent=2))
     return evaluation
@@ -94,15 +94,15 @@ def _predict(
         raise LeakingSplitError(
             f"{evaluated.run.name} was trained with --split {settings.split}: {len(leaking)} dry notes are in both training and test, so its scores are too good. Train with --split note, or ask for it with --allow-leak."
         )
-    chosen = rows.where(SPLITS.index(evaluated.split))
-    if not len(chosen):
+    row_indices = rows.where(SPLITS.index(evaluated.split))
+    if not len(row_indices):
         raise UsageError(f"the {evaluated.split} split is empty: render more rows.")
     predicted = trained.predict(
-        torch.from_numpy(rows.features[chosen]),
-        None if probabilities is None else probabilities[chosen],
-        rows.sounds(chosen),
+        torch.from_numpy(rows.features[row_indices]),
+        None if probabilities is None else probabilities[row_indices],
+        rows.sounds(row_indices),
     ).numpy()
-    cost, price = cost_of(evaluated.run, trained, evaluated.datasets, rows, chosen, probabilities)
+    cost, price = cost_of(evaluated.run, trained, evaluated.datasets, rows, row_indices, probabilities)
     head = Table(
         f"{evaluated.run.name}, {evaluated.split} split",
         ("model", "parameters", "split by", "rows", "data"),
@@ -111,25 +111,25 @@ def _predict(
                 settings.model,
                 str(facts["parameters"]),
                 settings.split + (" (leaks)" if leaking else ""),
-                str(len(chosen)),
+                str(len(row_indices)),
                 ", ".join(settings.data),
             ),
         ),
     )
-    spent = {"split_rule": settings.split, "rows": len(chosen), "leaking_notes": len(leaking), "cost": cost}
-    return replace(evaluated, rows=rows, chosen=chosen, predicted=predicted), spent, (head,), (price,)
+    spent = {"split_rule": settings.split, "rows": len(row_indices), "leaking_notes": len(leaking), "cost": cost}
+    return replace(evaluated, rows=rows, row_indices=row_indices, predicted=predicted), spent, (head,), (price,)
 
 
 def _keep(evaluated: Evaluated) -> None:
     """Predictions, and a picture of first-layer filters where a network has some."""
-    rows, chosen, predicted = evaluated.row_predictions
+    rows, row_indices, predicted = evaluated.row_predictions
     if shapes := first_filters(evaluated.trained.network):
         plots.filters(shapes, evaluated.folder / "filters.png")
     np.savez_compressed(
         evaluated.folder / "predictions.npz",
         predicted=predicted,
-        row=rows.row[chosen],
-        dataset=rows.dataset[chosen],
+        row=rows.row[row_indices],
+        dataset=rows.dataset[row_indices],
     )
 
 
@@ -141,10 +141,10 @@ def is_evaluated(run: Path) -> dict[str, Any] | None:
 
 def first_filters(network: torch.nn.Module) -> list[tuple[str, NDArray[Any]]]:
     """The filters over the spectrogram itself, by shape [shape=(count, bands, frames) each]; none for other networks."""
-    found: list[tuple[str, NDArray[Any]]] = []
+    result: list[tuple[str, NDArray[Any]]] = []
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d) and module.in_channels == 1:
             count, _, bands, frames = module.weight.shape
             title = f"{count} filters of {bands} bands x {frames} frames"
-            found.append((title, module.weight.detach().float().numpy()[:, 0]))
-    return found
+            result.append((title, module.weight.detach().float().numpy()[:, 0]))
+    return result

@@ -45,7 +45,7 @@ STEP = 3
 
 @dataclass(frozen=True)
 class Design:
-    """What was measured (in bands and frames, one number a frame) and the shapes that follow from it."""
+    """The measured extents (in bands and frames, one number a frame) and the filter shapes that follow from them."""
 
     spectral: NDArray[np.int64]
     temporal: NDArray[np.int64]
@@ -120,7 +120,7 @@ def design(name: str, model: str) -> Design:
     )
 
 
-def write(found: Design, out: Path) -> None:
+def write(design: Design, out: Path) -> None:
     """Write the proposal as a settings file for `timbre-data train`. Raises `UsageError` where there is one already."""
     if out.suffix not in (".yaml", ".yml"):
         raise UsageError(f"--out {out}: give a file name that ends in .yaml.")
@@ -129,22 +129,22 @@ def write(found: Design, out: Path) -> None:
     head = (
         "# Proposed by timbre-data design-filters; measured extents in bands and frames (quantiles .1 .25 .5 .75 .9):\n"
     )
-    for title, values in (("spectral", found.spectral), ("temporal", found.temporal)):
-        told = " ".join(f"{value:.0f}" for value in np.quantile(values, (0.1, 0.25, 0.5, 0.75, 0.9)))
-        head += f"# {title}: {told}\n"
-    head += f"# {found.parameters} parameters; with the published shapes {found.published_parameters}\n"
+    for title, values in (("spectral", design.spectral), ("temporal", design.temporal)):
+        text = " ".join(f"{value:.0f}" for value in np.quantile(values, (0.1, 0.25, 0.5, 0.75, 0.9)))
+        head += f"# {title}: {text}\n"
+    head += f"# {design.parameters} parameters; with the published shapes {design.published_parameters}\n"
     try:
-        write_whole(out, head + yaml.safe_dump(found.settings, sort_keys=False, default_flow_style=None))
+        write_whole(out, head + yaml.safe_dump(design.settings, sort_keys=False, default_flow_style=None))
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
 
 
-def _spectrograms(audio: Any, chosen: NDArray[np.int64]) -> Iterable[NDArray[Any]]:
+def _spectrograms(audio: Any, row_indices: NDArray[np.int64]) -> Iterable[NDArray[Any]]:
     """Spectrograms of the training sounds; of recordings cut into frames, each recording's own."""
     if not isinstance(audio, Windows):
-        yield from (audio[k].astype(np.float32) for k in chosen)
+        yield from (audio[k].astype(np.float32) for k in row_indices)
         return
-    index = torch.from_numpy(chosen)
+    index = torch.from_numpy(row_indices)
     for first, last in sorted(set(zip(audio.first[index].tolist(), audio.last[index].tolist(), strict=True))):
         yield audio.frames[first : last + 1].float().numpy().T
 
@@ -187,10 +187,10 @@ def _table(
         (title, *(number(float(np.quantile(values, q))) for q in quantiles))
         for title, values in (("spectral extent, bands", spectral), ("temporal extent, frames", temporal))
     ]
-    told = ", ".join(f"{one.count} @ {one.height} x {one.width}" for one in shapes)
+    text = ", ".join(f"{one.count} @ {one.height} x {one.width}" for one in shapes)
     return Table(
         f"{name} as {model} hears it",
         ("measured", *(f"quantile {q:g}" for q in quantiles)),
         tuple(rows),
-        note=f"Proposed first layer (count @ bands x frames): {told}. {after} parameters; with the published shapes {before}.",
+        note=f"Proposed first layer (count @ bands x frames): {text}. {after} parameters; with the published shapes {before}.",
     )

@@ -1,4 +1,4 @@
-"""What learning from the sound brings on sounds that are not like the training's: hand-over, collapse, and the search that helps.
+"""Fine-tuning through the real effect on out-of-domain sounds, compared with a search at inference time.
 
 D'Hooghe 2022 trained on parameters, handed over to a spectral loss, went on without parameters on out-of-domain sounds, and saw the
 predictions collapse towards the clean sound. `study` does the same with the real effect and measures every stage.
@@ -94,22 +94,22 @@ def study(
     in_learn, in_test, mean = _sets(made.settings, trained, home, learn_rows, test_rows)
     out_learn, out_test, _ = _sets(made.settings, trained, on, learn_rows, test_rows)
     tests = {"in domain": in_test, "out of domain": out_test}
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    scores: dict[str, dict[str, dict[str, float]]] = {}
 
     with dask_client(cluster or Cluster()) as client:
         render = Renderer(client, there.recipe)
 
         def measure(stage: str, labels: dict[str, NDArray[np.float32]]) -> None:
-            found[stage] = {}
+            scores[stage] = {}
             for where, one in tests.items():
                 wet = render(one.task.dry, labels[where].astype(np.float64), one.task.order)
-                found[stage][where] = {
+                scores[stage][where] = {
                     "distance": float(np.median(spectral_search.distances(wet, one.task.target))),
                     "strength": float(np.median(spectral_search.distances(wet, one.task.dry))),
                 }
-            say(f"{stage}: {found[stage]}")
+            say(f"{stage}: {scores[stage]}")
 
-        found["the clean sound itself"] = {
+        scores["the clean sound itself"] = {
             where: {
                 "distance": float(np.median(spectral_search.distances(one.task.dry, one.task.target))),
                 "strength": 0.0,
@@ -163,7 +163,7 @@ def study(
         where: float(np.median(spectral_search.distances(one.task.target, one.task.dry)))
         for where, one in tests.items()
     }
-    result = {"run": run.name, "in_domain": home, "out_of_domain": on, "target_strength": target, "stages": found}
+    result = {"run": run.name, "in_domain": home, "out_of_domain": on, "target_strength": target, "stages": scores}
     table = _table(result, test_rows)
     stem = run / f"spectral-{there.name}"
     write_whole(stem.with_suffix(".json"), json.dumps(result, indent=2))
@@ -179,26 +179,26 @@ def _sets(
     rows, probabilities = prepare(settings.model_copy(update={"data": (name,), "limit": None}), [data])
     parts = []
     for split, count in ((0, learn), (2, test)):
-        chosen = rows.where(split)[:count]
-        if not len(chosen):
+        row_indices = rows.where(split)[:count]
+        if not len(row_indices):
             raise UsageError(f"{name} has no rows of the {('training', '', 'test')[split]} split: render more.")
-        parts.append(_set(data, rows, probabilities, chosen))
+        parts.append(_set(data, rows, probabilities, row_indices))
     mean = metrics.mean_predictor(parts[0].task.labels, parts[0].mask, 1)[0]
     return parts[0], parts[1], mean
 
 
-def _set(data: Dataset, rows: Rows, probabilities: torch.Tensor | None, chosen: NDArray[np.int64]) -> _Set:
-    where = rows.row[chosen]
+def _set(data: Dataset, rows: Rows, probabilities: torch.Tensor | None, row_indices: NDArray[np.int64]) -> _Set:
+    where = rows.row[row_indices]
     target = data.audio(where)[:, 0]
     task = Task(
         data.recipe,
         np.ascontiguousarray(data.dry(where)[:, 0]),
         target / np.maximum(np.abs(target).max(axis=1, keepdims=True), 1e-4),
-        rows.labels[chosen],
+        rows.labels[row_indices],
         data.read(ORDER, where),
     )
-    given = None if probabilities is None else probabilities[chosen]
-    return _Set(task, rows.mask[chosen], (torch.from_numpy(rows.features[chosen]), given))
+    given = None if probabilities is None else probabilities[row_indices]
+    return _Set(task, rows.mask[row_indices], (torch.from_numpy(rows.features[row_indices]), given))
 
 
 def _table(result: dict[str, Any], rows: int) -> Table:

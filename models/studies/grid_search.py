@@ -28,7 +28,7 @@ GRID = "grid.json"
 
 @dataclass(frozen=True)
 class Search:
-    """What a grid search found: best validation loss of every combination, mean and deviation over the repeats."""
+    """The result of a grid search: best validation loss of every combination, mean and deviation over the repeats."""
 
     folder: Path
     results: tuple[dict[str, Any], ...]
@@ -113,7 +113,7 @@ def _resolved(settings: Mapping[str, Any], values: Mapping[str, Any], repeat: in
 def _summary(folder: Path, grid: Mapping[str, Sequence[Any]], trials: list[tuple[dict[str, Any], float]]) -> Search:
     results: list[dict[str, Any]] = []
     for values in _combinations(grid):
-        losses = [loss for found, loss in trials if found == values]
+        losses = [loss for trial_values, loss in trials if trial_values == values]
         spread = float(np.std(losses, ddof=1)) if len(losses) > 1 else 0.0
         mean = float(np.mean(losses)) if losses else float("nan")
         results.append({"values": values, "loss": mean, "sd": spread, "repeats": len(losses)})

@@ -87,14 +87,14 @@ class EffectLayer:
             directions = [
                 np.where(mask & (np.arange(labels.shape[1]) == i), 1.0, 0.0) for i in np.flatnonzero(mask.any(axis=0))
             ]
-        found = np.zeros(labels.shape)
+        estimate = np.zeros(labels.shape)
         for direction in directions:
             above, below = (np.clip(labels + sign * STEP * direction, 0, 1) for sign in (1, -1))
             moved = np.abs(above - below).max(axis=1)
             difference = self._render(dry, above, order) - self._render(dry, below, order)
             slope = (upstream * difference).sum(axis=1) / np.maximum(moved, 1e-9)
-            found += slope[:, None] * direction
-        return found
+            estimate += slope[:, None] * direction
+        return estimate
 
 
 def finetune(

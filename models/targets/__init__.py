@@ -1,4 +1,4 @@
-"""What a run can learn, one file each: labels, loss, decoding, evaluation and description in one object."""
+"""Targets, one file each: labels, loss, decoding, evaluation and description in one object."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from timbre_data.models.architectures import Model, Shape, Task
 from timbre_data.models.data.classes import Classes, effect_classes
 from timbre_data.models.data.rows import Rows, load_rows
-from timbre_data.models.evaluation.tables import Found
+from timbre_data.models.evaluation.tables import EvaluationResult
 from timbre_data.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from timbre_data.schemas.settings import TrainSettings
 
 Front = Callable[[NDArray[Any]], NDArray[Any]]
-"""What a model's front end makes of stored sounds [shape=(k, samples)]."""
+"""A function from stored sounds [shape=(k, samples)] to the output of a model's front end."""
 Example = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 """A right prediction, a wrong one, the targets and the mask of two rows."""
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation works on: a finished run, its datasets, the rows of one split and what was predicted for them.
+    """The input of an evaluation: a finished run, its datasets, the rows of one split and their predictions.
 
-    `predicted` [shape=(n, outputs)] is of the rows `chosen` [shape=(n,)]. Targets that learn from pairs have neither rows nor predictions.
+    `predicted` [shape=(n, outputs)] is of the rows `row_indices` [shape=(n,)]. Targets that learn from pairs have neither rows nor predictions.
     `sounds` rows are rendered again and compared by `distances`; pictures and sounds go into `folder`.
     """
 
@@ -47,24 +47,24 @@ class Evaluated:
     distances: Sequence[str]
     seed: int
     rows: Rows | None = None
-    chosen: NDArray[np.int64] | None = None
+    row_indices: NDArray[np.int64] | None = None
     predicted: NDArray[np.float32] | None = None
 
     @property
     def row_predictions(self) -> tuple[Rows, NDArray[np.int64], NDArray[np.float32]]:
         """Rows, the chosen ones and their predictions, of a target that learns from rows."""
         assert self.rows is not None
-        assert self.chosen is not None
+        assert self.row_indices is not None
         assert self.predicted is not None
-        return self.rows, self.chosen, self.predicted
+        return self.rows, self.row_indices, self.predicted
 
 
 class Target(ABC):
-    """What a run learns.
+    """The base of targets.
 
     `learns_from` "rows" of tables, or "pairs" of sounds before and after a transformation. `windows`: labels belong to frames, and a network
     gets a window around each. `side_by_side`: a longer recording is cut into segments without overlap, instead of at onsets.
-    `several_classes`: a row has any number of them, each with a probability of its own. `rank` decides which of several defaults is taken,
+    `always_multi_label`: a row has any number of them, each with a probability of its own. `rank` decides which of several defaults is taken,
     the lowest first.
     """
 
@@ -74,7 +74,7 @@ class Target(ABC):
     learns_from: ClassVar[Literal["rows", "pairs"]] = "rows"
     windows: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False
-    several_classes: ClassVar[bool] = False
+    always_multi_label: ClassVar[bool] = False
     names_effects: ClassVar[bool] = False
 
     def suits(self, model: Model) -> bool:
@@ -90,9 +90,9 @@ class Target(ABC):
         return effect_classes(datasets)
 
     def load(
-        self, settings: TrainSettings, datasets: Sequence[Dataset], model: Model, features: Sequence[str], front: Any
+        self, settings: TrainSettings, datasets: Sequence[Dataset], model: Model, features: Sequence[str], frontend: Any
     ) -> Rows:
-        """The rows of a run: features, labels, splits, and sounds (or what `front` makes of them) where the model takes those."""
+        """The rows of a run: features, labels, splits, and sounds (or what `frontend` makes of them) where the model takes those."""
         return load_rows(
             datasets,
             features,
@@ -100,7 +100,7 @@ class Target(ABC):
             settings.limit,
             classes=self.classes,
             audio=model.input == "audio",
-            front=front,
+            frontend=frontend,
         )
 
     def check(self, rows: Rows) -> None:  # noqa: B027  # most rows can be learned
@@ -114,12 +114,12 @@ class Target(ABC):
         """The shape of the network, with what this target adds to it."""
         return shape
 
-    def several(self, model: Model, rows: Rows, seen: NDArray[np.int64]) -> bool:
+    def multi_label(self, model: Model, rows: Rows, seen: NDArray[np.int64]) -> bool:
         """Whether each class gets a probability of its own, judged by the rows that training sees."""
-        return self.several_classes
+        return self.always_multi_label
 
     @abstractmethod
-    def tensor(self, rows: Rows, several: bool) -> torch.Tensor:
+    def training_targets(self, rows: Rows, multi_label: bool) -> torch.Tensor:
         """Training targets, one row per row."""
 
     @abstractmethod
@@ -129,24 +129,24 @@ class Target(ABC):
         targets: torch.Tensor,
         mask: torch.Tensor,
         identifiable: torch.Tensor,
-        several: bool = False,
+        multi_label: bool = False,
     ) -> torch.Tensor:
         """The loss of a network's output where the network has no loss of its own."""
 
     @abstractmethod
-    def decode(self, output: torch.Tensor, several: bool) -> torch.Tensor:
+    def decode(self, output: torch.Tensor, multi_label: bool) -> torch.Tensor:
         """A network's output as probabilities or normalized parameters."""
 
     @abstractmethod
-    def evaluate(self, evaluated: Evaluated) -> Found:
+    def evaluate(self, evaluated: Evaluated) -> EvaluationResult:
         """Metrics and tables of a run on one split; pictures go into its folder."""
 
     def describe(self, rows: Rows) -> dict[str, Any]:
-        """What a run keeps about its outputs (fields of `Trained`)."""
+        """The description of a run's outputs (fields of `Trained`)."""
         return {}
 
     def names_of(self, effect: str) -> set[str]:
-        """What a classifier of this calls an effect, besides the effect's own name and class."""
+        """Further names of an effect among the classes, besides its own name and class."""
         return set()
 
     def example(self) -> Example:
@@ -160,12 +160,12 @@ def with_positions(shape: Shape, positions: tuple[int, ...]) -> Shape:
     return replace(shape, positions=positions)
 
 
-def refuse_several(rows: Rows) -> None:
+def refuse_multi_label(rows: Rows) -> None:
     """Refuse rows with no class or several where one is to be named, and classes that are alone."""
-    several = int((rows.classes < 0).sum())
-    if several:
+    multi_label = int((rows.classes < 0).sum())
+    if multi_label:
         raise UsageError(
-            f"{several} rows have no effect or several, which one class cannot name: learn all of them with --target effects."
+            f"{multi_label} rows have no effect or several, which one class cannot name: learn all of them with --target effects."
         )
     refuse_lone_class(rows)
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from timbre_data.models.architectures import Model
-from timbre_data.models.targets._one_class import OneClass
+from timbre_data.models.targets._classification import ClassificationTarget
 
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
 
 
-class EffectTarget(OneClass):
-    """Which effect was applied; several choruses are one class."""
+class EffectTarget(ClassificationTarget):
+    """The effect that was applied; several choruses are one class."""
 
     summary = "The effect of each row, one class a row."
     names_effects = True

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from timbre_data.models.data.classes import Classes, family_classes
-from timbre_data.models.targets._one_class import OneClass
+from timbre_data.models.targets._classification import ClassificationTarget
 from timbre_data.pipeline.effects import EFFECTS
 
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
 
 
-class FamilyTarget(OneClass):
-    """Which family the effect is of."""
+class FamilyTarget(ClassificationTarget):
+    """The family of the effect."""
 
     summary = "The family of each row's effect (the six aggregated classes of IDMT-SMT-Audio-Effects)."
     names_effects = True

@@ -1,4 +1,4 @@
-"""What is heard in every frame of a recording: phonemes."""
+"""The class of every frame of a recording: phonemes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from timbre_data.models.architectures import Model
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.data.windows import load_frames
-from timbre_data.models.evaluation.tables import Found
-from timbre_data.models.targets._one_class import OneClass
+from timbre_data.models.evaluation.tables import EvaluationResult
+from timbre_data.models.targets._classification import ClassificationTarget
 from timbre_data.models.targets._target import Evaluated
 from timbre_data.schemas.settings import TrainSettings
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
 
 
-class FramesTarget(OneClass):
+class FramesTarget(ClassificationTarget):
     """The class of every frame, seen with the frames around it."""
 
     summary = "The class of every frame of a recording (phonemes), seen with the frames around it."
@@ -29,20 +29,20 @@ class FramesTarget(OneClass):
         return self.suits(model)
 
     def load(
-        self, settings: TrainSettings, datasets: Sequence[Dataset], model: Model, features: Sequence[str], front: Any
+        self, settings: TrainSettings, datasets: Sequence[Dataset], model: Model, features: Sequence[str], frontend: Any
     ) -> Rows:
         """Frames as rows. Raises `UsageError` for datasets without labelled frames."""
-        return load_frames(datasets, model, front, settings.split, settings.limit)
+        return load_frames(datasets, model, frontend, settings.split, settings.limit)
 
     def check(self, rows: Rows) -> None:
         """Every frame has one class."""
 
-    def evaluate(self, evaluated: Evaluated) -> Found:
+    def evaluate(self, evaluated: Evaluated) -> EvaluationResult:
         """Accuracy over frames and recordings."""
         from timbre_data.models.evaluation.frame_scores import evaluate_frames
 
-        rows, chosen, predicted = evaluated.row_predictions
-        return evaluate_frames(rows, chosen, predicted, evaluated.split, evaluated.folder)
+        rows, row_indices, predicted = evaluated.row_predictions
+        return evaluate_frames(rows, row_indices, predicted, evaluated.split, evaluated.folder)
 
 
 TARGET = FramesTarget()

@@ -9,7 +9,7 @@ import torch
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.data.rows import Rows
-from timbre_data.models.evaluation.tables import Found
+from timbre_data.models.evaluation.tables import EvaluationResult
 from timbre_data.models.targets._target import Evaluated, Example, Target, with_positions
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
@@ -47,7 +47,7 @@ class ParametersTarget(Target):
         """The shape, with the number of positions of each parameter."""
         return with_positions(shape, tuple(Parameter.model_validate(p).steps for p in rows.parameters))
 
-    def tensor(self, rows: Rows, several: bool) -> torch.Tensor:
+    def training_targets(self, rows: Rows, multi_label: bool) -> torch.Tensor:
         """The labels [shape=(n, p)]."""
         return torch.from_numpy(rows.labels)
 
@@ -57,20 +57,20 @@ class ParametersTarget(Target):
         targets: torch.Tensor,
         mask: torch.Tensor,
         identifiable: torch.Tensor,
-        several: bool = False,
+        multi_label: bool = False,
     ) -> torch.Tensor:
         """Mean squared error where the mask holds."""
         return masked_mse(output, targets, mask)
 
-    def decode(self, output: torch.Tensor, several: bool) -> torch.Tensor:
+    def decode(self, output: torch.Tensor, multi_label: bool) -> torch.Tensor:
         """Regressors give normalized values."""
         return output
 
     def describe(self, rows: Rows) -> dict[str, Any]:
-        """What each output is, and of which effect."""
+        """The parameter of each output, and its effect."""
         return {"parameters": rows.parameters, "effects": rows.effects}
 
-    def evaluate(self, evaluated: Evaluated) -> Found:
+    def evaluate(self, evaluated: Evaluated) -> EvaluationResult:
         """Errors beside the mean and a random predictor, knobs of a synth, and distances of re-rendered sounds."""
         from timbre_data.models.evaluation import parameter_errors
 

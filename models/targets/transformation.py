@@ -9,7 +9,7 @@ import torch
 
 from timbre_data.models.architectures import Model
 from timbre_data.models.data.rows import Rows
-from timbre_data.models.evaluation.tables import Found
+from timbre_data.models.evaluation.tables import EvaluationResult
 from timbre_data.models.targets._target import Evaluated, Example, Target
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class TransformationTarget(Target):
         """It has none with names."""
         return ()
 
-    def tensor(self, rows: Rows, several: bool) -> torch.Tensor:
+    def training_targets(self, rows: Rows, multi_label: bool) -> torch.Tensor:
         """It learns from pairs, not from rows."""
         raise NotImplementedError
 
@@ -41,18 +41,18 @@ class TransformationTarget(Target):
         targets: torch.Tensor,
         mask: torch.Tensor,
         identifiable: torch.Tensor,
-        several: bool = False,
+        multi_label: bool = False,
     ) -> torch.Tensor:
         """The loss of Martinez Ramirez & Reiss 2018 on frames [shape=(n, 1024) both]."""
         from timbre_data.models.evaluation.equaliser_losses import frame_loss
 
         return frame_loss(output, targets)
 
-    def decode(self, output: torch.Tensor, several: bool) -> torch.Tensor:
+    def decode(self, output: torch.Tensor, multi_label: bool) -> torch.Tensor:
         """Frames are sounds already."""
         return output
 
-    def evaluate(self, evaluated: Evaluated) -> Found:
+    def evaluate(self, evaluated: Evaluated) -> EvaluationResult:
         """The paper's losses, the learned response, pictures, and sounds to hear."""
         from timbre_data.models.evaluation import equaliser_scores
 

@@ -66,7 +66,7 @@ class Trained:
 
     `rate`, `samples` and `feature_settings` say how a sound becomes its input; `parameters` describes the outputs of a regressor
     (kind, range, unit) and `effects` the effect of each; `families` the family of each class. It predicts in the `precision` in which
-    it was trained. `several`: it gives each class a probability of its own (any number may be there); otherwise they add up to 1.
+    it was trained. `multi_label`: it gives each class a probability of its own (any number may be there); otherwise they add up to 1.
     """
 
     model: str
@@ -84,7 +84,7 @@ class Trained:
     parameters: tuple[dict[str, Any], ...] = ()
     effects: tuple[str, ...] = ()
     precision: str = "32-true"
-    several: bool = False
+    multi_label: bool = False
 
     @torch.inference_mode()
     def predict(
@@ -107,7 +107,7 @@ class Trained:
         decode: Callable[[torch.Tensor], torch.Tensor] | None = getattr(self.network.network, "decode", None)
         if decode is not None:
             return decode(result)
-        return TARGETS.load(self.target).decode(result, self.several)
+        return TARGETS.load(self.target).decode(result, self.multi_label)
 
     @property
     def task(self) -> str:
@@ -119,9 +119,9 @@ class Trained:
 def save(trained: Trained, folder: Path) -> None:
     """Write `model.pt` into a run folder, whole or not at all."""
     fields = {name: value for name, value in vars(trained).items() if name not in ("network", "shape")}
-    kept = {"format": 1, "shape": asdict(trained.shape), "state": trained.network.state_dict(), **fields}
+    content = {"format": 1, "shape": asdict(trained.shape), "state": trained.network.state_dict(), **fields}
     with whole(folder / MODEL_FILE) as partial:
-        torch.save(kept, partial)
+        torch.save(content, partial)
 
 
 def load(folder: Path) -> Trained:
@@ -133,6 +133,8 @@ def load(folder: Path) -> Trained:
         data = torch.load(path, weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         raise CorruptDataError(f"{path} is damaged ({str(error).splitlines()[0]}): train again.") from None
+    if "several" in data:  # its name in older runs
+        data["multi_label"] = data.pop("several")
     data["model"] = data["model"].replace("-", "_")
     kind: Model = MODELS.load(data["model"])
     shape = Shape(**data.pop("shape"))

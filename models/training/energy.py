@@ -1,4 +1,4 @@
-"""What training costs in electricity, by codecarbon: measured where the machine tells, else estimated from its processor."""
+"""Electricity used by training, by codecarbon: measured where the machine reports it, else estimated from its processor."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ class EnergyMeter:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._tracker.stop()
-        found = self._tracker.final_emissions_data
+        emissions = self._tracker.final_emissions_data
         before = read(self._path.parent) or {"watt_hours": 0.0, "seconds": 0.0}
         about = {
-            "watt_hours": before["watt_hours"] + 1000 * float(found.energy_consumed),
-            "seconds": before["seconds"] + float(found.duration),
-            "processor": str(found.cpu_model),
-            "accelerator": str(found.gpu_model or ""),
+            "watt_hours": before["watt_hours"] + 1000 * float(emissions.energy_consumed),
+            "seconds": before["seconds"] + float(emissions.duration),
+            "processor": str(emissions.cpu_model),
+            "accelerator": str(emissions.gpu_model or ""),
         }
         write_whole(self._path, json.dumps(about, indent=2))
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """What a run has used so far: watt_hours, seconds; None where nobody measured."""
+    """Energy and time of a run so far: watt_hours, seconds; None if they were not measured."""
     path = folder / FILE
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

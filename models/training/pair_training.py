@@ -73,8 +73,8 @@ class _Round:
         for iteration in self._iterations:
             begun = time.perf_counter()
             rng = np.random.default_rng([settings.seed, self._stage, iteration])
-            places = rng.choice(feed.train_rows, settings.batch_size or feed.model.batch_size)
-            frames = feed.pairs.frames(places.tolist(), settings.frame_step)
+            indices = rng.choice(feed.train_rows, settings.batch_size or feed.model.batch_size)
+            frames = feed.pairs.frames(indices.tolist(), settings.frame_step)
             self.seconds += time.perf_counter() - begun
             yield self._stage, iteration, *frames
 
@@ -171,18 +171,18 @@ class _PairModule(L.LightningModule):
         return torch.optim.Adam(self.network.groups(), lr=self._rate)
 
     def columns_of_epoch(self) -> dict[str, Any]:
-        """What epochs.csv tells besides."""
+        """Further columns of epochs.csv."""
         return {"stage": self._stage + 1}
 
     def title_of_epoch(self) -> str:
-        """How an epoch's line begins."""
+        """The first columns of an epoch's line."""
         stage, iterations = self._rounds[self.current_epoch]
         return f"stage {stage + 1}, iteration {iterations.stop}"
 
     def detail_of_epoch(self) -> str:
         """The parts of the loss."""
-        found = self._found
-        return f" (kl {found.kl:.5f}, mse {found.mse:.5f}, mae {found.mae:.5f})"
+        losses_of_epoch = self._found
+        return f" (kl {losses_of_epoch.kl:.5f}, mse {losses_of_epoch.mse:.5f}, mae {losses_of_epoch.mae:.5f})"
 
 
 def fit_pairs(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say: Callable[[str], None]) -> None:

@@ -15,7 +15,7 @@ from timbre_data.models.data.rows import Rows, load_rows
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints
 from timbre_data.models.training.checkpoints import Trained
-from timbre_data.models.training.fronts import whole_front, whole_row_front
+from timbre_data.models.training.frontends import sound_frontend, stored_frontend
 from timbre_data.models.training.runs import find_run, open_run
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.schemas.errors import UsageError
@@ -42,10 +42,10 @@ def resolve(settings: TrainSettings) -> TrainSettings:
 
 
 def default_target(settings: TrainSettings, datasets: list[Dataset]) -> str:
-    """What a model learns on these datasets where nobody says otherwise."""
+    """The target that a model learns on these datasets by default."""
     model = MODELS.load(settings.model)
-    found = [name for name in TARGETS.names() if TARGETS.load(name).is_default(model, datasets)]
-    return min(found, key=lambda name: TARGETS.load(name).rank)
+    suitable = [name for name in TARGETS.names() if TARGETS.load(name).is_default(model, datasets)]
+    return min(suitable, key=lambda name: TARGETS.load(name).rank)
 
 
 def check_target(settings: TrainSettings) -> None:
@@ -70,10 +70,10 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
     assert settings.features is not None
     model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
     check_target(settings)
-    front: Any = whole_row_front(model, settings.options, datasets[0].recipe.audio)
+    frontend: Any = stored_frontend(model, settings.options, datasets[0].recipe.audio)
     if target.windows:
-        front = whole_front(model, settings.options, datasets[0].recipe.audio.rate)
-    rows = target.load(settings, datasets, model, settings.features, front)
+        frontend = sound_frontend(model, settings.options, datasets[0].recipe.audio.rate)
+    rows = target.load(settings, datasets, model, settings.features, frontend)
     if not settings.conditioning:
         return rows, None
     classifier = _classifier_for(settings, model)
@@ -83,8 +83,8 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
             f"--conditioning {settings.conditioning} was trained on features with other settings than these datasets have."
         )
     probabilities = classifier.predict(torch.from_numpy(inputs.features))
-    several = TARGETS.load(classifier.target).several_classes
-    return rows, family_probabilities(probabilities, classifier.families, several=several)
+    multi_label = TARGETS.load(classifier.target).always_multi_label
+    return rows, family_probabilities(probabilities, classifier.families, multi_label=multi_label)
 
 
 def _classifier_for(settings: TrainSettings, model: Model) -> Trained:

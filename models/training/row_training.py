@@ -29,8 +29,8 @@ from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
 
-def tensors_of(target: Target, rows: Rows, probabilities: torch.Tensor | None, several: bool) -> list[Any]:
-    """What batches are cut from: features, condition, targets, mask, identifiable parameters, sounds; a row of each for every row."""
+def tensors_of(target: Target, rows: Rows, probabilities: torch.Tensor | None, multi_label: bool) -> list[Any]:
+    """The tensors that batches are cut from: features, condition, targets, mask, identifiable parameters, sounds; a row of each for every row."""
     extra = torch.zeros(len(rows.features), 0) if probabilities is None else probabilities
     audio = rows.audio
     if audio is None:
@@ -38,7 +38,14 @@ def tensors_of(target: Target, rows: Rows, probabilities: torch.Tensor | None, s
     elif isinstance(audio, np.ndarray):
         audio = torch.from_numpy(audio)
     mask, identifiable = torch.from_numpy(rows.mask), torch.from_numpy(rows.identifiable)
-    return [torch.from_numpy(rows.features), extra, target.tensor(rows, several), mask, identifiable, audio]
+    return [
+        torch.from_numpy(rows.features),
+        extra,
+        target.training_targets(rows, multi_label),
+        mask,
+        identifiable,
+        audio,
+    ]
 
 
 class _Feed(L.LightningDataModule):
@@ -65,11 +72,11 @@ class _Module(L.LightningModule):
     """The target's loss, or the network's own, and an optimizer."""
 
     def __init__(
-        self, network: Standardized, model: Model, target: Target, settings: TrainSettings, several: bool
+        self, network: Standardized, model: Model, target: Target, settings: TrainSettings, multi_label: bool
     ) -> None:
         super().__init__()
         self.network, self._model, self._target = network, model, target
-        self._settings, self._several = settings, several
+        self._settings, self._multi_label = settings, multi_label
         kinds = (torch.nn.Conv1d, torch.nn.Conv2d)
         self._convolutions = [module.weight for module in network.modules() if isinstance(module, kinds)]
 
@@ -86,7 +93,7 @@ class _Module(L.LightningModule):
         loss: Callable[..., torch.Tensor] | None = getattr(self.network.network, "loss", None)
         if loss is not None:
             return loss(predicted, targets, mask, identifiable)
-        return self._target.loss(predicted, targets, mask, identifiable, self._several)
+        return self._target.loss(predicted, targets, mask, identifiable, self._multi_label)
 
     def training_step(self, batch: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
         loss = self._loss(batch)
@@ -129,7 +136,7 @@ def fit_rows(
     model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
     target.check(rows)
     train_rows, validation_rows = rows.where(0), rows.where(1)
-    several = target.several(model, rows, np.concatenate([train_rows, validation_rows]))
+    multi_label = target.multi_label(model, rows, np.concatenate([train_rows, validation_rows]))
     if settings.train_rows:
         train_rows = _first_of_each(rows, train_rows, settings.train_rows)
         validation_rows = _first_of_each(rows, validation_rows, settings.train_rows // 8)
@@ -144,9 +151,11 @@ def fit_rows(
     shape = target.fitted_shape(shape, rows)
     network = Standardized(model.build(shape, model.options.model_validate(settings.options)), shape.inputs)
     network.fit(torch.from_numpy(rows.features[train_rows]))
-    fit_front: Callable[[Iterator[torch.Tensor]], None] | None = getattr(network.network, "fit_front", None)
-    if fit_front is not None and rows.audio is not None:
-        fit_front(torch.as_tensor(rows.audio[part]) for part in np.array_split(train_rows, len(train_rows) // 4096 + 1))
+    fit_frontend: Callable[[Iterator[torch.Tensor]], None] | None = getattr(network.network, "fit_front", None)
+    if fit_frontend is not None and rows.audio is not None:
+        fit_frontend(
+            torch.as_tensor(rows.audio[part]) for part in np.array_split(train_rows, len(train_rows) // 4096 + 1)
+        )
     if settings.initial:
         _begin_with(network, settings.initial)
     trained = Trained(
@@ -158,7 +167,7 @@ def fit_rows(
         feature_names=rows.feature_names,
         outputs=tuple(outputs),
         target=settings.target or "effect",
-        several=several,
+        multi_label=multi_label,
         rate=rows.rate,
         samples=rows.samples,
         feature_settings=rows.feature_settings,
@@ -175,8 +184,8 @@ def fit_rows(
         return
     if settings.crop_frames:
         _check_crop(network, rows, settings)
-    feed = _Feed(tensors_of(target, rows, probabilities, several), train_rows, validation_rows, settings)
-    module = _Module(network, model, target, settings, several)
+    feed = _Feed(tensors_of(target, rows, probabilities, multi_label), train_rows, validation_rows, settings)
+    module = _Module(network, model, target, settings, multi_label)
     torch.set_num_threads(available_cores() if model.input == "audio" else min(2, available_cores()))
     loop.fit(module, feed, settings, folder, say, epochs_to_run=settings.max_epochs, patience=settings.patience or 10)
     checkpoints.save(replace(trained, network=module.network), folder)
@@ -193,11 +202,13 @@ def _record_fit(
 ) -> None:
     """One line of epochs.csv for a model that is fitted at once: mean negative log of the right class's probability."""
     losses = []
-    for chosen in (train_rows[:20_000], validation_rows):
-        right = trained.predict(torch.from_numpy(rows.features[chosen]), None, rows.sounds(chosen)).numpy()
-        losses.append(float(-np.log(np.maximum(right[np.arange(len(chosen)), rows.classes[chosen]], 1e-12)).mean()))
-    found = dict(zip(("train_loss", "validation_loss"), losses, strict=True))
-    epochs.write(folder, [{"epoch": 1, **found, "seconds": round(seconds, 3), "waiting": 0}])
+    for row_indices in (train_rows[:20_000], validation_rows):
+        right = trained.predict(torch.from_numpy(rows.features[row_indices]), None, rows.sounds(row_indices)).numpy()
+        losses.append(
+            float(-np.log(np.maximum(right[np.arange(len(row_indices)), rows.classes[row_indices]], 1e-12)).mean())
+        )
+    losses_of_fit = dict(zip(("train_loss", "validation_loss"), losses, strict=True))
+    epochs.write(folder, [{"epoch": 1, **losses_of_fit, "seconds": round(seconds, 3), "waiting": 0}])
     say(f"fitted: training loss {losses[0]:.5f}, validation {losses[1]:.5f}, {seconds:.1f} s")
 
 
@@ -225,6 +236,8 @@ def _check_crop(network: Standardized, rows: Rows, settings: TrainSettings) -> N
     network.train()
 
 
-def _first_of_each(rows: Rows, chosen: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def _first_of_each(rows: Rows, row_indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The first `count` of the chosen rows of every dataset."""
-    return np.concatenate([chosen[rows.dataset[chosen] == number][:count] for number in np.unique(rows.dataset)])
+    return np.concatenate(
+        [row_indices[rows.dataset[row_indices] == number][:count] for number in np.unique(rows.dataset)]
+    )

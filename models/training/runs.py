@@ -30,7 +30,7 @@ class Run:
 
 
 def runs_home() -> Path:
-    """Where runs live: `$TIMBRE_DATA_RUNS`, else `runs/` in the current folder."""
+    """The folder of runs: `$TIMBRE_DATA_RUNS`, else `runs/` in the current folder."""
     return Path(os.environ.get("TIMBRE_DATA_RUNS", "runs"))
 
 

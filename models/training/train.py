@@ -84,16 +84,16 @@ def train(
 
 def _files_of(settings: TrainSettings) -> list[MemberFile]:
     """The files of the user's own that a run was made with: kept as data, never run again by themselves."""
-    found = [MODELS.file_of(settings.model), TARGETS.file_of(settings.target or "")]
-    found += [FEATURE_SETS.file_of(name) for name in settings.features or ()]
-    return [file for file in found if file is not None]
+    files = [MODELS.file_of(settings.model), TARGETS.file_of(settings.target or "")]
+    files += [FEATURE_SETS.file_of(name) for name in settings.features or ()]
+    return [file for file in files if file is not None]
 
 
 def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Callable[[str], None]) -> None:
     """Train in a folder that nobody else trains in. Raises `UsageError` for what the model does not take."""
     model = MODELS.load(settings.model)
-    varied = settings.crop_frames or settings.filter_range or settings.mask_bands
-    if varied and (model.front is None or model.context):
+    augmented = settings.crop_frames or settings.filter_range or settings.mask_bands
+    if augmented and (model.frontend is None or model.context):
         raise UsageError(
             f"crop_frames, filter_range and mask_bands are for networks over the spectrogram of a whole sound; {settings.model} is none."
         )

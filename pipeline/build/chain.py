@@ -77,8 +77,8 @@ class Chain:
             for step, effect in enumerate(self.effects):
                 if draw.order[k, step] == UNUSED or effect is None or effect.response is None:
                     continue
-                heard = np.abs(effect.response(self.step_values(draw.values[k], step), rate, hertz))
-                out[k] += 20 * np.log10(np.maximum(heard, 1e-10))
+                gain = np.abs(effect.response(self.step_values(draw.values[k], step), rate, hertz))
+                out[k] += 20 * np.log10(np.maximum(gain, 1e-10))
         return out.astype(np.float32)
 
     @cached_property
@@ -123,7 +123,7 @@ class Chain:
         return Draw(labels=np.where(mask, labels, np.float32(0)), values=values, mask=mask, order=order)
 
     def active(self, values: FloatArray, order: NDArray[np.int8]) -> NDArray[np.bool_]:
-        """Which parameters mean anything in each row: their step is used, and their conditions hold [shape=(n, p)]."""
+        """The parameters that apply to each row: their step is used, and their conditions hold [shape=(n, p)]."""
         mask = np.empty(values.shape, bool)
         for step, (space, columns) in enumerate(zip(self._spaces, self._columns, strict=True)):
             mask[:, columns] = space.active(values[:, columns]) & (order[:, step] != UNUSED)[:, None]
@@ -143,27 +143,27 @@ class Chain:
         return self._spaces[step].as_mapping(values[self._columns[step]])
 
     def identifiable(self, draw: Draw, seconds: float) -> NDArray[np.bool_]:
-        """Which labels can be heard at all [shape=(n, p)]: false for the time of a delay at mix 0."""
-        heard = draw.mask.copy()
+        """The labels that can be identified from the sound [shape=(n, p)]: false for the time of a delay at mix 0."""
+        identifiable_mask = draw.mask.copy()
         for k in range(len(draw.labels)):
             for step, columns in enumerate(self._columns):
                 if draw.order[k, step] == UNUSED:
                     continue
                 unheard = self._unidentifiable(step)(self.step_values(draw.values[k], step), seconds)
                 for name in unheard:
-                    heard[k, columns.start + self._spaces[step].names.index(name)] = False
-        return heard
+                    identifiable_mask[k, columns.start + self._spaces[step].names.index(name)] = False
+        return identifiable_mask
 
     def _draw_order(self, rng: np.random.Generator) -> NDArray[np.int8]:
         steps = len(self.step_names)
         if self._chain.choose is not None:
             low, high = self._chain.choose
-            chosen = rng.permutation(steps)[: rng.integers(low, high + 1)]
+            steps_in_order = rng.permutation(steps)[: rng.integers(low, high + 1)]
         else:
-            chosen = np.flatnonzero(rng.random(steps) < [step.probability for step in self._chain.steps])
-        chosen = rng.permutation(chosen) if self._chain.shuffle else np.sort(chosen)
+            steps_in_order = np.flatnonzero(rng.random(steps) < [step.probability for step in self._chain.steps])
+        steps_in_order = rng.permutation(steps_in_order) if self._chain.shuffle else np.sort(steps_in_order)
         order = np.full(steps, UNUSED, np.int8)
-        order[chosen] = np.arange(len(chosen), dtype=np.int8)
+        order[steps_in_order] = np.arange(len(steps_in_order), dtype=np.int8)
         return order
 
     def _use_sobol(self, probability: FloatArray, seed: int, rows: NDArray[np.int64]) -> None:

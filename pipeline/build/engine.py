@@ -34,7 +34,7 @@ MAX_BATCH = 2048
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where tasks run: `workers` threads of this process, or the cluster behind a scheduler's address.
+    """The place where tasks run: `workers` threads of this process, or the cluster behind a scheduler's address.
 
     `batch` is rows a task, a multiple of 256; by default chosen so that every worker gets several tasks.
     """
@@ -82,7 +82,7 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What a task gives back: its session, and about a kilobyte of counts."""
+    """The result of a task: its session, and about a kilobyte of counts."""
 
     session: bytes
     rows: int

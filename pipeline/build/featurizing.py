@@ -74,25 +74,25 @@ def featurize(
 
     Asking again is a no-op; asking with other settings raises `UsageError`, for one name means one thing in a dataset.
     """
-    chosen = {}
+    resolved = {}
     for name, changes in names.items():
         features: FeatureSet = FEATURE_SETS.load(name)
         if not isinstance(changes, Mapping):
             raise UsageError(f"--set {name}={changes}: name a field of it, as in --set {name}.FIELD=VALUE.")
-        chosen[name.replace("-", "_")] = validation.validate(features.settings, dict(changes), f"feature {name}")
+        resolved[name.replace("-", "_")] = validation.validate(features.settings, dict(changes), f"feature {name}")
     data = Dataset(location.address)
-    if not chosen:
+    if not resolved:
         raise UsageError(f"which features? Give --features, one or more of {', '.join(FEATURE_SETS.names())}.")
     if not len(data.usable()):
         raise UsageError(f"{location.address} has no rows yet: render it first.")
-    for name, settings in chosen.items():
+    for name, settings in resolved.items():
         _refuse_other_settings(data, name, settings.model_dump(mode="json"))
     if dry_run:
-        return [_dry_run_report(data, name) for name in chosen]
+        return [_dry_run_report(data, name) for name in resolved]
     progress = progress or NoProgress()
     reports = []
     with Writer(location) as writer:
-        for name, settings in chosen.items():
+        for name, settings in resolved.items():
             reports.append(_one(writer, name, settings.model_dump(mode="json"), cluster, progress))
     return reports
 

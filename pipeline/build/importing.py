@@ -113,7 +113,7 @@ def _as_long_as_pieces(
     """Settings of an importer that cuts files, and of the sounds, of one length: a piece fills its row. Raises `UsageError` for two."""
     if "piece_seconds" not in member.settings.model_fields:
         return settings, audio
-    given = [of[key] for of, key in ((settings, "piece_seconds"), (audio, "seconds")) if key in of]
+    given = [source[key] for source, key in ((settings, "piece_seconds"), (audio, "seconds")) if key in source]
     if not given:
         return settings, audio
     if given[0] != given[-1]:

@@ -16,7 +16,7 @@ from timbre_data.pipeline.catalogue.seeding import Stage, generator
 from timbre_data.schemas.arrays import Audio
 
 PROBED_ROWS = 16
-INAUDIBLE_DB = -96.0
+ISOLATED_DB = -96.0
 """Half a step of 16 bits: two renders that differ by less are stored as the same sound, but for roundings."""
 
 
@@ -28,7 +28,7 @@ def difference_db(first: Audio, second: Audio) -> float:
 
 
 def measured_isolation(plan: Plan) -> dict[str, Any] | None:
-    """How the rows of a plan's synth are to be kept apart: mode, noise floor, and what was measured. None for effects and pure synths.
+    """Measure how the rows of a plan's synth must be isolated: mode, noise floor, and the measurements. None for effects and pure synths.
 
     In real time there is no measuring around: "auto" settles. Else, with "auto", the cheapest mode in which rows come out the same in two orders (to 16 bits); where none does, the one with the lowest floor.
     """
@@ -42,7 +42,7 @@ def measured_isolation(plan: Plan) -> dict[str, Any] | None:
     measured: dict[str, float] = {}
     for mode in modes:
         measured[mode] = floor_of(plan, mode, rows)
-        if measured[mode] <= INAUDIBLE_DB:
+        if measured[mode] <= ISOLATED_DB:
             break
     best = min(measured, key=lambda mode: measured[mode])
     floor = measured[best]
@@ -60,10 +60,12 @@ def floor_of(plan: Plan, mode: str, rows: int) -> float:
     chain, step = plan.chain, recipe.chain.synth
     assert chain.synth is not None
     assert step is not None
-    chosen = np.sort(generator(plan.recipe.seed, Stage.SOUND).choice(max(plan.recipe.n, rows), rows, replace=False))
-    draw = chain.draw(plan.recipe.seed, chosen)
+    row_indices = np.sort(
+        generator(plan.recipe.seed, Stage.SOUND).choice(max(plan.recipe.n, rows), rows, replace=False)
+    )
+    draw = chain.draw(plan.recipe.seed, row_indices)
     patches = [chain.step_values(values, 0) for values in draw.values]
-    sources = plan.dry_order[plan.dry_index(chosen)].tolist()
+    sources = plan.dry_order[plan.dry_index(row_indices)].tolist()
     played = [plan.source.performance(index) for index in sources]
     player = chain.synth.open(chain.synth_settings, audio.rate, audio.channels, mode)
     try:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the interpreter to itself; with Python's 5 ms, cores wait for each other between renders."""
+"""The interpreter's switch interval between threads; with Python's 5 ms, cores wait for each other between renders."""
 
 
 def available_cores() -> int:

@@ -84,15 +84,15 @@ class Plan:
         return {path: make() for path, make in columns.items() if path in self.extra_labels}
 
     def dry_count(self, n: int) -> int:
-        """How many dry sounds `n` rows need."""
+        """The number of dry sounds that `n` rows need."""
         return min(n, len(self.source.notes))
 
     def dry_index(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Which stored dry sound each row uses [shape=(n,)]."""
+        """The index of the stored dry sound of each row [shape=(n,)]."""
         return rows % len(self.source.notes)
 
     def group(self, dry: int) -> str:
-        """What a split keeps together, for one stored dry sound."""
+        """The group of one stored dry sound, which a split keeps together."""
         note = self.source.notes[int(self.dry_order[dry])]
         return note.group or note.identity
 

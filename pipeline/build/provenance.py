@@ -1,4 +1,4 @@
-"""What made a dataset: versions and machine, stored with it, because sounds may differ in the last bit between them."""
+"""Provenance of a dataset: versions and machine, stored with it, because sounds may differ in the last bit between them."""
 
 from __future__ import annotations
 

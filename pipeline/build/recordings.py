@@ -63,7 +63,7 @@ LATE_SECONDS = 0.01
 
 @lru_cache(maxsize=4)
 def inventory_of(importer: str, settings_json: str, digest: str = "") -> Inventory:
-    """What a folder holds; kept by each worker process. With a `digest` it is that one, or a `BuildError`: files may have changed since."""
+    """The inventory of a folder, cached in each worker process. Raises `BuildError` if its digest is not `digest`: files have changed since."""
     member: Importer = IMPORTERS.load(importer)
     settings = member.settings.model_validate(json.loads(settings_json))
     inventory = member.scan(settings)
@@ -86,7 +86,7 @@ class ImportTask:
     keep_going: bool
 
     def opened(self) -> tuple[Inventory, Recipe]:
-        """What is imported, and as what."""
+        """Describe the import: the files, and the format of the rows."""
         inventory = inventory_of(self.importer, self.settings_json, self.digest)
         return inventory, Recipe.model_validate_json(self.recipe_json)
 
@@ -107,10 +107,10 @@ def own_tables(inventory: Inventory) -> tuple[str, ...]:
 
 def extra_labels(inventory: Inventory) -> dict[str, str]:
     """The importer's own label arrays with their types, and where each row comes from."""
-    found = {FILE: "str"}
+    dtypes = {FILE: "str"}
     for name, value in inventory.recordings[0].labels.items():
-        found[f"labels/{name}"] = "str" if isinstance(value, str) else "float32"
-    return found
+        dtypes[f"labels/{name}"] = "str" if isinstance(value, str) else "float32"
+    return dtypes
 
 
 def _sound(file: Path, recipe: Recipe) -> Audio:

@@ -40,7 +40,7 @@ from timbre_data.schemas.errors import BuildError, SourceError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
 ROWS_MADE_AGAIN = 8
-"""How many rows are compared before other code, or another machine, adds to a dataset."""
+"""Number of rows that are compared before other code, or another machine, adds to a dataset."""
 
 
 def render(
@@ -186,8 +186,8 @@ def _prepare(writer: Writer, plan: Plan) -> None:
     if recipe.n > stored["recipe"]["n"]:
         root = writer.root()
         _resize(root, specs, recipe.n, dry)
-        for name, found in stored["features"].items():
-            for path, shape in ((found["path"], tuple(found["shape"])), (f"integrity/{name}", ())):
+        for name, feature_set in stored["features"].items():
+            for path, shape in ((feature_set["path"], tuple(feature_set["shape"])), (f"integrity/{name}", ())):
                 array = root[path]
                 assert isinstance(array, zarr.Array)
                 array.resize((recipe.n, *shape))
@@ -204,16 +204,16 @@ def _resize(root: zarr.Group, specs: Sequence[layout.ArraySpec], rows: int, dry:
 
 
 def _refuse_other_sound(location: Location, stored: dict[str, Any]) -> None:
-    """Where other code or another machine is to go on with a dataset: make some of its rows again first, and refuse if they sound otherwise."""
+    """If other code or another machine continues a dataset: render some of its rows again first, and refuse if they differ."""
     if stored.get("provenance") == provenance():
         return
     data = Dataset(location.address)
     if not len(data.usable()):
         return
-    again = rerender_rows(data, ROWS_MADE_AGAIN)
-    if not again["same"] and again["largest_db"] > ROUNDING_DB:
+    comparison = rerender_rows(data, ROWS_MADE_AGAIN)
+    if not comparison["same"] and comparison["largest_db"] > ROUNDING_DB:
         raise UsageError(
-            f"{location.address} was started by another version or on another machine, whose sounds differ from those rendered here (by up to {again['largest_db']:.0f} dB): continue where it was started, or render under another name with --out."
+            f"{location.address} was started by another version or on another machine, whose sounds differ from those rendered here (by up to {comparison['largest_db']:.0f} dB): continue where it was started, or render under another name with --out."
         )
 
 

@@ -50,7 +50,7 @@ CACHE_BLOCK = 8
 
 
 Inputs = NDArray[Any] | Sequence[Performance]
-"""What rows are made from: dry sounds as stored [shape=(n, channels, samples)], or what their synth plays."""
+"""The inputs of rows: dry sounds as stored [shape=(n, channels, samples)], or the notes that their synth plays."""
 
 
 def render_rows(
@@ -72,16 +72,16 @@ def render_rows(
         else:
             dry = _dry_cache.rows(store, dry_key, dry_index)
         try:
-            columns, again = make_rows(plan, rows, dry)
+            columns, redrawn = make_rows(plan, rows, dry)
         except RenderError:
             if not keep_going:
                 raise
-            columns, again, messages = _one_by_one(plan, rows, dry)
+            columns, redrawn, messages = _one_by_one(plan, rows, dry)
             failed += messages
         columns[DRY_INDEX] = dry_index.astype(np.int32)
         columns[SPLIT] = plan.row_splits(rows, dry_index)
         columns |= plan.extra_columns(dry_index)
-        rejected += again
+        rejected += redrawn
         columns[ROW_HASH] = hashes(columns, (*ROW_ARRAYS, *plan.extra_labels))
         store.write(start, {AUDIO: columns.pop(AUDIO)})
         tables.append(columns)
@@ -109,9 +109,9 @@ def make_rows(plan: Plan, rows: NDArray[np.int64], dry: Inputs) -> tuple[dict[st
         GAIN: np.empty(count, np.float32),
         FAILED: np.zeros(count, bool),
     }
-    hot = plan.chain.synth.batch if plan.chain.synth else CACHE_BLOCK
-    for start in range(0, count, hot):
-        _make_block(plan, draw, rows, dry, slice(start, min(start + hot, count)), columns)
+    cache_block = plan.chain.synth.batch if plan.chain.synth else CACHE_BLOCK
+    for start in range(0, count, cache_block):
+        _make_block(plan, draw, rows, dry, slice(start, min(start + cache_block, count)), columns)
     columns |= _drawn(plan, draw) | {IDENTIFIABLE: plan.chain.identifiable(draw, audio.seconds)}
     return columns, int(columns[ATTEMPT].sum())
 
@@ -126,10 +126,10 @@ def _drawn(plan: Plan, draw: Draw) -> dict[str, NDArray[Any]]:
 
 def _make_block(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, part: slice, columns: Columns) -> None:
     """Render a few rows while they stay in the core's cache, and fill their places in `columns`."""
-    chosen = range(part.start, part.stop)
-    source = _sources(plan, draw, rows, dry, chosen)
+    indices = range(part.start, part.stop)
+    source = _sources(plan, draw, rows, dry, indices)
     wet = np.empty_like(source)
-    for i, k in enumerate(chosen):
+    for i, k in enumerate(indices):
         _render_one(plan, draw, k, int(rows[k]), source[i], wet[i])
     peaks, differences = levels(wet, source)
     for i in np.flatnonzero(~(peaks >= SILENCE_PEAK)).tolist():  # NaN too
@@ -150,20 +150,20 @@ def _make_block(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, pa
     encode(wet, gains, columns[AUDIO][part])
 
 
-def _sources(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, chosen: Sequence[int]) -> Audio:
-    """What the effects of some rows get: their dry sounds, or what the synth plays [shape=(len(chosen), channels, samples)]."""
+def _sources(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, indices: Sequence[int]) -> Audio:
+    """The input of the effects of some rows: their dry sounds, or the output of the synth [shape=(len(chosen), channels, samples)]."""
     if plan.chain.synth is None:
         assert isinstance(dry, np.ndarray)
-        return decode(dry[chosen[0] : chosen[-1] + 1])
+        return decode(dry[indices[0] : indices[-1] + 1])
     audio = plan.recipe.audio
     try:
         player = instrument(plan.recipe.chain, plan.chain, audio)
-        patches = [plan.chain.step_values(draw.values[k], 0) for k in chosen]
-        return player.play([dry[k] for k in chosen], patches, audio.samples)
+        patches = [plan.chain.step_values(draw.values[k], 0) for k in indices]
+        return player.play([dry[k] for k in indices], patches, audio.samples)
     except TimbreDataError:
         raise
     except Exception as error:
-        k = chosen[0]
+        k = indices[0]
         raise _row_error(plan, draw, k, int(rows[k]), f"{type(error).__name__}: {error}") from error
 
 
@@ -177,12 +177,12 @@ def _render_one(plan: Plan, draw: Draw, k: int, row: int, source: Audio, out: Au
 
 
 def _redraw(plan: Plan, draw: Draw, k: int, row: int, attempt: int) -> None:
-    again = plan.chain.draw(plan.recipe.seed, np.array([row]), attempt)
+    new_draw = plan.chain.draw(plan.recipe.seed, np.array([row]), attempt)
     draw.labels[k], draw.values[k], draw.mask[k], draw.order[k] = (
-        again.labels[0],
-        again.values[0],
-        again.mask[0],
-        again.order[0],
+        new_draw.labels[0],
+        new_draw.values[0],
+        new_draw.mask[0],
+        new_draw.order[0],
     )
 
 
@@ -197,12 +197,12 @@ def _one_by_one(plan: Plan, rows: NDArray[np.int64], dry: Inputs) -> tuple[dict[
     messages: list[str] = []
     for k in range(len(rows)):
         try:
-            columns, again = make_rows(plan, rows[k : k + 1], dry[k : k + 1])
+            columns, redrawn = make_rows(plan, rows[k : k + 1], dry[k : k + 1])
         except RenderError as error:
             messages.append(str(error))
-            columns, again = _failed_row(plan, int(rows[k])), 0
+            columns, redrawn = _failed_row(plan, int(rows[k])), 0
         parts.append(columns)
-        rejected += again
+        rejected += redrawn
     return {path: np.concatenate([part[path] for part in parts]) for path in parts[0]}, rejected, messages
 
 

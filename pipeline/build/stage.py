@@ -1,4 +1,4 @@
-"""What the stages that write datasets share: the skeleton of a stage, its report, versions."""
+"""The skeleton of the stages that write datasets, their report, and versions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from timbre_data.schemas.recipe import Recipe
 
 @dataclass(frozen=True)
 class Report:
-    """What a stage did, or (dry run) would do."""
+    """The report of a stage, or of a dry run."""
 
     dataset: str
     rows: int
@@ -52,7 +52,7 @@ def closing_instruments(client: Any) -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What one stage does: `function` on the `missing` rows, in tasks of `rows_per_task`, with `arguments` besides.
+    """The work of one stage: `function` on the `missing` rows, in tasks of `rows_per_task`, with `arguments` besides.
 
     `title` is what the progress shows; `message` is that of the commits, with the number of rows in place of `{rows}`.
     """
@@ -88,9 +88,9 @@ def missing_rows(writer: Writer, path: str, count: int | None = None) -> NDArray
 def member_files(recipe: Recipe) -> list[dict[str, str]]:
     """The files of the user's own behind a recipe's members: kept with a dataset as data, never run from there."""
     steps = recipe.chain.steps
-    found = [(EFFECTS if step.effect else SYNTHS).file_of(step.member) for step in steps]
-    found.append(SOURCES.file_of(recipe.source.name))
-    return [asdict(file) for file in found if file is not None]
+    paths = [(EFFECTS if step.effect else SYNTHS).file_of(step.member) for step in steps]
+    paths.append(SOURCES.file_of(recipe.source.name))
+    return [asdict(file) for file in paths if file is not None]
 
 
 def refuse_other_files(location: Location, stored: Sequence[dict[str, str]], files: Sequence[dict[str, str]]) -> None:

@@ -1,1 +1,1 @@
-"""What there is to choose from: the registry, what a member of each kind looks like, shipped files, seeding. Below everything."""
+"""The registry, the interface of each kind of member, shipped files, seeding. Below everything else."""

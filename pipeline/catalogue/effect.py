@@ -1,4 +1,4 @@
-"""What an effect's module exposes."""
+"""The interface of an effect's module."""
 
 from __future__ import annotations
 

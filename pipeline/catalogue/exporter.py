@@ -1,4 +1,4 @@
-"""What an exporter's module exposes."""
+"""The interface of an exporter's module."""
 
 from __future__ import annotations
 

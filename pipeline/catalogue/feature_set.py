@@ -1,4 +1,4 @@
-"""What a feature set's module exposes."""
+"""The interface of a feature set's module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an importer's module exposes."""
+"""The interface of an importer's module."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What recordings have in common, so that a split keeps them together: a dry note, a song, a singer. `file` is a clean recording of it.
+    """The origin of recordings, which a split keeps together: a dry note, a song, a singer. `file` is a clean recording of it.
 
     `split` is where its publishers put it, where they did.
     """
@@ -49,7 +49,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a folder holds: recordings in a fixed order, their origins, and every missing, unreadable or unexpected file with its reason.
+    """The contents of a folder: recordings in a fixed order, their origins, and every missing, unreadable or unexpected file with its reason.
 
     `tags` are the names of all tags, in their order, `frame_classes` those of all segments. Pieces of one file stand side by side.
     """

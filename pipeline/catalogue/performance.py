@@ -1,4 +1,4 @@
-"""What is played on a synth."""
+"""Performances: the notes that a synth plays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PlayedNote:
 
 @dataclass(frozen=True)
 class Performance:
-    """What is played on a synth: MIDI messages as (seconds, bytes), in order."""
+    """A performance for a synth: MIDI messages as (seconds, bytes), in order."""
 
     events: tuple[tuple[float, bytes], ...]
 

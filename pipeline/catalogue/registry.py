@@ -72,7 +72,7 @@ class Registry(Generic[T]):
         return self._loaded[module]
 
     def summary(self, name: str) -> str:
-        """What a member is, in a sentence, read from its source without running it."""
+        """The summary of a member, read from its source without running it."""
         module = name.replace("-", "_")
         if module in self._files:
             return _summary_of(self._files[module].text)
@@ -130,14 +130,14 @@ def add_files(files: tuple[MemberFile, ...]) -> None:
 
 def read_member(path: str, kind: str) -> MemberFile:
     """Read a member's file without running it. Raises `NotFoundError` or `UsageError`."""
-    place = Path(path).expanduser()
+    source_file = Path(path).expanduser()
     try:
-        text = place.read_text(encoding="utf-8")
+        text = source_file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise NotFoundError(f"{path} cannot be read as a Python file ({type(error).__name__}).") from None
-    if not place.stem.isidentifier():
+    if not source_file.stem.isidentifier():
         raise UsageError(f"{path}: a member is called as its file, so that must be letters, digits and underscores.")
-    return MemberFile(kind, place.stem, hashlib.sha256(text.encode()).hexdigest(), text)
+    return MemberFile(kind, source_file.stem, hashlib.sha256(text.encode()).hexdigest(), text)
 
 
 def _run(file: MemberFile) -> Any:

@@ -1,4 +1,4 @@
-"""Where every random number comes from: (seed, chain, row, stage, attempt) and nothing else.
+"""Random streams: every number is a function of (seed, chain, row, stage, attempt) and nothing else.
 
 So a dataset has the same bytes for any number of workers, any batch size, order or resume, and growing n keeps its first rows.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Stage(IntEnum):
-    """What the numbers are for; one independent stream each."""
+    """The purposes of random numbers; one independent stream each."""
 
     LABELS = 0
     CHAIN = 1

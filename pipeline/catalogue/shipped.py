@@ -20,7 +20,7 @@ def shipped(kind: str = "recipe") -> dict[str, Path]:
 
 
 def summary(kind: str, name: str) -> str:
-    """What a shipped file is, in a sentence: its description, or the first line of its head."""
+    """The summary of a shipped file: its description, or the first line of its head."""
     text = shipped(kind)[name].read_text(encoding="utf-8")
     first = text.partition("\n")[0]
     if first.startswith("#"):

@@ -1,4 +1,4 @@
-"""What a source's module exposes: dry sounds, or notes for a synth to play."""
+"""The interface of a source's module: dry sounds, or notes for a synth to play."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class MidiSource(Protocol):
     notes: Sequence[Note]
 
     def performance(self, index: int) -> Performance:
-        """What is played as note `index`."""
+        """The performance of note `index`."""
         ...
 
 

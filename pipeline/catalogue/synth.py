@@ -1,4 +1,4 @@
-"""What a synth's module exposes."""
+"""The interface of a synth's module."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def override(data: dict[str, Any], settings: Sequence[str] | Mapping[str, Any]) 
 
 def read_grid(entries: Sequence[str]) -> dict[str, list[Any]]:
     """Fields and the values that each is to take, of `path.to.field=[a, b, c]`. Numbers may be written 1e-3."""
-    found: dict[str, list[Any]] = {}
+    values_of: dict[str, list[Any]] = {}
     for entry in entries:
         key, equals, text = entry.partition("=")
         try:
@@ -49,8 +49,8 @@ def read_grid(entries: Sequence[str]) -> dict[str, list[Any]]:
             raise RecipeError(
                 "--grid", entry, "expected path.to.field=[a,b,c], for example --grid learning_rate=[0.001,0.0001]"
             )
-        found[key] = [_number(value) for value in values]
-    return found
+        values_of[key] = [_number(value) for value in values]
+    return values_of
 
 
 def _number(value: Any) -> Any:
@@ -96,9 +96,9 @@ def validate(model: type[Model], data: Mapping[str, Any], where: str = "recipe")
 
 
 def _description(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
-    """What the field at `location` is, as far as it is told."""
-    found = _model_at(model, location[:-1]).model_fields.get(str(location[-1]))
-    return (found.description or "") if found else ""
+    """The description of the field at `location`, if it has one."""
+    model_field = _model_at(model, location[:-1]).model_fields.get(str(location[-1]))
+    return (model_field.description or "") if model_field else ""
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
@@ -125,7 +125,7 @@ def _inner_model(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in getattr(annotation, "__args__", ()):
-        found = _inner_model(inner)
-        if found:
-            return found
+        model = _inner_model(inner)
+        if model:
+            return model
     return None

@@ -30,7 +30,7 @@ PASSING: tuple[Pass, ...] = ("lowpass", "highpass")
 
 
 class FilterSettings(Frozen):
-    """Which filter. Its gain, frequency and Q are parameters, fixed or random as a recipe says.
+    """The type of the filter. Its gain, frequency and Q are parameters, fixed or random according to the recipe.
 
     `order` of a low- or high-pass is free (IIR: Butterworth, or with a Q for order 2); all other recursive filters are of order 2, and
     FIR filters have an even order.
@@ -92,7 +92,7 @@ def taps(settings: FilterSettings, rate: int, values: Mapping[str, float]) -> Se
 def response(
     settings: FilterSettings, rate: int, values: Mapping[str, float], hertz: NDArray[np.float64]
 ) -> NDArray[np.complex128]:
-    """What the filter does to each frequency [shape=(f,)]."""
+    """The frequency response of the filter [shape=(f,)]."""
     from scipy import signal
 
     designed = _designed(settings, rate, tuple(sorted(values.items())))
@@ -126,7 +126,7 @@ def _configure(settings: Any) -> Effect:
             return np.asarray(signal.lfilter(designed, [1.0], audio, axis=1), np.float32)
         return np.asarray(signal.sosfilt(designed, audio.astype(np.float64), axis=1), np.float32)
 
-    def heard(values: Mapping[str, float], rate: int, hertz: NDArray[np.float64]) -> NDArray[np.complex128]:
+    def filter_response(values: Mapping[str, float], rate: int, hertz: NDArray[np.float64]) -> NDArray[np.complex128]:
         return response(settings, rate, values, hertz)
 
     parameters = [
@@ -154,7 +154,7 @@ def _configure(settings: Any) -> Effect:
         space=ParameterSpace.of(*parameters),
         render=render,
         unidentifiable=_unidentifiable,
-        response=heard,
+        response=filter_response,
         settings=FilterSettings,
         configure=_configure,
     )

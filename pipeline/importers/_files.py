@@ -1,4 +1,4 @@
-"""What importers share: listing files, and cutting long ones into pieces."""
+"""Helpers of importers: listing files, and cutting long ones into pieces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def seconds_of(path: Path) -> float | str:
-    """How long a sound file is by its header, or what is wrong with it."""
+    """The length of a sound file by its header, or what is wrong with it."""
     if not path.stat().st_size:
         return "unreadable: an empty file"
     try:
@@ -36,6 +36,6 @@ def seconds_of(path: Path) -> float | str:
 
 
 def piece_starts(seconds: float, piece: float) -> list[float]:
-    """Where the pieces of a sound begin: side by side, the last one only if at least half of it is sound; always one."""
+    """The starts of the pieces of a sound: side by side, the last one only if at least half of it is sound; always one."""
     count = max(1, round(seconds / piece - 1e-6))
     return [k * piece for k in range(count)]

@@ -26,43 +26,43 @@ def read_sfz(path: Path) -> list[Region]:
     """Regions that sound when a key is struck, with what their groups say. Raises `ValueError` for a region that cannot be understood."""
     inherited: dict[str, dict[str, str]] = {"control": {}, "global": {}, "master": {}, "group": {}}
     levels = list(inherited)
-    found: list[Region] = []
-    header, own = "", dict[str, str]()
+    regions: list[Region] = []
+    header, opcodes = "", dict[str, str]()
 
     def close() -> None:
         if header in inherited:
             for later in levels[levels.index(header) :]:
                 inherited[later] = {}
-            inherited[header] = own
+            inherited[header] = opcodes
         elif header == "region":
-            said = {key: value for level in inherited.values() for key, value in level.items()} | own
-            if said.get("trigger", "attack") == "attack" and "sample" in said:
-                found.append(_region(said))
+            message = {key: value for level in inherited.values() for key, value in level.items()} | opcodes
+            if message.get("trigger", "attack") == "attack" and "sample" in message:
+                regions.append(_region(message))
 
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         text = line.partition("//")[0].strip()
         if text.startswith("#"):  # an include or a define; within a name, # is a sharp
             continue
         parts = HEADER.split(text)
-        own |= dict(OPCODE.findall(parts[0]))
+        opcodes |= dict(OPCODE.findall(parts[0]))
         for name, rest in zip(parts[1::2], parts[2::2], strict=True):
             close()
-            header, own = name, dict(OPCODE.findall(rest))
+            header, opcodes = name, dict(OPCODE.findall(rest))
     close()
-    return found
+    return regions
 
 
-def _region(said: dict[str, str]) -> Region:
-    key = said.get("key")
-    sample = (said.get("default_path", "") + said["sample"].strip()).replace("\\", "/")
+def _region(message: dict[str, str]) -> Region:
+    key = message.get("key")
+    sample = (message.get("default_path", "") + message["sample"].strip()).replace("\\", "/")
     try:
         return Region(
             sample=sample,
-            key_center=_key(said.get("pitch_keycenter", key or "60")),
-            low_key=_key(said.get("lokey", key or "0")),
-            high_key=_key(said.get("hikey", key or "127")),
-            low_velocity=int(said.get("lovel", 0)),
-            high_velocity=int(said.get("hivel", 127)),
+            key_center=_key(message.get("pitch_keycenter", key or "60")),
+            low_key=_key(message.get("lokey", key or "0")),
+            high_key=_key(message.get("hikey", key or "127")),
+            low_velocity=int(message.get("lovel", 0)),
+            high_velocity=int(message.get("hivel", 127)),
         )
     except ValueError as error:
         raise ValueError(f"the region of {sample}: {error}") from None

@@ -57,7 +57,7 @@ LISTED = {
 
 
 class IdmtSettings(Frozen):
-    """Where the unpacked folders are and which parts to take. Equalised notes count as dry, as in D'Hooghe 2022, or are left out."""
+    """The unpacked folders and the parts to import. Equalised notes count as dry, as in D'Hooghe 2022, or are left out."""
 
     path: Path = Field(description="folder or file")
     parts: tuple[Literal["bass", "guitar", "polyphonic"], ...] = Field(
@@ -77,7 +77,7 @@ def scan(settings: IdmtSettings) -> Inventory:
             f"{root} holds none of the folders {', '.join(folder.name for folder in wanted)}: give the one they were unpacked into."
         )
     problems: dict[str, str] = {}
-    found: dict[str, tuple[Path, dict[str, str]]] = {}
+    files: dict[str, tuple[Path, dict[str, str]]] = {}
     for folder in folders:
         listed = dict(_listed(folder, root, problems))
         there = _there(folder, root, problems)
@@ -91,11 +91,11 @@ def scan(settings: IdmtSettings) -> Inventory:
             if problem:
                 problems[shown] = problem
             else:
-                found[shown] = (path, fields.groupdict())
+                files[shown] = (path, fields.groupdict())
         for name, (where, _) in listed.items():
             if name not in there:
                 problems[f"{folder.name}/Samples/{name}"] = f"missing: {where} lists it"
-    return _inventory(found, root, settings, problems)
+    return _inventory(files, root, settings, problems)
 
 
 def _listed(folder: Path, root: Path, problems: dict[str, str]) -> Iterator[tuple[str, tuple[str, dict[str, str]]]]:
@@ -113,16 +113,16 @@ def _listed(folder: Path, root: Path, problems: dict[str, str]) -> Iterator[tupl
 
 
 def _there(folder: Path, root: Path, problems: dict[str, str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in files_below(folder / "Samples"):
         shown = path.relative_to(root).as_posix()
         if path.suffix.lower() != ".wav":
             problems[shown] = "unexpected: not a WAV file"
-        elif path.name in found:
-            problems[shown] = f"unexpected: {found[path.name].relative_to(root).as_posix()} has the same name"
+        elif path.name in files:
+            problems[shown] = f"unexpected: {files[path.name].relative_to(root).as_posix()} has the same name"
         else:
-            found[path.name] = path
-    return found
+            files[path.name] = path
+    return files
 
 
 def _disagreement(path: Path, fields: dict[str, str], listed: tuple[str, dict[str, str]] | None) -> str:
@@ -142,14 +142,14 @@ def _disagreement(path: Path, fields: dict[str, str], listed: tuple[str, dict[st
 
 
 def _inventory(
-    found: dict[str, tuple[Path, dict[str, str]]], root: Path, settings: IdmtSettings, problems: dict[str, str]
+    files: dict[str, tuple[Path, dict[str, str]]], root: Path, settings: IdmtSettings, problems: dict[str, str]
 ) -> Inventory:
     notes: dict[str, list[tuple[int, Path, dict[str, str]]]] = {}
-    for path, fields in found.values():
+    for path, fields in files.values():
         notes.setdefault(path.name[:9], []).append((int(fields["fx_type"]), path, fields))
     origins: list[Origin] = []
     recordings: list[Recording] = []
-    for place, (note, members) in enumerate(sorted(notes.items())):
+    for number, (note, members) in enumerate(sorted(notes.items())):
         midi = float(members[0][2]["midi"])
         clean = min((path for code, path, _ in members if code == CLEAN), default=None)
         f0_hz = key_hz(midi)
@@ -164,7 +164,7 @@ def _inventory(
                 Recording(
                     file=path,
                     identity=path.relative_to(root).as_posix(),
-                    origin=place,
+                    origin=number,
                     step=EFFECTS[code][1],
                     labels={"instrument": fields["instrument"], **labels},
                 )

@@ -41,7 +41,7 @@ NAME = re.compile(
 
 
 class IrmasSettings(Frozen):
-    """Where the unpacked folders are and which parts to take.
+    """The unpacked folders and the parts to import.
 
     With both parts, the published division stands: testing files are the test split, and songs of the training part are in training
     or (a share of `validation`) validation. With the training part alone, its songs are divided as the recipe's split says.
@@ -73,16 +73,16 @@ def scan(settings: IrmasSettings) -> Inventory:
             problems[name] = "missing: the whole folder"
         for path in files_below(root / name):
             shown = path.relative_to(root).as_posix()
-            found = _training(path, settings) if name == TRAINING else _testing(path)
-            if isinstance(found, str):
-                if found:
-                    problems[shown] = found
+            labelled = _training(path, settings) if name == TRAINING else _testing(path)
+            if isinstance(labelled, str):
+                if labelled:
+                    problems[shown] = labelled
                 continue
             seconds = seconds_of(path)
             if isinstance(seconds, str):
                 problems[shown] = seconds
                 continue
-            tags, group, split = found
+            tags, group, split = labelled
             for start in piece_starts(seconds, settings.piece_seconds):
                 labels: dict[str, float | str] = {"start_seconds": start}
                 recordings.append(
@@ -92,12 +92,12 @@ def scan(settings: IrmasSettings) -> Inventory:
     return Inventory(tuple(recordings), tuple(origins), problems, tuple(CLASSES.values()))
 
 
-Found = tuple[tuple[str, ...], str, Literal["", "train", "validation", "test"]]
+Labelled = tuple[tuple[str, ...], str, Literal["", "train", "validation", "test"]]
 """Tags, group and split of a file."""
 
 
-def _training(path: Path, settings: IrmasSettings) -> Found | str:
-    """What the name of a training excerpt says, or what is wrong with it (nothing, for notes beside the sounds)."""
+def _training(path: Path, settings: IrmasSettings) -> Labelled | str:
+    """The labels in the name of a training excerpt, or what is wrong with it (empty for text files beside the sounds)."""
     if path.suffix.lower() != ".wav":
         return "" if path.suffix.lower() in (".txt", ".pdf") else "unexpected: not a WAV file"
     fields = NAME.fullmatch(path.name)
@@ -112,7 +112,7 @@ def _training(path: Path, settings: IrmasSettings) -> Found | str:
     return (CLASSES[path.parent.name],), song, split
 
 
-def _testing(path: Path) -> Found | str:
+def _testing(path: Path) -> Labelled | str:
     """The labels of a test file, or what is wrong with it (nothing, for the lists of labels themselves)."""
     if path.suffix.lower() == ".txt":
         return (

@@ -31,7 +31,7 @@ TRAIN, VALIDATION = 0.6, 0.2
 
 
 class JingjuSettings(Frozen):
-    """Where the unpacked folder is, which roles to take, and which class each raw label belongs to."""
+    """The unpacked folder, the roles to import, and the class of each raw label."""
 
     path: Path = Field(description="folder or file")
     roles: tuple[Literal["dan", "laosheng"], ...] = Field(
@@ -59,7 +59,7 @@ def scan(settings: JingjuSettings) -> Inventory:
     problems: dict[str, str] = {}
     origins: list[Origin] = []
     recordings: list[Recording] = []
-    heard: set[tuple[str, str]] = set()
+    labelled: set[tuple[str, str]] = set()
     for path in files_below(root / "wav"):
         shown, role = path.relative_to(root).as_posix(), _role(path, root)
         if role and role not in settings.roles:
@@ -71,7 +71,7 @@ def scan(settings: JingjuSettings) -> Inventory:
         if role is None:
             problems[shown] = f"unexpected: in no folder of a role ({', '.join(ROLES)})"
             continue
-        heard.add((role, path.stem))
+        labelled.add((role, path.stem))
         seconds = seconds_of(path)
         list_ = lists.get((role, path.stem))
         said: list[Segment] | str = "missing: its phonemes, a .TextGrid or _phoneme.txt" if list_ is None else _read(list_, classes)  # fmt: skip
@@ -87,13 +87,13 @@ def scan(settings: JingjuSettings) -> Inventory:
             recordings.append(
                 Recording(file=path, identity=shown, origin=len(origins), step="dry", segments=tuple(inside), start_seconds=start, labels=labels)
             )  # fmt: skip
-        place = share(name, 0)
+        position = share(name, 0)
         split: Literal["train", "validation", "test"] = (
-            "train" if place < TRAIN else "validation" if place < TRAIN + VALIDATION else "test"
+            "train" if position < TRAIN else "validation" if position < TRAIN + VALIDATION else "test"
         )
         origins.append(Origin(identity=shown, group=name, split=split))
     for (role, stem), path in lists.items():
-        if role in settings.roles and (role, stem) not in heard:
+        if role in settings.roles and (role, stem) not in labelled:
             problems[path.relative_to(root).as_posix()] = f"missing: {stem}.wav, of which these are the phonemes"
     return Inventory(tuple(recordings), tuple(origins), problems, frame_classes=tuple(table))
 

@@ -27,7 +27,7 @@ Row = dict[str, str]
 
 
 class MagnaTagATuneSettings(Frozen):
-    """Where the unpacked folders and the annotations are, and how many of the most frequent tags to learn."""
+    """The unpacked folders, the annotations, and the number of most frequent tags to use."""
 
     path: Path = Field(description="folder or file")
     tags: int = Field(50, ge=2, le=188, description="number of most frequent tags to keep")
@@ -60,11 +60,11 @@ def scan(settings: MagnaTagATuneSettings) -> Inventory:
         if isinstance(seconds, str):
             problems[shown] = seconds
             continue
-        own = tuple(tag for tag in tags if row[tag] == "1")
+        row_tags = tuple(tag for tag in tags if row[tag] == "1")
         for start in piece_starts(seconds, settings.piece_seconds):
             labels: dict[str, float | str] = {"start_seconds": start, "clip_id": row["clip_id"]}
             recordings.append(
-                Recording(file=path, identity=shown, origin=len(origins), step="dry", tags=own, start_seconds=start, labels=labels)
+                Recording(file=path, identity=shown, origin=len(origins), step="dry", tags=row_tags, start_seconds=start, labels=labels)
             )  # fmt: skip
         origins.append(Origin(identity=shown, split=_split(shown[0])))
     listed = {row["mp3_path"] for row in rows}

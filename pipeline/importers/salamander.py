@@ -27,7 +27,7 @@ STEPS = {"C": 0, "C#": 1, "D": 2, "D#": 3, "E": 4, "F": 5, "F#": 6, "G": 7, "G#"
 
 
 class SalamanderSettings(Frozen):
-    """Where the unpacked folder is."""
+    """The unpacked folder."""
 
     path: Path = Field(description="folder or file")
     sfz: str | None = Field(None, description="name of the SFZ file, where there are several")

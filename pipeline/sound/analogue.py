@@ -35,8 +35,8 @@ def _delay(sound: Numbers, delays: Numbers, feedback: float, tone: float, satura
         back = n - delays[n] + longest * 4
         whole = int(np.floor(back))
         part = back - whole
-        heard = (1 - part) * line[whole % longest] + part * line[(whole + 1) % longest]
-        low += tone * (heard - low)
+        delayed = (1 - part) * line[whole % longest] + part * line[(whole + 1) % longest]
+        low += tone * (delayed - low)
         fed = sound[n] + feedback * low
         line[n % longest] = np.tanh(fed) if saturate else fed
         out[n] = low

@@ -24,7 +24,7 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Where a file is read: `UnusableSoundError` if the file is not a readable sound."""
+    """Context in which a file is read: raises `UnusableSoundError` if it is not a readable sound."""
     try:
         yield
     except (soundfile.LibsndfileError, OSError) as error:
@@ -64,9 +64,9 @@ def _samples(path: Path) -> tuple[NDArray[Any], int]:
     if path.suffix.lower() == ".mp3":
         from timbre_data.pipeline.sound.mp3 import read_mp3  # half a second of numba, which no other format needs
 
-        found = read_mp3(path)
-        if found is not None:
-            return found
+        decoded = read_mp3(path)
+        if decoded is not None:
+            return decoded
     with soundfile.SoundFile(path) as file:
         # libsndfile's own conversion of 16-bit samples, to the same numbers, is slower than all else
         dtype = "int16" if file.subtype == "PCM_16" else "float32"

@@ -48,14 +48,14 @@ def _read(target: Any, count: int, memory: Any) -> int:
 
 
 def _callbacks() -> Any:
-    """What libsndfile calls instead of the operating system."""
+    """Callbacks that libsndfile uses instead of the operating system's files."""
     ffi = soundfile._ffi
-    found = ffi.new("SF_VIRTUAL_IO*")
-    found.get_filelen = ffi.cast("sf_vio_get_filelen", _length.address)
-    found.seek = ffi.cast("sf_vio_seek", _seek.address)
-    found.read = ffi.cast("sf_vio_read", _read.address)
-    found.tell = ffi.cast("sf_vio_tell", _tell.address)
-    return found
+    callbacks = ffi.new("SF_VIRTUAL_IO*")
+    callbacks.get_filelen = ffi.cast("sf_vio_get_filelen", _length.address)
+    callbacks.seek = ffi.cast("sf_vio_seek", _seek.address)
+    callbacks.read = ffi.cast("sf_vio_read", _read.address)
+    callbacks.tell = ffi.cast("sf_vio_tell", _tell.address)
+    return callbacks
 
 
 _CALLBACKS = _callbacks() if hasattr(soundfile, "_ffi") and hasattr(soundfile, "_snd") else None

@@ -87,14 +87,14 @@ def first_onsets(
     )
     wait = round(WAIT_SECONDS * frames_per_second)
     times, heights = np.zeros(count), np.zeros(count)
-    found, last = 0, -frames
+    onset_count, last = 0, -frames
     for t in range(frames):
         around = strength[max(0, t - before_max) : min(frames, t + after_max + 1)]
         wider = strength[max(0, t - before_mean) : min(frames, t + after_mean + 1)]
         if strength[t] >= around.max() and strength[t] >= wider.mean() + THRESHOLD and t - last > wait:
-            times[found], heights[found] = t / frames_per_second, strength[t]
+            times[onset_count], heights[onset_count] = t / frames_per_second, strength[t]
             last = t
-            found += 1
-            if found == count:
+            onset_count += 1
+            if onset_count == count:
                 break
     return times, heights

@@ -24,7 +24,7 @@ OPEN = 0.6
 
 @dataclass(frozen=True)
 class Controls:
-    """What the voice does, every millisecond [shape=(t,) each, `formants` and `bandwidths` (t, 5)]: Hz, and linear amplitudes."""
+    """The controls of the voice, every millisecond [shape=(t,) each, `formants` and `bandwidths` (t, 5)]: Hz, and linear amplitudes."""
 
     f0: NDArray[np.float64]
     voice: NDArray[np.float64]
@@ -87,9 +87,9 @@ def _sing(
     last = len(f0) - 1
     before = -1
     for n in range(count):
-        place = n * step
-        k = min(int(place), last - 1)
-        between = min(place - k, 1.0)
+        position = n * step
+        k = min(int(position), last - 1)
+        between = min(position - k, 1.0)
         if k != before:
             before = k
             for j in range(FORMANTS):

@@ -16,7 +16,7 @@ from timbre_data.schemas.arrays import Audio
 
 DISPERSERS = 4
 HIGH_HZ = 3500.0
-"""Where the second decay time is set: partials up there die this much faster."""
+"""The frequency at which the second decay time is set: partials up there die this much faster."""
 HIGH_DECAY_RATIO = 0.055
 
 

@@ -21,7 +21,7 @@ _COUNTS = sorted({*range(1, EXACT), *(int(EXACT * 2 ** (j / 48)) for j in range(
 
 
 def harmonics(rate: int, frequency: float) -> int:
-    """How many harmonics of a tone fit below half the sampling rate: exact for few, within 2 % for many, never above."""
+    """The number of harmonics of a tone below half the sampling rate: exact for few, within 2 % for many, never above."""
     return _COUNTS[max(bisect.bisect_right(_COUNTS, int(0.4999 * rate / frequency)) - 1, 0)]
 
 
@@ -51,9 +51,9 @@ def add_oscillator(out: Audio, table: Audio, cycles: float, start: float, volume
     size, gain = np.float64(len(table) - 1), np.float32(volume)
     for n in range(len(out)):
         phase = start + n * cycles
-        place = (phase - np.floor(phase)) * size
-        i = int(place)
-        between = np.float32(place - i)
+        position = (phase - np.floor(phase)) * size
+        i = int(position)
+        between = np.float32(position - i)
         out[n] += gain * (table[i] + between * (table[i + 1] - table[i]))
 
 

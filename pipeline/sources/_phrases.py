@@ -21,7 +21,7 @@ Events = list[tuple[float, Any]]
 
 @dataclass(frozen=True)
 class Player:
-    """How an instrument is played: General MIDI programs (from 0), its range in MIDI notes, and whether it bows, blows or sings, and plays chords."""
+    """The playing of an instrument: General MIDI programs (from 0), its range in MIDI notes, and whether it bows, blows or sings, and plays chords."""
 
     programs: tuple[int, ...]
     low: int
@@ -73,13 +73,15 @@ def phrase(
             (float(rng.uniform(0, 0.4)), Message("control_change", channel=channel, control=MODULATION, value=depth))
         )
     with_pedal = player.pedal and rng.random() < 0.5
-    place, time = int(rng.integers(len(scale))), float(rng.uniform(0, 0.1))
+    scale_step, time = int(rng.integers(len(scale))), float(rng.uniform(0, 0.1))
     while time < seconds:
         length = beat * float(rng.choice([0.5, 1, 1, 2] if not player.sustained else [0.5, 1, 2, 2]))
-        keys = [scale[place]]
+        keys = [scale[scale_step]]
         if player.chords and rng.random() < 0.35:
             keys += [
-                scale[place] + step for step in (4, 7, 12)[: int(rng.integers(1, 4))] if scale[place] + step <= high
+                scale[scale_step] + step
+                for step in (4, 7, 12)[: int(rng.integers(1, 4))]
+                if scale[scale_step] + step <= high
             ]
         velocity = int(np.clip(rng.normal(loud, 8), 25, 127))
         if with_pedal:
@@ -89,11 +91,11 @@ def phrase(
             events.append((time, Message("note_on", channel=channel, note=key, velocity=velocity)))
             events.append((time + length * hold, Message("note_off", channel=channel, note=key)))
         time += length
-        place = int(np.clip(place + rng.integers(-3, 4), 0, len(scale) - 1))
+        scale_step = int(np.clip(scale_step + rng.integers(-3, 4), 0, len(scale) - 1))
     return in_order(events)
 
 
-def heard(draw: Callable[[], Events], listen: Callable[[Events], Audio]) -> tuple[Events, Audio]:
+def audible_phrase(draw: Callable[[], Events], listen: Callable[[Events], Audio]) -> tuple[Events, Audio]:
     """Draw phrases until one sounds: a program need not have samples for all keys of its instrument. Raises `UnusableSoundError`."""
     for _ in range(DRAWS):
         events = draw()

@@ -14,7 +14,7 @@ from timbre_data.pipeline.catalogue.seeding import generator, number_of, share
 from timbre_data.pipeline.catalogue.source import Note, Source
 from timbre_data.pipeline.sound.audio import in_channels
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
-from timbre_data.pipeline.sources._phrases import INSTRUMENTS, Events, heard, phrase
+from timbre_data.pipeline.sources._phrases import INSTRUMENTS, Events, audible_phrase, phrase
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import UsageError
@@ -27,7 +27,7 @@ SOFTEST_DB = -12.0
 
 
 class GmInstrumentsSettings(Frozen):
-    """How many phrases, by which SoundFonts, and what is kept for testing.
+    """The number of phrases, their SoundFonts, and what is held out for testing.
 
     `held_out` "program": of every instrument with several programs (over all SoundFonts) a quarter, at least one, is heard in test
     phrases only; an instrument with one program is divided by phrase. "phrase": all are divided by phrase. `most_voices` above 1 makes
@@ -99,8 +99,8 @@ class GmInstruments:
 
     def _fitting(self, name: str, split: Split) -> list[tuple[str, int]]:
         """The programs of an instrument that may play phrases of a split."""
-        kept = self._kept[name]
-        fitting = [one for one in self._programs[name] if not kept or (one in kept) == (split == "test")]
+        suitable = self._kept[name]
+        fitting = [one for one in self._programs[name] if not suitable or (one in suitable) == (split == "test")]
         return fitting + (self._further[name] if split == "train" else [])
 
     def _choice(self, rng: np.random.Generator, name: str, split: Split) -> tuple[str, str, int]:
@@ -117,7 +117,7 @@ class GmInstruments:
         return others[int(rng.integers(len(others)))]
 
     def _plan(self, index: int) -> tuple[_Phrase, Note]:
-        """Who plays a phrase and how, and where it belongs."""
+        """The players of a phrase, their manner, and its split."""
         rng = generator(self._settings.seed, number_of("gm_instruments"), index, 0)
         share_ = rng.random()
         split: Split = "test" if share_ < TEST else "validation" if share_ < TEST + VALIDATION else "train"
@@ -147,7 +147,7 @@ class GmInstruments:
         mixed = np.zeros((2, samples), np.float32)
         played = self._phrases[index]
         for number, (name, font, program) in enumerate(played.voices):
-            events, sound = heard(
+            events, sound = audible_phrase(
                 partial(phrase, rng, INSTRUMENTS[name], samples / rate),
                 partial(self._played, font, program, rate, samples, played.semitones),
             )

@@ -44,7 +44,7 @@ Split = Literal["train", "validation", "test"]
 
 
 class GmTagsSettings(Frozen):
-    """How many clips of how many pieces; a clip's pieces are one row each, played anew by the same players in the same manner."""
+    """The number of clips and of pieces in each; a clip's pieces are one row each, played by the same players in the same manner."""
 
     clips: int = Field(300, ge=4, description="number of clips")
     pieces: int = Field(10, ge=1, description="10 pieces of 3 s are a clip of 30 s")
@@ -54,7 +54,7 @@ class GmTagsSettings(Frozen):
 
 @dataclass(frozen=True)
 class Clip:
-    """What is the same throughout a clip."""
+    """The properties that are constant within a clip."""
 
     players: tuple[tuple[str, int], ...]
     beats_per_minute: float

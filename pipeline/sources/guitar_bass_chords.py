@@ -33,7 +33,7 @@ STRUM_SECONDS = 0.011
 
 
 class GuitarBassChordsSettings(Frozen):
-    """Which parts, and a seed for what differs between plucks."""
+    """The parts to include, and a seed for the differences between plucks."""
 
     parts: tuple[Literal["guitar", "bass", "chords"], ...] = Field(
         ("guitar", "bass", "chords"), min_length=1, description="instruments and chords to include"
@@ -43,7 +43,7 @@ class GuitarBassChordsSettings(Frozen):
 
 def fingering(root: int, semitones: Sequence[int]) -> list[tuple[int, int]] | None:
     """(string, fret) of every tone, each on a higher string than the one before; None where no hand could."""
-    found: list[tuple[int, int]] = []
+    positions: list[tuple[int, int]] = []
     string = -1
     for tone in semitones:
         string = next(
@@ -56,8 +56,8 @@ def fingering(root: int, semitones: Sequence[int]) -> list[tuple[int, int]] | No
         )
         if string == len(GUITAR_STRINGS):
             return None
-        found.append((string, root + tone - GUITAR_STRINGS[string].midi_note))
-    return found
+        positions.append((string, root + tone - GUITAR_STRINGS[string].midi_note))
+    return positions
 
 
 class GuitarBassChords:
@@ -78,7 +78,7 @@ class GuitarBassChords:
         self.notes: Sequence[Note] = notes
 
     def _chords(self) -> list[Note]:
-        place = {note.identity: index for index, note in enumerate(self._guitar.notes)}
+        index_of = {note.identity: index for index, note in enumerate(self._guitar.notes)}
         ways = dict.fromkeys(note.identity.rsplit("/", 2)[0] for note in self._guitar.notes)
         notes = []
         for way in ways:
@@ -88,8 +88,8 @@ class GuitarBassChords:
                     if fingers is None:
                         continue
                     identities = [f"{way}/string{len(GUITAR_STRINGS) - s}/fret{fret:02d}" for s, fret in fingers]
-                    self._tones.append((self._guitar, tuple(place[identity] for identity in identities)))
-                    lowest = self._guitar.notes[place[identities[0]]]
+                    self._tones.append((self._guitar, tuple(index_of[identity] for identity in identities)))
+                    lowest = self._guitar.notes[index_of[identities[0]]]
                     notes.append(
                         Note(
                             identity=f"chord/{way.removeprefix('guitar/')}/{name}/{root}",

@@ -17,13 +17,13 @@ class CleanNotes:
     """The recordings without an effect, by note."""
 
     def __init__(self, settings: IdmtSettings) -> None:
-        found = scan(settings)
-        self._files = [origin.file for origin in found.origins if origin.file is not None]
+        inventory = scan(settings)
+        self._files = [origin.file for origin in inventory.origins if origin.file is not None]
         if not self._files:
             raise SourceError("idmt_smt_audio_effects", {str(settings.path): "holds no clean notes (NoFX)"})
         self.notes: Sequence[Note] = [
             Note(identity=origin.identity, midi_note=origin.midi_note, f0_hz=origin.f0_hz)
-            for origin in found.origins
+            for origin in inventory.origins
             if origin.file is not None
         ]
 

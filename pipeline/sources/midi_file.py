@@ -29,7 +29,7 @@ def read_messages(path: Path, channel: int | None, drums: bool) -> list[tuple[fl
     """All sounding messages of a file as (seconds, bytes on channel 0), tempo applied. Raises `ValueError` for what is not MIDI."""
     import mido
 
-    found, seconds = [], 0.0
+    messages, seconds = [], 0.0
     try:
         for message in mido.MidiFile(path):  # iterating merges the tracks and gives seconds between messages
             seconds += message.time
@@ -37,34 +37,34 @@ def read_messages(path: Path, channel: int | None, drums: bool) -> list[tuple[fl
                 continue
             if (channel is not None and message.channel != channel) or (message.channel == 9 and not drums):
                 continue
-            found.append((seconds, bytes(message.copy(channel=0).bytes())))
+            messages.append((seconds, bytes(message.copy(channel=0).bytes())))
     except (OSError, EOFError, ValueError, IndexError, KeyError) as error:
         raise ValueError(str(error) or "ends too early") from None
-    return found
+    return messages
 
 
 def phrases(messages: Sequence[tuple[float, bytes]], seconds: float) -> list[Performance]:
     """Cut messages into phrases that begin with a note and last `seconds`; what sounds on at the cut is released there."""
-    found: list[Performance] = []
-    place = 0
-    while place < len(messages):
-        while place < len(messages) and not _is_on(messages[place][1]):
-            place += 1
-        if place == len(messages):
+    performances: list[Performance] = []
+    number = 0
+    while number < len(messages):
+        while number < len(messages) and not _is_on(messages[number][1]):
+            number += 1
+        if number == len(messages):
             break
-        start, events = messages[place][0], []
+        start, events = messages[number][0], []
         down: set[int] = set()
-        while place < len(messages) and messages[place][0] < start + seconds:
-            moment, message = messages[place]
+        while number < len(messages) and messages[number][0] < start + seconds:
+            moment, message = messages[number]
             if _is_on(message):
                 down.add(message[1])
             elif message[0] & 0xF0 in (0x80, 0x90):
                 down.discard(message[1])
             events.append((moment - start, message))
-            place += 1
+            number += 1
         events += [(seconds, bytes((0x80, key, 0))) for key in sorted(down)]
-        found.append(Performance(tuple(events)))
-    return found
+        performances.append(Performance(tuple(events)))
+    return performances
 
 
 def _is_on(message: bytes) -> bool:

@@ -17,7 +17,7 @@ RISE_SECONDS = 0.005
 
 
 class NoiseSettings(Frozen):
-    """How many bursts, and what is drawn for each: its slope in dB an octave, its length and the time in which it fades by 60 dB."""
+    """The number of bursts, and the parameters drawn for each: its slope in dB an octave, its length and the time in which it fades by 60 dB."""
 
     sounds: int = Field(500, ge=1, description="number of sounds")
     slope_db: tuple[float, float] = Field((-9.0, 0.0), description="0 is white, -3 pink, -6 brown")

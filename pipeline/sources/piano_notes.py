@@ -29,7 +29,7 @@ LAYERS = 16
 
 
 class PianoNotesSettings(Frozen):
-    """Which piano and keys, and what is kept from training: all notes of `test_pitch_class` (11 is B), and for validation a share of the other keys.
+    """The piano and its keys, and the notes held out from training: all notes of `test_pitch_class` (11 is B), and for validation a share of the other keys.
 
     The noise is white, and the same for all notes of a SoundFont before each is brought to its level: soft ones are nearer to it.
     """
@@ -57,13 +57,13 @@ class PianoNotes:
         if settings.path is None:
             fluidsynth()
             self._font = find_soundfont(settings.soundfont, "source.soundfont=FILE")
-            chosen = [(key, layer) for key in range(low, high + 1) for layer in range(1, LAYERS + 1)]
+            key_layers = [(key, layer) for key in range(low, high + 1) for layer in range(1, LAYERS + 1)]
         else:
-            chosen = self._sampled(settings, low, high)
-        self._chosen = chosen
+            key_layers = self._sampled(settings, low, high)
+        self._chosen = key_layers
         self._noise_db = settings.noise_db
         piano = "salamander" if settings.path else self._font.stem
-        self.notes: Sequence[Note] = [self._note(piano, key, layer, settings) for key, layer in chosen]
+        self.notes: Sequence[Note] = [self._note(piano, key, layer, settings) for key, layer in key_layers]
 
     def _sampled(self, settings: PianoNotesSettings, low: int, high: int) -> list[tuple[int, int]]:
         """Keys and velocity layers of the sampled piano. Raises `UsageError` where it has none in the range."""
@@ -114,9 +114,9 @@ class PianoNotes:
 
         path, region = self._regions[key, layer]
         with readable():
-            sound, own = soundfile.read(path, dtype="float32", always_2d=True)
+            sound, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
         faster = 2 ** ((key - region.key_center) / 12)
-        return np.ascontiguousarray(soxr.resample(sound, own * faster, rate).T, np.float32)
+        return np.ascontiguousarray(soxr.resample(sound, file_rate * faster, rate).T, np.float32)
 
 
 SOURCE = Source(

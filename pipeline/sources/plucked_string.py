@@ -119,7 +119,7 @@ BASS_STRINGS = (
 
 
 class PluckedStringSettings(Frozen):
-    """Which instrument, and a seed for what differs between plucks (the scrape of the pick)."""
+    """The instrument, and a seed for the differences between plucks (the scrape of the pick)."""
 
     instrument: Literal["guitar", "bass"] = Field("guitar", description="guitar, or other instruments of the model")
     seed: int = Field(0, ge=0, description="seed of the random numbers")

@@ -19,7 +19,7 @@ CLEAN_ELECTRIC_GUITAR = 27
 
 
 class SoundfontSettings(Frozen):
-    """Which file, instrument and notes. Without `path`, the General MIDI SoundFont found on this machine."""
+    """The file, instrument and notes. Without `path`, the General MIDI SoundFont found on this machine."""
 
     path: Path | None = Field(None, description="folder or file")
     bank: int = Field(0, ge=0, le=16383, description="MIDI bank")

@@ -107,7 +107,7 @@ FLOOR_DB = -62.0
 
 
 class SungPhonemesSettings(Frozen):
-    """How many recordings, each of a singer of its own, of how many phrases, and how long a phrase is."""
+    """The number of recordings, each of a singer of its own, the number of phrases in each, and the length of a phrase."""
 
     role: Role = Field("dan", description="young female (dan) or old male (laosheng) voices")
     recordings: int = Field(120, ge=1, description="number of recordings")
@@ -169,7 +169,7 @@ class SungPhonemes:
 
 
 class _Singer:
-    """What is particular to the singer of a recording."""
+    """The characteristics of the singer of a recording."""
 
     def __init__(self, rng: np.random.Generator, role: Role) -> None:
         young = role == "dan"
@@ -185,7 +185,7 @@ class _Singer:
         self.habits = rng.uniform(0.95, 1.05, FORMANTS)
 
     def controls(self, parts: Sequence[_Part], seconds: float, rng: np.random.Generator) -> Controls:
-        """How the voice moves through a phrase."""
+        """The controls of the voice in a phrase."""
         t = np.arange(round(seconds * CONTROL_HZ) + 2) / CONTROL_HZ
         formants = np.empty((len(t), FORMANTS))
         wide = np.ones(len(t))
@@ -195,8 +195,8 @@ class _Singer:
             along = (t[now] - part.start) / (part.stop - part.start)
             course = np.clip((along - 0.35) / 0.4, 0, 1)[:, None]  # a diphthong moves in its middle
             begin, end = np.array(part.sound.begin), np.array(part.sound.end)
-            own = begin * (end / begin) ** course
-            formants[now] = np.append(own, np.full((len(own), 1), 4300.0), axis=1)
+            glide = begin * (end / begin) ** course
+            formants[now] = np.append(glide, np.full((len(glide), 1), 4300.0), axis=1)
             wide[now] = 1 + 1.5 * part.sound.nasal_end * course[:, 0]
             cents[now] = 100 * np.array(part.notes)[np.minimum((along * len(part.notes)).astype(int), len(part.notes) - 1)]  # fmt: skip
             voice_db[now] = part.sound.voice_db - 6 * part.sound.nasal_end * course[:, 0]
@@ -220,7 +220,7 @@ class _Singer:
 
 
 def _text(rng: np.random.Generator, seconds: float) -> list[_Part]:
-    """What is sung in a phrase, from its first moment to the last."""
+    """The text and notes of a phrase."""
     parts: list[_Part] = []
     time = 0.0
     note = int(rng.integers(len(PENTATONIC)))

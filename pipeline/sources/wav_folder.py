@@ -16,7 +16,7 @@ from timbre_data.schemas.errors import NotFoundError, SourceError
 
 
 class WavFolderSettings(Frozen):
-    """Where the files are and how a note is cut out of each.
+    """The folder of the files, and how a note is cut out of each.
 
     `group` says what a split keeps together: each "file", or all files of a "folder" (one player, one song).
     """

@@ -9,7 +9,7 @@ from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
 SPLITS = ("train", "validation", "test")
-"""What the numbers of `split` mean."""
+"""Names of the values of `split`."""
 AUDIO_CHUNK, TABLE_CHUNK = 64, 256
 """Rows per chunk of sounds and spectrograms, and of everything else."""
 FRAME_SECONDS = 0.01
@@ -55,9 +55,9 @@ ROW_ARRAYS = (
     FAILED,
     DRY_INDEX,
 )
-"""What `integrity/rows` is the hash of, in this order; then the extra labels of a dataset."""
+"""The arrays that `integrity/rows` hashes, in this order; then the extra labels of a dataset."""
 DRY_ARRAYS = (DRY_AUDIO, DRY_IDENTITY, DRY_GROUP, DRY_NOTE, DRY_VELOCITY, DRY_F0, DRY_GAIN)
-"""What `integrity/dry` is the hash of."""
+"""The arrays that `integrity/dry` hashes."""
 PLAYED_ARRAYS = (DRY_MIDI, DRY_IDENTITY, DRY_GROUP, DRY_NOTE, DRY_VELOCITY, DRY_F0)
 """The same where a synth plays: its notes stand for the dry sounds."""
 

@@ -1,4 +1,4 @@
-"""Which arrays a dataset has, how they are chunked and how they are encoded.
+"""The arrays of a dataset: their shapes, chunks and codecs.
 
     audio          (n, channels, samples)      dry/audio      (m, channels, samples)   each dry sound once
                                                dry/midi       (m,) what was played, instead of sound, where the chain begins with a synth
@@ -146,7 +146,7 @@ def _response_spec(recipe: Recipe) -> ArraySpec:
 
 
 def frames_of(seconds: float) -> int:
-    """How many frames a sound of such a length has. Raises `UsageError` unless they fill it."""
+    """The number of frames of a sound of a given length. Raises `UsageError` unless they fill it."""
     frames = round(seconds / FRAME_SECONDS)
     if abs(frames * FRAME_SECONDS - seconds) > 1e-6:
         raise UsageError(
@@ -156,15 +156,15 @@ def frames_of(seconds: float) -> int:
 
 
 def frame_table(rows: Sequence[Sequence[Segment]], classes: Sequence[str], frames: int) -> NDArray[np.int8]:
-    """What is heard in each frame, -1 where unlabelled [shape=(n, frames)]. Raises `ValueError` for a class that is not in the list."""
-    place = {name: number for number, name in enumerate(classes)}
+    """The class of each frame, -1 where unlabelled [shape=(n, frames)]. Raises `ValueError` for a class that is not in the list."""
+    index_of = {name: number for number, name in enumerate(classes)}
     out = np.full((len(rows), frames), -1, np.int8)
-    for own, row in zip(out, rows, strict=True):
+    for codes, row in zip(out, rows, strict=True):
         for start, stop, name in row:
-            if name not in place:
+            if name not in index_of:
                 raise ValueError(f"{name} is not in the list of all classes")
             first, last = (int(np.ceil(seconds / FRAME_SECONDS - 1e-6)) for seconds in (max(start, 0), stop))
-            own[first:last] = place[name]
+            codes[first:last] = index_of[name]
     return out
 
 
@@ -180,14 +180,14 @@ def segments_of(frames: NDArray[Any], classes: Sequence[str]) -> list[Segment]:
 
 
 def tag_table(rows: Sequence[Sequence[str]], tags: Sequence[str]) -> NDArray[np.bool_]:
-    """Which tags each row has [shape=(n, k)]. Raises `ValueError` for one that is not in the list."""
-    place = {tag: column for column, tag in enumerate(tags)}
+    """A mask of the tags of each row [shape=(n, k)]. Raises `ValueError` for one that is not in the list."""
+    index_of = {tag: column for column, tag in enumerate(tags)}
     out = np.zeros((len(rows), len(tags)), bool)
-    for k, own in enumerate(rows):
-        for tag in own:
-            if tag not in place:
+    for k, codes in enumerate(rows):
+        for tag in codes:
+            if tag not in index_of:
                 raise ValueError(f"the tag {tag} is not in the list of all tags")
-            out[k, place[tag]] = True
+            out[k, index_of[tag]] = True
     return out
 
 

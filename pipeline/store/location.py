@@ -16,7 +16,7 @@ STORE = "store"
 
 @dataclass(frozen=True)
 class Location:
-    """Where a dataset lives: `address` is a folder or an `s3://` URL; `version` a tag, a snapshot id, or None for the newest."""
+    """The location of a dataset: `address` is a folder or an `s3://` URL; `version` a tag, a snapshot id, or None for the newest."""
 
     address: str
     version: str | None = None
@@ -38,7 +38,7 @@ class Location:
 
 
 def home() -> Path:
-    """Where bare names live: `$TIMBRE_DATA_HOME`, else `datasets/` in the current folder."""
+    """The folder of datasets that are given by a bare name: `$TIMBRE_DATA_HOME`, else `datasets/` in the current folder."""
     return Path(os.environ.get("TIMBRE_DATA_HOME", "datasets"))
 
 

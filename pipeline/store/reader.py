@@ -75,8 +75,8 @@ class Dataset:
     @property
     def parameters(self) -> list[dict[str, Any]]:
         """The parameters of the columns of `params`, described."""
-        found: Any = self.array(PARAMS).attrs["parameters"]
-        return list(found)
+        described: Any = self.array(PARAMS).attrs["parameters"]
+        return list(described)
 
     @property
     def version(self) -> str:
@@ -89,9 +89,9 @@ class Dataset:
 
     def feature_sets(self) -> dict[str, dict[str, Any]]:
         """The feature sets and spectrograms that are stored: name -> path, settings, complete."""
-        found = self.meta.get("features", {})
-        assert isinstance(found, dict)
-        return found
+        feature_sets_meta = self.meta.get("features", {})
+        assert isinstance(feature_sets_meta, dict)
+        return feature_sets_meta
 
     def array(self, path: str) -> zarr.Array[Any]:
         """One array by path. Raises `NotFoundError`."""
@@ -99,22 +99,22 @@ class Dataset:
             guard_against_fork()
         if path not in self._arrays:
             try:
-                found = self.root[path]
+                node = self.root[path]
             except KeyError:
                 raise NotFoundError(f"{self.location.address} has no array {path}.") from None
             except (icechunk.IcechunkError, OSError, ValueError) as error:
                 raise CorruptDataError(
                     f"{self.location.address}: {path} cannot be read: {first_line(error)}."
                 ) from None
-            assert isinstance(found, zarr.Array)
-            self._arrays[path] = found
+            assert isinstance(node, zarr.Array)
+            self._arrays[path] = node
         return self._arrays[path]
 
     def names(self, path: str, key: str = "names") -> list[str]:
-        """What an array's columns are called."""
-        found = self.array(path).attrs[key]
-        assert isinstance(found, list)
-        return [str(name) for name in found]
+        """The names of an array's columns."""
+        attribute = self.array(path).attrs[key]
+        assert isinstance(attribute, list)
+        return [str(name) for name in attribute]
 
     def read(self, path: str, rows: slice | NDArray[np.int64] | int = slice(None)) -> NDArray[Any]:
         """Read rows of one array. Raises `CorruptDataError` naming array and rows where a checksum does not match."""
@@ -144,7 +144,7 @@ class Dataset:
         return sound[0] if isinstance(rows, int) else sound
 
     def present(self) -> NDArray[np.bool_]:
-        """Which rows are there (committed with their hash) [shape=(n,)]."""
+        """A mask of the rows that are present (committed with their hash) [shape=(n,)]."""
         return self.read(ROW_HASH) != 0
 
     def usable(self) -> NDArray[np.int64]:
@@ -156,7 +156,7 @@ class Dataset:
         return self.read(SPLIT)
 
     def complete(self) -> bool:
-        """Whether all rows that were asked for are there."""
+        """Whether all rows of the recipe are present."""
         return self.n >= self.recipe.n and bool(self.present().all())
 
     def stream(

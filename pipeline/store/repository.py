@@ -19,7 +19,7 @@ from timbre_data.pipeline.store.location import STORE, Location, not_found
 from timbre_data.schemas.errors import BuildError, CorruptDataError, NotFoundError
 
 INCOMPLETE = "store.incomplete"
-"""Where a local repository is before its first commit; what a kill leaves there is removed by the next attempt."""
+"""Folder of a local repository before its first commit; the next attempt removes what a kill leaves there."""
 BRANCH = "main"
 _opened_in: set[int] = set()
 

@@ -49,6 +49,6 @@ def shuffled_batches(
             last = number + 1 == len(groups)
             usable = len(mixed) if last else len(mixed) // batch_size * batch_size
             for start in range(0, usable, batch_size):
-                chosen = mixed[start : start + batch_size]
-                yield tuple(column[chosen] for column in buffer)
+                indices = mixed[start : start + batch_size]
+                yield tuple(column[indices] for column in buffer)
             left = tuple(column[mixed[usable:]] for column in buffer)

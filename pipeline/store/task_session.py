@@ -1,4 +1,4 @@
-"""What a task writes: whole rows into its own session, each with a hash of everything that row holds."""
+"""Writing of a task: whole rows into its own session, each with a hash of everything in the row."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class TaskSession:
     def array(self, path: str) -> zarr.Array[Any]:
         """One array by path."""
         if path not in self._arrays:
-            found = self.root[path]
-            assert isinstance(found, zarr.Array)
-            self._arrays[path] = found
+            node = self.root[path]
+            assert isinstance(node, zarr.Array)
+            self._arrays[path] = node
         return self._arrays[path]
 
     def write(self, start: int, columns: Columns) -> None:

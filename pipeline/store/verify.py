@@ -17,7 +17,7 @@ from timbre_data.schemas.errors import CorruptDataError
 
 @dataclass
 class Verdict:
-    """What was found. `missing` rows were never made or lost their bookkeeping; `damaged` ones differ from their hash."""
+    """The result of a verification. `missing` rows were never written or lost their hash; `damaged` ones differ from it."""
 
     dataset: str
     rows: int
@@ -42,8 +42,8 @@ def verify(data: Dataset) -> Verdict:
         verdict.missing["rows"] = list(range(data.n, expected))
     _check(data, verdict, "rows", ROW_HASH, (*ROW_ARRAYS, *data.meta.get("extra_labels", ())))
     _check(data, verdict, "dry", DRY_HASH, dry_arrays(data.recipe))
-    for name, found in data.feature_sets().items():
-        _check(data, verdict, name, f"integrity/{name}", (found["path"],))
+    for name, feature_set in data.feature_sets().items():
+        _check(data, verdict, name, f"integrity/{name}", (feature_set["path"],))
     return verdict
 
 

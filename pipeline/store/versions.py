@@ -58,7 +58,7 @@ def collect_garbage(location: Location, older_than_hours: float) -> dict[str, in
 
 
 def summary(data: Dataset) -> dict[str, Any]:
-    """What there is to know about a dataset, as plain data."""
+    """Summarize a dataset as plain data."""
     usable = data.usable()
     split = data.split()[usable]
     return {
@@ -73,8 +73,8 @@ def summary(data: Dataset) -> dict[str, Any]:
         "dry_sounds": int(data.array(DRY_NOTE).shape[0]),
         "splits": {name: int((split == i).sum()) for i, name in enumerate(SPLITS)},
         "features": {
-            name: {"shape": found["shape"], "settings": found["settings"]}
-            for name, found in data.feature_sets().items()
+            name: {"shape": feature_set["shape"], "settings": feature_set["settings"]}
+            for name, feature_set in data.feature_sets().items()
         },
         "parameters": [parameter.summary() for parameter in data.space],
         "recipe": data.recipe.model_dump(mode="json"),

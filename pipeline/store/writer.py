@@ -156,8 +156,8 @@ class Writer:
     def collect_garbage(self, older_than: datetime) -> dict[str, int]:
         """Delete files that no commit refers to and that are older than a moment. Returns what was deleted."""
         with translated_errors(self.location.address):
-            found = self._repo.garbage_collect(older_than)
-        return {"chunks": found.chunks_deleted, "bytes": found.bytes_deleted}
+            deleted = self._repo.garbage_collect(older_than)
+        return {"chunks": deleted.chunks_deleted, "bytes": deleted.bytes_deleted}
 
     def tag(self, name: str) -> None:
         """Name the last commit, for good."""
@@ -203,6 +203,6 @@ def set_meta(root: zarr.Group, **changes: Any) -> None:
 
 def meta(root: zarr.Group) -> dict[str, Any]:
     """The dataset's description; empty before it is created."""
-    found = root.attrs.get(layout.META, {})
-    assert isinstance(found, dict)
-    return found
+    stored = root.attrs.get(layout.META, {})
+    assert isinstance(stored, dict)
+    return stored

@@ -14,7 +14,7 @@ from timbre_data.schemas.profile import Profile
 
 
 class MidiSettings(Frozen):
-    """Which synth, and how it is captured.
+    """The synth, and the way it is captured.
 
     `backend` "jack" captures faster than real time with a JACK server of its own; "rtmidi" in real time, anywhere. For the latter
     `midi_port` and `audio_device` (regular expressions over names) choose what is connected, where the profile does not start the synth.

@@ -82,7 +82,7 @@ SPACE = ParameterSpace.of(
     *_envelope("amp"),
 )
 PHASES = (0.0, 0.37, 0.71)
-"""Where the oscillators' cycles begin: apart, so that equal ones do not simply add up."""
+"""Initial phases of the oscillators: apart, so that equal ones do not simply add up."""
 
 
 class Subtractive:

@@ -145,7 +145,8 @@ def test_it_learns_where_a_constant_does_not(tiny: Path, tmp_path: Path) -> None
     knobs = found.metrics["knobs"]
     assert knobs["each"]["subtractive.osc1_range"]["score"] > 0.5  # one in six by chance
     assert found.metrics["sounds"]["median"]["oracle"]["mrstft"] == 0
-    assert (run / "evaluation" / "boxes.png").stat().st_size > 5000
+    for name in ("boxes.png", "knobs.png"):
+        assert (run / "evaluation" / name).stat().st_size > 5000
     assert json.loads((run / "evaluation" / "metrics.json").read_text())["knobs"]["positions_right"] is not None
     assert train.train(settings, name="works")[1] == "finished already"
     trained = checkpoints.load(run)

@@ -67,7 +67,7 @@ def test_one_tag_a_row_is_learned_with_a_soft_max_and_several_with_sigmoids(inst
     ):
         run, _ = train.train(TrainSettings(model=model, data=(str(data),), max_epochs=1), name=f"{model}")
         trained = checkpoints.load(run)
-        assert (trained.target, trained.several) == ("tags", several)
+        assert (trained.target, trained.multi_label) == ("tags", several)
         found = evaluate(run, sounds=0).metrics
         assert 0 <= found["thresholds"]["mean > 0.2"]["micro_f1"] <= 1
         assert (run / "evaluation" / "tables.md").is_file()

@@ -11,7 +11,7 @@ import soundfile
 import yaml
 
 from timbre_data.models.inference.predictor import Predictor
-from timbre_data.models.studies.chained import run_chain
+from timbre_data.models.studies.pipeline_run import run_pipeline
 from timbre_data.models.training import preparing, runs
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.engine import Cluster
@@ -40,13 +40,13 @@ def test_the_whole_chain(task: str, tmp_path: Path) -> None:
         dataset["set"] = changes
     data["train"] = [stage | {"max_epochs": 1} for stage in data["train"] if stage["name"] in kept]
     recipe = validation.validate(PipelineRecipe, data, task)
-    report = run_chain(recipe, Cluster(workers=2), progress=NoProgress(), say=lambda line: None)
+    report = run_pipeline(recipe, Cluster(workers=2), progress=NoProgress(), say=lambda line: None)
     found = {one["stage"]: one["metrics"] for one in report if "metrics" in one}
     assert set(found) == {f"evaluate {name}" for name in kept}
     for metrics in found.values():
         assert metrics["rows"] > 0
         assert "accuracy" in metrics or metrics["roc_auc"] is not None
-    again = run_chain(recipe, Cluster(workers=2), progress=NoProgress(), say=lambda line: None)
+    again = run_pipeline(recipe, Cluster(workers=2), progress=NoProgress(), say=lambda line: None)
     assert all("finished already" in one["done"] for one in again if "train" in one["stage"])
     time = np.arange(2 * 22_050) / 22_050
     soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 440 * time), 22_050)

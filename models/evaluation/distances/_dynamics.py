@@ -1,4 +1,4 @@
-"""How far below the loudest point of a target a difference still counts."""
+"""The dynamic range of distances: how far below the loudest point of a target a difference still counts."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ def records(data: Dataset) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
                         name for name, there in zip(data.names(TAGS), value, strict=True) if there
                     )
                 elif path == FRAMES:
-                    heard = segments_of(value, data.names(FRAMES))
-                    record["segments"] = "; ".join(f"{start:.2f} {stop:.2f} {name}" for start, stop, name in heard)
+                    segments = segments_of(value, data.names(FRAMES))
+                    record["segments"] = "; ".join(f"{start:.2f} {stop:.2f} {name}" for start, stop, name in segments)
                 elif np.ndim(value):
                     continue  # a whole response: it is in the dataset itself, and in its zarr export
                 else:

@@ -1,4 +1,4 @@
-"""What is sent to a captured synth, and the form of what comes back."""
+"""Messages to a captured synth, and the format of its replies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SILENCE = 1e-5
 
 
 def row_messages(profile: Profile, patch: Mapping[str, float]) -> list[bytes]:
-    """What is sent before a row's note: the reset, then every knob. An empty patch sends the reset alone."""
+    """The messages before a row's note: the reset, then every knob. An empty patch sends only the reset."""
     messages = [bytes.fromhex(message) for message in profile.reset]
     for parameter in profile.parameters if patch else ():
         messages += parameter.messages(patch[parameter.name])

@@ -217,9 +217,9 @@ def _fill(word: str, filled: Mapping[str, str]) -> str:
 def wait_for(what: str, seconds: float, look: Callable[[], Any], check: Callable[[], None]) -> Any:
     """Wait until `look` finds something. Raises `CaptureError` when time is up or `check` says that it is in vain."""
     deadline = time.monotonic() + seconds
-    while not (found := look()):
+    while not (result := look()):
         check()
         if time.monotonic() > deadline:
             raise CaptureError(f"{what} did not appear within {seconds:.0f} s")
         time.sleep(0.01)
-    return found
+    return result

@@ -28,7 +28,7 @@ from timbre_data.schemas.profile import Profile
 PERIOD = 128
 CHECKS = 7
 EARLY_SECONDS = 0.05
-"""How far before its message a sound may seem to come: a server hands over a block when it begins, not when it has been heard."""
+"""How far a sound may seem to precede its message: a server hands over a block when it begins, not when it has been heard."""
 TRIES = 5
 INSTALL = "pip install 'timbre-data[midi]' (sounddevice needs PortAudio; Debian: apt-get install libportaudio2)"
 
@@ -133,8 +133,8 @@ class RealTimeCapture:
         import mido
         import sounddevice
 
-        own = self._programs is not None
-        backend = mido.Backend("mido.backends.rtmidi/UNIX_JACK" if own else "mido.backends.rtmidi")
+        owns_programs = self._programs is not None
+        backend = mido.Backend("mido.backends.rtmidi/UNIX_JACK" if owns_programs else "mido.backends.rtmidi")
 
         def midi() -> Any:
             try:
@@ -145,18 +145,19 @@ class RealTimeCapture:
 
         name = wait_for(f"the MIDI port {self._midi_port}", self._profile.start_seconds, midi, self._check)
         self._output = backend.open_output(name)
-        wanted = self._audio_device or (self._profile.ports.audio[0].partition(":")[0] if own else "")
+        wanted = self._audio_device or (self._profile.ports.audio[0].partition(":")[0] if owns_programs else "")
 
         def device() -> Any:
             with suppress(sounddevice.PortAudioError):  # the list of devices is made when PortAudio starts
                 sounddevice._terminate()
                 sounddevice._initialize()
-            found = [
+            devices = [
                 (i, d)
                 for i, d in enumerate(sounddevice.query_devices())
-                if d["max_input_channels"] and (not own or "JACK" in sounddevice.query_hostapis(d["hostapi"])["name"])
+                if d["max_input_channels"]
+                and (not owns_programs or "JACK" in sounddevice.query_hostapis(d["hostapi"])["name"])
             ]
-            return next(([i] for i, d in found if re.search(wanted, d["name"])), None)
+            return next(([i] for i, d in devices if re.search(wanted, d["name"])), None)
 
         self._device = wait_for(
             f"an audio device {wanted or 'to record from'}", self._profile.start_seconds, device, self._check

@@ -19,12 +19,12 @@ def opened(what: str, make: Callable[[], Instrument]) -> Instrument:
     """The calling thread's instrument of that description, made when first asked for."""
     key = (threading.get_ident(), what)
     with _lock:
-        found = _opened.get(key)
-    if found is None:
-        found = make()
+        player = _opened.get(key)
+    if player is None:
+        player = make()
         with _lock:
-            _opened[key] = found
-    return found
+            _opened[key] = player
+    return player
 
 
 def close_instruments(*_: Any) -> None:

@@ -31,7 +31,7 @@ SUSPICIOUS_ROWS, SILENCE = 4, 1e-5
 
 
 class Hostable(Protocol):
-    """What a host serves: a synth that plays one row after the other, and can be brought to rest and opened anew."""
+    """The synth served by a host: it plays one row after the other, and can be brought to rest and opened anew."""
 
     def play(
         self, performances: Sequence[Performance], values: Sequence[Mapping[str, float]], samples: int, *, settle: bool

@@ -165,11 +165,11 @@ def why_unusable(name: str, parameter: Any) -> str:
 
 def _unlike(name: str, others: Sequence[Mapping[str, Any]]) -> str:
     """The name, numbered where another parameter has it."""
-    taken, number, found = {one["name"] for one in others}, 1, name
-    while found in taken:
+    taken, number, unique = {one["name"] for one in others}, 1, name
+    while unique in taken:
         number += 1
-        found = f"{name}_{number}"
-    return found
+        unique = f"{name}_{number}"
+    return unique
 
 
 def _plain(name: str) -> str:

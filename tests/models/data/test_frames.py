@@ -22,7 +22,7 @@ from timbre_data.models.data.windows import load_frames, windows_of
 from timbre_data.models.inference import report
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.studies.evaluate import evaluate
-from timbre_data.models.training import checkpoints, fronts, train
+from timbre_data.models.training import checkpoints, frontends, train
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.importing import import_dataset
@@ -123,7 +123,7 @@ def test_pieces_of_a_recording_are_one_again(tmp_path: Path) -> None:
     jingju.make(tmp_path / "tree")
     import_dataset("jingju", {"path": tmp_path / "tree", "roles": ["dan"]}, locate("jingju"), Cluster(workers=2))
     kind = MODELS.load("jingju_proposed")
-    whole = fronts.whole_front(kind, {}, 44_100)
+    whole = frontends.sound_frontend(kind, {}, 44_100)
     rows = load_frames([Dataset("jingju")], kind, whole)
     files = Dataset("jingju").read("labels/file")
     seam = 0
@@ -196,7 +196,7 @@ def test_what_does_not_fit_is_refused(sung: Path) -> None:
 @pytest.mark.slow
 def test_a_split_by_piece_leaks_and_says_so(sung: Path) -> None:
     kind = MODELS.load("jingju_mlp")
-    whole = fronts.whole_front(kind, {}, RATE)
+    whole = frontends.sound_frontend(kind, {}, RATE)
     assert not load_frames([Dataset(str(sung))], kind, whole).leaking_groups()
     assert load_frames([Dataset(str(sung))], kind, whole, "row").leaking_groups()
     settings = TrainSettings(

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from timbre_data.models.architectures import MODELS
-from timbre_data.models.architectures._timbre import jingju_front
+from timbre_data.models.architectures._timbre import jingju_frontend
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.layers.film import Film
 from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
@@ -65,7 +65,7 @@ def test_the_perceptron_of_the_other_role_has_its_published_count() -> None:
 def test_the_front_of_the_singing_networks_is_librosas_mel_spectrogram() -> None:
     """80 bands up to 11 kHz, frames of 25 ms every 10 ms, log10(10,000 x + 1); and a sound of any length has all its frames."""
     sound = np.random.default_rng(0).uniform(-0.3, 0.3, 44_100).astype(np.float32)
-    front = jingju_front(44_100, 21)
+    front = jingju_frontend(44_100, 21)
     power = librosa.feature.melspectrogram(
         y=sound, sr=44_100, n_fft=1102, hop_length=441, n_mels=80, fmax=11_000, pad_mode="constant"
     )

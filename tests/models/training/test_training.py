@@ -17,8 +17,8 @@ from tests.conftest import SHARED_ROWS, build
 from timbre_data.models.architectures import MODELS, Shape, regressor_mlp
 from timbre_data.models.data.rows import load_rows
 from timbre_data.models.evaluation import epochs
-from timbre_data.models.studies.chained import run_chain
 from timbre_data.models.studies.evaluate import evaluate
+from timbre_data.models.studies.pipeline_run import run_pipeline
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints, loop, runs, train
 from timbre_data.pipeline.build import featurizing, recipes
@@ -235,7 +235,7 @@ def test_a_folder_that_is_no_run_is_left_as_it_is(shared: Path) -> None:
     assert [path for path in (runs.runs_home() / "search").rglob("*") if path.is_file()] == [mine]
 
 
-def chained(**changes: Any) -> PipelineRecipe:
+def pipeline_recipe(**changes: Any) -> PipelineRecipe:
     data = {
         "name": "tiny",
         "datasets": [
@@ -252,25 +252,25 @@ def chained(**changes: Any) -> PipelineRecipe:
 
 
 @pytest.mark.slow  # renders, trains and evaluates a whole chain twice
-def test_a_chained_recipe_runs_and_then_skips_everything() -> None:
+def test_a_pipeline_recipe_runs_and_then_skips_everything() -> None:
     said: list[str] = []
-    first = run_chain(chained(), Cluster(workers=2), progress=NoProgress(), say=said.append)
+    first = run_pipeline(pipeline_recipe(), Cluster(workers=2), progress=NoProgress(), say=said.append)
     assert [stage["stage"].split()[0] for stage in first] == ["render", "featurize"] * 2 + ["train", "evaluate"] * 2
-    again = run_chain(chained(), Cluster(workers=2), progress=NoProgress(), say=said.append)
+    again = run_pipeline(pipeline_recipe(), Cluster(workers=2), progress=NoProgress(), say=said.append)
     assert all("finished already" in stage["done"] for stage in again)
 
 
-def test_a_chained_recipe_is_checked_before_anything_is_made(home: Path) -> None:
+def test_a_pipeline_recipe_is_checked_before_anything_is_made(home: Path) -> None:
     with pytest.raises(RecipeError, match="earlier training stage"):
-        run_chain(
-            chained(train=[{"name": "a", "model": "regressor-mlp", "data": ["delay"], "conditioning": "b"}]),
+        run_pipeline(
+            pipeline_recipe(train=[{"name": "a", "model": "regressor-mlp", "data": ["delay"], "conditioning": "b"}]),
             Cluster(),
             progress=NoProgress(),
             say=print,
         )
     with pytest.raises(RecipeError, match="datasets of this recipe are delay, dry"):
-        run_chain(
-            chained(train=[{"name": "a", "model": "regressor-mlp", "data": ["dely"]}]),
+        run_pipeline(
+            pipeline_recipe(train=[{"name": "a", "model": "regressor-mlp", "data": ["dely"]}]),
             Cluster(),
             progress=NoProgress(),
             say=print,
@@ -304,7 +304,7 @@ def test_a_chain_is_recognised_with_several_labels_and_both_parameter_sets_are_l
         one.model_copy(update={"settings": one.settings.model_copy(update={"max_epochs": 15})}) for one in recipe.train
     )
     small = recipe.model_copy(update={"datasets": (stage,), "train": trains})
-    report = run_chain(small, Cluster(workers=2), progress=NoProgress(), say=lambda line: None)
+    report = run_pipeline(small, Cluster(workers=2), progress=NoProgress(), say=lambda line: None)
     effects, parameters = (entry["metrics"] for entry in report if entry["stage"].startswith("evaluate"))
     assert set(effects["classes"]) == {"distortion", "modulation", "delay"}
     assert effects["classes"]["distortion"]["f1"] > 0.8
@@ -338,7 +338,7 @@ def test_an_effect_needs_only_its_name_in_a_recipe(home: Path) -> None:
             },
         ],
     }
-    report = run_chain(
+    report = run_pipeline(
         PipelineRecipe.model_validate(recipe), Cluster(workers=2), progress=NoProgress(), say=lambda line: None
     )
     found = report[-1]["metrics"]["parameters_each"]

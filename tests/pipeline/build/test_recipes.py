@@ -19,10 +19,10 @@ PAPER = ("modulation", "delay", "distortion")
 def test_every_shipped_recipe_is_valid(name: str) -> None:
     data = recipes.read(name)
     if "datasets" in data:
-        chained = validation.validate(PipelineRecipe, data)
-        for stage in chained.datasets:
+        pipeline_recipe = validation.validate(PipelineRecipe, data)
+        for stage in pipeline_recipe.datasets:
             recipes.load(validation.override(recipes.read_named(stage.recipe), stage.set))
-        for training_stage in chained.train:
+        for training_stage in pipeline_recipe.train:
             preparing.resolve(training_stage.settings)
     else:
         assert recipes.load(data).name == name

@@ -7,7 +7,7 @@ import pytest
 from mido import Message
 
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, play
-from timbre_data.pipeline.sources._phrases import SILENT, Events, heard
+from timbre_data.pipeline.sources._phrases import SILENT, Events, audible_phrase
 from timbre_data.pipeline.sources.gm_tags import BAND
 from timbre_data.schemas.errors import UnusableSoundError
 
@@ -21,7 +21,7 @@ def test_a_silent_phrase_is_drawn_again() -> None:
         drawn.append([(float(len(drawn)), None)])
         return drawn[-1]
 
-    events, sound = heard(draw, lambda events: np.full((2, 4), 0.5 if events[0][0] == 3 else 0.0, np.float32))
+    events, sound = audible_phrase(draw, lambda events: np.full((2, 4), 0.5 if events[0][0] == 3 else 0.0, np.float32))
     assert len(drawn) == 4
     assert events is drawn[3]
     assert sound.max() == 0.5
@@ -29,7 +29,7 @@ def test_a_silent_phrase_is_drawn_again() -> None:
 
 def test_a_program_that_is_never_heard_is_an_error() -> None:
     with pytest.raises(UnusableSoundError, match="does not have this program"):
-        heard(list, lambda _: np.zeros((2, 4), np.float32))
+        audible_phrase(list, lambda _: np.zeros((2, 4), np.float32))
 
 
 @pytest.mark.parametrize("name", BAND)

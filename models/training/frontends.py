@@ -15,32 +15,32 @@ from timbre_data.pipeline.build.machine import available_cores
 from timbre_data.schemas.recipe import AudioFormat
 
 
-def whole_row_front(
+def stored_frontend(
     model: Model, options: dict[str, Any], audio: AudioFormat
 ) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
-    """What a model's front end makes of sounds as stored [shape=(k, samples)], in half precision; None for a model without."""
-    if model.front is None or model.context:
+    """A function that computes a model's front end of stored sounds [shape=(k, samples)] in half precision; None for a model without one."""
+    if model.frontend is None or model.context:
         return None
     shape = Shape(0, 0, samples=audio.samples, rate=audio.rate)
-    front = model.front(shape, model.options.model_validate(options))
+    frontend = model.frontend(shape, model.options.model_validate(options))
     torch.set_num_threads(available_cores())
 
     def transform(sounds: NDArray[Any]) -> NDArray[Any]:
         with torch.inference_mode():
             parts = torch.from_numpy(np.ascontiguousarray(sounds)).split(128)
-            return torch.cat([front(as_sound(part)).half() for part in parts]).numpy()
+            return torch.cat([frontend(as_sound(part)).half() for part in parts]).numpy()
 
     return transform
 
 
-def whole_front(model: Model, options: dict[str, Any], rate: int) -> Callable[[torch.Tensor], torch.Tensor]:
+def sound_frontend(model: Model, options: dict[str, Any], rate: int) -> Callable[[torch.Tensor], torch.Tensor]:
     """All frames of one sound, as the front end of a network of frames gives them."""
-    assert model.front is not None
-    front: Any = model.front(Shape(0, 0, rate=rate), model.options.model_validate(options))
+    assert model.frontend is not None
+    frontend: Any = model.frontend(Shape(0, 0, rate=rate), model.options.model_validate(options))
 
     def whole(sound: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            spectrogram: torch.Tensor = front.whole(sound)
+            spectrogram: torch.Tensor = frontend.whole(sound)
         return spectrogram.clone()
 
     return whole

@@ -20,7 +20,7 @@ from timbre_data.schemas.recipe import Recipe
 from timbre_data.schemas.settings import PipelineRecipe, TrainSettings, TrainStage
 
 
-def run_chain(
+def run_pipeline(
     recipe: PipelineRecipe, cluster: Cluster, *, progress: Progress, say: Callable[[str], None], dry_run: bool = False
 ) -> list[dict[str, Any]]:
     """Do every stage of a pipeline recipe in order. Returns what was done: stage, done, and what it gave."""
@@ -43,12 +43,18 @@ def run_chain(
             ]
             continue
         names: dict[str, dict[str, Any]] = {name: {} for name in dataset.features}
-        for found in (
+        for report_of_features in (
             featurizing.featurize(locate(dataset.name), names, cluster, progress=progress, dry_run=dry_run)
             if names
             else []
         ):
-            report.append({"stage": f"featurize {dataset.name}", "done": found.reason, "version": found.version})
+            report.append(
+                {
+                    "stage": f"featurize {dataset.name}",
+                    "done": report_of_features.reason,
+                    "version": report_of_features.version,
+                }
+            )
     runs: dict[str, Path] = {}
     for comparison in recipe.compare:
         if dry_run:
@@ -118,7 +124,7 @@ def _train_and_evaluate(
             }
         )
         return report
-    found = evaluate(folder, allow_leak=settings.split == "row")
-    say(found.markdown())
-    report.append({"stage": f"evaluate {stage.name}", "done": f"tables in {found.folder}", "metrics": found.metrics})
+    result = evaluate(folder, allow_leak=settings.split == "row")
+    say(result.markdown())
+    report.append({"stage": f"evaluate {stage.name}", "done": f"tables in {result.folder}", "metrics": result.metrics})
     return report
