@@ -4,9 +4,10 @@
     >>> td.list_members("targets")[:2]
     ['effect', 'effects']
 
-Everything here takes names as the command line does: a dataset is a name under `datasets/` (or `$TIMBRE_DATA_HOME`), a folder or an
-`s3://` address, with `@TAG` for a version; a run is a folder or a name under `runs/` (or `$TIMBRE_DATA_RUNS`); an effect, model or other
-member is a name, or a Python file of your own, which is then run. Errors are those of `timbre_data.schemas.errors`.
+Everything here takes names as the command line does: a dataset is a name under `datasets/` (or `$TIMBRE_DATA_HOME`), a
+folder or an `s3://` address, with `@TAG` for a version; a run is a folder or a name under `runs/` (or
+`$TIMBRE_DATA_RUNS`); an effect, model or other member is a name, or a Python file of your own, which is then run.
+Errors are those of `timbre_data.schemas.errors`.
 """
 
 from __future__ import annotations
@@ -123,8 +124,8 @@ def render(
         >>> report.rows, report.version
         (20, '1.0.0')
 
-    Give one of `recipe` (a file, a shipped name or the fields themselves), `fx` and `synth`. `overrides` maps dotted paths to values.
-    Raises `UsageError`, `RecipeError`, `SourceError` or `RenderError`.
+    Give one of `recipe` (a file, a shipped name or the fields themselves), `fx` and `synth`. `overrides` maps dotted
+    paths to values. Raises `UsageError`, `RecipeError`, `SourceError` or `RenderError`.
     """
     from timbre_data.pipeline.build import recipes, rendering
     from timbre_data.pipeline.catalogue import validation
@@ -155,8 +156,8 @@ def import_dataset(
 ) -> Report:
     """Import a public dataset from the folder it was unpacked into.
 
-    `settings` are the importer's own, `audio` is the stored format (rate, seconds ...). Raises `SourceError` that names every missing,
-    unreadable and unexpected file, unless `keep_going`.
+    `settings` are the importer's own, `audio` is the stored format (rate, seconds ...). Raises `SourceError` that names
+    every missing, unreadable and unexpected file, unless `keep_going`.
     """
     from timbre_data.pipeline.build.importing import import_dataset as import_folder
     from timbre_data.pipeline.importers import IMPORTERS
@@ -182,8 +183,8 @@ def featurize(
         >>> [report.reason for report in featurize("tiny", {"logmel": {"n_mels": 40}}, workers=1)]
         ['logmel: computed']
 
-    `features` are names, or names with settings; by default those of the dataset's recipe. Raises `UsageError` where a set is
-    stored with other settings.
+    `features` are names, or names with settings; by default those of the dataset's recipe. Raises `UsageError` where a
+    set is stored with other settings.
     """
     from timbre_data.pipeline.build import featurizing
     from timbre_data.pipeline.features import FEATURE_SETS
@@ -199,7 +200,8 @@ def featurize(
 def train(model: str, data: str | Sequence[str], *, name: str | None = None, **settings: Any) -> Path:
     """Train a model on one or several datasets; resumes, and leaves a finished run unchanged. Returns the run's folder.
 
-    Further settings are the fields of `TrainSettings`: features, target, conditioning, split, seed, max_epochs ... Raises `UsageError`.
+    Further settings are the fields of `TrainSettings`: features, target, conditioning, split, seed, max_epochs ...
+    Raises `UsageError`.
     """
     from timbre_data.models.architectures import MODELS
     from timbre_data.models.training.train import train as train_run
@@ -211,7 +213,8 @@ def train(model: str, data: str | Sequence[str], *, name: str | None = None, **s
 
 
 def evaluate(run: str | Path, *, split: str = "test", allow_leak: bool = False, sounds: int = 48) -> StudyResult:
-    """Evaluate a finished run: `metrics` (numbers), `tables` and `markdown()`; plots and predictions go into its folder.
+    """Evaluate a finished run: `metrics` (numbers), `tables` and `markdown()`; plots and predictions go into its
+    folder.
 
     Raises `LeakingSplitError` where test rows share dry notes with training rows, unless `allow_leak`.
     """
@@ -222,7 +225,8 @@ def evaluate(run: str | Path, *, split: str = "test", allow_leak: bool = False, 
 
 
 def predict(run: str | Path, file: str | Path, **request: Any) -> PredictResult:
-    """Predict what made a sound file. Further fields are those of `PredictRequest`: dry, out, effect, f0_hz, refine, textgrid, at.
+    """Predict what made a sound file. Further fields are those of `PredictRequest`: dry, out, effect, f0_hz, refine,
+    textgrid, at.
 
     Raises `UsageError` for files that cannot be read, and for what the run cannot do.
     """

@@ -18,7 +18,9 @@ app = typer.Typer(
 
 
 def _add_groups(*, installed: bool = False) -> int:
-    """Add the groups of `commands/`, or those that installed packages bring, and return how many; the latter takes a moment."""
+    """Add the groups of `commands/`, or those that installed packages bring, and return how many; the latter takes a
+    moment.
+    """
     shipped = COMMANDS.shipped()
     names = [name for name in COMMANDS.names() if name not in shipped] if installed else shipped
     for group in sorted((COMMANDS.load(name) for name in names), key=lambda one: one.order):

@@ -23,7 +23,9 @@ RATE, SOUNDS, LIBROSA_SOUNDS = 22_050, 256, 24
 
 
 def statistics(series: list[np.ndarray], pitch: float, mfcc: np.ndarray) -> None:
-    """The functionals of eight series, their differences and their ratios to the pitch; mean and maximum of the MFCCs."""
+    """The functionals of eight series, their differences and their ratios to the pitch; mean and maximum of the
+    MFCCs.
+    """
     for one in series:
         for part in (one, np.diff(one), one / pitch):
             np.array(

@@ -1,8 +1,8 @@
 """Importing on all cores: WAV as in IRMAS, MP3 as in MagnaTagATune.
 
-Against a bare loop that decodes (soundfile), mixes and resamples the same files and keeps nothing; against the same loop where memory is
-reused as an import reuses it ("tuned"); and against a script's loop that keeps the sounds as 16-bit NumPy files, without labels, hashes
-or compression.
+Against a bare loop that decodes (soundfile), mixes and resamples the same files and keeps nothing; against the same
+loop where memory is reused as an import reuses it ("tuned"); and against a script's loop that keeps the sounds as
+16-bit NumPy files, without labels, hashes or compression.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def magnatagatune(folder: Path) -> list[Path]:
 
 
 def loop(paths: list[Path], rate: int, keep: Path | None = None, tuned: bool = False) -> float:
-    """Seconds to decode, mix and resample all files with a thread a core, and to keep them in a folder; or with an import's memory."""
+    """Seconds to decode, mix and resample all files with a thread a core, and to keep them in a folder; or with an
+    import's memory.
+    """
     if tuned:
         quiet_threads()
 

@@ -1,8 +1,8 @@
 """Rendering against a bare pedalboard loop and against a plain script, on the same cores, notes and parameters.
 
-The bare loop: pedalboard's three plug-ins, one thread per core, flush-to-zero, dry notes in memory, parameters drawn already, nothing kept.
-The plain script: one loop; reads the dry WAV, renders, writes a WAV and a line of JSON for each row.
-Everything of ours is counted: Dask's start, dry notes, drawing, rendering, encoding, writing, committing.
+The bare loop: pedalboard's three plug-ins, one thread per core, flush-to-zero, dry notes in memory, parameters drawn
+already, nothing kept. The plain script: one loop; reads the dry WAV, renders, writes a WAV and a line of JSON for each
+row. Everything of ours is counted: Dask's start, dry notes, drawing, rendering, encoding, writing, committing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The first layers of the timbre CNNs, forth and back on one core, against the plain order of convolution, norm, ELU and pool; the same channels-last weights for both."""
+"""The first layers of the timbre CNNs, forth and back on one core, against the plain order of convolution, norm, ELU
+and pool; the same channels-last weights for both.
+"""
 
 from __future__ import annotations
 

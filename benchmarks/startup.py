@@ -1,4 +1,6 @@
-"""Seconds until `--help`, and until the first row of a new dataset is rendered, in fresh processes; then growth of memory with n."""
+"""Seconds until `--help`, and until the first row of a new dataset is rendered, in fresh processes; then growth of
+memory with n.
+"""
 
 from __future__ import annotations
 

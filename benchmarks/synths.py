@@ -1,4 +1,6 @@
-"""Synths against real time: our own per core, captured ones per worker and with two workers, everything included but the store."""
+"""Synths against real time: our own per core, captured ones per worker and with two workers, everything included but
+the store.
+"""
 
 from __future__ import annotations
 

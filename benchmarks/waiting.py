@@ -1,4 +1,6 @@
-"""Share of training time spent on putting batches together: a cheap and a dear network of frames, one of whole sounds, one of features."""
+"""Share of training time spent on putting batches together: a cheap and a dear network of frames, one of whole sounds,
+one of features.
+"""
 
 from __future__ import annotations
 

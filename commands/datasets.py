@@ -154,7 +154,9 @@ def gc(
     ] = 24.0,
     as_json: Json = False,
 ) -> None:
-    """Delete files that killed builds left behind. Commits and tags stay. Refused while the dataset is being written."""
+    """Delete files that killed builds left behind. Commits and tags stay. Refused while the dataset is being
+    written.
+    """
     from timbre_data.pipeline.store.location import locate
     from timbre_data.pipeline.store.versions import collect_garbage
 

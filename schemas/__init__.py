@@ -1,1 +1,3 @@
-"""The grammar: parameters, recipes, dataset descriptions, settings and errors. Imports pydantic, NumPy and the standard library only."""
+"""The grammar: parameters, recipes, dataset descriptions, settings and errors. Imports pydantic, NumPy and the standard
+library only.
+"""

@@ -93,8 +93,8 @@ class Parameter(Frozen):
     """A named quantity with bounds.
 
     `kind` is how the value runs over [0, 1]: "linear"; "log" (equal ratios); "db" (decibels, linear in dB); "integer"
-    (whole numbers from low to high); "choice" (one of `positions`); "switch" (0 or 1). `resolution` is the step to which
-    the *normalized* value is rounded. `midi_cc` and `midi_values` say which control change carries it and, for a
+    (whole numbers from low to high); "choice" (one of `positions`); "switch" (0 or 1). `resolution` is the step to
+    which the *normalized* value is rounded. `midi_cc` and `midi_values` say which control change carries it and, for a
     choice, which of its 128 values starts each position.
     """
 
@@ -174,7 +174,9 @@ class Parameter(Frozen):
         return np.asarray((v - low) / (high - low))
 
     def quantile(self, probability: FloatArray) -> FloatArray:
-        """Turn uniform numbers in [0, 1) into normalized draws by the inverse of the distribution function [shape=(n,)]."""
+        """Turn uniform numbers in [0, 1) into normalized draws by the inverse of the distribution function
+        [shape=(n,)].
+        """
         distribution_name = self.distribution
         if self.steps:
             return self._quantile_of_steps(probability)

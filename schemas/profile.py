@@ -17,8 +17,9 @@ STEPS_7, STEPS_14 = 127, 16383
 class ProfileParameter(Frozen):
     """One knob and the message that turns it: a control change (`cc`), an NRPN (its two numbers) or a program change.
 
-    `values` are the controller values at which positions begin (a choice or switch); other knobs run over 0 to 127, or over `sent`
-    (14 bits with an NRPN). `target` is what the program itself calls the knob, where a file tells it which controller drives which.
+    `values` are the controller values at which positions begin (a choice or switch); other knobs run over 0 to 127, or
+    over `sent` (14 bits with an NRPN). `target` is what the program itself calls the knob, where a file tells it which
+    controller drives which.
     """
 
     name: str = Field(description="name in the dataset")
@@ -106,10 +107,11 @@ class Ports(Frozen):
 class Profile(Frozen):
     """An external synth: how it is started, reached, turned and calmed.
 
-    `command` starts it (nothing: it is running already, or is a piece of hardware); `{soundfont}`, `{rate}`, `{port}` (a free TCP port) and `{folder}` (an empty
-    folder of its own, also its home) are filled in. `files` are written there before the start; `{targets}` becomes 128 lines, line n
-    the target of controller n. `start` are messages (hexadecimal) sent once, `reset` before every row. `settle_seconds` is how long
-    it needs between a row's messages and its note for controllers to arrive, and with isolation "settle" the last note to be gone.
+    `command` starts it (nothing: it is running already, or is a piece of hardware); `{soundfont}`, `{rate}`, `{port}`
+    (a free TCP port) and `{folder}` (an empty folder of its own, also its home) are filled in. `files` are written
+    there before the start; `{targets}` becomes 128 lines, line n the target of controller n. `start` are messages
+    (hexadecimal) sent once, `reset` before every row. `settle_seconds` is how long it needs between a row's messages
+    and its note for controllers to arrive, and with isolation "settle" the last note to be gone.
     """
 
     name: str = Field(pattern=NAME, description="name of the profile")

@@ -1,4 +1,6 @@
-"""A recipe: everything a dataset is made from. The same recipe gives the same bytes on one machine with the same package versions."""
+"""A recipe: everything a dataset is made from. The same recipe gives the same bytes on one machine with the same
+package versions.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,9 @@ Isolation = Literal["auto", "reuse", "settle", "fresh", "fork", "process"]
 class Step(Frozen):
     """One effect of a chain, or at its beginning one synth.
 
-    `name` tells two of the same effect apart; `probability` is how often the step is on. A synth has `settings` of its own (checked
-    by the synth; an effect that is a plug-in has some too), and where it keeps state between sounds `isolation` says how rows are kept apart; "auto" measures which is needed.
+    `name` tells two of the same effect apart; `probability` is how often the step is on. A synth has `settings` of its
+    own (checked by the synth; an effect that is a plug-in has some too), and where it keeps state between sounds
+    `isolation` says how rows are kept apart; "auto" measures which is needed.
     """
 
     effect: str = Field("", description="name of an effect")
@@ -178,7 +181,9 @@ def as_chain(value: Any) -> Any:
 
 
 class Recipe(Frozen):
-    """One dataset: dry sounds from `source`, through `chain`, `n` rows from `seed`. A synth gets notes from its source."""
+    """One dataset: dry sounds from `source`, through `chain`, `n` rows from `seed`. A synth gets notes from its
+    source.
+    """
 
     name: str = Field(pattern=NAME, description="name of the dataset")
     description: str = Field("", description="what the dataset is, in a sentence")

@@ -36,10 +36,12 @@ class TrainSettings(Frozen):
     """One training run.
 
     `split` "note" keeps every dry note on one side (honest); "row" is the AutoFX paper's random split over rows, which
-    puts the same note on both sides. `conditioning` names a run of a classifier whose class probabilities are added to the input.
-    `target` is what a classifier learns: the one "effect" of a row, its "family" (the six aggregated classes of IDMT-SMT), all
-    "effects" of a chain (several labels a row), the "tags" of sounds that have some, or the "frames" of recordings (phonemes), for networks made for that; left out, frames for those, tags where there are some, else effect. `precision` "bf16-mixed" computes convolutions in bfloat16.
-    A value left None is the model's own (published) one.
+    puts the same note on both sides. `conditioning` names a run of a classifier whose class probabilities are added to
+    the input. `target` is what a classifier learns: the one "effect" of a row, its "family" (the six aggregated classes
+    of IDMT-SMT), all "effects" of a chain (several labels a row), the "tags" of sounds that have some, or the "frames"
+    of recordings (phonemes), for networks made for that; left out, frames for those, tags where there are some, else
+    effect. `precision` "bf16-mixed" computes convolutions in bfloat16. A value left None is the model's own (published)
+    one.
     """
 
     model: Annotated[str, BeforeValidator(_as_member)] = Field(description="name of the architecture")
@@ -105,7 +107,9 @@ class TrainSettings(Frozen):
 
 
 class CompareSettings(Frozen):
-    """A comparison of classifiers by cross-validation over dry notes, with optionally another generator to carry over to."""
+    """A comparison of classifiers by cross-validation over dry notes, with optionally another generator to carry over
+    to.
+    """
 
     data: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
         min_length=1, description="datasets to compare on"

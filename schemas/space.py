@@ -70,7 +70,9 @@ class ParameterSpace(Frozen):
         return values
 
     def active(self, values: FloatArray) -> NDArray[np.bool_]:
-        """A mask of the parameters that apply to each row: their condition holds, and that of the one they depend on [shape=(n, p)]."""
+        """A mask of the parameters that apply to each row: their condition holds, and that of the one they depend on
+        [shape=(n, p)].
+        """
         mask = np.ones(values.shape, bool)
         for _ in self.parameters:  # conditions may chain; at most p links
             before = mask.copy()

@@ -1,6 +1,7 @@
 """Runs outlive code: those trained by earlier releases are evaluated to the same figures, and predict.
 
-`old_runs/runs-1.tar.gz` was written by the release before targets had objects (regressors were saved with the target of a classifier).
+`old_runs/runs-1.tar.gz` was written by the release before targets had objects (regressors were saved with the target of
+a classifier).
 """
 
 from __future__ import annotations

@@ -180,6 +180,7 @@ def test_workers_of_a_cluster_get_the_file(home: Path, tmp_path: Path) -> None:
     assert np.array_equal(api.Dataset("here").read("integrity/rows"), api.Dataset("there").read("integrity/rows"))
 
 
+@pytest.mark.slow  # renders, trains and evaluates
 def test_features_targets_distances_and_exporters_of_ones_own(home: Path, shared: Path, tmp_path: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     files = {"own_level": FEATURES, "own_distance": DISTANCE, "own_text": EXPORTER, "own_halves": TARGET}
     paths = {name: tmp_path / f"{name}.py" for name in files}

@@ -58,13 +58,6 @@ def test_every_module_imports_and_says_what_it_is(name: str) -> None:
     assert importlib.import_module(name).__doc__
 
 
-def test_imports_are_absolute() -> None:
-    for top in (*TOP, "tests", "benchmarks"):
-        for path in (ROOT / top).rglob("*.py"):
-            tree = ast.parse(path.read_text())
-            assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level], path
-
-
 def test_the_version_is_the_changelogs_newest() -> None:
     version = importlib.metadata.version("timbre-data")
     assert (
@@ -127,6 +120,7 @@ def test_no_string_of_pipeline_names_a_module_of_models() -> None:
         assert "timbre_data.models" not in path.read_text(), path
 
 
+@pytest.mark.slow  # imports all of pipeline in a process of its own
 def test_loading_every_member_imports_nothing_from_above() -> None:
     """Also not by name: each kind of pipeline is loaded whole in a process that has no models."""
     script = """

@@ -1,4 +1,6 @@
-"""Contracts that every member of a kind must fulfil, one file per kind: run by the tests over all shipped members, and by `timbre-data check FILE`."""
+"""Contracts that every member of a kind must fulfil, one file per kind: run by the tests over all shipped members, and
+by `timbre-data check FILE`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The base of all contracts: a class whose methods `check_...` each raise `AssertionError` for a member that breaks a promise."""
+"""The base of all contracts: a class whose methods `check_...` each raise `AssertionError` for a member that breaks a
+promise.
+"""
 
 from __future__ import annotations
 

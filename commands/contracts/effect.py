@@ -1,4 +1,6 @@
-"""The contract of effects: same shape, pure, finite over the whole range, and no label that does not reach the sound."""
+"""The contract of effects: same shape, pure, finite over the whole range, and no label that does not reach the
+sound.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The contract of importers: where the data comes from, a fixed list of recordings, and one label each.
 
-How an importer meets missing, cut and unexpected files is tested on a tree of files in the real layout (`tests/fixtures`).
+How an importer meets missing, cut and unexpected files is tested on a tree of files in the real layout
+(`tests/fixtures`).
 """
 
 from __future__ import annotations

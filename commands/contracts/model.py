@@ -1,4 +1,6 @@
-"""The contract of architectures: published parameter counts, outputs in range, gradients everywhere, saved and loaded the same."""
+"""The contract of architectures: published parameter counts, outputs in range, gradients everywhere, saved and loaded
+the same.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,9 @@ from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.pipeline.sources import SOURCES
 
 SOFT_ONSET = {"sung_phonemes": 0.006}
-"""Least level at the onset, relative to the peak, of sounds that may begin with a soft consonant; a tenth for others."""
+"""Least level at the onset, relative to the peak, of sounds that may begin with a soft consonant; a tenth for
+others.
+"""
 
 
 class SourceContract(Contract):

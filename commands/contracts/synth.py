@@ -1,4 +1,6 @@
-"""The contract of synths: notes, chords and phrases in the requested format, and rows that do not depend on each other."""
+"""The contract of synths: notes, chords and phrases in the requested format, and rows that do not depend on each
+other.
+"""
 
 from __future__ import annotations
 

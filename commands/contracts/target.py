@@ -1,4 +1,6 @@
-"""The contract of targets: a name for what is learned, outputs that fit it, a loss that falls when predictions are right."""
+"""The contract of targets: a name for what is learned, outputs that fit it, a loss that falls when predictions are
+right.
+"""
 
 from __future__ import annotations
 

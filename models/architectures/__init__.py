@@ -17,7 +17,8 @@ Task = Literal["classification", "regression", "transformation"]
 
 @dataclass(frozen=True)
 class Shape:
-    """The shape of a network: it maps `inputs` features, `conditioning` class probabilities and, for some, sounds to `outputs` numbers.
+    """The shape of a network: it maps `inputs` features, `conditioning` class probabilities and, for some, sounds to
+    `outputs` numbers.
 
     `positions` of each output: how many positions a choice, switch or integer has, 0 for a continuous one.
     """
@@ -34,17 +35,19 @@ class Shape:
 class Model:
     """A network and the training that its paper gives it.
 
-    `build(shape, options)` makes the network: `forward(features[, probabilities])` gives logits (classification) or values in [0, 1]
-    (regression). With `input` "audio" it is `forward(features[, probabilities], audio=sounds)`, and features may be none. `front(shape, options)`
-    makes its front end without weights (a spectrogram), if it has one: training computes that once for all rows, while it reads them, and
-    `forward` takes its output too.
-    A network with `context` names the middle one of so many frames of a recording. A network with `fit_front(spectrograms)` takes its standardisation from the training rows' spectrograms, given in parts. One with
-    `fit_classes(windows, classes, seed)` is fitted by that instead of by descent; one with `class_loss(scores, present)` has a loss of its own for several labels. A regressor may have a `loss(output, labels, mask, identifiable)` of its own, and a `decode(output)` to values in [0, 1].
-    A classifier with `multi_label` has a sigmoid for each class even where every training row has one label; others have a soft-max then.
-    A `conditioned` network may be given a classifier's probabilities.
-    `l2_convolutions` times the squared weights of all convolutions is added to the loss (a kernel regulariser, as Keras has it).
-    `published` holds parameter counts: variant -> (shape, count), with the running statistics of batch norms where `counts_statistics`; the
-    tests compare.
+    `build(shape, options)` makes the network: `forward(features[, probabilities])` gives logits (classification) or
+    values in [0, 1] (regression). With `input` "audio" it is `forward(features[, probabilities], audio=sounds)`, and
+    features may be none. `front(shape, options)` makes its front end without weights (a spectrogram), if it has one:
+    training computes that once for all rows, while it reads them, and `forward` takes its output too. A network with
+    `context` names the middle one of so many frames of a recording. A network with `fit_front(spectrograms)` takes its
+    standardisation from the training rows' spectrograms, given in parts. One with `fit_classes(windows, classes, seed)`
+    is fitted by that instead of by descent; one with `class_loss(scores, present)` has a loss of its own for several
+    labels. A regressor may have a `loss(output, labels, mask, identifiable)` of its own, and a `decode(output)` to
+    values in [0, 1]. A classifier with `multi_label` has a sigmoid for each class even where every training row has one
+    label; others have a soft-max then. A `conditioned` network may be given a classifier's probabilities.
+    `l2_convolutions` times the squared weights of all convolutions is added to the loss (a kernel regulariser, as Keras
+    has it). `published` holds parameter counts: variant -> (shape, count), with the running statistics of batch norms
+    where `counts_statistics`; the tests compare.
     """
 
     summary: str

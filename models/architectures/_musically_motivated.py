@@ -13,11 +13,15 @@ SHAPES = tuple(
     for height, counts in ((100, (10, 6, 3, 3)), (75, (15, 10, 5, 5)), (25, (15, 10, 5, 5)))
     for count, width in zip(counts, (1, 3, 5, 7), strict=True)
 )
-"""Filters of 100, 75 and 25 bands by 1, 3, 5 and 7 frames, pooled over all places in frequency: a timbre at any pitch."""
+"""Filters of 100, 75 and 25 bands by 1, 3, 5 and 7 frames, pooled over all places in frequency: a timbre at any
+pitch.
+"""
 
 
 def model(width: int, count: int) -> Model:
-    """The network for one width: 92 filters of 12 shapes times `width`, a convolution over 8 pooled frames, a dense layer of 100."""
+    """The network for one width: 92 filters of 12 shapes times `width`, a convolution over 8 pooled frames, a dense
+    layer of 100.
+    """
     wide = f", {width} times as wide" if width > 1 else ""
     wider = tuple(FilterShape(s.count * width, s.height, s.width) for s in SHAPES)
 

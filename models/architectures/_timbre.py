@@ -1,4 +1,6 @@
-"""The base of the timbre CNNs: a mel spectrogram, standardised by the training set, and a body that computes class scores."""
+"""The base of the timbre CNNs: a mel spectrogram, standardised by the training set, and a body that computes class
+scores.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class NoOptions(Frozen):
 
 
 class ShapedOptions(Frozen):
-    """The filter shapes of the first layer; none are the published ones. `timbre-data design-filters` proposes some for a dataset."""
+    """The filter shapes of the first layer; none are the published ones. `timbre-data design-filters` proposes some for
+    a dataset.
+    """
 
     shapes: tuple[FilterShape, ...] = Field((), description="[{count, height (bands), width (frames)}, ...]")
 
@@ -56,7 +60,9 @@ class TimbreNetwork(nn.Module):
             self.standardise.fit(spectrograms)
 
     def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
-        """Map sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n, bins, frames)], to scores [shape=(n, outputs)]."""
+        """Map sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n, bins, frames)], to scores
+        [shape=(n, outputs)].
+        """
         x = audio if audio.dim() == 3 else self.front(audio)
         scores: torch.Tensor = self.body(self.standardise(x))
         return scores
@@ -73,7 +79,9 @@ def timbre_model(
     whole: bool = False,
     **training: Any,
 ) -> Model:
-    """A classifier of sounds, or of frames: the spectrogram `frontend(rate)`, standardised as a whole, each band or each cell by itself, and the network `body(shape, options)`: all behind the front, or with `whole` all of it."""
+    """A classifier of sounds, or of frames: the spectrogram `frontend(rate)`, standardised as a whole, each band or
+    each cell by itself, and the network `body(shape, options)`: all behind the front, or with `whole` all of it.
+    """
 
     def build(shape: Shape, options: Any) -> nn.Module:
         network = (
@@ -121,6 +129,8 @@ def jingju_frontend(rate: int, frames: int) -> MelFrontend:
 def normed(
     before: int, after: int, *, bias: bool = True, padding: int = 0, pool: int | tuple[int, int] = 1
 ) -> list[nn.Module]:
-    """A 3 x 3 convolution, batch norm, ELU and a pool of largest values, which gives the same before ELU and leaves it less to do."""
+    """A 3 x 3 convolution, batch norm, ELU and a pool of largest values, which gives the same before ELU and leaves it
+    less to do.
+    """
     convolution = nn.Conv2d(before, after, 3, padding=padding, bias=bias)
     return [convolution, nn.BatchNorm2d(after), *([] if pool == 1 else [nn.MaxPool2d(pool)]), nn.ELU()]

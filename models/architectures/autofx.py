@@ -1,6 +1,7 @@
 """AutoFX (D'Hooghe 2022): a residual CNN over a spectrogram, steered by the effect class through FiLM.
 
-Trunk 3,106,368 + FiLM 12,544 (6 classes) + head 532,495, or 557,071 with 48 features: 3,651,407 and 3,675,983 parameters.
+Trunk 3,106,368 + FiLM 12,544 (6 classes) + head 532,495, or 557,071 with 48 features: 3,651,407 and 3,675,983
+parameters.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class AutofxOptions(Frozen):
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions with batch norm, FiLM after the second, and a shortcut (a convolution where the size changes)."""
+    """Two 3 x 3 convolutions with batch norm, FiLM after the second, and a shortcut (a convolution where the size
+    changes).
+    """
 
     def __init__(self, channels_in: int, channels: int, stride: int, conditioning: int) -> None:
         super().__init__()
@@ -50,7 +53,9 @@ class Block(nn.Module):
         )
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
-        """Map [shape=(n, channels_in, bins, frames)] and class probabilities [shape=(n, conditioning)] to the block's output."""
+        """Map [shape=(n, channels_in, bins, frames)] and class probabilities [shape=(n, conditioning)] to the block's
+        output.
+        """
         y = torch.relu(self.first_norm(self.first(x)))
         y = self.second_norm(self.second(y))
         if self.film is not None:
@@ -93,7 +98,9 @@ class Autofx(nn.Module):
     def forward(
         self, features: torch.Tensor, probabilities: torch.Tensor | None = None, *, audio: torch.Tensor
     ) -> torch.Tensor:
-        """Map features [shape=(n, inputs)], probabilities [shape=(n, conditioning)] and sounds [shape=(n, samples)] to [shape=(n, outputs)]."""
+        """Map features [shape=(n, inputs)], probabilities [shape=(n, conditioning)] and sounds [shape=(n, samples)] to
+        [shape=(n, outputs)].
+        """
         x = self.stem(self.spectrogram(audio)[:, None].contiguous(memory_format=torch.channels_last))
         for block in self.blocks:
             x = block(x, probabilities)

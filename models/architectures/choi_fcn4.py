@@ -1,4 +1,6 @@
-"""Auto-tagging by the fully convolutional FCN-4 of Choi et al. 2016, whose quoted 22 million parameters no published layer list gives."""
+"""Auto-tagging by the fully convolutional FCN-4 of Choi et al. 2016, whose quoted 22 million parameters no published
+layer list gives.
+"""
 
 from __future__ import annotations
 

@@ -1,15 +1,19 @@
-"""The end-to-end equaliser of Martinez Ramirez & Reiss 2018: an adaptive front end, a latent network, and a back end tied to the front.
+"""The end-to-end equaliser of Martinez Ramirez & Reiss 2018: an adaptive front end, a latent network, and a back end
+tied to the front.
 
-Frames of 1,024 samples are filtered by 128 learned filters (their output is the residual R); |R| is smoothed channel by channel, and the largest of
-every sixteen values is kept with its place: the latent representation, 128 x 64. The latent network changes it, row by row and then all rows
-alike; the back end puts the values back to their places, multiplies by R, and adds up the same filters again.
+Frames of 1,024 samples are filtered by 128 learned filters (their output is the residual R); |R| is smoothed channel by
+channel, and the largest of every sixteen values is kept with its place: the latent representation, 128 x 64. The latent
+network changes it, row by row and then all rows alike; the back end puts the values back to their places, multiplies by
+R, and adds up the same filters again.
 
-The paper does not say how the network begins. Here it begins as one that hardly changes a sound, which is a matter of the places: no gradient reaches
-the choice of a place, so training does not mend a bad one. Where each band of a short-time Fourier transform is kept at every sixteenth sample,
-overlap and add gives the sound back. The places follow the smoothed magnitude: where that rises the last of sixteen is kept, where it falls the first, so
-they are evenly spaced except at its extremes, close together at a maximum and far apart at a minimum. So (1) the smoothing begins as a Hann window, which
-leaves few extremes, and (2) every band is there twice, once with a smoothing of negative sign: it is sparse where the other is dense. The latent
-network begins with one constant for all values, which is a filter that lets everything through.
+The paper does not say how the network begins. Here it begins as one that hardly changes a sound, which is a matter of
+the places: no gradient reaches the choice of a place, so training does not mend a bad one. Where each band of a
+short-time Fourier transform is kept at every sixteenth sample, overlap and add gives the sound back. The places follow
+the smoothed magnitude: where that rises the last of sixteen is kept, where it falls the first, so they are evenly
+spaced except at its extremes, close together at a maximum and far apart at a minimum. So (1) the smoothing begins as a
+Hann window, which leaves few extremes, and (2) every band is there twice, once with a smoothing of negative sign: it is
+sparse where the other is dense. The latent network begins with one constant for all values, which is a filter that lets
+everything through.
 """
 
 from __future__ import annotations
@@ -32,19 +36,27 @@ LATENT = FRAME // POOL
 BANDS = CHANNELS // 4
 """At first: a cosine and a sine each, with a smoothing of either sign."""
 OPEN, CLOSED = 0.69, -6.0
-"""The constant that the latent network begins with, and (before the last soft-plus) where it is with rows of zero: -49 dB."""
+"""The constant that the latent network begins with, and (before the last soft-plus) where it is with rows of zero: -49
+dB.
+"""
 ROW = 3.0
 """The constant of the rows."""
 HIDDEN, WAVES = 256, 2
-"""Units in both hidden layers of what turns settings into scales and shifts of the rows, and how many sines and cosines it is given of each setting."""
+"""Units in both hidden layers of what turns settings into scales and shifts of the rows, and how many sines and cosines
+it is given of each setting.
+"""
 FILTER_RATE, SMOOTHING_RATE, CONDITION_RATE = 0.1, 1e-3, 3.0
-"""Learning rates of the filters, of the smoothing (about as their weights are smaller) and of the settings' layers, as shares of the latent network's."""
+"""Learning rates of the filters, of the smoothing (about as their weights are smaller) and of the settings' layers, as
+shares of the latent network's.
+"""
 
 
 class EqOptions(Frozen):
-    """Training budget in iterations (the frames of `batch_size` notes each, of one in the paper), and the level at which notes are heard.
+    """Training budget in iterations (the frames of `batch_size` notes each, of one in the paper), and the level at
+    which notes are heard.
 
-    At -10 dB a note filtered by the paper's +10 dB shelf just fills the scale, and the loss between input and target is near the published 1.21.
+    At -10 dB a note filtered by the paper's +10 dB shelf just fills the scale, and the loss between input and target is
+    near the published 1.21.
     """
 
     first_stage: int = Field(100, ge=0, description="iterations of reconstructing input and target")
@@ -61,7 +73,9 @@ def inverse_softplus(value: float) -> float:
 
 
 def filter_bank() -> torch.Tensor:
-    """Cosines and sines of 32 frequencies, each twice, under half a sine [shape=(128, 64)]: kept at every 16th sample, scaled by `OPEN` and added up they give back what went in."""
+    """Cosines and sines of 32 frequencies, each twice, under half a sine [shape=(128, 64)]: kept at every 16th sample,
+    scaled by `OPEN` and added up they give back what went in.
+    """
     offset = torch.arange(TAPS) - (TAPS - 1) / 2
     cycles = (torch.arange(BANDS) + 0.5) / (2 * BANDS)
     angle = 2 * math.pi * cycles[:, None] * offset
@@ -79,10 +93,12 @@ def smoothing_bank() -> torch.Tensor:
 
 
 class Conditioner(nn.Module):
-    """Settings, from 0 to 1 each [shape=(n, c)], to a scale and a shift of each latent row [shape=(n, 256)]; at first zeros, so that every setting begins as the same.
+    """Settings, from 0 to 1 each [shape=(n, c)], to a scale and a shift of each latent row [shape=(n, 256)]; at first
+    zeros, so that every setting begins as the same.
 
-    Each setting is also given as sines and cosines of half a period and of a whole one (Fourier features, Tancik et al. 2020, with
-    fixed frequencies): a perceptron is slow to learn the steep edge of a filter, which moves with one number.
+    Each setting is also given as sines and cosines of half a period and of a whole one (Fourier features, Tancik et al.
+    2020, with fixed frequencies): a perceptron is slow to learn the steep edge of a filter, which moves with one
+    number.
     """
 
     def __init__(self, condition: int) -> None:
@@ -102,7 +118,9 @@ class Conditioner(nn.Module):
 
 
 class EqAutoencoder(nn.Module):
-    """Windowed frames [shape=(n, 1024)] to windowed frames; a condition [shape=(n, c)], if there is one, scales the latent rows."""
+    """Windowed frames [shape=(n, 1024)] to windowed frames; a condition [shape=(n, c)], if there is one, scales the
+    latent rows.
+    """
 
     def __init__(self, condition: int = 0) -> None:
         super().__init__()
@@ -139,7 +157,9 @@ class EqAutoencoder(nn.Module):
         return [group for group in parameter_groups if group["params"]]
 
     def encode(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Latent values, their places [shape=(n, 128, 64) both] and the residual [shape=(n, 128, 1024)]. The soft-plus comes after the pooling: it keeps order, so the same values are the largest."""
+        """Latent values, their places [shape=(n, 128, 64) both] and the residual [shape=(n, 128, 1024)]. The soft-plus
+        comes after the pooling: it keeps order, so the same values are the largest.
+        """
         residual = analyse(frames, self.filters, self.bias)
         largest, positions = smooth_pool(residual, self.smoothing, self.smoothing_bias, POOL)
         return F.softplus(largest), positions, residual

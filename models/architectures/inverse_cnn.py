@@ -1,10 +1,13 @@
 """An inverse synthesiser that works: log-mel in, positions as classes, other knobs as distributions over their range.
 
 Where the published network (`inverse_synth`) gives the middle of each range, this one
-- sees a log-mel spectrogram at the sound's own level, and where things happen in it: a plain strided CNN without global pooling;
+- sees a log-mel spectrogram at the sound's own level, and where things happen in it: a plain strided CNN without global
+pooling;
 - treats range, waveform and other positions as classes (a regression puts a saw between a triangle and a pulse);
-- predicts every other knob as a distribution over 32 bins and answers with its mean, as is done for pitch (Kim et al. 2018, CREPE) and
-  synth parameters (Yee-King et al. 2018; Barkan et al. 2019, InverSynth): two patches that sound alike then do not pull the weights apart;
+- predicts every other knob as a distribution over 32 bins and answers with its mean, as is done for pitch (Kim et al.
+2018, CREPE) and
+  synth parameters (Yee-King et al. 2018; Barkan et al. 2019, InverSynth): two patches that sound alike then do not pull
+  the weights apart;
 - learns from knobs that can be heard only.
 """
 
@@ -36,7 +39,9 @@ class InverseCnnOptions(Frozen):
 
 
 class LogMel(nn.Module):
-    """Sounds [shape=(n, samples)] to log-mel at their own level, 100 dB brought to [-1, 1] [shape=(n, n_mels, frames)]."""
+    """Sounds [shape=(n, samples)] to log-mel at their own level, 100 dB brought to [-1, 1] [shape=(n, n_mels,
+    frames)].
+    """
 
     window: torch.Tensor
     bands: torch.Tensor
@@ -82,14 +87,18 @@ class InverseCnn(nn.Module):
         channels_last(self)
 
     def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
-        """Map sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n, bins, frames)], to logits [shape=(n, sum of heads)]."""
+        """Map sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n, bins, frames)], to logits
+        [shape=(n, sum of heads)].
+        """
         x = audio if audio.dim() == 3 else self.front(audio)
         x = x.float()[:, None].contiguous(memory_format=torch.channels_last)
         logits: torch.Tensor = self.heads(self.hidden(self.convolutions(x).flatten(1)))
         return logits.float()
 
     def decode(self, logits: torch.Tensor) -> torch.Tensor:
-        """Turn logits into normalized values [shape=(n, outputs)]: the likeliest position, or the mean of the distribution."""
+        """Turn logits into normalized values [shape=(n, outputs)]: the likeliest position, or the mean of the
+        distribution.
+        """
         values = []
         for count, part in zip(self._positions, self._groups(logits), strict=True):
             if count:
@@ -101,7 +110,9 @@ class InverseCnn(nn.Module):
     def loss(
         self, logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor, identifiable: torch.Tensor
     ) -> torch.Tensor:
-        """Mean cross-entropy over the parameters that apply to a row and are identifiable, each relative to its number of bins."""
+        """Mean cross-entropy over the parameters that apply to a row and are identifiable, each relative to its number
+        of bins.
+        """
         clear = mask & identifiable
         total = logits.new_zeros(())
         for i, (count, part) in enumerate(zip(self._positions, self._groups(logits), strict=True)):

@@ -1,6 +1,8 @@
-"""The published inverse synthesiser (Assayag): a spectrogram, three convolutions, four dense layers of 800, a sigmoid a knob.
+"""The published inverse synthesiser (Assayag): a spectrogram, three convolutions, four dense layers of 800, a sigmoid a
+knob.
 
-What it is known for is its failure: with 10,000 sounds its outputs stay constant, at the middle of each range. It is here to be compared with.
+What it is known for is its failure: with 10,000 sounds its outputs stay constant, at the middle of each range. It is
+here to be compared with.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from timbre_data.schemas.errors import UsageError
 
 
 class InverseSynthOptions(Frozen):
-    """Published: a window of 1500, FFT of 10,000 (5001 bins), 4 layers of 800; the successor experiment averages to 500 bins."""
+    """Published: a window of 1500, FFT of 10,000 (5001 bins), 4 layers of 800; the successor experiment averages to 500
+    bins.
+    """
 
     window: int = Field(1500, ge=16, description="window length in samples")
     n_fft: int = Field(10_000, ge=16, description="FFT length in samples")
@@ -34,7 +38,9 @@ class InverseSynthOptions(Frozen):
 
 
 class NormalisedSpectrogram(nn.Module):
-    """Sounds [shape=(n, samples)] to magnitudes with their largest at 1 [shape=(n, bins, frames)]; frames do not overlap."""
+    """Sounds [shape=(n, samples)] to magnitudes with their largest at 1 [shape=(n, bins, frames)]; frames do not
+    overlap.
+    """
 
     window: torch.Tensor
 
@@ -83,7 +89,9 @@ class InverseSynth(nn.Module):
                 nn.init.uniform_(module.weight, -bound, bound)
 
     def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
-        """Map sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n, bins, frames)], to [shape=(n, outputs)]."""
+        """Map sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n, bins, frames)], to [shape=(n,
+        outputs)].
+        """
         x = audio if audio.dim() == 3 else self.front(audio)
         return torch.sigmoid(self.dense(self.convolutions(x.float()[:, None]).flatten(1)))
 

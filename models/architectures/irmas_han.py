@@ -1,4 +1,6 @@
-"""Predominant instrument by Han, Kim and Lee 2017: pairs of 3 x 3 convolutions under one extra pixel of zeros, global maximum, dense 1024."""
+"""Predominant instrument by Han, Kim and Lee 2017: pairs of 3 x 3 convolutions under one extra pixel of zeros, global
+maximum, dense 1024.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def _frontend(rate: int) -> MelFrontend:
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:
-    """Weights begin uniform, biases at zero (Glorot and Bengio 2010): by PyTorch's own beginning so little comes through eight layers that nothing is learned."""
+    """Weights begin uniform, biases at zero (Glorot and Bengio 2010): by PyTorch's own beginning so little comes
+    through eight layers that nothing is learned.
+    """
     layers: list[nn.Module] = []
     before = 1
     for after in (32, 64, 128, 256):

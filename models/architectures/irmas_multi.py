@@ -1,4 +1,6 @@
-"""Predominant instrument on IRMAS (Pons et al. 2017): the layer of six filter shapes, two 3 x 3 convolutions and a dense layer."""
+"""Predominant instrument on IRMAS (Pons et al. 2017): the layer of six filter shapes, two 3 x 3 convolutions and a
+dense layer.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Predominant instrument by a support vector machine over a bag of frames: a stand-in for Bosch et al. 2012, whose own features are others.
+"""Predominant instrument by a support vector machine over a bag of frames: a stand-in for Bosch et al. 2012, whose own
+features are others.
 
-The radial kernel by random Fourier features (Rahimi and Recht 2007), the machine by its primal: squared hinge, one against the rest.
+The radial kernel by random Fourier features (Rahimi and Recht 2007), the machine by its primal: squared hinge, one
+against the rest.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from timbre_data.schemas.base import Frozen
 
 
 class IrmasSvmOptions(Frozen):
-    """The kernel exp(-gamma |x - y|^2) on standardized features (gamma 0 takes 1 over their number), how many random features approach it, and the weight of the margin."""
+    """The kernel exp(-gamma |x - y|^2) on standardized features (gamma 0 takes 1 over their number), how many random
+    features approach it, and the weight of the margin.
+    """
 
     gamma: float = Field(
         0.0, ge=0, description="width of the kernel exp(-gamma |x - y|^2); 0 takes 1 over the number of features"
@@ -48,7 +52,9 @@ class IrmasSvm(nn.Module):
         return margins
 
     def class_loss(self, margins: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-        """Squared hinge over all classes [both shape=(n, classes)], or of the one right class [shape=(n,)], and the size of the weights."""
+        """Squared hinge over all classes [both shape=(n, classes)], or of the one right class [shape=(n,)], and the
+        size of the weights.
+        """
         if present.dim() == 1:
             present = F.one_hot(present, margins.shape[1])
         hinge = F.relu(1 - margins * (2 * present - 1)).square().mean()

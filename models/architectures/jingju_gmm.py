@@ -1,4 +1,6 @@
-"""Phonemes by Gaussian mixtures, one of 40 diagonal components a class, over 13 MFCCs with their first and second differences (the comparison of Pons et al. 2017)."""
+"""Phonemes by Gaussian mixtures, one of 40 diagonal components a class, over 13 MFCCs with their first and second
+differences (the comparison of Pons et al. 2017).
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class JingjuGmmOptions(Frozen):
 
 
 class Cepstra(nn.Module):
-    """Standardised windows of a mel spectrogram [shape=(n, 1, bands, 9)] to the middle frame's MFCCs and their differences [shape=(n, 39)]."""
+    """Standardised windows of a mel spectrogram [shape=(n, 1, bands, 9)] to the middle frame's MFCCs and their
+    differences [shape=(n, 39)].
+    """
 
     basis: torch.Tensor
     slope: torch.Tensor
@@ -49,7 +53,9 @@ class Cepstra(nn.Module):
 
 
 class Mixtures(nn.Module):
-    """Log-likelihoods [shape=(n, classes)] of vectors [shape=(n, d)] under a mixture of diagonal Gaussians for each class."""
+    """Log-likelihoods [shape=(n, classes)] of vectors [shape=(n, d)] under a mixture of diagonal Gaussians for each
+    class.
+    """
 
     def __init__(self, classes: int, components: int, size: int) -> None:
         super().__init__()
@@ -68,7 +74,9 @@ class Mixtures(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: NDArray[np.float32], classes: NDArray[np.int64], seed: int) -> None:
-        """Expectation maximisation (scikit-learn) on each class's vectors; a class with few vectors gets fewer components, one with none is never likely."""
+        """Expectation maximisation (scikit-learn) on each class's vectors; a class with few vectors gets fewer
+        components, one with none is never likely.
+        """
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 

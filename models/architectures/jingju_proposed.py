@@ -1,4 +1,6 @@
-"""Phonemes of jingju singing (Pons et al. 2017): one wide layer of six filter shapes over 21 frames, pooled over all time."""
+"""Phonemes of jingju singing (Pons et al. 2017): one wide layer of six filter shapes over 21 frames, pooled over all
+time.
+"""
 
 from __future__ import annotations
 

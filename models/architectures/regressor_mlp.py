@@ -11,7 +11,9 @@ from timbre_data.schemas.base import Frozen
 
 
 class RegressorMlpOptions(Frozen):
-    """Width and number of the hidden layers. The published first layer has no activation; `first_activation` adds one."""
+    """Width and number of the hidden layers. The published first layer has no activation; `first_activation` adds
+    one.
+    """
 
     hidden: int = Field(100, ge=1, description="units per hidden layer")
     layers: int = Field(5, ge=1, description="number of hidden layers")
@@ -40,7 +42,9 @@ class RegressorMlp(nn.Module):
         self.layers = nn.Sequential(*stack, nn.Linear(hidden, outputs))
 
     def forward(self, features: torch.Tensor, probabilities: torch.Tensor | None = None) -> torch.Tensor:
-        """Map features [shape=(n, inputs)], with class probabilities [shape=(n, conditioning)], to [0, 1] [shape=(n, outputs)]."""
+        """Map features [shape=(n, inputs)], with class probabilities [shape=(n, conditioning)], to [0, 1] [shape=(n,
+        outputs)].
+        """
         if probabilities is not None:
             features = torch.cat((features, probabilities), dim=1)
         return torch.sigmoid(self.layers(features))

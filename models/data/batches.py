@@ -19,10 +19,10 @@ _POINTS = 4
 class Variation:
     """Augmentation of spectrograms [shape=(n, bins, frames)], different in every epoch.
 
-    `crop`: so many neighbouring frames of each are left, from a random place on. `gain`: bands are raised and lowered along a line
-    through random points, by up to this share of a spectrogram's range, and none below its lowest value (Nam et al. 2022,
-    FilterAugment, linear type). `mask`: 0 to so many neighbouring bands are set to its lowest value (Park et al. 2019, SpecAugment,
-    section 2: F = `mask`).
+    `crop`: so many neighbouring frames of each are left, from a random place on. `gain`: bands are raised and lowered
+    along a line through random points, by up to this share of a spectrogram's range, and none below its lowest value
+    (Nam et al. 2022, FilterAugment, linear type). `mask`: 0 to so many neighbouring bands are set to its lowest value
+    (Park et al. 2019, SpecAugment, section 2: F = `mask`).
     """
 
     crop: int | None = None
@@ -39,9 +39,11 @@ class Variation:
 
 
 class Batches:
-    """Shuffled batches of some rows of tensors that are in memory (or of `windows.Windows`); all that is random depends on (seed, epoch) alone.
+    """Shuffled batches of some rows of tensors that are in memory (or of `windows.Windows`); all that is random depends
+    on (seed, epoch) alone.
 
-    The last tensor, where it is of spectrograms, is varied if `variation` is given. `seconds` counts how long training has waited.
+    The last tensor, where it is of spectrograms, is varied if `variation` is given. `seconds` counts how long training
+    has waited.
     """
 
     def __init__(

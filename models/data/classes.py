@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of some datasets: names, the family of each, and `present(data, rows)`, which classes each row has [shape=(n, k)]."""
+    """The classes of some datasets: names, the family of each, and `present(data, rows)`, which classes each row has
+    [shape=(n, k)].
+    """
 
     names: tuple[str, ...]
     families: tuple[str, ...]
@@ -85,8 +87,8 @@ def family_probabilities(
 ) -> torch.Tensor:
     """Spread a classifier's probabilities [shape=(n, classes)] over the six families of IDMT-SMT [shape=(n, 6)].
 
-    They add up, except where a row may have `multi_label` classes: there the largest of a family counts. A classifier with
-    a class outside the six families (an equaliser) conditions with its own classes instead [shape=(n, classes)].
+    They add up, except where a row may have `multi_label` classes: there the largest of a family counts. A classifier
+    with a class outside the six families (an equaliser) conditions with its own classes instead [shape=(n, classes)].
     """
     if not set(families) <= set(FAMILIES):
         return probabilities

@@ -1,4 +1,6 @@
-"""Pairs of sounds before and after a transformation, as the frames that a network learns from; and sounds as frames and back."""
+"""Pairs of sounds before and after a transformation, as the frames that a network learns from; and sounds as frames and
+back.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +45,17 @@ def padded(sound: torch.Tensor) -> torch.Tensor:
 
 
 def added(frames: torch.Tensor) -> torch.Tensor:
-    """Frames a hop apart, added up [shape=((n - 1) HOP + 1024,)]: those of `to_frames` to `OVERLAP` times the padded sound."""
+    """Frames a hop apart, added up [shape=((n - 1) HOP + 1024,)]: those of `to_frames` to `OVERLAP` times the padded
+    sound.
+    """
     length = (len(frames) - 1) * HOP + FRAME
     return F.fold(frames.T[None], (1, length), (1, FRAME), stride=(1, HOP))[0, 0, 0]
 
 
 class Pairs:
-    """Dry and filtered sounds of a dataset, mono, kept in memory as stored, given on a device, at the level that the network hears; and the condition of each row."""
+    """Dry and filtered sounds of a dataset, mono, kept in memory as stored, given on a device, at the level that the
+    network hears; and the condition of each row.
+    """
 
     def __init__(self, data: Dataset, level_db: float, device: torch.device | None = None) -> None:
         self.data = data
@@ -84,7 +90,9 @@ class Pairs:
         return torch.from_numpy(dry * scale).to(self._device), torch.from_numpy(wet * scale).to(self._device)
 
     def frames(self, positions: Sequence[int], step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Every `step`-th of the frames of several rows, one row after the other: input and target [shape=(n, 1024) both], and the condition of each [shape=(n, c)]."""
+        """Every `step`-th of the frames of several rows, one row after the other: input and target [shape=(n, 1024)
+        both], and the condition of each [shape=(n, c)].
+        """
         sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         given: list[torch.Tensor] = []
         window, passed = hann(self._device), 0

@@ -42,11 +42,13 @@ INAUDIBLE_DB = -60.0
 class Rows:
     """Rows of several datasets, side by side.
 
-    `features` [shape=(n, d)]; `labels` and `mask` [shape=(n, p)]: normalized parameters over the union of all datasets, and
-    which apply to the row; `identifiable` [shape=(n, p)]: those that can be heard; `classes` [shape=(n,)] into `class_names`;
-    `present` [shape=(n, k)] which classes a row has (several in a chain), where `classes` is -1 unless it has just one;
-    `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]: what splits keep together; `clip` [shape=(n,)] equal for the pieces of one recording (of one dry sound);
-    `audio` [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for, or the output of a front end (an array, or `windows.Windows`); `parameters` and `effects` describe the columns of `labels`.
+    `features` [shape=(n, d)]; `labels` and `mask` [shape=(n, p)]: normalized parameters over the union of all datasets,
+    and which apply to the row; `identifiable` [shape=(n, p)]: those that can be heard; `classes` [shape=(n,)] into
+    `class_names`; `present` [shape=(n, k)] which classes a row has (several in a chain), where `classes` is -1 unless
+    it has just one; `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]:
+    what splits keep together; `clip` [shape=(n,)] equal for the pieces of one recording (of one dry sound); `audio`
+    [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for, or the output of a front end (an array,
+    or `windows.Windows`); `parameters` and `effects` describe the columns of `labels`.
     """
 
     features: NDArray[np.float32]
@@ -125,10 +127,11 @@ def load_rows(
     audio: bool = False,
     frontend: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
 ) -> Rows:
-    """Read the tables of several datasets into memory, and with `audio` their sounds, or what `frontend` makes of some [shape=(k, samples)].
+    """Read the tables of several datasets into memory, and with `audio` their sounds, or what `frontend` makes of some
+    [shape=(k, samples)].
 
-    `classes` says which classes there are; by default each effect is one. Raises `UsageError` where features are missing or rows are not
-    labelled alike.
+    `classes` says which classes there are; by default each effect is one. Raises `UsageError` where features are
+    missing or rows are not labelled alike.
     """
     parameters = {
         described["name"]: (described, _effect_of(data, described["name"]))
@@ -212,7 +215,9 @@ def load_rows(
 
 
 def some_rows(data: Dataset, limit: int | None) -> NDArray[np.int64]:
-    """The usable rows, `limit` at most: the first of a rendered dataset; of an imported one, whose neighbours are alike, whole recordings from everywhere."""
+    """The usable rows, `limit` at most: the first of a rendered dataset; of an imported one, whose neighbours are
+    alike, whole recordings from everywhere.
+    """
     usable = data.usable()
     if limit is None or limit >= len(usable) or data.meta["kind"] != "imported":
         return usable[:limit]
@@ -256,7 +261,9 @@ def _settings(datasets: Sequence[Dataset], features: Sequence[str]) -> dict[str,
 def mono_sounds(
     data: Dataset, path: str, rows: NDArray[np.int64], frontend: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 ) -> NDArray[Any]:
-    """Sounds of an array as stored, in the order of their `rows`, mixed to one channel [shape=(n, samples)], or the output of `frontend`; never all sounds at once if that is less."""
+    """Sounds of an array as stored, in the order of their `rows`, mixed to one channel [shape=(n, samples)], or the
+    output of `frontend`; never all sounds at once if that is less.
+    """
     out = np.empty(0)
     for first in range(0, int(rows.max(initial=-1)) + 1, 1024):
         low, high = np.searchsorted(rows, (first, first + 1024))

@@ -28,8 +28,8 @@ Whole = Callable[[torch.Tensor], torch.Tensor]
 class Windows:
     """Frames with their context, cut out of whole spectrograms when they are asked for.
 
-    `frames` [shape=(t, bins)] of all recordings one after another; each window has its middle, and the first and last frame of its own
-    recording [shape=(n,) each]: beyond those the edge is repeated.
+    `frames` [shape=(t, bins)] of all recordings one after another; each window has its middle, and the first and last
+    frame of its own recording [shape=(n,) each]: beyond those the edge is repeated.
     """
 
     frames: torch.Tensor
@@ -83,9 +83,11 @@ class _Chunks:
 def load_frames(
     datasets: Sequence[Dataset], model: Model, whole: Whole, split: str = "note", limit: int | None = None
 ) -> Rows:
-    """The labelled frames of datasets as rows; pieces of one recording are put together again, at their own levels, and brought to a peak of 1.
+    """The labelled frames of datasets as rows; pieces of one recording are put together again, at their own levels, and
+    brought to a peak of 1.
 
-    `split` "row" divides pieces at random, as the published code did it: a recording is then on several sides. Raises `UsageError` for datasets without labelled frames, or with other classes.
+    `split` "row" divides pieces at random, as the published code did it: a recording is then on several sides. Raises
+    `UsageError` for datasets without labelled frames, or with other classes.
     """
     without = [data.name for data in datasets if not data.has(FRAMES)]
     if without:

@@ -1,1 +1,3 @@
-"""Evaluation of a run: metrics, tables beside the paper's, plots, and predicted parameters put back through the effect."""
+"""Evaluation of a run: metrics, tables beside the paper's, plots, and predicted parameters put back through the
+effect.
+"""

@@ -16,7 +16,9 @@ from timbre_data.models.evaluation.tables import EvaluationResult, Table, number
 def multi_label(
     rows: Rows, row_indices: NDArray[np.int64], probabilities: NDArray[np.float32], split: str
 ) -> EvaluationResult:
-    """Scores of a classifier that names every effect of a chain: each effect by itself, and all of a row right at once."""
+    """Scores of a classifier that names every effect of a chain: each effect by itself, and all of a row right at
+    once.
+    """
     true, guess = rows.present[row_indices], probabilities > 0.5
     exact = float(accuracy_score(true, guess))
     precision, recall, f1, support = precision_recall_fscore_support(true, guess, average=None, zero_division=0)
@@ -44,7 +46,9 @@ def multi_label(
 def one_class(
     rows: Rows, row_indices: NDArray[np.int64], probabilities: NDArray[np.float32], split: str, folder: Path
 ) -> EvaluationResult:
-    """Accuracy over all rows and over those in which the effect is audible, each class by itself, and a picture of the confusion in `folder`."""
+    """Accuracy over all rows and over those in which the effect is audible, each class by itself, and a picture of the
+    confusion in `folder`.
+    """
     true, guess = rows.classes[row_indices], probabilities.argmax(axis=1)
     names = rows.class_names
     audible = ~(rows.effect_db[row_indices] < INAUDIBLE_DB) | np.isin(  # unknown counts as audible

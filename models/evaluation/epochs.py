@@ -26,7 +26,9 @@ def read(folder: Path) -> list[dict[str, float]]:
 
 
 def waiting_share(rows: Sequence[Mapping[str, float]]) -> float | None:
-    """Share of the training's time spent on putting batches together; None where an older version did not measure it."""
+    """Share of the training's time spent on putting batches together; None where an older version did not measure
+    it.
+    """
     if any("waiting" not in row for row in rows):
         return None
     return sum(row["waiting"] for row in rows) / max(sum(row["seconds"] for row in rows), 1e-9)

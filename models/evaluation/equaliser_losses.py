@@ -17,7 +17,9 @@ BLOCK = 128
 FIRST_STAGE = "first-stage.pt"
 """In a run: the autoencoder after the first stage."""
 FLOOR = 1e-3
-"""Added to magnitudes before they are normalized: 108 dB below a full-scale sine's. Without it frames of silence, of which only rounding is left, decide the gradient."""
+"""Added to magnitudes before they are normalized: 108 dB below a full-scale sine's. Without it frames of silence, of
+which only rounding is left, decide the gradient.
+"""
 Compared = list[tuple[torch.Tensor, torch.Tensor]]
 """Outputs, and the frames that they should be."""
 
@@ -54,7 +56,9 @@ def losses_over(
     compared: Callable[[torch.Tensor, torch.Tensor, int], Compared],
     hop: int = HOP,
 ) -> Losses:
-    """Losses over some notes, of what `compared` makes of their frames before and after the filter, a block at a time [shape=(n, 1024)], and of their place."""
+    """Losses over some notes, of what `compared` makes of their frames before and after the filter, a block at a time
+    [shape=(n, 1024)], and of their place.
+    """
     sums, count = np.zeros(3), 0
     for index in indices.tolist():
         before, after = (to_frames(sound, hop).split(BLOCK) for sound in pairs.sounds(index))
@@ -69,7 +73,9 @@ def losses_over(
 def play(
     network: EqAutoencoder, sound: NDArray[np.float32], level_db: float, condition: torch.Tensor | None = None
 ) -> NDArray[np.float32]:
-    """Send a sound of any length [shape=(samples,)] through a trained network at the level it was trained at, and back to the sound's own."""
+    """Send a sound of any length [shape=(samples,)] through a trained network at the level it was trained at, and back
+    to the sound's own.
+    """
     peak = float(np.abs(sound).max())
     scale = 10 ** (level_db / 20) / max(peak, 1e-9)
     around = padded(torch.from_numpy(sound * np.float32(scale)))
@@ -90,7 +96,9 @@ def frame_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def frame_loss_parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """KL divergence of magnitudes normalized to a sum of 1, mean square of magnitudes (FFT of 1,024), mean absolute waveform difference [both shape=(n, 1024)]."""
+    """KL divergence of magnitudes normalized to a sum of 1, mean square of magnitudes (FFT of 1,024), mean absolute
+    waveform difference [both shape=(n, 1024)].
+    """
     ours, theirs = torch.fft.rfft(output).abs(), torch.fft.rfft(target).abs()
     p = (theirs + FLOOR) / (theirs + FLOOR).sum(dim=1, keepdim=True)
     q = (ours + FLOOR) / (ours + FLOOR).sum(dim=1, keepdim=True)

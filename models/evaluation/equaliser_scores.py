@@ -1,4 +1,6 @@
-"""Evaluating a learned transformation: the paper's losses beside ours, what frequencies it lets through, pictures, and sounds to hear."""
+"""Evaluating a learned transformation: the paper's losses beside ours, what frequencies it lets through, pictures, and
+sounds to hear.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,9 @@ def probes(rate: int) -> dict[str, NDArray[np.float32]]:
 def measured_response(
     before: NDArray[Any], after: NDArray[Any], rate: int
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
-    """Gain in dB by frequency (cross-spectrum over power), and where the input has enough: (hertz, gain, enough) [shape=(513,) each]."""
+    """Gain in dB by frequency (cross-spectrum over power), and where the input has enough: (hertz, gain, enough)
+    [shape=(513,) each].
+    """
     from scipy import signal
 
     hertz, cross = signal.csd(before, after, fs=rate, nperseg=1024)
@@ -200,7 +204,9 @@ def _differences(measured: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[np
 
 @torch.inference_mode()
 def _pictures(network: EqAutoencoder, pairs: Pairs, indices: NDArray[np.int64], folder: Path) -> None:
-    """Filters and their spectra, what they make of a frame, the latent values before and after, and a note's waveforms and spectrograms."""
+    """Filters and their spectra, what they make of a frame, the latent values before and after, and a note's waveforms
+    and spectrograms.
+    """
     position = int(indices[len(indices) // 2])
     before, after = pairs.sounds(position)
     frames = to_frames(before, 1024)[4:5]

@@ -15,7 +15,9 @@ from timbre_data.models.evaluation.tables import EvaluationResult, Table, number
 def evaluate_frames(
     rows: Rows, row_indices: NDArray[np.int64], probabilities: NDArray[np.float32], split: str, folder: Path
 ) -> EvaluationResult:
-    """Score probabilities of the chosen frames [shape=(n, classes)]: accuracy over all frames and of each recording, and each class."""
+    """Score probabilities of the chosen frames [shape=(n, classes)]: accuracy over all frames and of each recording,
+    and each class.
+    """
     true, guess, names = rows.classes[row_indices], probabilities.argmax(axis=1), rows.class_names
     scores = metrics.class_scores(guess, true, len(names))
     recordings, recording_of_row = np.unique(rows.group[row_indices].astype(str), return_inverse=True)

@@ -1,4 +1,6 @@
-"""Scores of a synth's parameters: share of positions right, skill of the others, where identifiable and where audible; with and without exchanged oscillators."""
+"""Scores of a synth's parameters: share of positions right, skill of the others, where identifiable and where audible;
+with and without exchanged oscillators.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,8 @@ def evaluate_knobs(
     audible: NDArray[np.bool_],
     folder: Path,
 ) -> tuple[dict[str, Any], Table]:
-    """Score every knob over the chosen rows in which it means something, and over those in which it is `audible` [shape=(m, p)] (the first m).
+    """Score every knob over the chosen rows in which it means something, and over those in which it is `audible`
+    [shape=(m, p)] (the first m).
 
     Draws the scores, and the box plots of labels and outputs as in the paper.
     """
@@ -121,9 +124,11 @@ def evaluate_knobs(
 
 
 def audible_knobs(data: Dataset, row_indices: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.bool_]:
-    """Find the knobs that can be heard in each row [shape=(rows, p)]: each is turned by a quarter of its range (a choice to another position), and played.
+    """Find the knobs that can be heard in each row [shape=(rows, p)]: each is turned by a quarter of its range (a
+    choice to another position), and played.
 
-    The change is the mean absolute difference of the two log-mel spectrograms, down to 80 dB below the louder one's top.
+    The change is the mean absolute difference of the two log-mel spectrograms, down to 80 dB below the louder one's
+    top.
     """
     chain = Chain(data.recipe.chain)
     column_of = {name: i for i, name in enumerate(data.space.names)}
@@ -168,7 +173,8 @@ def exchanged(
     names: Sequence[str],
     groups: Sequence[Sequence[str]],
 ) -> NDArray[np.float32]:
-    """Predictions with interchangeable parts (oscillators) in the order that fits each row's labels best [shape=(n, p)].
+    """Predictions with interchangeable parts (oscillators) in the order that fits each row's labels best [shape=(n,
+    p)].
 
     Two patches whose oscillators change places sound alike, so a network cannot know which is the first.
     """
@@ -201,7 +207,9 @@ def exchanged(
 
 
 def interchangeable(datasets: Sequence[Dataset]) -> tuple[tuple[str, ...], ...]:
-    """Groups of knobs of the datasets' synths that may be exchanged without a change of sound, as prefixes of their names."""
+    """Groups of knobs of the datasets' synths that may be exchanged without a change of sound, as prefixes of their
+    names.
+    """
     groups: dict[tuple[str, ...], None] = {}
     for data in datasets:
         chain = Chain(data.recipe.chain)

@@ -16,7 +16,9 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RegressionErrors:
-    """Errors of one predictor. `published_*` average over all rows and columns with the entries of other effects at zero; `mse` and `mae` over those that apply."""
+    """Errors of one predictor. `published_*` average over all rows and columns with the entries of other effects at
+    zero; `mse` and `mae` over those that apply.
+    """
 
     mse: float
     mae: float
@@ -28,7 +30,9 @@ class RegressionErrors:
 
 
 def regression_errors(predicted: NDArray[Any], labels: NDArray[Any], mask: NDArray[np.bool_]) -> RegressionErrors:
-    """Measure predictions [shape=(n, p)] against labels, where `mask` [shape=(n, p)] says which entries apply to a row."""
+    """Measure predictions [shape=(n, p)] against labels, where `mask` [shape=(n, p)] says which entries apply to a
+    row.
+    """
     error = np.where(mask, predicted.astype(np.float64) - labels, 0.0)
     squared, absolute, counts = (error**2).sum(axis=0), np.abs(error).sum(axis=0), mask.sum(axis=0)
     safe = np.where(counts, counts, np.nan)
@@ -58,7 +62,9 @@ def random_predictor(count: int, width: int, seed: int = 0) -> NDArray[np.float3
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of each class: its name in JSON, its heading in tables, and how it is computed from `ClassScores` [shape=(classes,)]."""
+    """A score of each class: its name in JSON, its heading in tables, and how it is computed from `ClassScores`
+    [shape=(classes,)].
+    """
 
     name: str
     heading: str

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def evaluate_parameters(evaluated: Evaluated) -> EvaluationResult:
-    """Errors of predicted parameters; of a synth, each knob; and distances of sounds made with them from the stored ones."""
+    """Errors of predicted parameters; of a synth, each knob; and distances of sounds made with them from the stored
+    ones.
+    """
     rows, row_indices, predicted = evaluated.row_predictions
     result, tables = _errors(evaluated.trained, rows, row_indices, predicted, evaluated.split, evaluated.folder)
     if any(data.recipe.chain.synth for data in evaluated.datasets):
@@ -38,7 +40,9 @@ def _errors(
     split: str,
     folder: Path,
 ) -> EvaluationResult:
-    """Errors of predicted parameters [shape=(n, p)] where they apply, beside the mean and a random predictor, and a picture in `folder`."""
+    """Errors of predicted parameters [shape=(n, p)] where they apply, beside the mean and a random predictor, and a
+    picture in `folder`.
+    """
     labels, mask = rows.labels[row_indices], rows.mask[row_indices]
     identifiable = mask & rows.identifiable[row_indices]
     train = rows.where(0)

@@ -42,7 +42,9 @@ def loss_curves(epochs: list[dict[str, float]], path: Path) -> None:
 def equaliser_filters(
     filters_: NDArray[Any], residual: NDArray[Any], latent: NDArray[Any], changed: NDArray[Any], path: Path
 ) -> None:
-    """The front end's filters [shape=(128, 64)] by their centre frequency: in time, their spectra, and what they make of a frame, before and after the latent network."""
+    """The front end's filters [shape=(128, 64)] by their centre frequency: in time, their spectra, and what they make
+    of a frame, before and after the latent network.
+    """
     spectra = np.abs(np.fft.rfft(filters_, 256))
     order = np.argsort((spectra**2 * np.arange(spectra.shape[1])).sum(axis=1) / (spectra**2).sum(axis=1))
     figure, grid = plt.subplots(1, 5, figsize=(15, 4), layout="constrained")
@@ -79,7 +81,9 @@ def transformation(sounds: dict[str, NDArray[Any]], rate: int, path: Path) -> No
 def responses(
     hertz: NDArray[Any], target: NDArray[Any], curves: dict[str, tuple[NDArray[Any], NDArray[np.bool_]]], path: Path
 ) -> None:
-    """Gain by frequency: the target's, and what was measured with each input where that has energy [shape=(f,) each]."""
+    """Gain by frequency: the target's, and what was measured with each input where that has energy [shape=(f,)
+    each].
+    """
     figure, axes = plt.subplots(figsize=(7.5, 4), layout="constrained")
     axes.semilogx(hertz[1:], np.maximum(target[1:], -90), color="black", linewidth=2.2, label="target")
     for name, (gain, enough) in curves.items():
@@ -98,7 +102,9 @@ def responses(
 def responses_at(
     hertz: NDArray[Any], settings: dict[str, tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]], path: Path
 ) -> None:
-    """Gain by frequency at several settings, a panel each: measured, target, and where the input has energy [shape=(f,) each]."""
+    """Gain by frequency at several settings, a panel each: measured, target, and where the input has energy [shape=(f,)
+    each].
+    """
     across = min(4, len(settings))
     down = -(-len(settings) // across)
     figure, grid = plt.subplots(
@@ -118,7 +124,9 @@ def responses_at(
 
 
 def filters(shapes: list[tuple[str, NDArray[Any]]], path: Path, shown: int = 12) -> None:
-    """First-layer filters by shape, each [shape=(count, bands, frames)]: of every shape those with the largest weights, low bands at the bottom."""
+    """First-layer filters by shape, each [shape=(count, bands, frames)]: of every shape those with the largest weights,
+    low bands at the bottom.
+    """
     widths = [min(len(weights), shown) * (weights.shape[2] + 1) for _, weights in shapes]
     heights = [weights.shape[1] for _, weights in shapes]
     figure, grid = plt.subplots(
@@ -194,7 +202,9 @@ def distances(measured: dict[str, dict[str, NDArray[np.float64]]], headings: dic
 
 
 def knob_scores(each: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """The score of every knob, over all rows and over those where it is audible: share of right positions, or skill over the mean."""
+    """The score of every knob, over all rows and over those where it is audible: share of right positions, or skill
+    over the mean.
+    """
     figure, axes = plt.subplots(figsize=(max(7.0, 0.32 * len(each)), 4.6))
     at = np.arange(len(each))
     for key, offset, color, label in (
@@ -220,7 +230,9 @@ def knob_scores(each: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 def labels_against_outputs(
     predicted: NDArray[Any], labels: NDArray[Any], identifiable: NDArray[np.bool_], names: tuple[str, ...], path: Path
 ) -> None:
-    """Box plots of labels and of outputs, side by side for each parameter: a network that answers with the middle shows as flat boxes."""
+    """Box plots of labels and of outputs, side by side for each parameter: a network that answers with the middle shows
+    as flat boxes.
+    """
     figure, axes = plt.subplots(figsize=(max(6, 0.8 * len(names)), 4.2))
     for shift, values, colour, label in ((-0.18, labels, "C0", "labels"), (0.18, predicted, "C1", "outputs")):
         shown = [values[identifiable[:, i], i] if identifiable[:, i].any() else np.zeros(1) for i in range(len(names))]

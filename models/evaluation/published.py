@@ -1,7 +1,7 @@
 """Published figures of D'Hooghe 2022, as printed, to stand beside ours.
 
-The printed errors put the other effects' entries to zero and then average over all rows and all 15 columns, so they are about a
-third of the true ones: the constant 0.5 predictor scores an MSE of .0278 there.
+The printed errors put the other effects' entries to zero and then average over all rows and all 15 columns, so they are
+about a third of the true ones: the constant 0.5 predictor scores an MSE of .0278 there.
 """
 
 from __future__ import annotations

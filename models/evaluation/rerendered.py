@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
-    """Render a sample of rows with the predictions and with baselines again; distances from the stored sounds, a table and a picture."""
+    """Render a sample of rows with the predictions and with baselines again; distances from the stored sounds, a table
+    and a picture.
+    """
     rows, row_indices, predicted = evaluated.row_predictions
     rng = np.random.default_rng(evaluated.seed)
     picked = np.sort(rng.choice(len(row_indices), min(evaluated.sounds, len(row_indices)), replace=False))

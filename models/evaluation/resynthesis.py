@@ -17,7 +17,8 @@ from timbre_data.schemas.arrays import Audio
 
 
 def sounds_of(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]) -> tuple[Audio, Audio]:
-    """Re-render a row with other (normalized) parameters [shape=(k, p)]: its sound after the chain, and before it, as float32 [shape=(k, channels, samples)].
+    """Re-render a row with other (normalized) parameters [shape=(k, p)]: its sound after the chain, and before it, as
+    float32 [shape=(k, channels, samples)].
 
     Before the chain there is its dry sound, or what its synth plays of its notes.
     """
@@ -36,7 +37,8 @@ def sounds_of(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]
 
 
 def rerender(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]) -> Audio:
-    """Make a row's sound again with other (normalized) parameters: its dry sound through its chain, or its notes on its synth (the same one).
+    """Make a row's sound again with other (normalized) parameters: its dry sound through its chain, or its notes on its
+    synth (the same one).
 
     Stored as the dataset stores [shape=(channels, samples)].
     """
@@ -51,7 +53,9 @@ def rerender(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32])
 def with_constants(
     data: Dataset, rows: NDArray[np.int64], names: Sequence[str], values: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Normalised parameters of the dataset's whole space [shape=(rows, p)]: those that were predicted, and as stored those that never move."""
+    """Normalised parameters of the dataset's whole space [shape=(rows, p)]: those that were predicted, and as stored
+    those that never move.
+    """
     whole = np.asarray(data.read(PARAMS, rows), np.float32).copy()
     for column, name in enumerate(data.space.names):
         if name in names:

@@ -1,4 +1,6 @@
-"""Scores of classifiers of tags: of pieces and of whole clips, by threshold and by ranking, beside the papers' tables."""
+"""Scores of classifiers of tags: of pieces and of whole clips, by threshold and by ranking, beside the papers'
+tables.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ GROUP, SHOWN = 10, 12
 def evaluate_tags(
     rows: Rows, row_indices: NDArray[np.int64], probabilities: NDArray[np.float32], model: str, split: str, folder: Path
 ) -> EvaluationResult:
-    """Score probabilities of the chosen pieces [shape=(n, k)], each piece by itself and averaged over the pieces of a clip."""
+    """Score probabilities of the chosen pieces [shape=(n, k)], each piece by itself and averaged over the pieces of a
+    clip.
+    """
     names = rows.class_names
     clips, piece_of = np.unique(rows.clip[row_indices], return_inverse=True)
     pieces = np.bincount(piece_of)[:, None]
@@ -96,7 +100,9 @@ def evaluate_tags(
 def group_scores(
     group: NDArray[np.object_], answer: NDArray[np.int64], right: NDArray[np.int64], names: tuple[str, ...]
 ) -> dict[str, dict[str, Any]]:
-    """Accuracy over the clips of every group of `GROUP` clips and more, the worst first, and what most of its other clips are taken for."""
+    """Accuracy over the clips of every group of `GROUP` clips and more, the worst first, and what most of its other
+    clips are taken for.
+    """
     result: dict[str, dict[str, Any]] = {}
     every, group_of_row, counts = np.unique(group.astype(str), return_inverse=True, return_counts=True)
     for group_number in np.flatnonzero(counts >= GROUP).tolist():

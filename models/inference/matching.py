@@ -1,4 +1,6 @@
-"""Sounds made from predictions: a dry recording through the predicted effects, the predicted knobs of a synth, and settings that come closer."""
+"""Sounds made from predictions: a dry recording through the predicted effects, the predicted knobs of a synth, and
+settings that come closer.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from timbre_data.schemas.recipe import Recipe
 
 
 def refine(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path, evaluations: int) -> list[Setting]:
-    """Better settings for the first note of a file, by a search (CMA-ES) on the distance of the dry sound through them, from `steps` on."""
+    """Better settings for the first note of a file, by a search (CMA-ES) on the distance of the dry sound through them,
+    from `steps` on.
+    """
     if not steps or not evaluations:
         return list(steps)
     names = [step.effect for step in steps]
@@ -63,7 +67,8 @@ def refine(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path
 
 
 def match(dry: Path, steps: Sequence[Setting]) -> tuple[Audio, int]:
-    """Play a dry recording, at its own rate and with its own channels, through effects: float32 (channels, samples) and the rate.
+    """Play a dry recording, at its own rate and with its own channels, through effects: float32 (channels, samples) and
+    the rate.
 
     Raises `UsageError` for a file that cannot be read.
     """
@@ -83,7 +88,8 @@ def match(dry: Path, steps: Sequence[Setting]) -> tuple[Audio, int]:
 
 
 def write_played(predictor: Predictor, prediction: Prediction, out: Path) -> None:
-    """Write what a synth plays with predicted knobs (those that its dataset never moves as there), on the first note of its dataset.
+    """Write what a synth plays with predicted knobs (those that its dataset never moves as there), on the first note of
+    its dataset.
 
     Raises `UsageError` when the file cannot be written.
     """

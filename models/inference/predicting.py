@@ -31,7 +31,9 @@ class PredictRequest:
 
 @dataclass(frozen=True)
 class PredictResult:
-    """A prediction and the effects to report, or what was done with a file that went through a learned transformation."""
+    """A prediction and the effects to report, or what was done with a file that went through a learned
+    transformation.
+    """
 
     prediction: Prediction | None = None
     settings: tuple[Setting, ...] = ()
@@ -41,7 +43,9 @@ class PredictResult:
 def predict_file(
     run: Path, request: PredictRequest, *, say: Say = lambda line: None, warn: Say = lambda line: None
 ) -> PredictResult:
-    """Predict a file with a run. `say` gets what was written, `warn` what may be wrong. Raises `UsageError` for what the run cannot do."""
+    """Predict a file with a run. `say` gets what was written, `warn` what may be wrong. Raises `UsageError` for what
+    the run cannot do.
+    """
     target = TARGETS.load(open_run(run).settings.target or "effect")
     if target.learns_from == "pairs":
         from timbre_data.models.inference import processing

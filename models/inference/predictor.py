@@ -96,7 +96,9 @@ class Predictor:
     def predict_arrays(
         self, notes: Audio, f0_hz: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        """Class probabilities [shape=(n, classes)] and normalized parameters [shape=(n, p)] of notes [shape=(n, samples)]; None where the run has none."""
+        """Class probabilities [shape=(n, classes)] and normalized parameters [shape=(n, p)] of notes [shape=(n,
+        samples)]; None where the run has none.
+        """
         stored = self._as_stored(notes)
         probabilities = labels = None
         if self.classifier is not None:
@@ -215,7 +217,9 @@ class Predictor:
         )
 
     def _starts(self, sound: Audio) -> list[int]:
-        """The starts of notes; for a run that knows tags, pieces side by side, the last one only if at least half of it is sound."""
+        """The starts of notes; for a run that knows tags, pieces side by side, the last one only if at least half of it
+        is sound.
+        """
         if self.target.side_by_side:
             return list(range(0, max(1, len(sound) - self.samples // 2), self.samples))
         return note_starts(sound, self.rate, self.samples)
@@ -231,8 +235,8 @@ class Predictor:
     def steps(self, prediction: Prediction, effect: str | None = None) -> list[Setting]:
         """The effects to put a dry sound through, in order, with their parameters.
 
-        `effect` chooses one by name or class; otherwise the most probable class, or with several labels all that are more likely
-        than not. Raises `UsageError` where the run knows no parameters for it.
+        `effect` chooses one by name or class; otherwise the most probable class, or with several labels all that are
+        more likely than not. Raises `UsageError` where the run knows no parameters for it.
         """
         by_step: dict[tuple[str, str], Setting] = {}
         for (name, value), owner in zip(prediction.parameters.items(), self.trained.effects, strict=True):

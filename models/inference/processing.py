@@ -21,7 +21,8 @@ from timbre_data.schemas.parameter import Parameter
 
 
 def process_file(run: Path, file: Path, out: Path, step: str | None, at: dict[str, float]) -> dict[str, Any]:
-    """Send a file of any rate, length and number of channels through a run, into a WAV file of the same rate and length. Returns what was done.
+    """Send a file of any rate, length and number of channels through a run, into a WAV file of the same rate and
+    length. Returns what was done.
 
     Raises `UsageError` for files that cannot be read or are silent, and for settings that the run does not know.
     """
@@ -58,7 +59,9 @@ def process_file(run: Path, file: Path, out: Path, step: str | None, at: dict[st
 
 
 def condition_from(trained: Trained, given: dict[str, float], step: str | None) -> torch.Tensor | None:
-    """The condition of chosen settings [shape=(c,)], in the units of the parameters. Raises `UsageError` for what the run does not know."""
+    """The condition of chosen settings [shape=(c,)], in the units of the parameters. Raises `UsageError` for what the
+    run does not know.
+    """
     described = [Parameter.model_validate(one) for one in trained.parameters]
     if not trained.shape.conditioning:
         if given or step:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NotePrediction:
-    """The prediction for one note: `probabilities` of the classes, `parameters` (physical values by `step.parameter`)."""
+    """The prediction for one note: `probabilities` of the classes, `parameters` (physical values by
+    `step.parameter`).
+    """
 
     onset_seconds: float
     probabilities: dict[str, float]
@@ -35,10 +37,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The prediction for a file: each note, and all of them together (mean probability, median of each normalized parameter).
+    """The prediction for a file: each note, and all of them together (mean probability, median of each normalized
+    parameter).
 
-    `texts` are the parameters for people, without those that mean nothing beside the others (the knobs of an oscillator that is off).
-    `segments` say what is heard when, for a run that names frames, with the mean probability of each.
+    `texts` are the parameters for people, without those that mean nothing beside the others (the knobs of an oscillator
+    that is off). `segments` say what is heard when, for a run that names frames, with the mean probability of each.
     """
 
     file: str

@@ -32,7 +32,9 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def load_sound(path: Path, rate: int) -> Audio:
-    """Read any sound file as mono at `rate` [shape=(samples,)]. Raises `UsageError` in one line if the sound is unusable."""
+    """Read any sound file as mono at `rate` [shape=(samples,)]. Raises `UsageError` in one line if the sound is
+    unusable.
+    """
     with reading(path):
         sound = read_mono(path, rate, LONGEST_SECONDS)
     if len(sound) < SHORTEST_SECONDS * rate:
@@ -76,7 +78,9 @@ def note_starts(sound: Audio, rate: int, window: int) -> list[int]:
 
 
 def _sharpened(sound: Audio, at: int, rate: int) -> int:
-    """The 3 ms frame in which a note found by spectral flux sets in: a twentieth of the way up from what sounded before."""
+    """The 3 ms frame in which a note found by spectral flux sets in: a twentieth of the way up from what sounded
+    before.
+    """
     frame = max(1, round(0.003 * rate))
     begin = max(0, at - 2 * frame)
     near = sound[begin : begin + round(0.1 * rate)]
@@ -87,7 +91,9 @@ def _sharpened(sound: Audio, at: int, rate: int) -> int:
 
 
 def _rises(sound: Audio, at: int, rate: int, peak: float) -> bool:
-    """Whether a sound is louder after a moment than before, and loud enough to be a note: the click of an end is neither."""
+    """Whether a sound is louder after a moment than before, and loud enough to be a note: the click of an end is
+    neither.
+    """
     span = rate // 20
     middle = at + 256
     before, after = sound[max(0, middle - span) : middle], sound[middle : middle + span]

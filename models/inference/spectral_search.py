@@ -20,7 +20,9 @@ from timbre_data.schemas.recipe import Recipe
 
 @dataclass(frozen=True)
 class Task:
-    """Sounds to match: dry and target [shape=(n, samples)], true normalized labels and order of each row, and the recipe of the chain."""
+    """Sounds to match: dry and target [shape=(n, samples)], true normalized labels and order of each row, and the
+    recipe of the chain.
+    """
 
     recipe: Recipe
     dry: Audio

@@ -1,8 +1,8 @@
 """A trained run as one self-contained file: sound in, class probabilities and parameters out, without this project.
 
-The file is a torch.export program (.pt2): level, features, networks and physical units are inside; `about.json` in it names the outputs.
-torch.export takes FFTs as they are, which ONNX does not. Feature extraction is written here once more, in plain torch operations; a test
-holds it to the compiled kernels.
+The file is a torch.export program (.pt2): level, features, networks and physical units are inside; `about.json` in it
+names the outputs. torch.export takes FFTs as they are, which ONNX does not. Feature extraction is written here once
+more, in plain torch operations; a test holds it to the compiled kernels.
 """
 
 from __future__ import annotations
@@ -157,7 +157,9 @@ class Features163(nn.Module):
 
 
 class Standalone(nn.Module):
-    """Sounds [shape=(n, samples)] to class probabilities [shape=(n, classes)] and physical parameters [shape=(n, p)], either left out where there is none."""
+    """Sounds [shape=(n, samples)] to class probabilities [shape=(n, classes)] and physical parameters [shape=(n, p)],
+    either left out where there is none.
+    """
 
     low: torch.Tensor
     high: torch.Tensor

@@ -7,7 +7,8 @@ from torch import nn
 
 
 class Film(nn.Module):
-    """Feature-wise linear modulation (Perez et al. 2018): each channel times gamma plus beta, both linear in a condition.
+    """Feature-wise linear modulation (Perez et al. 2018): each channel times gamma plus beta, both linear in a
+    condition.
 
     Initialised as in D'Hooghe 2022: weights of gamma N(1, 0.1), of beta N(0, 0.1).
     """

@@ -15,9 +15,10 @@ from torch.nn import functional as F
 class FilterShape:
     """So many filters of one shape over a spectrogram: `height` bins by `width` frames.
 
-    A musically motivated first layer (Pons et al. 2017) has several shapes side by side. Where a filter is lower than the spectrogram and
-    what it finds is pooled over all its positions, it answers to a timbre at any *pitch*; pooled over time, at any *duration* up to its width;
-    with spectrograms in dB or standardized, at any *loudness*. Tall, narrow shapes see the distribution of partials, wide ones their course.
+    A musically motivated first layer (Pons et al. 2017) has several shapes side by side. Where a filter is lower than
+    the spectrogram and what it finds is pooled over all its positions, it answers to a timbre at any *pitch*; pooled
+    over time, at any *duration* up to its width; with spectrograms in dB or standardized, at any *loudness*. Tall,
+    narrow shapes see the distribution of partials, wide ones their course.
     """
 
     count: int
@@ -28,9 +29,10 @@ class FilterShape:
 class ShapedFilters(nn.Module):
     """Convolutions of several shapes over one spectrogram [shape=(n, 1, bins, frames)], side by side.
 
-    `padding` "valid" adds nothing, "time" keeps the number of frames, "same" the spectrogram's size. `norm` puts a batch norm after each. What
-    comes out is pooled (largest value) by `pool` (bins, frames; 0 is all there are) and joined along channels: with `pool` all shapes must
-    then have one size, or `flat` lays them out [shape=(n, features)].
+    `padding` "valid" adds nothing, "time" keeps the number of frames, "same" the spectrogram's size. `norm` puts a
+    batch norm after each. What comes out is pooled (largest value) by `pool` (bins, frames; 0 is all there are) and
+    joined along channels: with `pool` all shapes must then have one size, or `flat` lays them out [shape=(n,
+    features)].
     """
 
     def __init__(
@@ -63,7 +65,8 @@ class ShapedFilters(nn.Module):
             padded = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
             assert isinstance(branch, nn.Conv2d)
             y = norm(_correlated(padded, branch))
-            # the largest of what ELU gives is ELU of the largest; one axis after the other, PyTorch pools several times faster
+            # the largest of what ELU gives is ELU of the largest; one axis after the other, PyTorch pools
+            # several times faster
             y = F.max_pool2d(y, (self._pool[0] or y.shape[2], 1))
             y = F.elu(F.max_pool2d(y, (1, self._pool[1] or y.shape[3])))
             joined.append(self.dropout(y.flatten(1) if self._flat else y))
@@ -71,11 +74,15 @@ class ShapedFilters(nn.Module):
 
 
 TALL, MANY = 16, 32
-"""So high, and so many, filters over one channel are faster on a CPU as filters over as many channels as they are high."""
+"""So high, and so many, filters over one channel are faster on a CPU as filters over as many channels as they are
+high.
+"""
 
 
 def _correlated(x: torch.Tensor, branch: nn.Conv2d) -> torch.Tensor:
-    """The convolution of one channel [shape=(n, 1, bins, frames)]; tall filters have the bands below each band as its channels."""
+    """The convolution of one channel [shape=(n, 1, bins, frames)]; tall filters have the bands below each band as its
+    channels.
+    """
     height = branch.kernel_size[0]
     if x.device.type != "cpu" or height < TALL or branch.out_channels < MANY:
         filtered: torch.Tensor = branch(x)
@@ -87,6 +94,8 @@ def _correlated(x: torch.Tensor, branch: nn.Conv2d) -> torch.Tensor:
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """The network with its weights in the order that convolutions are fastest in on a CPU, and that tensor cores want."""
+    """The network with its weights in the order that convolutions are fastest in on a CPU, and that tensor cores
+    want.
+    """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub has no such overload
     return network

@@ -1,8 +1,9 @@
-"""The filters of the end-to-end equaliser on a CPU: convolution with many filters at once, channel by channel, and only where something is kept.
+"""The filters of the end-to-end equaliser on a CPU: convolution with many filters at once, channel by channel, and only
+where something is kept.
 
-The front end keeps one of every sixteen values of each channel (max-pooling), so nearly all of what a framework's convolutions compute backwards, and
-of the synthesis forwards, is zeros. These kernels skip it; elsewhere than on a CPU the same is done by the framework's own convolutions, which is
-also what the tests compare with.
+The front end keeps one of every sixteen values of each channel (max-pooling), so nearly all of what a framework's
+convolutions compute backwards, and of the synthesis forwards, is zeros. These kernels skip it; elsewhere than on a CPU
+the same is done by the framework's own convolutions, which is also what the tests compare with.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def _analyse_back(padded: Floats, gradient: Floats, out: Floats) -> None:
 def _smooth_pool(
     values: Floats, filters: Floats, bias: Floats, before: int, out: Floats, positions: NDArray[np.int64]
 ) -> None:
-    """Each channel's absolute values (n, c, t) through its own filter, then the largest of every t // p values and where it is; a row at a time stays in the cache."""
+    """Each channel's absolute values (n, c, t) through its own filter, then the largest of every t // p values and
+    where it is; a row at a time stays in the cache.
+    """
     length, taps, count = values.shape[2], filters.shape[1], out.shape[2]
     pool = length // count
     padded = np.zeros(length + taps - 1, np.float32)
@@ -292,7 +295,9 @@ def _fits(tensor: torch.Tensor, filters: torch.Tensor) -> bool:
 
 
 def analyse(frames: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """All filters [shape=(c, k)] on each frame [shape=(n, t)], as long as it: [shape=(n, c, t)]. Frames get no gradient."""
+    """All filters [shape=(c, k)] on each frame [shape=(n, t)], as long as it: [shape=(n, c, t)]. Frames get no
+    gradient.
+    """
     if _fits(frames, filters):
         return torch.as_tensor(_Analyse.apply(frames, filters, bias))
     return analyse_plainly(frames, filters, bias)
@@ -306,7 +311,9 @@ def analyse_plainly(frames: torch.Tensor, filters: torch.Tensor, bias: torch.Ten
 def smooth_pool(
     values: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor, pool: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A filter for each channel [shape=(c, k)] on the absolute values of its own [shape=(n, c, t)], then the largest of every `pool`, and where it was [shape=(n, c, t // pool) both]."""
+    """A filter for each channel [shape=(c, k)] on the absolute values of its own [shape=(n, c, t)], then the largest of
+    every `pool`, and where it was [shape=(n, c, t // pool) both].
+    """
     if _fits(values, filters):
         largest, positions = _SmoothPool.apply(values, filters, bias, pool)
         return largest, positions
@@ -323,7 +330,9 @@ def smooth_pool_plainly(
 
 
 def synthesise(values: torch.Tensor, positions: torch.Tensor, filters: torch.Tensor, length: int) -> torch.Tensor:
-    """The adjoint of `analyse`, on values at places of `length` samples [shape=(n, c, p) both], zero elsewhere: frames [shape=(n, length)]."""
+    """The adjoint of `analyse`, on values at places of `length` samples [shape=(n, c, p) both], zero elsewhere: frames
+    [shape=(n, length)].
+    """
     if _fits(values, filters):
         return torch.as_tensor(_Synthesise.apply(values, positions, filters, length))
     return synthesise_plainly(values, positions, filters, length)

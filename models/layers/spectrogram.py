@@ -13,14 +13,17 @@ from timbre_data.pipeline.sound.mel_bands import mel_filters
 
 
 def centred_stft(audio: torch.Tensor, window: torch.Tensor, hop_length: int) -> torch.Tensor:
-    """The complex STFT of sounds [shape=(n, samples)] padded with zeros at both ends, the window as long as the transform: [shape=(n, bins, frames)]."""
+    """The complex STFT of sounds [shape=(n, samples)] padded with zeros at both ends, the window as long as the
+    transform: [shape=(n, bins, frames)].
+    """
     return torch.stft(
         audio, len(window), hop_length, window=window, center=True, pad_mode="constant", return_complex=True
     )
 
 
 class Spectrogram(nn.Module):
-    """Sounds [shape=(n, samples)] to spectrograms [shape=(n, bins, frames)], peak-normalized and padded with zeros first.
+    """Sounds [shape=(n, samples)] to spectrograms [shape=(n, bins, frames)], peak-normalized and padded with zeros
+    first.
 
     "power" is |X|^2 of a centred Hann STFT; "log_power" and "log_mel" are in dB (floor -100 dB), brought near [-1, 1].
     """
@@ -63,7 +66,8 @@ class Spectrogram(nn.Module):
 class MelFrontend(nn.Module):
     """Sounds [shape=(n, samples)] to mel spectrograms [shape=(n, n_mels, frames)], padded or cut to `frames`.
 
-    "db": 10 log10 of power, 80 dB below its top at most; "log": log10(10,000 x + 1); "unit": dB brought to [0, 1] by its own extremes.
+    "db": 10 log10 of power, 80 dB below its top at most; "log": log10(10,000 x + 1); "unit": dB brought to [0, 1] by
+    its own extremes.
     """
 
     window: torch.Tensor
@@ -87,7 +91,9 @@ class MelFrontend(nn.Module):
         self.register_buffer("bands", mel_matrix(rate, n_fft, n_mels, highest_hz), persistent=False)
 
     def whole(self, audio: torch.Tensor) -> torch.Tensor:
-        """Map sounds [shape=(n, samples)] to all their frames, a hop apart [shape=(n, n_mels, samples // hop_length + 1)]."""
+        """Map sounds [shape=(n, samples)] to all their frames, a hop apart [shape=(n, n_mels, samples // hop_length +
+        1)].
+        """
         with torch.autocast(audio.device.type, enabled=False):
             return self._scaled(self._mel(audio))
 
@@ -115,7 +121,9 @@ class MelFrontend(nn.Module):
 
 
 def mel_matrix(rate: int, n_fft: int, n_mels: int, highest_hz: float | None = None) -> torch.Tensor:
-    """Slaney mel bands of equal area, up to half the rate or `highest_hz` if that is less, as a matrix [shape=(n_mels, n_fft // 2 + 1)]."""
+    """Slaney mel bands of equal area, up to half the rate or `highest_hz` if that is less, as a matrix [shape=(n_mels,
+    n_fft // 2 + 1)].
+    """
     starts, counts, weights = mel_filters(rate, n_fft, n_mels, 0.0, min(rate / 2, highest_hz or rate / 2))
     dense = np.zeros((n_mels, n_fft // 2 + 1), np.float32)
     ends = np.cumsum(counts)

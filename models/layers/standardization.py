@@ -10,7 +10,9 @@ from torch import nn
 
 
 class Standardise(nn.Module):
-    """Subtract the training set's mean and divide by its deviation: of the whole ("all"), of each band, or of each cell (band and frame)."""
+    """Subtract the training set's mean and divide by its deviation: of the whole ("all"), of each band, or of each cell
+    (band and frame).
+    """
 
     mean: torch.Tensor
     deviation: torch.Tensor

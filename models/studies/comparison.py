@@ -1,4 +1,5 @@
-"""Comparing classifiers by cross-validation over dry notes; which features matter; whether what is learned carries over to another generator.
+"""Comparing classifiers by cross-validation over dry notes; which features matter; whether what is learned carries over
+to another generator.
 
 RUN/comparison.json     settings, what the data was, and every figure
 RUN/tables.md           the tables
@@ -125,7 +126,9 @@ def _cross_validate(
 def _one_fold(
     model: str, rows: Rows, fold: NDArray[np.int64], number_: int, settings: CompareSettings, folder: Path
 ) -> tuple[NDArray[np.int64], dict[str, float]]:
-    """Train on the other folds, predict this one; what is there already is read. Inference is measured per sound over the fold."""
+    """Train on the other folds, predict this one; what is there already is read. Inference is measured per sound over
+    the fold.
+    """
     predictions, costs = folder / "predicted.npy", folder / "cost.json"
     if costs.is_file():
         return np.load(predictions), json.loads(costs.read_text(encoding="utf-8"))
@@ -197,7 +200,9 @@ class _Classifier(ClassifierMixin, BaseEstimator):
 
 
 def _permutation(rows: Rows, fold: NDArray[np.int64], settings: CompareSettings, folder: Path) -> list[dict[str, Any]]:
-    """Drop in accuracy when one feature's values are permuted among the test rows, averaged over folds and repeats, largest first."""
+    """Drop in accuracy when one feature's values are permuted among the test rows, averaged over folds and repeats,
+    largest first.
+    """
     drops = np.zeros((settings.folds, len(rows.feature_names)))
     for number_ in range(settings.folds):
         trained = _network(rows, fold, number_, settings, folder / "folds" / f"{NETWORK}-{number_}")

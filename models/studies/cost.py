@@ -24,7 +24,9 @@ from timbre_data.pipeline.store.reader import Dataset
 
 
 def _sound(datasets: Sequence[Dataset], rows: Rows, one: int) -> torch.Tensor:
-    """One row's sound as stored, mixed to mono [shape=(1, samples)]: the network's front is part of what a prediction takes."""
+    """One row's sound as stored, mixed to mono [shape=(1, samples)]: the network's front is part of what a prediction
+    takes.
+    """
     stored = datasets[int(rows.dataset[one])].read(AUDIO, int(rows.row[one]))
     return torch.from_numpy(np.ascontiguousarray(stored[:1] if len(stored) == 1 else stored.mean(axis=0)[None]))
 

@@ -86,7 +86,9 @@ def evaluate(
 def _predict(
     evaluated: Evaluated, facts: dict[str, Any], allow_leak: bool
 ) -> tuple[Evaluated, dict[str, Any], tuple[Table, ...], tuple[Table, ...]]:
-    """Load the rows and predict those of the split; what is known of them, the table before all others, and what it cost."""
+    """Load the rows and predict those of the split; what is known of them, the table before all others, and what it
+    cost.
+    """
     settings, trained = evaluated.settings, evaluated.trained
     rows, probabilities = prepare(settings, list(evaluated.datasets))
     leaking = rows.leaking_groups()
@@ -140,7 +142,9 @@ def is_evaluated(run: Path) -> dict[str, Any] | None:
 
 
 def first_filters(network: torch.nn.Module) -> list[tuple[str, NDArray[Any]]]:
-    """The filters over the spectrogram itself, by shape [shape=(count, bands, frames) each]; none for other networks."""
+    """The filters over the spectrogram itself, by shape [shape=(count, bands, frames) each]; none for other
+    networks.
+    """
     result: list[tuple[str, NDArray[Any]]] = []
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d) and module.in_channels == 1:

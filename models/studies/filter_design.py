@@ -1,12 +1,16 @@
-"""First-layer filter shapes for a dataset: how far its sounds reach in frequency and in time, measured instead of judged by eye.
+"""First-layer filter shapes for a dataset: how far its sounds reach in frequency and in time, measured instead of
+judged by eye.
 
-Pons et al. 2017 looked at spectrograms and asked which stretch of frequency and of time a filter must see. Here, in every frame that sounds:
+Pons et al. 2017 looked at spectrograms and asked which stretch of frequency and of time a filter must see. Here, in
+every frame that sounds:
 
-*spectral extent*: bands between the points where a twentieth and nineteen twentieths of what stands out of the floor are reached;
-*temporal extent*: frames until the spectrum has changed, that is until its correlation with this frame's falls below `SIMILAR`.
+*spectral extent*: bands between the points where a twentieth and nineteen twentieths of what stands out of the floor
+are reached; *temporal extent*: frames until the spectrum has changed, that is until its correlation with this frame's
+falls below `SIMILAR`.
 
-The proposal has two heights (half of all frames reach no farther, and nine tenths) and three widths (one frame, a quarter, three quarters of all
-durations), in the published proportions of counts, within the parameters of the published network.
+The proposal has two heights (half of all frames reach no farther, and nine tenths) and three widths (one frame, a
+quarter, three quarters of all durations), in the published proportions of counts, within the parameters of the
+published network.
 """
 
 from __future__ import annotations
@@ -57,7 +61,9 @@ class Design:
 
 
 def extents(spectrogram: NDArray[Any]) -> tuple[list[int], list[int]]:
-    """Spectral and temporal extents of the frames that sound, in one spectrogram on a logarithmic scale [shape=(bands, frames)]."""
+    """Spectral and temporal extents of the frames that sound, in one spectrogram on a logarithmic scale [shape=(bands,
+    frames)].
+    """
     above = np.maximum(spectrogram - np.quantile(spectrogram, 0.1), 0.0).astype(np.float64)
     total = above.sum(axis=0)
     if total.max() <= 0:

@@ -1,7 +1,8 @@
 """Fine-tuning through the real effect on out-of-domain sounds, compared with a search at inference time.
 
-D'Hooghe 2022 trained on parameters, handed over to a spectral loss, went on without parameters on out-of-domain sounds, and saw the
-predictions collapse towards the clean sound. `study` does the same with the real effect and measures every stage.
+D'Hooghe 2022 trained on parameters, handed over to a spectral loss, went on without parameters on out-of-domain sounds,
+and saw the predictions collapse towards the clean sound. `study` does the same with the real effect and measures every
+stage.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ def study(
 ) -> tuple[dict[str, Any], Table]:
     """Fine-tune a regressor on the sounds of `on`, a dataset with the parameters of one that it was trained on.
 
-    Returns the median re-rendered MRSTFT of every stage on held-out sounds of both, and how strong the effect is that it predicts.
-    Raises `UsageError` for runs and datasets that do not fit.
+    Returns the median re-rendered MRSTFT of every stage on held-out sounds of both, and how strong the effect is that
+    it predicts. Raises `UsageError` for runs and datasets that do not fit.
     """
     made, trained = runs.open_run(run), checkpoints.load(run)
     if trained.task != "regression" or trained.shape.samples:

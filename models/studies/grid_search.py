@@ -1,4 +1,6 @@
-"""Grid search, as the papers did it: every combination, repeated with several seeds, resumable; a table and a heat map at the end."""
+"""Grid search, as the papers did it: every combination, repeated with several seeds, resumable; a table and a heat map
+at the end.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +44,11 @@ def search(
     name: str,
     say: Callable[[str], None] = lambda line: None,
 ) -> Search:
-    """Train every combination of `grid` (fields of the training settings, with dots) with `repeats` seeds, by Optuna's grid sampler.
+    """Train every combination of `grid` (fields of the training settings, with dots) with `repeats` seeds, by Optuna's
+    grid sampler.
 
-    Trials are runs under `runs/NAME/`; the study is kept beside them, so the same command again resumes where it stopped.
-    Raises `UsageError` for a grid that does not fit, or another one under the same name.
+    Trials are runs under `runs/NAME/`; the study is kept beside them, so the same command again resumes where it
+    stopped. Raises `UsageError` for a grid that does not fit, or another one under the same name.
     """
     import optuna
     from optuna.storages import JournalStorage

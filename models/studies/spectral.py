@@ -1,7 +1,8 @@
 """Learning from the sound instead of the parameters: the real effect inside the loss, and a search at inference time.
 
-The effect has no gradient, so its Jacobian is estimated from renders: by simultaneous perturbation (SPSA, Spall 1992; two renders a
-row) as DeepAFx and D'Hooghe 2022 do, or by central differences (two renders a parameter). Renders are spread over Dask's threads.
+The effect has no gradient, so its Jacobian is estimated from renders: by simultaneous perturbation (SPSA, Spall 1992;
+two renders a row) as DeepAFx and D'Hooghe 2022 do, or by central differences (two renders a parameter). Renders are
+spread over Dask's threads.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ Gradient = Literal["spsa", "differences"]
 
 
 STEP = 0.01
-"""Half the distance of the two renders of a derivative, in normalized parameters: the resolution of the paper's labels."""
+"""Half the distance of the two renders of a derivative, in normalized parameters: the resolution of the paper's
+labels.
+"""
 
 
 def _in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -112,10 +115,11 @@ def finetune(
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
 ) -> nn.Module:
-    """Train a copy of a network on sounds: (1 - w) MSE of the parameters + w MRSTFT, w rising to 1 over `hand_over` steps.
+    """Train a copy of a network on sounds: (1 - w) MSE of the parameters + w MRSTFT, w rising to 1 over `hand_over`
+    steps.
 
-    With `hand_over` 0 the parameters are never looked at: the unsupervised case. `inputs` are features [shape=(n, d)] and
-    probabilities [shape=(n, k)] or None.
+    With `hand_over` 0 the parameters are never looked at: the unsupervised case. `inputs` are features [shape=(n, d)]
+    and probabilities [shape=(n, k)] or None.
     """
     network = copy.deepcopy(network).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
@@ -149,7 +153,8 @@ def search(
     evaluations: int = 160,
     seed: int = 0,
 ) -> NDArray[np.float32]:
-    """Better labels for each row by CMA-ES (Hansen 2016) on the re-rendered distance, started at `start` [shape=(n, p)].
+    """Better labels for each row by CMA-ES (Hansen 2016) on the re-rendered distance, started at `start` [shape=(n,
+    p)].
 
     Rows are independent and spread over the client's workers. Never worse than the start.
     """

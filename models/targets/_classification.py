@@ -13,7 +13,9 @@ from timbre_data.models.targets._target import Evaluated, Target, refuse_multi_l
 
 
 class ClassificationTarget(Target):
-    """Classes of rows: cross-entropy of a soft-max, or with `multi_label` binary cross-entropy of a sigmoid for each."""
+    """Classes of rows: cross-entropy of a soft-max, or with `multi_label` binary cross-entropy of a sigmoid for
+    each.
+    """
 
     task = "classification"
 

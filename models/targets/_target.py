@@ -33,8 +33,9 @@ Example = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 class Evaluated:
     """The input of an evaluation: a finished run, its datasets, the rows of one split and their predictions.
 
-    `predicted` [shape=(n, outputs)] is of the rows `row_indices` [shape=(n,)]. Targets that learn from pairs have neither rows nor predictions.
-    `sounds` rows are rendered again and compared by `distances`; pictures and sounds go into `folder`.
+    `predicted` [shape=(n, outputs)] is of the rows `row_indices` [shape=(n,)]. Targets that learn from pairs have
+    neither rows nor predictions. `sounds` rows are rendered again and compared by `distances`; pictures and sounds go
+    into `folder`.
     """
 
     run: Path
@@ -62,10 +63,10 @@ class Evaluated:
 class Target(ABC):
     """The base of targets.
 
-    `learns_from` "rows" of tables, or "pairs" of sounds before and after a transformation. `windows`: labels belong to frames, and a network
-    gets a window around each. `side_by_side`: a longer recording is cut into segments without overlap, instead of at onsets.
-    `always_multi_label`: a row has any number of them, each with a probability of its own. `rank` decides which of several defaults is taken,
-    the lowest first.
+    `learns_from` "rows" of tables, or "pairs" of sounds before and after a transformation. `windows`: labels belong to
+    frames, and a network gets a window around each. `side_by_side`: a longer recording is cut into segments without
+    overlap, instead of at onsets. `always_multi_label`: a row has any number of them, each with a probability of its
+    own. `rank` decides which of several defaults is taken, the lowest first.
     """
 
     summary: ClassVar[str]
@@ -92,7 +93,9 @@ class Target(ABC):
     def load(
         self, settings: TrainSettings, datasets: Sequence[Dataset], model: Model, features: Sequence[str], frontend: Any
     ) -> Rows:
-        """The rows of a run: features, labels, splits, and sounds (or what `frontend` makes of them) where the model takes those."""
+        """The rows of a run: features, labels, splits, and sounds (or what `frontend` makes of them) where the model
+        takes those.
+        """
         return load_rows(
             datasets,
             features,

@@ -64,9 +64,10 @@ def as_sound(audio: torch.Tensor) -> torch.Tensor:
 class Trained:
     """A network ready to use, with what its inputs and outputs are called.
 
-    `rate`, `samples` and `feature_settings` say how a sound becomes its input; `parameters` describes the outputs of a regressor
-    (kind, range, unit) and `effects` the effect of each; `families` the family of each class. It predicts in the `precision` in which
-    it was trained. `multi_label`: it gives each class a probability of its own (any number may be there); otherwise they add up to 1.
+    `rate`, `samples` and `feature_settings` say how a sound becomes its input; `parameters` describes the outputs of a
+    regressor (kind, range, unit) and `effects` the effect of each; `families` the family of each class. It predicts in
+    the `precision` in which it was trained. `multi_label`: it gives each class a probability of its own (any number may
+    be there); otherwise they add up to 1.
     """
 
     model: str
@@ -90,7 +91,9 @@ class Trained:
     def predict(
         self, features: torch.Tensor, probabilities: torch.Tensor | None = None, audio: Any = None
     ) -> torch.Tensor:
-        """Class probabilities or normalized parameters of raw (not standardized) features, and sounds (or windows of frames) where the network takes them."""
+        """Class probabilities or normalized parameters of raw (not standardized) features, and sounds (or windows of
+        frames) where the network takes them.
+        """
         self.network.eval()
         size = 8192 if audio is None else 64 if isinstance(audio, torch.Tensor) else 1024
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16-mixed"):

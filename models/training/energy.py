@@ -1,4 +1,6 @@
-"""Electricity used by training, by codecarbon: measured where the machine reports it, else estimated from its processor."""
+"""Electricity used by training, by codecarbon: measured where the machine reports it, else estimated from its
+processor.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ from timbre_data.schemas.recipe import AudioFormat
 def stored_frontend(
     model: Model, options: dict[str, Any], audio: AudioFormat
 ) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
-    """A function that computes a model's front end of stored sounds [shape=(k, samples)] in half precision; None for a model without one."""
+    """A function that computes a model's front end of stored sounds [shape=(k, samples)] in half precision; None for a
+    model without one.
+    """
     if model.frontend is None or model.context:
         return None
     shape = Shape(0, 0, samples=audio.samples, rate=audio.rate)

@@ -92,10 +92,11 @@ def fit(
     patience: int | None,
     select: str = "validation_loss",
 ) -> None:
-    """Train a module in a run's folder; resumes where it stopped. Leaves it with the weights of the epoch whose `select` is lowest.
+    """Train a module in a run's folder; resumes where it stopped. Leaves it with the weights of the epoch whose
+    `select` is lowest.
 
-    `patience` epochs without improvement end it, None never. Raises `InterruptedBuildError` on Ctrl-C; the folder keeps the epochs up to the
-    last whole one.
+    `patience` epochs without improvement end it, None never. Raises `InterruptedBuildError` on Ctrl-C; the folder keeps
+    the epochs up to the last whole one.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     best = ModelCheckpoint(folder, filename="best", monitor=select, save_top_k=1, enable_version_counter=False)

@@ -1,7 +1,8 @@
 """Training on pairs of sounds before and after a transformation: the end-to-end equaliser, in two stages.
 
-An epoch is `ROUND` iterations of one stage, an iteration some frames of one note. The first stage reconstructs inputs and targets, the
-second maps inputs to targets; the best epoch of the second is the result. RUN/first-stage.pt holds the autoencoder after the first.
+An epoch is `ROUND` iterations of one stage, an iteration some frames of one note. The first stage reconstructs inputs
+and targets, the second maps inputs to targets; the best epoch of the second is the result. RUN/first-stage.pt holds the
+autoencoder after the first.
 """
 
 from __future__ import annotations
@@ -52,14 +53,18 @@ def stage_losses(
     stage: int,
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = frame_loss,
 ) -> Iterator[torch.Tensor]:
-    """Losses of one iteration on frames before and after [shape=(n, 1024) both], to be propagated back one after the other."""
+    """Losses of one iteration on frames before and after [shape=(n, 1024) both], to be propagated back one after the
+    other.
+    """
     for source, target in ((before, before), (after, after)) if stage == 0 else ((before, after),):
         output = network.reconstruct(source) if stage == 0 else network(source, condition)
         yield loss(output, target) / (2 if stage == 0 else 1)
 
 
 class _Round:
-    """The iterations of one epoch: frames before and after, and their condition; random from (seed, stage, iteration) alone."""
+    """The iterations of one epoch: frames before and after, and their condition; random from (seed, stage, iteration)
+    alone.
+    """
 
     def __init__(self, feed: _PairFeed, stage: int, iterations: range) -> None:
         self._feed, self._stage, self._iterations = feed, stage, iterations
@@ -186,7 +191,8 @@ class _PairModule(L.LightningModule):
 
 
 def fit_pairs(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say: Callable[[str], None]) -> None:
-    """Train on the pairs of a dataset, into a folder, by resolved settings; resumes where it stopped. Leaves `model.pt` there.
+    """Train on the pairs of a dataset, into a folder, by resolved settings; resumes where it stopped. Leaves `model.pt`
+    there.
 
     Raises `UsageError` for settings that such a training does not have, and for datasets without pairs.
     """

@@ -1,4 +1,6 @@
-"""From settings to what a run learns from: resolved settings, the default target, the rows of its datasets, and its name."""
+"""From settings to what a run learns from: resolved settings, the default target, the rows of its datasets, and its
+name.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
 
 
 def _classifier_for(settings: TrainSettings, model: Model) -> Trained:
-    """The classifier that conditions a run. Raises `UsageError` for what cannot: a regressor, one that takes sounds or knows the notes kept for testing."""
+    """The classifier that conditions a run. Raises `UsageError` for what cannot: a regressor, one that takes sounds or
+    knows the notes kept for testing.
+    """
     run = find_run(settings.conditioning or "")
     classifier = checkpoints.load(run)
     if not model.conditioned:

@@ -30,7 +30,9 @@ from timbre_data.schemas.settings import TrainSettings
 
 
 def tensors_of(target: Target, rows: Rows, probabilities: torch.Tensor | None, multi_label: bool) -> list[Any]:
-    """The tensors that batches are cut from: features, condition, targets, mask, identifiable parameters, sounds; a row of each for every row."""
+    """The tensors that batches are cut from: features, condition, targets, mask, identifiable parameters, sounds; a row
+    of each for every row.
+    """
     extra = torch.zeros(len(rows.features), 0) if probabilities is None else probabilities
     audio = rows.audio
     if audio is None:
@@ -49,7 +51,9 @@ def tensors_of(target: Target, rows: Rows, probabilities: torch.Tensor | None, m
 
 
 class _Feed(L.LightningDataModule):
-    """The splits as batches; the order of an epoch depends on the seed and the epoch alone, so a resumed run sees the same."""
+    """The splits as batches; the order of an epoch depends on the seed and the epoch alone, so a resumed run sees the
+    same.
+    """
 
     def __init__(self, tensors: list[Any], train_rows: Any, validation_rows: Any, settings: TrainSettings) -> None:
         super().__init__()

@@ -18,7 +18,9 @@ SETTINGS, LOCK, MODEL_FILE = "settings.json", "run.lock", "model.pt"
 
 @dataclass(frozen=True)
 class Run:
-    """A training run on disk. `audio` is the format of the sounds it was trained on, `synth` whether a synth made them; None in older runs."""
+    """A training run on disk. `audio` is the format of the sounds it was trained on, `synth` whether a synth made them;
+    None in older runs.
+    """
 
     folder: Path
     settings: TrainSettings

@@ -15,7 +15,9 @@ from timbre_data.schemas.recipe import Recipe
 
 
 def play_one(recipe: Recipe, out: Path) -> dict[str, str]:
-    """Render the first row of a recipe whose chain begins with a synth into a WAV file. Returns its parameters, masked ones left out."""
+    """Render the first row of a recipe whose chain begins with a synth into a WAV file. Returns its parameters, masked
+    ones left out.
+    """
     plan = Plan(recipe)
     try:
         columns, _ = make_rows(plan, np.array([0]), [plan.source.performance(0)])

@@ -70,7 +70,9 @@ class Chain:
         return all(effect is not None and effect.response is not None for effect in self.effects)
 
     def response_db(self, draw: Draw, rate: int, count: int) -> NDArray[np.float32]:
-        """Gain of each row's filters at `count` frequencies from 0 to half the rate, floor -200 dB [shape=(n, count)]."""
+        """Gain of each row's filters at `count` frequencies from 0 to half the rate, floor -200 dB [shape=(n,
+        count)].
+        """
         hertz = np.linspace(0, rate / 2, count)
         out = np.zeros((len(draw.labels), count))
         for k in range(len(out)):
@@ -130,7 +132,9 @@ class Chain:
         return mask
 
     def render(self, audio: Audio, rate: int, values: FloatArray, order: NDArray[np.int8]) -> Audio:
-        """Send one sound through the effects of one row's chain: float32 (channels, samples), the same shape as `audio`."""
+        """Send one sound through the effects of one row's chain: float32 (channels, samples), the same shape as
+        `audio`.
+        """
         for position, step in sorted(zip(order.tolist(), range(len(order)), strict=True)):
             effect = self.effects[step]
             if position == UNUSED or effect is None:

@@ -1,4 +1,6 @@
-"""The engine of every stage that writes: tasks over whole chunks, spread by Dask, merged as they end, committed every few seconds."""
+"""The engine of every stage that writes: tasks over whole chunks, spread by Dask, merged as they end, committed every
+few seconds.
+"""
 
 from __future__ import annotations
 
@@ -149,7 +151,9 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
 
 
 def leave_at_once(code: int) -> NoReturn:
-    """End this process while tasks are at work in its threads, which Python's own way out would wait for or trip over."""
+    """End this process while tasks are at work in its threads, which Python's own way out would wait for or trip
+    over.
+    """
     close_instruments()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -157,7 +161,9 @@ def leave_at_once(code: int) -> NoReturn:
 
 
 class _Interrupt:
-    """Catches Ctrl-C, and the SIGTERM of batch systems, while a build runs: the first ends it cleanly, a second one at once."""
+    """Catches Ctrl-C, and the SIGTERM of batch systems, while a build runs: the first ends it cleanly, a second one at
+    once.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -195,8 +201,8 @@ def run(
 ) -> list[dict[str, Any]]:
     """Run `function(session, address, task, *arguments)` for every task; merge and commit as they end.
 
-    Returns the notes of all tasks. Raises what a task raised, or `InterruptedBuildError` after Ctrl-C; either way what was done is
-    committed first.
+    Returns the notes of all tasks. Raises what a task raised, or `InterruptedBuildError` after Ctrl-C; either way what
+    was done is committed first.
     """
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     waiting = iter(tasks)

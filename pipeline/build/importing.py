@@ -43,8 +43,8 @@ def import_dataset(
 ) -> Report:
     """Import a public dataset. The same command again resumes; a finished one is left alone.
 
-    Raises `SourceError` that names every missing, unreadable and unexpected file, unless `keep_going`: then they are left out and
-    recorded with the dataset.
+    Raises `SourceError` that names every missing, unreadable and unexpected file, unless `keep_going`: then they are
+    left out and recorded with the dataset.
     """
     member: Importer = IMPORTERS.load(importer)
     name = importer.replace("-", "_")
@@ -110,7 +110,9 @@ def import_dataset(
 def _as_long_as_pieces(
     member: Importer, settings: dict[str, Any], audio: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings of an importer that cuts files, and of the sounds, of one length: a piece fills its row. Raises `UsageError` for two."""
+    """Settings of an importer that cuts files, and of the sounds, of one length: a piece fills its row. Raises
+    `UsageError` for two.
+    """
     if "piece_seconds" not in member.settings.model_fields:
         return settings, audio
     given = [source[key] for source, key in ((settings, "piece_seconds"), (audio, "seconds")) if key in source]

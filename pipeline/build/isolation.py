@@ -1,7 +1,9 @@
-"""Measures whether a synth carries state from one render to the next: rows are played in two orders with each isolation mode.
+"""Measures whether a synth carries state from one render to the next: rows are played in two orders with each isolation
+mode.
 
-Public reports of hosted plug-ins tell of 7 to 8 dB between two renders of one patch, depending on what was rendered before. So a
-dataset of a synth that is not pure says which isolation its rows had, and how far two renders of one row were apart.
+Public reports of hosted plug-ins tell of 7 to 8 dB between two renders of one patch, depending on what was rendered
+before. So a dataset of a synth that is not pure says which isolation its rows had, and how far two renders of one row
+were apart.
 """
 
 from __future__ import annotations
@@ -21,16 +23,20 @@ ISOLATED_DB = -96.0
 
 
 def difference_db(first: Audio, second: Audio) -> float:
-    """The largest difference of two renders [shape=(n, channels, samples)] relative to each row's peak, in dB; -inf where they are equal."""
+    """The largest difference of two renders [shape=(n, channels, samples)] relative to each row's peak, in dB; -inf
+    where they are equal.
+    """
     peaks = np.maximum(np.abs(first).max(axis=(1, 2)), 1e-9)
     largest = float((np.abs(first - second).max(axis=(1, 2)) / peaks).max())
     return 20 * float(np.log10(largest)) if largest else -np.inf
 
 
 def measured_isolation(plan: Plan) -> dict[str, Any] | None:
-    """Measure how the rows of a plan's synth must be isolated: mode, noise floor, and the measurements. None for effects and pure synths.
+    """Measure how the rows of a plan's synth must be isolated: mode, noise floor, and the measurements. None for
+    effects and pure synths.
 
-    In real time there is no measuring around: "auto" settles. Else, with "auto", the cheapest mode in which rows come out the same in two orders (to 16 bits); where none does, the one with the lowest floor.
+    In real time there is no measuring around: "auto" settles. Else, with "auto", the cheapest mode in which rows come
+    out the same in two orders (to 16 bits); where none does, the one with the lowest floor.
     """
     synth, step = plan.chain.synth, plan.recipe.chain.synth
     if synth is None or step is None or synth.isolations == ("pure",):

@@ -26,7 +26,9 @@ def nearest_existing(folder: Path) -> Path:
 
 
 def quiet_threads() -> None:
-    """In a worker thread: denormals to zero (silent tails cost several times as much otherwise), one thread per library."""
+    """In a worker thread: denormals to zero (silent tails cost several times as much otherwise), one thread per
+    library.
+    """
     import torch
     from numcodecs import blosc
 
@@ -41,7 +43,9 @@ def quiet_threads() -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Tell glibc to reuse buffers of a few megabytes instead of mapping and clearing new pages for each (elsewhere, nothing)."""
+    """Tell glibc to reuse buffers of a few megabytes instead of mapping and clearing new pages for each (elsewhere,
+    nothing).
+    """
     trim_threshold, mmap_threshold = -1, -3
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):

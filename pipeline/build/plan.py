@@ -60,7 +60,9 @@ class Plan:
 
     @cached_property
     def extra_labels(self) -> tuple[str, ...]:
-        """Label arrays that only some sources give: tags, the clips that their sounds are pieces of, what is heard in each frame."""
+        """Label arrays that only some sources give: tags, the clips that their sounds are pieces of, what is heard in
+        each frame.
+        """
         clips = any(note.clip for note in self.source.notes)
         there = {
             TAGS: bool(self.tags),
@@ -97,13 +99,17 @@ class Plan:
         return note.group or note.identity
 
     def split(self, dry: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Split of each dry sound: 0 train, 1 validation, 2 test. Where the source does not say, decided by its group's name, so it never moves."""
+        """Split of each dry sound: 0 train, 1 validation, 2 test. Where the source does not say, decided by its group's
+        name, so it never moves.
+        """
         shares = np.array([share(self.group(int(index)), self.recipe.split.seed) for index in dry])
         given = [self.source.notes[int(self.dry_order[index])].split for index in dry]
         return assign(shares, self.recipe.split, given)
 
     def row_splits(self, rows: NDArray[np.int64], dry: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Split of each row. With effects it is that of the dry sound; with a synth every row has a patch of its own, so it goes by row."""
+        """Split of each row. With effects it is that of the dry sound; with a synth every row has a patch of its own,
+        so it goes by row.
+        """
         if self.chain.synth is None:
             return self.split(dry)
         shares = np.array([share(f"row {row}", self.recipe.split.seed) for row in rows.tolist()])

@@ -1,4 +1,6 @@
-"""Provenance of a dataset: versions and machine, stored with it, because sounds may differ in the last bit between them."""
+"""Provenance of a dataset: versions and machine, stored with it, because sounds may differ in the last bit between
+them.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def _version(package: str) -> str | None:
 
 @cache
 def code_fingerprint() -> str:
-    """The first 12 digits of a SHA-256 over the source of everything that makes sounds and labels (`schemas/` and `pipeline/`)."""
+    """The first 12 digits of a SHA-256 over the source of everything that makes sounds and labels (`schemas/` and
+    `pipeline/`).
+    """
     root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for path in sorted([*root.glob("schemas/**/*.py"), *root.glob("pipeline/**/*.py")]):

@@ -49,7 +49,9 @@ def for_effect(name: str) -> dict[str, Any]:
 
 
 def for_synth(name: str) -> dict[str, Any]:
-    """The recipe behind `--synth NAME`: the shipped one of that name, else this synth (or synth profile, by name or file) alone with all defaults."""
+    """The recipe behind `--synth NAME`: the shipped one of that name, else this synth (or synth profile, by name or
+    file) alone with all defaults.
+    """
     if name.endswith((".yaml", ".yml")):
         profile = read_profile(name)
         return _of_profile(profile.name, str(Path(name).expanduser()))

@@ -63,7 +63,9 @@ LATE_SECONDS = 0.01
 
 @lru_cache(maxsize=4)
 def inventory_of(importer: str, settings_json: str, digest: str = "") -> Inventory:
-    """The inventory of a folder, cached in each worker process. Raises `BuildError` if its digest is not `digest`: files have changed since."""
+    """The inventory of a folder, cached in each worker process. Raises `BuildError` if its digest is not `digest`:
+    files have changed since.
+    """
     member: Importer = IMPORTERS.load(importer)
     settings = member.settings.model_validate(json.loads(settings_json))
     inventory = member.scan(settings)
@@ -143,7 +145,9 @@ class _Pieces:
 
 
 class _Stored:
-    """Sounds of one audio chunk in the form in which they are stored, put there one by one while they are in the cache; silence, until then."""
+    """Sounds of one audio chunk in the form in which they are stored, put there one by one while they are in the cache;
+    silence, until then.
+    """
 
     def __init__(self, count: int, recipe: Recipe) -> None:
         self._peak = recipe.audio.peak

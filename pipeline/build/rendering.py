@@ -54,8 +54,8 @@ def render(
 ) -> Report:
     """Render what is missing of a dataset.
 
-    A new dataset is created, an unfinished one resumed, a finished one grown when `recipe.n` is larger; else nothing is done.
-    Raises `UsageError` when the stored dataset was made from a different recipe.
+    A new dataset is created, an unfinished one resumed, a finished one grown when `recipe.n` is larger; else nothing is
+    done. Raises `UsageError` when the stored dataset was made from a different recipe.
     """
     plan = Plan(recipe)
     _ = plan.source  # one that cannot be opened ends it here
@@ -204,7 +204,9 @@ def _resize(root: zarr.Group, specs: Sequence[layout.ArraySpec], rows: int, dry:
 
 
 def _refuse_other_sound(location: Location, stored: dict[str, Any]) -> None:
-    """If other code or another machine continues a dataset: render some of its rows again first, and refuse if they differ."""
+    """If other code or another machine continues a dataset: render some of its rows again first, and refuse if they
+    differ.
+    """
     if stored.get("provenance") == provenance():
         return
     data = Dataset(location.address)

@@ -24,7 +24,9 @@ ROUNDING_DB = -84.0
 
 
 def stored_input(data: Dataset, row: int) -> Inputs:
-    """The input of one row of a dataset: its dry sound as stored [shape=(1, channels, samples)], or the output of its synth."""
+    """The input of one row of a dataset: its dry sound as stored [shape=(1, channels, samples)], or the output of its
+    synth.
+    """
     index = np.asarray([data.read(DRY_INDEX, row)]).reshape(1).astype(np.int64)
     if data.recipe.chain.synth:
         return [Performance.from_text(str(data.read(DRY_MIDI, index)[0]))]

@@ -95,9 +95,11 @@ def render_rows(
 
 
 def make_rows(plan: Plan, rows: NDArray[np.int64], dry: Inputs) -> tuple[dict[str, NDArray[Any]], int]:
-    """Render rows from their dry sounds as stored, or from what their synth plays. Returns the columns of these rows and how many draws were rejected.
+    """Render rows from their dry sounds as stored, or from what their synth plays. Returns the columns of these rows
+    and how many draws were rejected.
 
-    A silent or non-finite result is drawn again, with the attempt counted. Raises `RenderError` when a row cannot be made.
+    A silent or non-finite result is drawn again, with the attempt counted. Raises `RenderError` when a row cannot be
+    made.
     """
     audio = plan.recipe.audio
     draw = plan.chain.draw(plan.recipe.seed, rows)
@@ -151,7 +153,9 @@ def _make_block(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, pa
 
 
 def _sources(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, indices: Sequence[int]) -> Audio:
-    """The input of the effects of some rows: their dry sounds, or the output of the synth [shape=(len(chosen), channels, samples)]."""
+    """The input of the effects of some rows: their dry sounds, or the output of the synth [shape=(len(chosen),
+    channels, samples)].
+    """
     if plan.chain.synth is None:
         assert isinstance(dry, np.ndarray)
         return decode(dry[indices[0] : indices[-1] + 1])
@@ -221,7 +225,9 @@ def _failed_row(plan: Plan, row: int) -> dict[str, NDArray[Any]]:
 
 
 class _DryCache:
-    """Dry chunks as stored, kept by each worker process up to `LIMIT` bytes: rows come back to the same notes again and again."""
+    """Dry chunks as stored, kept by each worker process up to `LIMIT` bytes: rows come back to the same notes again and
+    again.
+    """
 
     LIMIT = 256 * 2**20
 

@@ -68,7 +68,9 @@ class Job:
 def run_stage(
     client: Any, cluster: Cluster, writer: Writer, job: Job, progress: Progress, seconds_per_row: float
 ) -> list[dict[str, Any]]:
-    """Do a stage's missing rows: cut them into tasks, run and commit them, show progress. Returns the notes of all tasks."""
+    """Do a stage's missing rows: cut them into tasks, run and commit them, show progress. Returns the notes of all
+    tasks.
+    """
     if not len(job.missing):
         return []
     progress.start(job.title, len(job.missing), seconds_per_row)

@@ -30,8 +30,8 @@ class Effect:
 
     `render(audio, rate, values)` is pure: float32 (channels, samples) in, the same shape out; `values` are physical.
     `unidentifiable(values, seconds)` names the parameters that nobody could hear at these settings (anything at mix 0).
-    `effect_class` is what a classifier is to call it where that is not its own name: several choruses are one class.
-    An effect with `settings` (which plug-in?) becomes one with a space by `configure(settings)`. A linear one may have a
+    `effect_class` is what a classifier is to call it where that is not its own name: several choruses are one class. An
+    effect with `settings` (which plug-in?) becomes one with a space by `configure(settings)`. A linear one may have a
     `response(values, rate, hertz)`: what it does to each frequency, complex [shape=(f,)]; it is stored with every row.
     """
 

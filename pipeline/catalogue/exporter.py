@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Exporter:
-    """A hand-over format: `write(data, folder)` fills a new folder with a finished dataset; card and checksums are added to it.
+    """A hand-over format: `write(data, folder)` fills a new folder with a finished dataset; card and checksums are
+    added to it.
 
     The bytes depend on the dataset alone. `count_rows(folder)` reads an export back and counts its rows.
     """

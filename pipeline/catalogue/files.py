@@ -9,7 +9,9 @@ from pathlib import Path
 
 @contextmanager
 def whole(out: Path) -> Iterator[Path]:
-    """Give a path beside `out` to write to: it takes the place of `out` at the end, and is deleted if anything fails before."""
+    """Give a path beside `out` to write to: it takes the place of `out` at the end, and is deleted if anything fails
+    before.
+    """
     partial = out.with_name(f".{out.stem}.partial{out.suffix}")
     try:
         yield partial

@@ -17,9 +17,11 @@ from timbre_data.schemas.recipe import AudioFormat
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One file of a public dataset, or a piece of one: its dry sound (an index into the origins), which step of the chain it has, its tags, and further labels.
+    """One file of a public dataset, or a piece of one: its dry sound (an index into the origins), which step of the
+    chain it has, its tags, and further labels.
 
-    `start_seconds` is where a piece begins; without it, the row begins where its sound sets in. `segments` are in seconds from there.
+    `start_seconds` is where a piece begins; without it, the row begins where its sound sets in. `segments` are in
+    seconds from there.
     """
 
     file: Path
@@ -34,7 +36,8 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """The origin of recordings, which a split keeps together: a dry note, a song, a singer. `file` is a clean recording of it.
+    """The origin of recordings, which a split keeps together: a dry note, a song, a singer. `file` is a clean recording
+    of it.
 
     `split` is where its publishers put it, where they did.
     """
@@ -49,9 +52,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Inventory:
-    """The contents of a folder: recordings in a fixed order, their origins, and every missing, unreadable or unexpected file with its reason.
+    """The contents of a folder: recordings in a fixed order, their origins, and every missing, unreadable or unexpected
+    file with its reason.
 
-    `tags` are the names of all tags, in their order, `frame_classes` those of all segments. Pieces of one file stand side by side.
+    `tags` are the names of all tags, in their order, `frame_classes` those of all segments. Pieces of one file stand
+    side by side.
     """
 
     recordings: tuple[Recording, ...]
@@ -62,7 +67,9 @@ class Inventory:
 
     @cached_property
     def digest(self) -> str:
-        """Of all that becomes a row or a label: an annotation that was corrected, or a table of classes, makes another set."""
+        """Of all that becomes a row or a label: an annotation that was corrected, or a table of classes, makes another
+        set.
+        """
         digest = hashlib.sha256(repr((self.tags, self.frame_classes)).encode())
         for one in self.origins:
             digest.update(
@@ -76,10 +83,12 @@ class Inventory:
 
 @dataclass(frozen=True, kw_only=True)
 class Importer:
-    """A public dataset: where it comes from, what it may be used for, and `scan(settings)`, which lists it without decoding a sound.
+    """A public dataset: where it comes from, what it may be used for, and `scan(settings)`, which lists it without
+    decoding a sound.
 
-    `settings` has at least `path`. `steps` are the effects a recording may have, by our names ("dry" alone where there are none).
-    `checksums` are those of the published archives, where known. Extra labels have the same names and types in all recordings.
+    `settings` has at least `path`. `steps` are the effects a recording may have, by our names ("dry" alone where there
+    are none). `checksums` are those of the published archives, where known. Extra labels have the same names and types
+    in all recordings.
     """
 
     summary: str

@@ -60,7 +60,9 @@ class Performance:
         return tuple(sorted(done, key=lambda note: (note.start_seconds, note.key)))
 
     def to_text(self) -> str:
-        """As stored with a dataset: "0.000000 903c64; 0.900000 803c00". Times that microseconds do not hold have all their digits: a row played again is the same."""
+        """As stored with a dataset: "0.000000 903c64; 0.900000 803c00". Times that microseconds do not hold have all
+        their digits: a row played again is the same.
+        """
         return "; ".join(f"{_exactly(seconds)} {message.hex()}" for seconds, message in self.events)
 
     @classmethod

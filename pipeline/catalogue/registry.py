@@ -1,9 +1,10 @@
 """The folder is the registry: a module's name is its public name, and the module exposes one object.
 
-Every kind of member has a `Registry` in the `__init__` of its folder (`EFFECTS` in `pipeline/effects`). `names` lists without importing
-anything; `load` imports one module. Modules that begin with an underscore, and packages, are helpers. A member may also live outside: an
-entry point of an installed package (group `timbre_data.effect` and so on), or a Python file that somebody named (`resolve`). A file runs
-only because it was named in this process, never because a dataset or a run refers to it.
+Every kind of member has a `Registry` in the `__init__` of its folder (`EFFECTS` in `pipeline/effects`). `names` lists
+without importing anything; `load` imports one module. Modules that begin with an underscore, and packages, are helpers.
+A member may also live outside: an entry point of an installed package (group `timbre_data.effect` and so on), or a
+Python file that somebody named (`resolve`). A file runs only because it was named in this process, never because a
+dataset or a run refers to it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class MemberFile:
-    """A member that is a file of the user's own: kind, public name (the file's), SHA-256 of its text, and the text itself.
+    """A member that is a file of the user's own: kind, public name (the file's), SHA-256 of its text, and the text
+    itself.
 
     Datasets and runs keep it as data; `Registry.add` runs it.
     """
@@ -82,14 +84,17 @@ class Registry(Generic[T]):
         return _summary_of((Path(folder) / f"{module}.py").read_text(encoding="utf-8"))
 
     def resolve(self, text: str) -> str:
-        """Turn what a user wrote into a public name: a Python file (anything that ends in .py) is read and run, a name stays.
+        """Turn what a user wrote into a public name: a Python file (anything that ends in .py) is read and run, a name
+        stays.
 
         Raises `NotFoundError` or `UsageError` for a file that exposes no such member.
         """
         return self.add(read_member(text, self.kind)).name if text.endswith(".py") else text
 
     def add(self, file: MemberFile) -> MemberFile:
-        """Run a member's file in this process, once. Raises `UsageError` where it fails or does not expose the member."""
+        """Run a member's file in this process, once. Raises `UsageError` where it fails or does not expose the
+        member.
+        """
         known = self._files.get(file.name)
         if known is not None and known.digest == file.digest:
             return file
@@ -202,4 +207,4 @@ def _summary_of(text: str) -> str:
             return str(value.value)
         if isinstance(value, ast.Name) and value.id in constants:
             return str(constants[value.id])
-    return (ast.get_docstring(tree) or "").partition("\n")[0]
+    return " ".join((ast.get_docstring(tree) or "").partition("\n\n")[0].split())

@@ -1,6 +1,7 @@
 """Random streams: every number is a function of (seed, chain, row, stage, attempt) and nothing else.
 
-So a dataset has the same bytes for any number of workers, any batch size, order or resume, and growing n keeps its first rows.
+So a dataset has the same bytes for any number of workers, any batch size, order or resume, and growing n keeps its
+first rows.
 """
 
 from __future__ import annotations

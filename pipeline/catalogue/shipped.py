@@ -14,7 +14,9 @@ FILES = ("recipe", "profile", "table", "training")
 
 
 def shipped(kind: str = "recipe") -> dict[str, Path]:
-    """Files that come with the package, by name: those of a kind, "recipe", "profile" (of an external synth), "table" (of labels) or "training" (settings of one)."""
+    """Files that come with the package, by name: those of a kind, "recipe", "profile" (of an external synth), "table"
+    (of labels) or "training" (settings of one).
+    """
     folder = Path(__file__).resolve().parents[2] / "datasets" / f"{kind}s"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
@@ -38,7 +40,9 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_table(file: str | Path) -> dict[str, list[str]]:
-    """Read a table of labels, by file or the name of a shipped one: each class with the labels that it stands for. Raises `NotFoundError` or `RecipeError`."""
+    """Read a table of labels, by file or the name of a shipped one: each class with the labels that it stands for.
+    Raises `NotFoundError` or `RecipeError`.
+    """
     path = shipped("table").get(str(file), Path(file))
     if not path.is_file():
         raise NotFoundError(f"there is no table {file}. Give a YAML file, or one of: {', '.join(shipped('table'))}.")

@@ -24,9 +24,9 @@ def key_hz(key: float) -> float:
 class Note:
     """A dry sound before it is made. `identity` is unique in its source; splits go by `group` (by default the same).
 
-    `tags` are what is in it (instruments, a mood), from the source's own list `tags`; `split` says where it belongs where that is not left to its group;
-    `clip` what it is a piece of, in a source that cuts longer sounds into pieces; `segments` say what is heard when (phonemes), from the source's own list
-    `frame_classes`.
+    `tags` are what is in it (instruments, a mood), from the source's own list `tags`; `split` says where it belongs
+    where that is not left to its group; `clip` what it is a piece of, in a source that cuts longer sounds into pieces;
+    `segments` say what is heard when (phonemes), from the source's own list `frame_classes`.
     """
 
     identity: str
@@ -43,7 +43,8 @@ class Note:
 class DrySource(Protocol):
     """A source with its settings chosen: a list of notes, each made on demand, purely.
 
-    One whose notes have tags has `tags`, the names of all there are, in their order; one whose notes have segments has `frame_classes`.
+    One whose notes have tags has `tags`, the names of all there are, in their order; one whose notes have segments has
+    `frame_classes`.
     """
 
     notes: Sequence[Note]

@@ -31,11 +31,11 @@ class Synth:
     """A synthesiser: in-process, a hosted plug-in, or an external program.
 
     `space(settings)` are its parameters; `open(settings, rate, channels, isolation)` gives one worker its instrument.
-    `interchangeable` names, by prefix, groups of knobs that can change places without a change of sound (equal oscillators).
-    `isolations` are the ways it can keep rows apart, cheapest first; ("pure",) when a row's sound depends on its own patch alone.
-    `in_real_time(settings)`: no two renders are ever equal, and each takes as long as it sounds.
-    `unidentifiable(values, seconds)` names parameters that nobody could hear at these settings. `requires()` raises
-    `MissingDependencyError` with what to install.
+    `interchangeable` names, by prefix, groups of knobs that can change places without a change of sound (equal
+    oscillators). `isolations` are the ways it can keep rows apart, cheapest first; ("pure",) when a row's sound depends
+    on its own patch alone. `in_real_time(settings)`: no two renders are ever equal, and each takes as long as it
+    sounds. `unidentifiable(values, seconds)` names parameters that nobody could hear at these settings. `requires()`
+    raises `MissingDependencyError` with what to install.
     """
 
     summary: str

@@ -1,4 +1,6 @@
-"""Checking data against pydantic models, with errors that name field, value and what is allowed; changing fields by dotted path."""
+"""Checking data against pydantic models, with errors that name field, value and what is allowed; changing fields by
+dotted path.
+"""
 
 from __future__ import annotations
 

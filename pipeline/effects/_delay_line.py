@@ -20,8 +20,8 @@ def render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
 def unidentifiable(values: Mapping[str, float], seconds: float) -> set[str]:
     """Name what cannot be heard.
 
-    At mix 0 all but mix; at delay 0 all but the delay (the echo is the sound itself); the delay and the feedback when the
-    first echo falls after the note, the feedback alone when only the second does.
+    At mix 0 all but mix; at delay 0 all but the delay (the echo is the sound itself); the delay and the feedback when
+    the first echo falls after the note, the feedback alone when only the second does.
     """
     if values["mix"] == 0:
         unheard = {"delay_seconds", "feedback"}

@@ -1,7 +1,8 @@
 """Distortion of the AutoFX paper: tanh waveshaper, low shelf, high shelf (D'Hooghe 2022).
 
-pedalboard's `Distortion`, `LowShelfFilter` and `HighShelfFilter` in a row, computed three to four times as fast: NumPy's
-tanh is vectorised where the C library's is not, and both shelves run in one loop. A test holds it to pedalboard's own.
+pedalboard's `Distortion`, `LowShelfFilter` and `HighShelfFilter` in a row, computed three to four times as fast:
+NumPy's tanh is vectorised where the C library's is not, and both shelves run in one loop. A test holds it to
+pedalboard's own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""One filter of a known kind: shelving, peaking, low-pass, high-pass, band-pass or notch, recursive (IIR) or not (FIR), with its exact response.
+"""One filter of a known kind: shelving, peaking, low-pass, high-pass, band-pass or notch, recursive (IIR) or not (FIR),
+with its exact response.
 
-Shelves and peaks are the second-order sections of Bristow-Johnson's Audio EQ Cookbook; the rest are SciPy's designs (`butter`, `iirpeak`,
-`iirnotch`, `firwin`, `firwin2`). A FIR filter of order N has N + 1 taps and delays by N / 2 samples, as in Martinez Ramirez & Reiss 2018.
+Shelves and peaks are the second-order sections of Bristow-Johnson's Audio EQ Cookbook; the rest are SciPy's designs
+(`butter`, `iirpeak`, `iirnotch`, `firwin`, `firwin2`). A FIR filter of order N has N + 1 taps and delays by N / 2
+samples, as in Martinez Ramirez & Reiss 2018.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ PASSING: tuple[Pass, ...] = ("lowpass", "highpass")
 class FilterSettings(Frozen):
     """The type of the filter. Its gain, frequency and Q are parameters, fixed or random according to the recipe.
 
-    `order` of a low- or high-pass is free (IIR: Butterworth, or with a Q for order 2); all other recursive filters are of order 2, and
-    FIR filters have an even order.
+    `order` of a low- or high-pass is free (IIR: Butterworth, or with a Q for order 2); all other recursive filters are
+    of order 2, and FIR filters have an even order.
     """
 
     kind: Kind = Field("low_shelf", description="type of filter")
@@ -60,7 +62,9 @@ Section = NDArray[np.float64]
 
 
 def sections(settings: FilterSettings, rate: int, values: Mapping[str, float]) -> Section:
-    """A recursive filter as second-order sections [shape=(k, 6)]. Raises `UsageError` for a frequency that the rate cannot hold."""
+    """A recursive filter as second-order sections [shape=(k, 6)]. Raises `UsageError` for a frequency that the rate
+    cannot hold.
+    """
     from scipy import signal
 
     hertz, q = _frequency(rate, values), values.get("q", 2**-0.5)
@@ -76,7 +80,9 @@ def sections(settings: FilterSettings, rate: int, values: Mapping[str, float]) -
 
 
 def taps(settings: FilterSettings, rate: int, values: Mapping[str, float]) -> Section:
-    """A FIR filter's coefficients [shape=(order + 1,)]. Raises `UsageError` for a frequency that the rate cannot hold."""
+    """A FIR filter's coefficients [shape=(order + 1,)]. Raises `UsageError` for a frequency that the rate cannot
+    hold.
+    """
     from scipy import signal
 
     hertz = _frequency(rate, values)

@@ -1,4 +1,6 @@
-"""Any VST3 (or, on macOS, Audio Unit) effect, in a process of its own; `timbre-data synth inspect FILE` drafts its settings."""
+"""Any VST3 (or, on macOS, Audio Unit) effect, in a process of its own; `timbre-data synth inspect FILE` drafts its
+settings.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def _unconfigured(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio
 
 
 def _configure(settings: Any) -> Effect:
-    """The effect of one plug-in file: every worker thread has it in a process of its own, and its delay lines are emptied before each sound."""
+    """The effect of one plug-in file: every worker thread has it in a process of its own, and its delay lines are
+    emptied before each sound.
+    """
     assert isinstance(settings, PluginSettings)
     space = space_of(settings)
     names = {parameter.name: parameter.target or parameter.name for parameter in settings.parameters}

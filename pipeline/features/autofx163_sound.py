@@ -1,7 +1,8 @@
 """The 163 features with the pitch measured on the sound itself: what there is where nobody knows the note.
 
-`autofx163` divides by the pitch of the dry note. On a wet recording alone that pitch must be measured, and modulated, echoing or
-chorded sounds mislead every estimator: a network that is to hear recordings should learn from features with the same errors.
+`autofx163` divides by the pitch of the dry note. On a wet recording alone that pitch must be measured, and modulated,
+echoing or chorded sounds mislead every estimator: a network that is to hear recordings should learn from features with
+the same errors.
 """
 
 from __future__ import annotations

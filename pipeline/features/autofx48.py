@@ -1,8 +1,8 @@
 """The 48 features of effect parameter regression (D'Hooghe 2022): what moves in a sound, how fast and how much.
 
-Three frame series (pitch; phase of the strongest bin; RMS energy) and their differences: of each, the two largest maxima of its spectrum
-and where they lie: 24. Standard deviation and skewness of the RMS and of its difference: 4. Times and activations of the
-first five SuperFlux onsets: 10. Means of ten MFCCs: 10.
+Three frame series (pitch; phase of the strongest bin; RMS energy) and their differences: of each, the two largest
+maxima of its spectrum and where they lie: 24. Standard deviation and skewness of the RMS and of its difference: 4.
+Times and activations of the first five SuperFlux onsets: 10. Means of ten MFCCs: 10.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def rms(sound: Audio, length: int = RMS_FRAME) -> NDArray[np.float64]:
 def spectral_maxima(series: NDArray[np.float64]) -> NDArray[np.float64]:
     """The two largest maxima of a series' spectrum and their places: value, bin / 512, value, bin / 512.
 
-    The series loses its mean, gets a Hann window and an FFT of 1024; the first 16 bins, and then the 32 to each side of the
-    first maximum, do not count.
+    The series loses its mean, gets a Hann window and an FFT of 1024; the first 16 bins, and then the 32 to each side of
+    the first maximum, do not count.
     """
     series = series[:MODULATION_FFT]
     if not len(series):  # a sound too short for a single difference

@@ -1,7 +1,7 @@
 """A bag of frames: mean and deviation over a sound of frame-wise descriptors, for classical instrument recognition.
 
-20 MFCCs with their first differences, and eight shapes of the spectrum: the kind of description that Fuhrmann 2012 and Bosch et al. 2012 gave
-to a support vector machine, though not their very list.
+20 MFCCs with their first differences, and eight shapes of the spectrum: the kind of description that Fuhrmann 2012 and
+Bosch et al. 2012 gave to a support vector machine, though not their very list.
 """
 
 from __future__ import annotations

@@ -17,7 +17,9 @@ from timbre_data.schemas.errors import UsageError
 
 
 class LogMelSettings(Frozen):
-    """Centred Hann STFT, Slaney mel bands of equal area, 10 log10 of power (floor 1e-10). `fmax_hz` None is half the rate."""
+    """Centred Hann STFT, Slaney mel bands of equal area, 10 log10 of power (floor 1e-10). `fmax_hz` None is half the
+    rate.
+    """
 
     n_fft: int = Field(1024, ge=64, le=32768, description="FFT length in samples")
     hop_length: int = Field(256, ge=16, description="hop between frames in samples")

@@ -36,6 +36,8 @@ def seconds_of(path: Path) -> float | str:
 
 
 def piece_starts(seconds: float, piece: float) -> list[float]:
-    """The starts of the pieces of a sound: side by side, the last one only if at least half of it is sound; always one."""
+    """The starts of the pieces of a sound: side by side, the last one only if at least half of it is sound; always
+    one.
+    """
     count = max(1, round(seconds / piece - 1e-6))
     return [k * piece for k in range(count)]

@@ -12,7 +12,9 @@ OPCODE = re.compile(r"(\w+)=(.*?)(?=\s+\w+=|\s*$)")
 
 @dataclass(frozen=True)
 class Region:
-    """One sample: its file relative to the SFZ, the key it was recorded at, and the keys and velocities that it is for."""
+    """One sample: its file relative to the SFZ, the key it was recorded at, and the keys and velocities that it is
+    for.
+    """
 
     sample: str
     key_center: int
@@ -23,7 +25,9 @@ class Region:
 
 
 def read_sfz(path: Path) -> list[Region]:
-    """Regions that sound when a key is struck, with what their groups say. Raises `ValueError` for a region that cannot be understood."""
+    """Regions that sound when a key is struck, with what their groups say. Raises `ValueError` for a region that cannot
+    be understood.
+    """
     inherited: dict[str, dict[str, str]] = {"control": {}, "global": {}, "master": {}, "group": {}}
     levels = list(inherited)
     regions: list[Region] = []

@@ -1,4 +1,5 @@
-"""IDMT-SMT-Audio-Effects: 55,044 notes of bass and guitar, and guitar chords, dry and through ten effects (Stein 2010, 2023).
+"""IDMT-SMT-Audio-Effects: 55,044 notes of bass and guitar, and guitar chords, dry and through ten effects (Stein 2010,
+2023).
 
 {Bass monophon, Gitarre monophon, Gitarre polyphon}{,2}/{Lists,Samples}/<Effect>/
 G61-40100-1111-20593.wav   instrument, setting, style - MIDI note, string, fret - group, effect, effect setting - number
@@ -57,7 +58,9 @@ LISTED = {
 
 
 class IdmtSettings(Frozen):
-    """The unpacked folders and the parts to import. Equalised notes count as dry, as in D'Hooghe 2022, or are left out."""
+    """The unpacked folders and the parts to import. Equalised notes count as dry, as in D'Hooghe 2022, or are left
+    out.
+    """
 
     path: Path = Field(description="folder or file")
     parts: tuple[Literal["bass", "guitar", "polyphonic"], ...] = Field(
@@ -68,7 +71,9 @@ class IdmtSettings(Frozen):
 
 @lru_cache(maxsize=4)
 def scan(settings: IdmtSettings) -> Inventory:
-    """List every recording, every clean note and every problem. Raises `NotFoundError` where there is no part at all."""
+    """List every recording, every clean note and every problem. Raises `NotFoundError` where there is no part at
+    all.
+    """
     root = settings.path.expanduser()
     wanted = [root / f"{PARTS[part]}{twin}" for part in settings.parts for twin in ("", "2")]
     folders = [folder for folder in wanted if folder.is_dir()]

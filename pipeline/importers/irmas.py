@@ -1,7 +1,9 @@
-"""IRMAS: excerpts of music by their predominant instrument, and test excerpts with one to five instruments (Bosch et al. 2012).
+"""IRMAS: excerpts of music by their predominant instrument, and test excerpts with one to five instruments (Bosch et
+al. 2012).
 
 IRMAS-TrainingData/<class>/[<class>][<drums>][<genre>]<song>__<excerpt>.wav      3 s each, at most three excerpts a song
-IRMAS-TestingData-Part{1,2,3}/<folder>/X.wav, X.txt                              5 to 20 s; a label a line, with a trailing tab
+IRMAS-TestingData-Part{1,2,3}/<folder>/X.wav, X.txt                              5 to 20 s; a label a line, with a
+trailing tab
 """
 
 from __future__ import annotations
@@ -43,8 +45,9 @@ NAME = re.compile(
 class IrmasSettings(Frozen):
     """The unpacked folders and the parts to import.
 
-    With both parts, the published division stands: testing files are the test split, and songs of the training part are in training
-    or (a share of `validation`) validation. With the training part alone, its songs are divided as the recipe's split says.
+    With both parts, the published division stands: testing files are the test split, and songs of the training part are
+    in training or (a share of `validation`) validation. With the training part alone, its songs are divided as the
+    recipe's split says.
     """
 
     path: Path = Field(description="folder or file")
@@ -97,7 +100,9 @@ Labelled = tuple[tuple[str, ...], str, Literal["", "train", "validation", "test"
 
 
 def _training(path: Path, settings: IrmasSettings) -> Labelled | str:
-    """The labels in the name of a training excerpt, or what is wrong with it (empty for text files beside the sounds)."""
+    """The labels in the name of a training excerpt, or what is wrong with it (empty for text files beside the
+    sounds).
+    """
     if path.suffix.lower() != ".wav":
         return "" if path.suffix.lower() in (".txt", ".pdf") else "unexpected: not a WAV file"
     fields = NAME.fullmatch(path.name)

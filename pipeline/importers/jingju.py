@@ -1,7 +1,9 @@
-"""Jingju a cappella: singing of Beijing opera with the phonemes of every moment (Gong et al.; phonemes as in Pons et al. 2017).
+"""Jingju a cappella: singing of Beijing opera with the phonemes of every moment (Gong et al.; phonemes as in Pons et
+al. 2017).
 
 wav/{danAll,qmLonUpf/laosheng}/X.wav   .../X.TextGrid                          2017: Praat, UTF-16
-wav/{dan,laosheng}/X.wav               annotation_txt/<role>/X_phoneme.txt     version 7: start, end and label, with tabs
+wav/{dan,laosheng}/X.wav               annotation_txt/<role>/X_phoneme.txt     version 7: start, end and label, with
+tabs
 """
 
 from __future__ import annotations

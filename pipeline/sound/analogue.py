@@ -1,7 +1,7 @@
 """Building blocks of the analogue_* effects: a second, independent generator of the IDMT-SMT classes.
 
-pedalboard's effects are one generator; a classifier that learns only those may know JUCE rather than choruses. These are
-built as the old circuits were: triangle oscillators, echo lines that darken and saturate, asymmetric clipping.
+pedalboard's effects are one generator; a classifier that learns only those may know JUCE rather than choruses. These
+are built as the old circuits were: triangle oscillators, echo lines that darken and saturate, asymmetric clipping.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def delay_line(
 ) -> Numbers:
     """The wet sound of a delay line [shape=(channels, samples)].
 
-    `delays` in samples at every moment, at least 2 [shape=(samples,)]; read between samples linearly; `tone` is the one-pole
-    low-pass that every pass goes through (1 is none), `saturate` the tanh of the tape.
+    `delays` in samples at every moment, at least 2 [shape=(samples,)]; read between samples linearly; `tone` is the
+    one-pole low-pass that every pass goes through (1 is none), `saturate` the tanh of the tape.
     """
     wet = np.zeros(audio.shape)
     for channel, sound in enumerate(audio.astype(np.float64)):
@@ -88,7 +88,9 @@ def _phase(sound: Numbers, coefficients: Numbers, stages: int, feedback: float, 
 
 
 def phase_shift(audio: Audio, corners_hz: Numbers, rate: int, *, stages: int, feedback: float) -> Numbers:
-    """First-order all-passes in a row, their corner moving [shape=(samples,)], with feedback around them [shape=(channels, samples)]."""
+    """First-order all-passes in a row, their corner moving [shape=(samples,)], with feedback around them
+    [shape=(channels, samples)].
+    """
     tangent = np.tan(np.pi * np.clip(corners_hz, 20, 0.45 * rate) / rate)
     wet = np.empty(audio.shape)
     for channel, sound in enumerate(audio.astype(np.float64)):

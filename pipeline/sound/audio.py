@@ -60,7 +60,9 @@ def read(path: Path, rate: int, channels: int) -> Audio:
 
 
 def _samples(path: Path) -> tuple[NDArray[Any], int]:
-    """All samples of a file [shape=(samples, channels)], as int16 where that is what it holds, else float32; and their rate."""
+    """All samples of a file [shape=(samples, channels)], as int16 where that is what it holds, else float32; and their
+    rate.
+    """
     if path.suffix.lower() == ".mp3":
         from timbre_data.pipeline.sound.mp3 import read_mp3  # half a second of numba, which no other format needs
 
@@ -90,7 +92,9 @@ def magnitude(sound: Audio) -> np.float32:
 
 @njit(cache=True, nogil=True)
 def _mono(sound: NDArray[Any], scale: np.float32) -> Audio:
-    """The mean over channels of interleaved samples [shape=(samples, channels)], times `scale`: NumPy's `mean(axis=1)` is thirty times slower."""
+    """The mean over channels of interleaved samples [shape=(samples, channels)], times `scale`: NumPy's `mean(axis=1)`
+    is thirty times slower.
+    """
     samples, channels = sound.shape
     out = np.empty(samples, np.float32)
     for n in range(samples):
@@ -130,7 +134,9 @@ def read_mono(path: Path, rate: int, longest_seconds: float) -> Audio:
 
 
 def onset(audio: Audio, rate: int, threshold_db: float = -40.0) -> int:
-    """Find the sample where a note begins: the first 3 ms frame above a fixed threshold, relative to the loudest one."""
+    """Find the sample where a note begins: the first 3 ms frame above a fixed threshold, relative to the loudest
+    one.
+    """
     frame = max(1, round(0.003 * rate))
     mono = np.abs(audio).max(axis=0)
     frames = mono[: len(mono) // frame * frame].reshape(-1, frame)
@@ -157,7 +163,9 @@ def prepare_note(audio: Audio, rate: int, samples: int, *, cut_onset: bool, thre
 
 
 def write_wav(sound: Audio, rate: int, out: Path) -> None:
-    """Write a sound [shape=(channels, samples)] as 24-bit WAV, whole or not at all. Raises `UsageError` where that cannot be done."""
+    """Write a sound [shape=(channels, samples)] as 24-bit WAV, whole or not at all. Raises `UsageError` where that
+    cannot be done.
+    """
     if out.suffix.lower() != ".wav":
         raise UsageError(f"{out}: sounds are written as WAV; give a name that ends in .wav.")
     try:
@@ -198,7 +206,8 @@ def _levels(wet: Audio, bits: NDArray[np.int32], dry: Audio, peak_bits: NDArray[
 def levels(wet: Audio, dry: Audio) -> tuple[Audio, Audio]:
     """Peak of each wet sound, and what the effect changed, in dB [shape=(n,) both]; NaN where a sound is not finite.
 
-    The change is |wet - c dry|^2 / |wet|^2 with the best gain c, so a change of level is none; below about -60 dB nobody hears it.
+    The change is |wet - c dry|^2 / |wet|^2 with the best gain c, so a change of level is none; below about -60 dB
+    nobody hears it.
     """
     rows = len(wet)
     peak_bits, differences = np.empty(rows, np.int32), np.empty(rows, np.float32)
@@ -218,7 +227,8 @@ def _to_int16(sounds: Audio, gains: Audio, out: NDArray[np.int16]) -> None:
 
 
 def encode(sounds: Audio, gains: Audio, out: NDArray[Any]) -> None:
-    """Store sounds [shape=(n, channels, samples)] times their gains in `out`: round(32767 gain sound) as int16, or float32.
+    """Store sounds [shape=(n, channels, samples)] times their gains in `out`: round(32767 gain sound) as int16, or
+    float32.
 
     The caller's gains keep every sound within [-1, 1]; `out` is contiguous.
     """
@@ -246,7 +256,9 @@ def decode(stored: NDArray[np.generic]) -> Audio:
 
 
 def in_channels(sound: Audio, channels: int) -> Audio:
-    """A sound [shape=(c, samples)] as it is, or its mean in each of another number of channels [shape=(channels, samples)]."""
+    """A sound [shape=(c, samples)] as it is, or its mean in each of another number of channels [shape=(channels,
+    samples)].
+    """
     return sound if len(sound) == channels else np.repeat(sound.mean(axis=0, keepdims=True), channels, axis=0)
 
 

@@ -12,7 +12,9 @@ from timbre_data.schemas.arrays import Audio
 
 
 def shelf(rate: int, values: Mapping[str, float], side: int) -> NDArray[np.float64]:
-    """b0 b1 b2 a1 a2 of a shelf (Bristow-Johnson, Audio EQ Cookbook); `side` is 1 for the low shelf, -1 for the high one."""
+    """b0 b1 b2 a1 a2 of a shelf (Bristow-Johnson, Audio EQ Cookbook); `side` is 1 for the low shelf, -1 for the high
+    one.
+    """
     name = "low_shelf" if side == 1 else "high_shelf"
     a, w = 10 ** (values[f"{name}_gain_db"] / 40), 2 * np.pi * values[f"{name}_cutoff_hz"] / rate
     c, s = side * np.cos(w), np.sin(w) * np.sqrt(a) / values[f"{name}_q"]

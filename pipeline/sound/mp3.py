@@ -1,7 +1,8 @@
 """MP3 files, decoded from memory.
 
-libsndfile takes an MP3 in frames of a hundred bytes, two system calls each, which is a sixth of the time that decoding takes. Here it
-takes them from a file that was read at once, through compiled callbacks that need no interpreter; the samples are the same.
+libsndfile takes an MP3 in frames of a hundred bytes, two system calls each, which is a sixth of the time that decoding
+takes. Here it takes them from a file that was read at once, through compiled callbacks that need no interpreter; the
+samples are the same.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ _CALLBACKS = _callbacks() if hasattr(soundfile, "_ffi") and hasattr(soundfile, "
 
 
 def read_mp3(path: Path) -> tuple[NDArray[np.float32], int] | None:
-    """All samples of an MP3 [shape=(samples, channels)] and its rate. None where it takes soundfile itself to tell what is wrong."""
+    """All samples of an MP3 [shape=(samples, channels)] and its rate. None where it takes soundfile itself to tell what
+    is wrong.
+    """
     if _CALLBACKS is None:
         return None
     ffi, library = soundfile._ffi, soundfile._snd

@@ -1,4 +1,6 @@
-"""Onsets by SuperFlux (Bock and Widmer 2013): spectral flux against a maximum-filtered past, so that vibrato is no onset."""
+"""Onsets by SuperFlux (Bock and Widmer 2013): spectral flux against a maximum-filtered past, so that vibrato is no
+onset.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from timbre_data.schemas.arrays import Audio
 BANDS_PER_OCTAVE = 24
 FMIN_HZ, FMAX_HZ = 30.0, 17_000.0
 LAG = 2
-"""Frames between the present and the past it is compared with: at 2048 / 256 frames overlap too much for a lag of one."""
+"""Frames between the present and the past it is compared with: at 2048 / 256 frames overlap too much for a lag of
+one.
+"""
 THRESHOLD = 2.5
 """Least height of an onset above the mean of its surroundings."""
 BEFORE_MAX_SECONDS, AFTER_MAX_SECONDS = 0.03, 0.03
@@ -23,7 +27,8 @@ WAIT_SECONDS = 0.03
 
 @lru_cache(maxsize=16)
 def log_filters(rate: int, n_fft: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Triangular bands on the semitone-like grid 440 * 2^(k/24): first bin and bin count of each, and weights end to end.
+    """Triangular bands on the semitone-like grid 440 * 2^(k/24): first bin and bin count of each, and weights end to
+    end.
 
     Neighbouring centres that fall on the same bin become one band, as low notes do.
     """

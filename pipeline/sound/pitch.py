@@ -11,7 +11,9 @@ from timbre_data.pipeline.sound.short_time import frame_count
 from timbre_data.schemas.arrays import Audio
 
 WINDOW = 1024
-"""Samples, at least, that are compared with their shifted selves; a frame is centred where window and shifted window meet."""
+"""Samples, at least, that are compared with their shifted selves; a frame is centred where window and shifted window
+meet.
+"""
 NOTE_HOP = 1024
 """Hop where one pitch is wanted for a whole note."""
 FMIN_HZ = 60.0

@@ -9,7 +9,9 @@ STREAMED = 0x7FFFF000
 
 
 def cut_short(path: Path) -> str:
-    """Describe what is missing of a WAV file by its own header, as after an interrupted download, which libsndfile does not report. Empty for a complete file, and for other formats."""
+    """Describe what is missing of a WAV file by its own header, as after an interrupted download, which libsndfile does
+    not report. Empty for a complete file, and for other formats.
+    """
     with path.open("rb", buffering=0) as file:
         head = file.read(8)
     promised, size = int.from_bytes(head[4:], "little") + 8, path.stat().st_size

@@ -44,7 +44,9 @@ def _fill_frames(sound: Audio, window: Audio, hop_length: int, out: Audio) -> No
 
 
 class ShortTimeTransform:
-    """Centred STFT with a periodic Hann window (librosa's `center=True, pad_mode="constant"`), in buffers of its own."""
+    """Centred STFT with a periodic Hann window (librosa's `center=True, pad_mode="constant"`), in buffers of its
+    own.
+    """
 
     def __init__(self, samples: int, n_fft: int, hop_length: int) -> None:
         self.frames = frame_count(samples, hop_length)

@@ -1,6 +1,7 @@
 """A singing voice as source and filter: glottal pulses and noise through five moving formants, compiled.
 
-Klatt 1980 (the resonators in cascade), Klatt & Klatt 1990 (the KLGLOTT88 pulse: flow t^2 - t^3 while the glottis is open).
+Klatt 1980 (the resonators in cascade), Klatt & Klatt 1990 (the KLGLOTT88 pulse: flow t^2 - t^3 while the glottis is
+open).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ OPEN = 0.6
 
 @dataclass(frozen=True)
 class Controls:
-    """The controls of the voice, every millisecond [shape=(t,) each, `formants` and `bandwidths` (t, 5)]: Hz, and linear amplitudes."""
+    """The controls of the voice, every millisecond [shape=(t,) each, `formants` and `bandwidths` (t, 5)]: Hz, and
+    linear amplitudes.
+    """
 
     f0: NDArray[np.float64]
     voice: NDArray[np.float64]
@@ -36,7 +39,9 @@ class Controls:
 
 
 def sing(controls: Controls, rate: int, samples: int, rng: np.random.Generator, tilt_hz: float, jitter: float) -> Audio:
-    """Make the sound of some controls [shape=(samples,)]: pulses softened above `tilt_hz`, each period off by `jitter` (relative) at random."""
+    """Make the sound of some controls [shape=(samples,)]: pulses softened above `tilt_hz`, each period off by `jitter`
+    (relative) at random.
+    """
     from scipy.signal import resample_poly
 
     times = -(-LEAST_INTERNAL_RATE // rate)

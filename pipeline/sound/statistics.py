@@ -11,7 +11,9 @@ FUNCTIONALS = ("min", "max", "mean", "std", "skewness", "kurtosis")
 
 @njit(cache=True, nogil=True)
 def functionals(series: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    """Min, max, mean, standard deviation, skewness and excess kurtosis (0 for a constant series); all 0 for an empty one [shape=(6,)]."""
+    """Min, max, mean, standard deviation, skewness and excess kurtosis (0 for a constant series); all 0 for an empty
+    one [shape=(6,)].
+    """
     count = len(series)
     if count == 0:
         out[:] = 0.0

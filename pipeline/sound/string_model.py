@@ -1,7 +1,8 @@
 """The plucked string as signal processing: loop design and sample loop, compiled.
 
-The loop holds a delay of N samples, the loss filter H(z) = g (1 - a) / (1 - a z^-1), `DISPERSERS` first-order all-passes
-A(z) = (c + z^-1) / (1 + c z^-1), and one more all-pass for the fraction of a sample. Its phase delay at f0 is rate / f0.
+The loop holds a delay of N samples, the loss filter H(z) = g (1 - a) / (1 - a z^-1), `DISPERSERS` first-order
+all-passes A(z) = (c + z^-1) / (1 + c z^-1), and one more all-pass for the fraction of a sample. Its phase delay at f0
+is rate / f0.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ def _loss_ratio(pole: float, low: float, high: float) -> float:
 def loop_coefficients(f0_hz: float, rate: float, inharmonicity: float, decay_seconds: float) -> NDArray[np.float64]:
     """Design the loop of one string.
 
-    Returns [delay in samples, loss gain, loss pole, disperser coefficient, tuning coefficient]. The loss filter meets the
-    decay (seconds to -60 dB) at f0 and `HIGH_DECAY_RATIO` of it at `HIGH_HZ`; the dispersers put the partial nearest
-    2500 Hz where a stiff string has it, f_k = k f0 sqrt((1 + B k^2) / (1 + B)).
+    Returns [delay in samples, loss gain, loss pole, disperser coefficient, tuning coefficient]. The loss filter meets
+    the decay (seconds to -60 dB) at f0 and `HIGH_DECAY_RATIO` of it at `HIGH_HZ`; the dispersers put the partial
+    nearest 2500 Hz where a stiff string has it, f_k = k f0 sqrt((1 + B k^2) / (1 + B)).
     """
     omega = 2 * math.pi * f0_hz / rate
     period = rate / f0_hz
@@ -105,7 +106,8 @@ def pluck(
 ) -> Audio:
     """Pluck the string once: float32 [shape=(samples,)], the attack within the first millisecond or two.
 
-    Positions are fractions of the sounding length from the bridge; `level` is the peak, `hiss` the noise floor relative to it.
+    Positions are fractions of the sounding length from the bridge; `level` is the peak, `hiss` the noise floor relative
+    to it.
     """
     period = rate / f0_hz
     state = seed * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)

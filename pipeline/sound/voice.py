@@ -21,16 +21,19 @@ _COUNTS = sorted({*range(1, EXACT), *(int(EXACT * 2 ** (j / 48)) for j in range(
 
 
 def harmonics(rate: int, frequency: float) -> int:
-    """The number of harmonics of a tone below half the sampling rate: exact for few, within 2 % for many, never above."""
+    """The number of harmonics of a tone below half the sampling rate: exact for few, within 2 % for many, never
+    above.
+    """
     return _COUNTS[max(bisect.bisect_right(_COUNTS, int(0.4999 * rate / frequency)) - 1, 0)]
 
 
 @lru_cache(maxsize=512)
 def wave_table(waveform: str, count: int) -> Audio:
-    """One period of a waveform from its Fourier series, cut after `count` harmonics, with one sample of guard [shape=(size + 1,)].
+    """One period of a waveform from its Fourier series, cut after `count` harmonics, with one sample of guard
+    [shape=(size + 1,)].
 
-    The table is at least 32 times finer than its highest harmonic (24 for the very lowest tones), so that reading it with straight lines
-    keeps images 100 dB down.
+    The table is at least 32 times finer than its highest harmonic (24 for the very lowest tones), so that reading it
+    with straight lines keeps images 100 dB down.
     """
     size = int(np.clip(2 ** np.ceil(np.log2(32 * count)), 2048, 65536))
     k = np.arange(1, min(count, size // 2 - 1) + 1)
@@ -59,7 +62,9 @@ def add_oscillator(out: Audio, table: Audio, cycles: float, start: float, volume
 
 @njit(cache=True, nogil=True)
 def add_noise(out: Audio, seed: int, volume: float, pink: bool) -> None:
-    """Add noise that depends on the seed alone, white (uniform) or pink (three poles, Kellet's economy filter), to `out`."""
+    """Add noise that depends on the seed alone, white (uniform) or pink (three poles, Kellet's economy filter), to
+    `out`.
+    """
     a = b = c = 0.0
     for n in range(len(out)):
         z = np.uint64(seed) + np.uint64(n + 1) * np.uint64(0x9E3779B97F4A7C15)  # SplitMix64
@@ -77,7 +82,8 @@ def add_noise(out: Audio, seed: int, volume: float, pink: bool) -> None:
 
 @njit(cache=True, nogil=True)
 def envelope(out: Audio, rate: float, gate: float, adsr: NDArray[np.float64]) -> int:
-    """Fill `out` with an envelope: straight attack, exponential decay to the sustain level, exponential release from `gate` (samples) on.
+    """Fill `out` with an envelope: straight attack, exponential decay to the sustain level, exponential release from
+    `gate` (samples) on.
 
     Times are seconds until a thousandth is left. Returns after how many samples it is over (below -100 dB).
     """
@@ -115,10 +121,12 @@ def ladder(
     octaves: float,
     resonance: float,
 ) -> None:
-    """Four-pole low-pass (24 dB an octave) over `sound`, its cut-off raised by `octaves` times `contour`; adds the result times `amplitude` to `out`.
+    """Four-pole low-pass (24 dB an octave) over `sound`, its cut-off raised by `octaves` times `contour`; adds the
+    result times `amplitude` to `out`.
 
-    Zero-delay feedback (topology-preserving transform, Zavalishin 2012, ch. 5); only the fed-back signal saturates, so that without
-    resonance the filter is linear and adds no harmonics. It oscillates by itself from a feedback of 4 on (`resonance` about 0.95).
+    Zero-delay feedback (topology-preserving transform, Zavalishin 2012, ch. 5); only the fed-back signal saturates, so
+    that without resonance the filter is linear and adds no harmonics. It oscillates by itself from a feedback of 4 on
+    (`resonance` about 0.95).
     """
     k = 4.2 * resonance
     s1 = s2 = s3 = s4 = 0.0

@@ -1,7 +1,7 @@
 """FluidSynth, one fresh synthesiser for everything that is played: a used one carries the tail of what came before.
 
-Its samples are taken as floats. As 16-bit ones they would be dithered with C's `rand()`, which depends on whatever else runs in the
-process; a soft note, brought to a peak of 1, would have that noise at -22 dB.
+Its samples are taken as floats. As 16-bit ones they would be dithered with C's `rand()`, which depends on whatever else
+runs in the process; a soft note, brought to a peak of 1, would have that noise at -22 dB.
 """
 
 from __future__ import annotations
@@ -82,10 +82,12 @@ def play(
     *,
     semitones: int = 0,
 ) -> Audio:
-    """Play MIDI messages (seconds, `mido.Message`), in order, on (channel, bank, program)s: float32 [shape=(2, samples)].
+    """Play MIDI messages (seconds, `mido.Message`), in order, on (channel, bank, program)s: float32 [shape=(2,
+    samples)].
 
-    `semitones` is varispeed: the synthesiser runs so much faster, on keys moved down by as much, so that formants, envelopes and vibrato
-    move and pitches and the times of the messages do not. It is left out at rates where FluidSynth could not (below 8 or above 96 kHz).
+    `semitones` is varispeed: the synthesiser runs so much faster, on keys moved down by as much, so that formants,
+    envelopes and vibrato move and pitches and the times of the messages do not. It is left out at rates where
+    FluidSynth could not (below 8 or above 96 kHz).
 
     Raises `NotFoundError` for what is no SoundFont, or a program that it does not have.
     """

@@ -1,4 +1,6 @@
-"""Random phrases for General MIDI instruments, as MIDI messages: register, tempo, articulation, velocity, vibrato and pedal."""
+"""Random phrases for General MIDI instruments, as MIDI messages: register, tempo, articulation, velocity, vibrato and
+pedal.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ Events = list[tuple[float, Any]]
 
 @dataclass(frozen=True)
 class Player:
-    """The playing of an instrument: General MIDI programs (from 0), its range in MIDI notes, and whether it bows, blows or sings, and plays chords."""
+    """The playing of an instrument: General MIDI programs (from 0), its range in MIDI notes, and whether it bows, blows
+    or sings, and plays chords.
+    """
 
     programs: tuple[int, ...]
     low: int
@@ -44,7 +48,9 @@ INSTRUMENTS = {
     "violin": Player((40, 110), 55, 91, sustained=True),
     "voice": Player((52, 53), 48, 79, sustained=True),
 }
-"""The eleven instruments of IRMAS. A fiddle is a violin; electric pianos and synthetic voices are not pianos and voices."""
+"""The eleven instruments of IRMAS. A fiddle is a violin; electric pianos and synthetic voices are not pianos and
+voices.
+"""
 
 
 def phrase(
@@ -56,7 +62,9 @@ def phrase(
     beats_per_minute: float | None = None,
     register: tuple[int, int] | None = None,
 ) -> Events:
-    """A random phrase that begins within the first tenth of a second and is played until the end: (seconds, message) in order."""
+    """A random phrase that begins within the first tenth of a second and is played until the end: (seconds, message) in
+    order.
+    """
     from mido import Message
 
     low, high = register or (player.low, player.high)
@@ -96,7 +104,9 @@ def phrase(
 
 
 def audible_phrase(draw: Callable[[], Events], listen: Callable[[Events], Audio]) -> tuple[Events, Audio]:
-    """Draw phrases until one sounds: a program need not have samples for all keys of its instrument. Raises `UnusableSoundError`."""
+    """Draw phrases until one sounds: a program need not have samples for all keys of its instrument. Raises
+    `UnusableSoundError`.
+    """
     for _ in range(DRAWS):
         events = draw()
         sound = listen(events)

@@ -29,13 +29,15 @@ SOFTEST_DB = -12.0
 class GmInstrumentsSettings(Frozen):
     """The number of phrases, their SoundFonts, and what is held out for testing.
 
-    `held_out` "program": of every instrument with several programs (over all SoundFonts) a quarter, at least one, is heard in test
-    phrases only; an instrument with one program is divided by phrase. "phrase": all are divided by phrase. `most_voices` above 1 makes
-    test phrases of one to so many instruments at random levels, as in the testing part of IRMAS. `varispeed`: a training phrase is played
-    faster or slower by up to so many semitones, on keys moved the other way: the pitch stays, and formants, attack and vibrato are those of a
-    smaller or larger instrument, so that a few programs stand for more. `layered`: so many of the training phrases are played by two
-    programs of the instrument together, the second softer: timbres between those that the SoundFonts have. `training_soundfonts` play
-    training phrases only, and leave it as it is what is kept for testing. Test and validation phrases are played as they are.
+    `held_out` "program": of every instrument with several programs (over all SoundFonts) a quarter, at least one, is
+    heard in test phrases only; an instrument with one program is divided by phrase. "phrase": all are divided by
+    phrase. `most_voices` above 1 makes test phrases of one to so many instruments at random levels, as in the testing
+    part of IRMAS. `varispeed`: a training phrase is played faster or slower by up to so many semitones, on keys moved
+    the other way: the pitch stays, and formants, attack and vibrato are those of a smaller or larger instrument, so
+    that a few programs stand for more. `layered`: so many of the training phrases are played by two programs of the
+    instrument together, the second softer: timbres between those that the SoundFonts have. `training_soundfonts` play
+    training phrases only, and leave it as it is what is kept for testing. Test and validation phrases are played as
+    they are.
     """
 
     phrases: int = Field(3000, ge=11, description="number of phrases")

@@ -44,7 +44,9 @@ Split = Literal["train", "validation", "test"]
 
 
 class GmTagsSettings(Frozen):
-    """The number of clips and of pieces in each; a clip's pieces are one row each, played by the same players in the same manner."""
+    """The number of clips and of pieces in each; a clip's pieces are one row each, played by the same players in the
+    same manner.
+    """
 
     clips: int = Field(300, ge=4, description="number of clips")
     pieces: int = Field(10, ge=1, description="10 pieces of 3 s are a clip of 30 s")
@@ -68,7 +70,9 @@ class Clip:
 
 
 class GmTags:
-    """Clips in turn, each a band of one to five players; everything depends on the seed, the clip and the piece only."""
+    """Clips in turn, each a band of one to five players; everything depends on the seed, the clip and the piece
+    only.
+    """
 
     tags = (*BAND, *MOODS)
 

@@ -1,4 +1,6 @@
-"""Guitar notes, bass notes, and guitar intervals and chords: what IDMT-SMT-Audio-Effects holds, on the plucked string."""
+"""Guitar notes, bass notes, and guitar intervals and chords: what IDMT-SMT-Audio-Effects holds, on the plucked
+string.
+"""
 
 from __future__ import annotations
 

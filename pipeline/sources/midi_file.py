@@ -26,7 +26,9 @@ class MidiFileSettings(Frozen):
 
 
 def read_messages(path: Path, channel: int | None, drums: bool) -> list[tuple[float, bytes]]:
-    """All sounding messages of a file as (seconds, bytes on channel 0), tempo applied. Raises `ValueError` for what is not MIDI."""
+    """All sounding messages of a file as (seconds, bytes on channel 0), tempo applied. Raises `ValueError` for what is
+    not MIDI.
+    """
     import mido
 
     messages, seconds = [], 0.0
@@ -44,7 +46,9 @@ def read_messages(path: Path, channel: int | None, drums: bool) -> list[tuple[fl
 
 
 def phrases(messages: Sequence[tuple[float, bytes]], seconds: float) -> list[Performance]:
-    """Cut messages into phrases that begin with a note and last `seconds`; what sounds on at the cut is released there."""
+    """Cut messages into phrases that begin with a note and last `seconds`; what sounds on at the cut is released
+    there.
+    """
     performances: list[Performance] = []
     number = 0
     while number < len(messages):

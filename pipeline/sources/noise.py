@@ -1,4 +1,6 @@
-"""Bursts of coloured noise: sound with energy at all frequencies, for effects that are to be learned or measured everywhere."""
+"""Bursts of coloured noise: sound with energy at all frequencies, for effects that are to be learned or measured
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ RISE_SECONDS = 0.005
 
 
 class NoiseSettings(Frozen):
-    """The number of bursts, and the parameters drawn for each: its slope in dB an octave, its length and the time in which it fades by 60 dB."""
+    """The number of bursts, and the parameters drawn for each: its slope in dB an octave, its length and the time in
+    which it fades by 60 dB.
+    """
 
     sounds: int = Field(500, ge=1, description="number of sounds")
     slope_db: tuple[float, float] = Field((-9.0, 0.0), description="0 is white, -3 pink, -6 brown")

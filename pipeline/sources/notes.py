@@ -15,7 +15,9 @@ Key = Annotated[int, Field(ge=0, le=127)]
 
 
 class NotesSettings(Frozen):
-    """Every key with every velocity and every chord: `chords` are intervals in semitones above the key, [0] a single note."""
+    """Every key with every velocity and every chord: `chords` are intervals in semitones above the key, [0] a single
+    note.
+    """
 
     keys: tuple[Key, ...] = Field(
         (60,), min_length=1, description="MIDI notes; [low, high] as two numbers with `through`"

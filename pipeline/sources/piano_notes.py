@@ -1,8 +1,10 @@
-"""Piano notes, every semitone at sixteen velocities, one pitch class kept for testing: the input of Martinez Ramirez & Reiss 2018.
+"""Piano notes, every semitone at sixteen velocities, one pitch class kept for testing: the input of Martinez Ramirez &
+Reiss 2018.
 
-From the Salamander Grand Piano where its folder is given (recorded at every third semitone, so most notes are played a little faster or slower
-than they were recorded), else from a SoundFont. What a SoundFont plays gets the noise floor of a recording: it excites, in soft notes, the
-frequencies that a piano leaves silent. Pairs without it teach an equaliser the bands of the notes only, and it is decibels off in the others.
+From the Salamander Grand Piano where its folder is given (recorded at every third semitone, so most notes are played a
+little faster or slower than they were recorded), else from a SoundFont. What a SoundFont plays gets the noise floor of
+a recording: it excites, in soft notes, the frequencies that a piano leaves silent. Pairs without it teach an equaliser
+the bands of the notes only, and it is decibels off in the others.
 """
 
 from __future__ import annotations
@@ -29,9 +31,11 @@ LAYERS = 16
 
 
 class PianoNotesSettings(Frozen):
-    """The piano and its keys, and the notes held out from training: all notes of `test_pitch_class` (11 is B), and for validation a share of the other keys.
+    """The piano and its keys, and the notes held out from training: all notes of `test_pitch_class` (11 is B), and for
+    validation a share of the other keys.
 
-    The noise is white, and the same for all notes of a SoundFont before each is brought to its level: soft ones are nearer to it.
+    The noise is white, and the same for all notes of a SoundFont before each is brought to its level: soft ones are
+    nearer to it.
     """
 
     path: Path | None = Field(None, description="folder of the Salamander Grand Piano; without it, a SoundFont plays")

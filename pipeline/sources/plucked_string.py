@@ -1,11 +1,12 @@
 """The embedded default: electric guitar and bass notes by extended Karplus-Strong synthesis.
 
-The string is a loop of a delay line, a loss filter, dispersing all-passes (stiffness) and a tuning all-pass; the pick and
-the pick-up each add the comb filter of their position; the coil adds its resonance (Jaffe and Smith 1983; Karjalainen,
-Valimaki and Tolonen 1998). The loop's phase delay at the fundamental is exactly one period, so notes are in tune.
+The string is a loop of a delay line, a loss filter, dispersing all-passes (stiffness) and a tuning all-pass; the pick
+and the pick-up each add the comb filter of their position; the coil adds its resonance (Jaffe and Smith 1983;
+Karjalainen, Valimaki and Tolonen 1998). The loop's phase delay at the fundamental is exactly one period, so notes are
+in tune.
 
-78 positions (six strings, frets 0-12) x 2 guitars x 4 pick-up settings x 3 playing styles = 1872 guitar notes; a bass has
-four strings, so 1248.
+78 positions (six strings, frets 0-12) x 2 guitars x 4 pick-up settings x 3 playing styles = 1872 guitar notes; a bass
+has four strings, so 1248.
 """
 
 from __future__ import annotations

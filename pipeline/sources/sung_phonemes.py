@@ -1,8 +1,9 @@
 """A stand-in for jingju a cappella: phrases of a synthetic singing voice, with the phoneme of every moment.
 
-Syllables are an initial (a consonant, a glide), a final (a vowel, a diphthong, a vowel with its nasal) and sometimes a nasal tail, drawn at
-random, the finals sung over one to three notes of a pentatonic scale with vibrato. Formants move from sound to sound in about 70 ms
-(coarticulation). Every recording has a singer of its own: vocal tract, pitch, vibrato, breath, softness.
+Syllables are an initial (a consonant, a glide), a final (a vowel, a diphthong, a vowel with its nasal) and sometimes a
+nasal tail, drawn at random, the finals sung over one to three notes of a pentatonic scale with vibrato. Formants move
+from sound to sound in about 70 ms (coarticulation). Every recording has a singer of its own: vocal tract, pitch,
+vibrato, breath, softness.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ Role = Literal["dan", "laosheng"]
 
 @dataclass(frozen=True)
 class Sound:
-    """A phoneme: first four formants in Hz (a man's) at its beginning and end, and how much voice, breath and hiss (dB) it has."""
+    """A phoneme: first four formants in Hz (a man's) at its beginning and end, and how much voice, breath and hiss (dB)
+    it has.
+    """
 
     begin: tuple[float, float, float, float]
     end: tuple[float, float, float, float]
@@ -107,7 +110,9 @@ FLOOR_DB = -62.0
 
 
 class SungPhonemesSettings(Frozen):
-    """The number of recordings, each of a singer of its own, the number of phrases in each, and the length of a phrase."""
+    """The number of recordings, each of a singer of its own, the number of phrases in each, and the length of a
+    phrase.
+    """
 
     role: Role = Field("dan", description="young female (dan) or old male (laosheng) voices")
     recordings: int = Field(120, ge=1, description="number of recordings")

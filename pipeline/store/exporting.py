@@ -1,4 +1,6 @@
-"""Hand-over formats: plain Zarr v3, WAV with CSV, Parquet. Each is written beside its place and renamed when it is complete."""
+"""Hand-over formats: plain Zarr v3, WAV with CSV, Parquet. Each is written beside its place and renamed when it is
+complete.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ MANIFEST = "SHA256SUMS"
 
 
 def export(data: Dataset, to: Path, form: str) -> int:
-    """Write a dataset to the new folder `to` in a format of `exporters/`. Returns the number of files. Refuses an unfinished dataset.
+    """Write a dataset to the new folder `to` in a format of `exporters/`. Returns the number of files. Refuses an
+    unfinished dataset.
 
     Every file is listed with its SHA-256 in `SHA256SUMS` (check with `sha256sum -c`); `README.md` is the card.
     """

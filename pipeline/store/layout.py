@@ -1,9 +1,11 @@
 """The arrays of a dataset: their shapes, chunks and codecs.
 
     audio          (n, channels, samples)      dry/audio      (m, channels, samples)   each dry sound once
-                                               dry/midi       (m,) what was played, instead of sound, where the chain begins with a synth
+                                               dry/midi       (m,) what was played, instead of sound, where the chain
+                                               begins with a synth
     params         (n, p) in [0, 1]            dry/*          identity, group, note, velocity, f0_hz, gain
-    labels/*       mask, identifiable, order, effect_db; tags (n, k), clip (n,) and frames (n, f) where its source has some;
+    labels/*       mask, identifiable, order, effect_db; tags (n, k), clip (n,) and frames (n, f) where its source has
+    some;
                    response_db (n, 513) where all of its effects are filters
     split, attempt, gain, failed, dry/index    one number a row
     features/<set>, spectrograms/<name>        one row of features a row, made by `featurize`
@@ -156,7 +158,9 @@ def frames_of(seconds: float) -> int:
 
 
 def frame_table(rows: Sequence[Sequence[Segment]], classes: Sequence[str], frames: int) -> NDArray[np.int8]:
-    """The class of each frame, -1 where unlabelled [shape=(n, frames)]. Raises `ValueError` for a class that is not in the list."""
+    """The class of each frame, -1 where unlabelled [shape=(n, frames)]. Raises `ValueError` for a class that is not in
+    the list.
+    """
     index_of = {name: number for number, name in enumerate(classes)}
     out = np.full((len(rows), frames), -1, np.int8)
     for codes, row in zip(out, rows, strict=True):

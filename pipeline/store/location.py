@@ -1,4 +1,6 @@
-"""Naming datasets: what a user writes, and where that is. Imports nothing that takes time, so a wrong name is refused at once."""
+"""Naming datasets: what a user writes, and where that is. Imports nothing that takes time, so a wrong name is refused
+at once.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ STORE = "store"
 
 @dataclass(frozen=True)
 class Location:
-    """The location of a dataset: `address` is a folder or an `s3://` URL; `version` a tag, a snapshot id, or None for the newest."""
+    """The location of a dataset: `address` is a folder or an `s3://` URL; `version` a tag, a snapshot id, or None for
+    the newest.
+    """
 
     address: str
     version: str | None = None
@@ -38,7 +42,9 @@ class Location:
 
 
 def home() -> Path:
-    """The folder of datasets that are given by a bare name: `$TIMBRE_DATA_HOME`, else `datasets/` in the current folder."""
+    """The folder of datasets that are given by a bare name: `$TIMBRE_DATA_HOME`, else `datasets/` in the current
+    folder.
+    """
     return Path(os.environ.get("TIMBRE_DATA_HOME", "datasets"))
 
 
@@ -74,7 +80,9 @@ def not_found(location: Location) -> NotFoundError:
 
 
 def check_exists(name: str) -> None:
-    """Raise `NotFoundError` for a local dataset that does not exist. One in object storage is looked up when it is opened."""
+    """Raise `NotFoundError` for a local dataset that does not exist. One in object storage is looked up when it is
+    opened.
+    """
     location = locate(name)
     if not location.remote and not (location.folder / STORE).is_dir():
         raise not_found(location)

@@ -24,7 +24,9 @@ from timbre_data.schemas.space import ParameterSpace
 
 
 class Dataset:
-    """One version of a dataset, read-only. It pickles (a worker opens it anew) and refuses to work in a forked child."""
+    """One version of a dataset, read-only. It pickles (a worker opens it anew) and refuses to work in a forked
+    child.
+    """
 
     def __init__(self, name: str, snapshot: str | None = None) -> None:
         self.location = locate(name)
@@ -169,7 +171,8 @@ class Dataset:
         block_rows: int = 256,
         buffer_blocks: int = 16,
     ) -> Iterator[tuple[NDArray[Any], ...]]:
-        """Yield shuffled batches of `rows` once: whole blocks in random order, mixed in a buffer of `buffer_blocks` blocks.
+        """Yield shuffled batches of `rows` once: whole blocks in random order, mixed in a buffer of `buffer_blocks`
+        blocks.
 
         Reading whole blocks is some forty times faster than single rows; blocks are read ahead in the background.
         """

@@ -1,8 +1,8 @@
 """Opening datasets: Icechunk repositories in a local folder or under an `s3://` address.
 
-A local dataset is a folder `NAME/` with the repository in `NAME/store/` and the writer's lock beside it. `store/` appears by
-a rename, with its first commit in it, so a reader finds all of it or nothing. Icechunk's threads do not survive a fork, and
-a child that touches the repository hangs; here it gets an error instead.
+A local dataset is a folder `NAME/` with the repository in `NAME/store/` and the writer's lock beside it. `store/`
+appears by a rename, with its first commit in it, so a reader finds all of it or nothing. Icechunk's threads do not
+survive a fork, and a child that touches the repository hangs; here it gets an error instead.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ def shuffled_batches(
     block_rows: int,
     buffer_blocks: int,
 ) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Yield (row indices, one array per path) in batches; every row of `rows` once, in an order that depends on `seed` alone."""
+    """Yield (row indices, one array per path) in batches; every row of `rows` once, in an order that depends on `seed`
+    alone.
+    """
     rng = np.random.default_rng(seed)
     wanted = np.zeros(data.n, bool)
     wanted[rows] = True

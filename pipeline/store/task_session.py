@@ -62,8 +62,8 @@ class TaskSession:
     def write(self, start: int, columns: Columns) -> None:
         """Write rows `start` onwards of some arrays, in the background, while the next rows are made.
 
-        Zarr encodes on one thread for the whole process, where workers wait for each other; chunks that are covered whole
-        are encoded in a thread of the task's own instead. The values must not change any more.
+        Zarr encodes on one thread for the whole process, where workers wait for each other; chunks that are covered
+        whole are encoded in a thread of the task's own instead. The values must not change any more.
         """
         self._wait()
         self._writing = self._background.submit(self._write, start, dict(columns))
@@ -107,7 +107,9 @@ class TaskSession:
 
 
 def encoded(array: zarr.Array[Any], values: NDArray[Any]) -> bytes:
-    """The bytes of one whole chunk in the codecs that `layout` gives every numeric array: little-endian, Blosc, crc32c."""
+    """The bytes of one whole chunk in the codecs that `layout` gives every numeric array: little-endian, Blosc,
+    crc32c.
+    """
     assert isinstance(array.metadata, ArrayV3Metadata)
     endian, blosc, checksum = array.metadata.codecs
     assert isinstance(endian, BytesCodec)
@@ -120,7 +122,9 @@ def encoded(array: zarr.Array[Any], values: NDArray[Any]) -> bytes:
 
 
 def hashes(columns: Columns, order: Sequence[str]) -> NDArray[np.uint64]:
-    """Content hash of each row over the named columns [shape=(n,)]; never 0, which means "not there". Large numbers first, then small ones, then texts."""
+    """Content hash of each row over the named columns [shape=(n,)]; never 0, which means "not there". Large numbers
+    first, then small ones, then texts.
+    """
     parts = [columns[path] for path in order]
     count = len(parts[0])
     large = [part for part in parts if part.dtype.kind not in "OTU" and part[:1].nbytes > SMALL_BYTES]

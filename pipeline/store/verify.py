@@ -17,7 +17,9 @@ from timbre_data.schemas.errors import CorruptDataError
 
 @dataclass
 class Verdict:
-    """The result of a verification. `missing` rows were never written or lost their hash; `damaged` ones differ from it."""
+    """The result of a verification. `missing` rows were never written or lost their hash; `damaged` ones differ from
+    it.
+    """
 
     dataset: str
     rows: int

@@ -46,8 +46,9 @@ def tag(location: Location, name: str) -> str:
 def collect_garbage(location: Location, older_than_hours: float) -> dict[str, int]:
     """Delete files that no commit refers to: what killed builds left. Commits and tags stay, all of them.
 
-    Held off from writers by the lock, and files younger than `older_than_hours` stay, because somebody beyond the lock's reach
-    (another machine, a cluster's worker) may be about to commit them. Raises `UsageError` for less than an hour.
+    Held off from writers by the lock, and files younger than `older_than_hours` stay, because somebody beyond the
+    lock's reach (another machine, a cluster's worker) may be about to commit them. Raises `UsageError` for less than an
+    hour.
     """
     if older_than_hours < MIN_GARBAGE_HOURS:
         raise UsageError(

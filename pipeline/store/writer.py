@@ -1,8 +1,8 @@
 """The one writer of a dataset: holds the lock, hands sessions to workers, merges what they wrote, commits.
 
 Two local writers lose commits silently, so the lock is held from the first read to the last commit. A task's session is
-forked from the last commit and merged whenever the task is done, also into a later one: tasks cover whole chunks, so two
-of them never touch the same one, and no task waits for a commit.
+forked from the last commit and merged whenever the task is done, also into a later one: tasks cover whole chunks, so
+two of them never touch the same one, and no task waits for a commit.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from timbre_data.schemas.errors import BuildError, LockedError, TimbreDataError,
 
 
 class Writer:
-    """Exclusive access to one dataset; use as a context manager. Raises `LockedError` when somebody else is writing, `UsageError` for an older state.
+    """Exclusive access to one dataset; use as a context manager. Raises `LockedError` when somebody else is writing,
+    `UsageError` for an older state.
 
     Without `create`, a dataset that is not there is a `NotFoundError`.
     """
@@ -98,7 +99,9 @@ class Writer:
             self._lock = None
 
     def _has_root(self) -> bool:
-        """Whether there is a root group: not yet in a new repository in object storage, nor in one whose creation was killed."""
+        """Whether there is a root group: not yet in a new repository in object storage, nor in one whose creation was
+        killed.
+        """
         try:
             self.peek()
         except FileNotFoundError:

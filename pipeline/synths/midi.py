@@ -16,8 +16,9 @@ from timbre_data.schemas.profile import Profile
 class MidiSettings(Frozen):
     """The synth, and the way it is captured.
 
-    `backend` "jack" captures faster than real time with a JACK server of its own; "rtmidi" in real time, anywhere. For the latter
-    `midi_port` and `audio_device` (regular expressions over names) choose what is connected, where the profile does not start the synth.
+    `backend` "jack" captures faster than real time with a JACK server of its own; "rtmidi" in real time, anywhere. For
+    the latter `midi_port` and `audio_device` (regular expressions over names) choose what is connected, where the
+    profile does not start the synth.
     """
 
     profile: Profile = Field(description="name of a shipped profile, or a YAML file; stored whole")

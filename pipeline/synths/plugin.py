@@ -32,7 +32,9 @@ class PluginParameter(Frozen):
 
 
 class PluginSettings(Frozen):
-    """A plug-in file and the parameters to draw, by name; `timbre-data synth inspect FILE` writes them. `fixed` are raw values in [0, 1]."""
+    """A plug-in file and the parameters to draw, by name; `timbre-data synth inspect FILE` writes them. `fixed` are raw
+    values in [0, 1].
+    """
 
     path: str = Field(description="a .vst3 or .component; timbre-data synth inspect FILE writes settings for it")
     plugin_name: str = Field("", description="which one, where a file holds several")

@@ -1,6 +1,8 @@
-"""A subtractive synthesiser with the signal path of a Minimoog: three oscillators and noise, a mixer, a 24 dB ladder, two envelopes.
+"""A subtractive synthesiser with the signal path of a Minimoog: three oscillators and noise, a mixer, a 24 dB ladder,
+two envelopes.
 
-Every key has a voice of its own, so chords and phrases play too. A row's sound depends on its patch and its notes alone.
+Every key has a voice of its own, so chords and phrases play too. A row's sound depends on its patch and its notes
+alone.
 """
 
 from __future__ import annotations
@@ -140,7 +142,9 @@ def _adsr(patch: Mapping[str, float], name: str) -> np.ndarray:
 
 
 def unidentifiable(values: Mapping[str, float], seconds: float) -> set[str]:
-    """Parameters that leave no trace: an envelope's later parts when the attack fills the sound, the filter's without contour or above hearing."""
+    """Parameters that leave no trace: an envelope's later parts when the attack fills the sound, the filter's without
+    contour or above hearing.
+    """
     hidden: set[str] = set()
     for name in ("filter", "amp"):
         if values[f"{name}_attack"] > 0.9 * seconds:

@@ -23,7 +23,9 @@ FIXED = {
     "filter_1_on": 1.0,
     "filter_1_filter_input": 1.0,
 }
-"""Free phases off (two renders would differ), both oscillators and the filter on, their levels and mixes being parameters."""
+"""Free phases off (two renders would differ), both oscillators and the filter on, their levels and mixes being
+parameters.
+"""
 MODULATIONS = (("env_2", "filter_1_cutoff"),)
 
 

@@ -1,4 +1,6 @@
-"""Every shipped member of every kind keeps the contract of its kind (`commands/contracts`): a new file is tested the day it is added."""
+"""Every shipped member of every kind keeps the contract of its kind (`commands/contracts`): a new file is tested the
+day it is added.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def settings_for(kind: str, name: str, folder: Path) -> dict[str, Any]:
 
 
 def is_slow(kind: str, name: str, check: str) -> bool:
-    """Profiles and the synth midi start programs (the latter plays once in the quick tests); FCN-4 has 17 million weights."""
+    """Profiles and the synth midi start programs (the latter plays once in the quick tests); FCN-4 has 17 million
+    weights.
+    """
     quick = {"check_says_what_it_is", "check_parameters_are_described"}
     if (kind, name) == ("synth", "midi"):
         return check not in quick | {"check_plays_in_the_requested_format"}

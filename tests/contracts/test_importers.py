@@ -1,7 +1,8 @@
-"""Every importer: says where its data comes from, finds every file, names every problem, and makes a dataset like any other.
+"""Every importer: says where its data comes from, finds every file, names every problem, and makes a dataset like any
+other.
 
-A new importer needs `tests/fixtures/NAME.py` with `make(folder)`, which writes a small tree in the real layout and returns how many
-recordings it holds.
+A new importer needs `tests/fixtures/NAME.py` with `make(folder)`, which writes a small tree in the real layout and
+returns how many recordings it holds.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ NAMES = IMPORTERS.names()
 
 @pytest.fixture(scope="module")
 def first(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, int]:
-    """An importer, a folder with its recordings (`tree`) and their import (`dataset`), made once, and how many rows that holds."""
+    """An importer, a folder with its recordings (`tree`) and their import (`dataset`), made once, and how many rows
+    that holds.
+    """
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "tree").mkdir()
     count = importlib.import_module(f"tests.fixtures.{request.param}").make(folder / "tree")

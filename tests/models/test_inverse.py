@@ -1,4 +1,6 @@
-"""Inverse synthesis: losses and metrics against what they say, the grid search, and a network that beats the constant answer."""
+"""Inverse synthesis: losses and metrics against what they say, the grid search, and a network that beats the constant
+answer.
+"""
 
 from __future__ import annotations
 
@@ -132,7 +134,9 @@ def test_knobs_of_an_oscillator_that_is_off_are_not_told(home: Path) -> None:
 
 @pytest.mark.slow
 def test_it_learns_where_a_constant_does_not(tiny: Path, tmp_path: Path) -> None:
-    """A few epochs over 400 short sounds: the working network finds ranges; boxes and tables are written; resuming changes nothing."""
+    """A few epochs over 400 short sounds: the working network finds ranges; boxes and tables are written; resuming
+    changes nothing.
+    """
     settings = TrainSettings(
         model="inverse-cnn",
         data=(str(tiny),),

@@ -1,4 +1,6 @@
-"""Tags: learned with a soft-max or with several labels, scored by clip as scikit-learn does, predicted for whole files."""
+"""Tags: learned with a soft-max or with several labels, scored by clip as scikit-learn does, predicted for whole
+files.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ from timbre_data.schemas.settings import TrainSettings
 @pytest.fixture(scope="module")
 def instruments(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("instruments") / "gm"
-    changes = {"n": 220, "source.phrases": 220, "source.most_voices": 3, "audio.rate": 12_000, "audio.seconds": 1}
+    changes = {"n": 132, "source.phrases": 132, "source.most_voices": 3, "audio.rate": 12_000, "audio.seconds": 1}
     build(recipes.load(validation.override(recipes.read("gm-instruments"), changes)), str(folder))
     return folder
 

@@ -1,4 +1,6 @@
-"""The three tasks of the timbre CNNs from rendering to prediction on small stand-ins, and the settings files of the papers' tables."""
+"""The three tasks of the timbre CNNs from rendering to prediction on small stand-ins, and the settings files of the
+papers' tables.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Distance:
-    """`compute(made, target, rate)` maps two sounds of one length [shape=(samples,)] to a number that is 0 where they are the same.
+    """`compute(made, target, rate)` maps two sounds of one length [shape=(samples,)] to a number that is 0 where they
+    are the same.
 
     `heading` is what tables and plots call it, with its unit.
     """

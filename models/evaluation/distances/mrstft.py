@@ -1,4 +1,6 @@
-"""Multi-resolution STFT distance: spectral convergence and log magnitude (Yamamoto et al. 2020), as in D'Hooghe 2022."""
+"""Multi-resolution STFT distance: spectral convergence and log magnitude (Yamamoto et al. 2020), as in D'Hooghe
+2022.
+"""
 
 from __future__ import annotations
 

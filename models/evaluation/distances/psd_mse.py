@@ -1,4 +1,6 @@
-"""Summed squared difference of Welch power spectra, each with its maximum at 1: the measure of Assayag's inverse synthesizer, as far as it is described."""
+"""Summed squared difference of Welch power spectra, each with its maximum at 1: the measure of Assayag's inverse
+synthesizer, as far as it is described.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,9 @@ SHARD_ROWS = 2048
 
 
 def _write(data: Dataset, folder: Path) -> None:
-    """Shards a split under data/, with the sound as a WAV file in a column: what `datasets.load_dataset` reads as audio."""
+    """Shards a split under data/, with the sound as a WAV file in a column: what `datasets.load_dataset` reads as
+    audio.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

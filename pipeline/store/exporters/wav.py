@@ -14,7 +14,9 @@ from timbre_data.pipeline.store.reader import Dataset
 
 
 def _write(data: Dataset, folder: Path) -> None:
-    """Hugging Face's `audiofolder` layout: train/, validation/, test/, each with metadata.csv and one WAV file a row."""
+    """Hugging Face's `audiofolder` layout: train/, validation/, test/, each with metadata.csv and one WAV file a
+    row.
+    """
     files: dict[str, Any] = {}
     subtype = "PCM_16" if data.recipe.audio.dtype == "int16" else "FLOAT"
     try:

@@ -1,8 +1,8 @@
 """Capturing an external synth over JACK, faster than real time and to the sample.
 
-Every capture has an audio server of its own (jackd with the dummy driver, which needs no sound card) and its own synth program, so
-that several run side by side. In freewheel the server calls everyone as fast as they can; our client writes MIDI at exact frames and
-records in the same call, so a note begins at the same frame in every row.
+Every capture has an audio server of its own (jackd with the dummy driver, which needs no sound card) and its own synth
+program, so that several run side by side. In freewheel the server calls everyone as fast as they can; our client writes
+MIDI at exact frames and records in the same call, so a note begins at the same frame in every row.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class JackCapture:
         raise CaptureError(f"{profile.name} makes no sound")
 
     def close(self) -> None:
-        """Take synth and server down. Our client goes with the server: leaving by itself it would wait for a synth that hangs."""
+        """Take synth and server down. Our client goes with the server: leaving by itself it would wait for a synth that
+        hangs.
+        """
         self._programs.stop()
 
     def _connect(self) -> Any:

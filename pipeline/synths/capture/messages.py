@@ -25,7 +25,9 @@ def row_messages(profile: Profile, patch: Mapping[str, float]) -> list[bytes]:
 
 
 def with_channels(sounds: Audio, channels: int) -> Audio:
-    """Sounds [shape=(n, recorded channels, samples)] with as many channels as asked for: mixed to one, and repeated where there are too few."""
+    """Sounds [shape=(n, recorded channels, samples)] with as many channels as asked for: mixed to one, and repeated
+    where there are too few.
+    """
     if sounds.shape[1] == channels:
         return sounds
     return np.repeat(sounds.mean(axis=1, keepdims=True), channels, axis=1)

@@ -22,7 +22,9 @@ from timbre_data.schemas.errors import MissingDependencyError, UsageError
 from timbre_data.schemas.profile import Profile
 
 SLOTS = 7
-"""JACK registers eight servers a user; one is left to the user. Names are used again, so that a killed server's place is not lost."""
+"""JACK registers eight servers a user; one is left to the user. Names are used again, so that a killed server's place
+is not lost.
+"""
 
 
 INSTALL = "install the JACK audio server (Debian: apt-get install jackd2; macOS: brew install jack) and pip install 'timbre-data[midi]'"
@@ -61,8 +63,8 @@ class Programs:
     def _start_server(self) -> None:
         """Start the audio server under the first name that is free.
 
-        A name whose last server was killed is free again once that process has been collected by the system's init; where nobody
-        collects it (a container without one), the next name is taken.
+        A name whose last server was killed is free again once that process has been collected by the system's init;
+        where nobody collects it (a container without one), the next name is taken.
         """
         last: CaptureError | None = None
         for number in range(SLOTS):

@@ -1,8 +1,9 @@
-"""Capturing an external synth in real time: MIDI through python-rtmidi, sound through sounddevice. Works wherever those two do.
+"""Capturing an external synth in real time: MIDI through python-rtmidi, sound through sounddevice. Works wherever those
+two do.
 
-Where the profile starts a program for JACK, it gets a JACK server of its own, as in faster-than-real-time capture; else the ports and
-the audio device that are there are used, and a piece of hardware may hang on them. The latency from message to sound is measured at
-the start and taken off every row.
+Where the profile starts a program for JACK, it gets a JACK server of its own, as in faster-than-real-time capture; else
+the ports and the audio device that are there are used, and a piece of hardware may hang on them. The latency from
+message to sound is measured at the start and taken off every row.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from timbre_data.schemas.profile import Profile
 PERIOD = 128
 CHECKS = 7
 EARLY_SECONDS = 0.05
-"""How far a sound may seem to precede its message: a server hands over a block when it begins, not when it has been heard."""
+"""How far a sound may seem to precede its message: a server hands over a block when it begins, not when it has been
+heard.
+"""
 TRIES = 5
 INSTALL = "pip install 'timbre-data[midi]' (sounddevice needs PortAudio; Debian: apt-get install libportaudio2)"
 
@@ -44,11 +47,15 @@ def require_realtime() -> None:
 
 
 LEAD_SECONDS = 0.003
-"""Rows begin so long before the usual onset: messages arrive in the audio server's blocks, so some notes come a little earlier than others."""
+"""Rows begin so long before the usual onset: messages arrive in the audio server's blocks, so some notes come a little
+earlier than others.
+"""
 
 
 class RealTimeCapture:
-    """A synth played and heard in real time, opened inside a host process. `latency` is in samples, `jitter_seconds` what the checks differed by."""
+    """A synth played and heard in real time, opened inside a host process. `latency` is in samples, `jitter_seconds`
+    what the checks differed by.
+    """
 
     def __init__(
         self,
@@ -84,7 +91,9 @@ class RealTimeCapture:
     def play(
         self, performances: Sequence[Performance], values: Sequence[Mapping[str, float]], samples: int, *, settle: bool
     ) -> Audio:
-        """Play rows in order: float32 (n, channels, samples). A row that the sound card dropped samples of is played again."""
+        """Play rows in order: float32 (n, channels, samples). A row that the sound card dropped samples of is played
+        again.
+        """
         rows = []
         for performance, patch in zip(performances, values, strict=True):
             for _ in range(TRIES):
@@ -226,7 +235,9 @@ class RealTimeCapture:
 
 
 def _sleep_until(moment: float) -> None:
-    """Sleep until a moment; sleeping is precise to a tenth of a millisecond, and looking at the clock instead would keep the recorder waiting."""
+    """Sleep until a moment; sleeping is precise to a tenth of a millisecond, and looking at the clock instead would
+    keep the recorder waiting.
+    """
     while (left := moment - time.perf_counter()) > 0:
         time.sleep(left)
 
@@ -255,7 +266,9 @@ class _Recorder:
             self._blocks.popleft()
 
     def frame_at(self, moment: float) -> int:
-        """The frame that is recorded at a moment: blocks come late, never early, so the earliest of the last ones tell the time."""
+        """The frame that is recorded at a moment: blocks come late, never early, so the earliest of the last ones tell
+        the time.
+        """
         return round((moment - min(tuple(self._offsets))) * self._rate)
 
     def keep_from(self, frame: int) -> None:

@@ -30,8 +30,9 @@ class _TroubleError(Exception):
 class Hosted:
     """An instrument whose synth lives in a host process.
 
-    `factory` ("module", "function") with picklable `arguments` makes the synth there. A batch that fails, hangs (`slowest` times real
-    time with what each row needs besides, and ten seconds) or kills the host is played again by a new host; after three times `SynthError`.
+    `factory` ("module", "function") with picklable `arguments` makes the synth there. A batch that fails, hangs
+    (`slowest` times real time with what each row needs besides, and ten seconds) or kills the host is played again by a
+    new host; after three times `SynthError`.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Hosted:
         return self._play("reuse", [audio], [values], audio.shape[1])[0]
 
     def close(self) -> None:
-        """End the host and everything it started. A thread that is playing gets `SynthError`; no new host is started."""
+        """End the host and everything it started. A thread that is playing gets `SynthError`; no new host is
+        started.
+        """
         with self._lock:
             self._closed = True
         self._end()

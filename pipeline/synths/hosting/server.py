@@ -1,8 +1,8 @@
 """A process of its own for a synth: what it crashes, hangs or leaves behind stays there.
 
-The parent (`client`) talks to it over stdin and stdout, by `multiprocessing.connection`. Whatever it started (audio servers, synths)
-goes down with it: children are asked to end, the kernel kills them where this process is killed (Linux), and when the parent is gone
-the next look notices within a second.
+The parent (`client`) talks to it over stdin and stdout, by `multiprocessing.connection`. Whatever it started (audio
+servers, synths) goes down with it: children are asked to end, the kernel kills them where this process is killed
+(Linux), and when the parent is gone the next look notices within a second.
 """
 
 from __future__ import annotations
@@ -49,13 +49,17 @@ class Hostable(Protocol):
 
 
 def die_with_parent() -> None:
-    """For a child about to run a program: have the kernel kill it when this process ends (Linux; elsewhere `close` must do)."""
+    """For a child about to run a program: have the kernel kill it when this process ends (Linux; elsewhere `close` must
+    do).
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def forked(synth: Hostable, performance: Performance, values: Mapping[str, float], samples: int) -> Audio:
-    """Play one row in a child that is forked for it, so that the loaded synth stays as it was: float32 (channels, samples)."""
+    """Play one row in a child that is forked for it, so that the loaded synth stays as it was: float32 (channels,
+    samples).
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

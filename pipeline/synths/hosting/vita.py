@@ -47,7 +47,9 @@ class HostedVital:
     def play(
         self, performances: Sequence[Performance], values: Sequence[Mapping[str, float]], samples: int, *, settle: bool
     ) -> Audio:
-        """Play rows in order: float32 (n, channels, samples). Vita plays single notes, so those of a chord or phrase are added up."""
+        """Play rows in order: float32 (n, channels, samples). Vita plays single notes, so those of a chord or phrase
+        are added up.
+        """
         rows = []
         for performance, patch in zip(performances, values, strict=True):
             for name, value in self._fixed.items():

@@ -53,7 +53,9 @@ class HostedPlugin:
     def play(
         self, performances: Sequence[Performance], values: Sequence[Mapping[str, float]], samples: int, *, settle: bool
     ) -> Audio:
-        """Play rows in order: float32 (n, channels, samples); `settle` lets silence run through the plug-in before each."""
+        """Play rows in order: float32 (n, channels, samples); `settle` lets silence run through the plug-in before
+        each.
+        """
         rows = []
         for performance, patch in zip(performances, values, strict=True):
             if settle:
@@ -121,7 +123,9 @@ def fitted(sound: Audio, channels: int, samples: int) -> Audio:
 
 
 def inspect(path: str, plugin_name: str | None = None) -> dict[str, Any]:
-    """The draft of a plug-in's settings: every parameter with range and kind, and those that look unusable with the reason."""
+    """The draft of a plug-in's settings: every parameter with range and kind, and those that look unusable with the
+    reason.
+    """
     plugin = load(path, plugin_name)
     parameters: list[dict[str, Any]] = []
     unusable: dict[str, str] = {}

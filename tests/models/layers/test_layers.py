@@ -63,7 +63,9 @@ def test_the_perceptron_of_the_other_role_has_its_published_count() -> None:
 
 
 def test_the_front_of_the_singing_networks_is_librosas_mel_spectrogram() -> None:
-    """80 bands up to 11 kHz, frames of 25 ms every 10 ms, log10(10,000 x + 1); and a sound of any length has all its frames."""
+    """80 bands up to 11 kHz, frames of 25 ms every 10 ms, log10(10,000 x + 1); and a sound of any length has all its
+    frames.
+    """
     sound = np.random.default_rng(0).uniform(-0.3, 0.3, 44_100).astype(np.float32)
     front = jingju_frontend(44_100, 21)
     power = librosa.feature.melspectrogram(
@@ -89,7 +91,9 @@ def test_standardising_takes_parts_as_it_takes_the_whole() -> None:
 def test_filters_of_many_shapes_are_convolutions_that_are_bent_and_pooled(
     padding: Literal["valid", "time", "same"], size: tuple[int, int]
 ) -> None:
-    """Tall ones are computed another way, and pools come first; the numbers and gradients are those of the plain order."""
+    """Tall ones are computed another way, and pools come first; the numbers and gradients are those of the plain
+    order.
+    """
     torch.manual_seed(0)
     shapes = (FilterShape(40, 20, 3), FilterShape(3, 20, 1), FilterShape(40, 5, 4), FilterShape(33, 24, 2))
     x = torch.randn(3, 1, 48, 32)

@@ -1,4 +1,6 @@
-"""Filter shapes measured from a dataset: right on made spectrograms, within the published cost, and accepted by `train`."""
+"""Filter shapes measured from a dataset: right on made spectrograms, within the published cost, and accepted by
+`train`.
+"""
 
 from __future__ import annotations
 

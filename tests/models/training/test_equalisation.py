@@ -163,7 +163,9 @@ def test_both_stages_are_trained_scored_and_heard(shelving: Path, tmp_path: Path
 def test_without_the_kernels_training_comes_out_the_same(
     several: Path, monkeypatch: pytest.MonkeyPatch, on_gpu: bool
 ) -> None:
-    """As on a GPU, by PyTorch's own layers. Rounding decides which of two nearly equal values is kept, hence the tolerance."""
+    """As on a GPU, by PyTorch's own layers. Rounding decides which of two nearly equal values is kept, hence the
+    tolerance.
+    """
     settings = TrainSettings(model="eq-autoencoder", data=(str(several),), batch_size=2, **QUICK)
     found = {}
     for way in ("kernels", "layers"):
@@ -220,7 +222,9 @@ def test_the_first_filters_give_a_sound_back_where_places_are_even() -> None:
 
 
 def test_a_band_is_sparse_where_its_double_is_dense() -> None:
-    """Of a sound that swells and fades, half of the filters keep the nearest places to its middle and half the farthest."""
+    """Of a sound that swells and fades, half of the filters keep the nearest places to its middle and half the
+    farthest.
+    """
     time = torch.arange(1024)
     sound = (2 * torch.pi * 0.03 * time).sin() * (-(((time - 520) / 60.0) ** 2)).exp()
     _, places, _ = EqAutoencoder().encode(sound[None])

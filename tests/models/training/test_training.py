@@ -148,7 +148,7 @@ def test_splits_by_note_do_not_leak_over_datasets_and_splits_by_row_do(shared: P
 
 
 def test_a_leaking_evaluation_is_refused_unless_asked_for(shared: Path) -> None:
-    run, _ = train.train(settings(shared, "regressor-mlp", split="row", max_epochs=1))
+    run, _ = train.train(settings(shared, "regressor-mlp", "delay", "modulation", split="row", max_epochs=1))
     with pytest.raises(LeakingSplitError, match="--allow-leak"):
         evaluate(run)
     assert evaluate(run, allow_leak=True, sounds=0).metrics["leaking_notes"] > 0

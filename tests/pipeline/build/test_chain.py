@@ -121,7 +121,9 @@ def test_every_dry_note_is_used_twenty_times_at_the_papers_size() -> None:
 
 
 def test_labels_are_those_of_the_first_release() -> None:
-    """Datasets are named by recipe and seed: these draws must never change. scripts/update-goldens rewrites the file."""
+    """Datasets are named by recipe and seed: these draws must never change. scripts/update-goldens rewrites the
+    file.
+    """
     golden = json.loads(GOLDEN.read_text())
     for effect, expected in golden.items():
         recipe = recipes.load(recipes.for_effect(effect))

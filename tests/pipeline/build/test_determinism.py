@@ -200,7 +200,9 @@ def test_a_second_ctrl_c_stops_at_once(home: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["eq-any", "gm-instruments", "subtractive", "sung-phonemes"])
 def test_every_process_makes_the_same_bytes(home: Path, recipe: str) -> None:
-    """Whatever else has run in it: C's random numbers, which FluidSynth's dither used to be made of, and Python's hashes."""
+    """Whatever else has run in it: C's random numbers, which FluidSynth's dither used to be made of, and Python's
+    hashes.
+    """
     program = "import ctypes, sys; [ctypes.CDLL(None).rand() for _ in range(int(sys.argv.pop(1)))]; from timbre_data.cli import main; main()"
     for number in (0, 3):
         arguments = ["render", "--recipe", recipe, "--n", "24", "--set", "audio.seconds=0.5", "--out", f"made{number}"]

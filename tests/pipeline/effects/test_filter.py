@@ -1,4 +1,6 @@
-"""Filters: the sound has the response that is stored with it, and the response is SciPy's, pedalboard's and the textbook's."""
+"""Filters: the sound has the response that is stored with it, and the response is SciPy's, pedalboard's and the
+textbook's.
+"""
 
 from __future__ import annotations
 

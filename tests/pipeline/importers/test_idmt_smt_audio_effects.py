@@ -1,4 +1,6 @@
-"""What is particular to IDMT-SMT-Audio-Effects: its code, its lists, its problems, and mirdata's reading of the same tree."""
+"""What is particular to IDMT-SMT-Audio-Effects: its code, its lists, its problems, and mirdata's reading of the same
+tree.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What is particular to jingju a cappella: TextGrids in UTF-16, text files of version 7, the table of classes, and mirdata's reading."""
+"""What is particular to jingju a cappella: TextGrids in UTF-16, text files of version 7, the table of classes, and
+mirdata's reading.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,9 @@ def find(guitar: PluckedString, *words: str) -> int:
 
 
 def frequency(sound: Audio, near_hz: float, rate: int = RATE) -> float:
-    """Frequency of the partial near `near_hz` by the phase slope of its demodulated signal: resolves hundredths of a cent."""
+    """Frequency of the partial near `near_hz` by the phase slope of its demodulated signal: resolves hundredths of a
+    cent.
+    """
     n = np.arange(len(sound))
     turned = sound * np.exp(-2j * np.pi * near_hz * n / rate)
     window = np.hanning(8192)

@@ -58,7 +58,9 @@ def test_a_second_writer_is_told_who_is_writing(data: Dataset) -> None:
 
 @pytest.mark.slow
 def test_two_commands_at_once_lose_nothing(home: Path) -> None:
-    """Both start together; one of them waits its turn or is refused with 4, and every row is there once it is run again."""
+    """Both start together; one of them waits its turn or is refused with 4, and every row is there once it is run
+    again.
+    """
     command = [*CLI, "render", "--fx", "delay", "--n", "2000", "--set", "audio.seconds=0.4", "--out", "both"]
     pair = [subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for _ in range(2)]
     codes = sorted(process.wait() for process in pair)

@@ -247,7 +247,8 @@ def test_real_time_capture_removes_its_latency() -> None:
     try:
         sounds = player.play([NOTE] * 12, [patch] * 12, SAMPLES)[:, 0]
         onsets = [int(np.flatnonzero(np.abs(sound) > 0.05 * np.abs(sound).max())[0]) / RATE for sound in sounds]
-        # ZynAddSubFX starts notes at multiples of 256 samples, so up to 6 ms late; on a busy machine a quarter of the notes may be later
+        # ZynAddSubFX starts notes at multiples of 256 samples, so up to 6 ms late; on a busy machine a
+        # quarter of the notes may be later
         assert np.ptp(np.percentile(onsets, [25, 75])) < 256 / RATE
         assert np.median(onsets) < 0.01
     finally:

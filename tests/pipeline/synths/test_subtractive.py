@@ -96,7 +96,9 @@ def impulse_response(cutoff: float, resonance: float) -> Audio:
 
 @pytest.mark.parametrize("cutoff", [200.0, 1000.0, 5000.0])
 def test_the_filter_is_four_bilinear_poles(cutoff: float) -> None:
-    """Without resonance: SciPy's bilinear transform of (1 + s / w)^-4, pre-warped; 12 dB down at the cut-off, 24 dB an octave above."""
+    """Without resonance: SciPy's bilinear transform of (1 + s / w)^-4, pre-warped; 12 dB down at the cut-off, 24 dB an
+    octave above.
+    """
     poles = -2 * RATE * np.tan(np.pi * cutoff / RATE) * np.ones(4)
     b, a = signal.zpk2tf(*signal.bilinear_zpk([], poles, np.prod(-poles), RATE))
     response = np.fft.rfft(impulse_response(cutoff, 0.0))
@@ -134,7 +136,9 @@ def test_envelopes_take_the_times_they_are_given() -> None:
 
 
 def test_nothing_clicks() -> None:
-    """No jump where a note begins, ends or is cut short: at most what the shortest decay, 5 ms to a thousandth, falls in one sample."""
+    """No jump where a note begins, ends or is cut short: at most what the shortest decay, 5 ms to a thousandth, falls
+    in one sample.
+    """
     for attack, held in ((0.001, 0.3), (0.1, 0.3), (0.1, 0.05)):
         sound = play(0.8, key=45, held=held, osc1_waveform=0, cutoff=800, amp_attack=attack, amp_release=0.005)
         steady = np.abs(np.diff(play(0.8, key=45, osc1_waveform=0, cutoff=800)[6000:12000])).max()
