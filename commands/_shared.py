@@ -39,6 +39,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Number of worker threads. Default: one per core.")]
 Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler: tcp://host:port.")]
+Patience = Annotated[
+    float,
+    typer.Option(
+        "--patience", help="Seconds to wait for a scheduler or worker that does not answer, before giving up."
+    ),
+]
+AllowMixed = Annotated[
+    bool,
+    typer.Option("--allow-mixed", help="Accept workers with other code or packages, and record them in the dataset."),
+]
 Batch = Annotated[
     int | None, typer.Option("--batch", help="Rows per task, a multiple of 256. Default: chosen by size.")
 ]
@@ -81,11 +91,11 @@ def resume_command() -> str:
     return "timbre-data " + shlex.join(sys.argv[1:])
 
 
-def cluster_of(workers: int | None, scheduler: str | None, batch: int | None) -> Cluster:
+def cluster_of(workers: int | None, scheduler: str | None, batch: int | None, **options: Any) -> Cluster:
     """The cluster that the options ask for."""
     from timbre_data.pipeline.build.engine import Cluster
 
-    return Cluster.of(workers, scheduler, batch)
+    return Cluster.of(workers, scheduler, batch, **options)
 
 
 def names_of(text: str | None, registry: Registry[Any]) -> list[str] | None:

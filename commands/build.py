@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from timbre_data.commands._shared import (
+    AllowMixed,
     Batch,
     DatasetName,
     DryRun,
     Group,
     Json,
+    Patience,
     Scheduler,
     Settings,
     Workers,
@@ -61,6 +63,8 @@ def render(
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    patience: Patience = 60.0,
+    allow_mixed: AllowMixed = False,
     batch: Batch = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Mark rows that fail and continue, instead of stopping.")
@@ -91,7 +95,7 @@ def render(
     data = validation.override(data, {key: value for key, value in short.items() if value is not None})
     resolved = recipes.load(validation.override(data, settings or []))
     location = locate(out or resolved.name)
-    cluster = cluster_of(workers, scheduler, batch)
+    cluster = cluster_of(workers, scheduler, batch, patience=patience, allow_mixed=allow_mixed)
     with bar(enabled=not dry_run, resume=resume_command()) as progress:
         report = rendering.render(
             resolved, location, cluster, progress=progress, dry_run=dry_run, keep_going=keep_going
@@ -122,6 +126,8 @@ def import_(
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    patience: Patience = 60.0,
+    allow_mixed: AllowMixed = False,
     batch: Batch = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave out unusable files and continue, instead of stopping.")
@@ -144,7 +150,7 @@ def import_(
             importer,
             changes | {"path": path},
             locate(out or importer.replace("_", "-")),
-            cluster_of(workers, scheduler, batch),
+            cluster_of(workers, scheduler, batch, patience=patience, allow_mixed=allow_mixed),
             audio=audio,
             progress=progress,
             keep_going=keep_going,
@@ -166,6 +172,8 @@ def featurize(
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    patience: Patience = 60.0,
+    allow_mixed: AllowMixed = False,
     batch: Batch = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -190,7 +198,7 @@ def featurize(
         reports = featurizing.featurize(
             locate(dataset),
             {name: changes.get(name) or {} for name in names},
-            cluster_of(workers, scheduler, batch),
+            cluster_of(workers, scheduler, batch, patience=patience, allow_mixed=allow_mixed),
             progress=progress,
             dry_run=dry_run,
         )
@@ -203,6 +211,8 @@ def run(
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    patience: Patience = 60.0,
+    allow_mixed: AllowMixed = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -217,6 +227,10 @@ def run(
 
     with bar(enabled=not dry_run, resume=resume_command()) as progress:
         report = run_pipeline(
-            checked, cluster_of(workers, scheduler, None), progress=progress, say=say, dry_run=dry_run
+            checked,
+            cluster_of(workers, scheduler, None, patience=patience, allow_mixed=allow_mixed),
+            progress=progress,
+            say=say,
+            dry_run=dry_run,
         )
     emit(report, "\n".join(f"{stage['stage']}: {stage['done']}" for stage in report), as_json)

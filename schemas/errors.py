@@ -11,7 +11,8 @@
     |-- SourceError                     1   dry sounds that cannot be used, all of them listed
     |-- RenderError                     1   a row that failed: its index, its parameters, the cause
     |-- SynthError                      1   a hosted or captured synth that failed three times
-    |-- BuildError                      1   a build that could not go on (a full disk, a lost worker)
+    |-- BuildError                      1   a build that could not go on (a full disk)
+    |   `-- ClusterLostError                a Dask scheduler or worker that is gone, stopped or runs other code
     |-- CorruptDataError                3   stored data that is damaged or missing
     |-- LockedError                     4   somebody else is writing
     `-- InterruptedBuildError         130   Ctrl-C; what was done is committed
@@ -131,6 +132,10 @@ class SynthError(TimbreDataError):
 
 class BuildError(TimbreDataError):
     """A build that could not go on."""
+
+
+class ClusterLostError(BuildError):
+    """A Dask scheduler or worker that is gone, was stopped, or runs other code."""
 
 
 class CorruptDataError(TimbreDataError):

@@ -28,7 +28,8 @@ from timbre_data.models.studies.spectral import Gradient, Renderer
 from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.checkpoints import Trained
 from timbre_data.models.training.preparing import prepare
-from timbre_data.pipeline.build.engine import Cluster, dask_client
+from timbre_data.pipeline.build.connecting import dask_client
+from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue.files import write_whole
 from timbre_data.pipeline.store.columns import ORDER
 from timbre_data.pipeline.store.reader import Dataset

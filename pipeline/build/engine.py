@@ -10,22 +10,30 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.build.connecting import refuse_other_code
 from timbre_data.pipeline.build.machine import available_cores
 from timbre_data.pipeline.build.progress import Progress
+from timbre_data.pipeline.build.provenance import fingerprint
+from timbre_data.pipeline.build.watching import ClusterWatch, Patience, answers
 from timbre_data.pipeline.catalogue.registry import MemberFile, add_files, named_files
 from timbre_data.pipeline.store.columns import AUDIO_CHUNK, TABLE_CHUNK
-from timbre_data.pipeline.store.writer import Writer
+from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
-from timbre_data.schemas.errors import BuildError, InterruptedBuildError, TimbreDataError, UsageError
+from timbre_data.schemas.errors import (
+    BuildError,
+    InterruptedBuildError,
+    TimbreDataError,
+    UsageError,
+)
 
 COMMIT_SECONDS = float(os.environ.get("TIMBRE_DATA_COMMIT_SECONDS", "4"))
 """Seconds between commits; a kill loses at most so much work."""
@@ -38,23 +46,29 @@ MAX_BATCH = 2048
 class Cluster:
     """The place where tasks run: `workers` threads of this process, or the cluster behind a scheduler's address.
 
-    `batch` is rows a task, a multiple of 256; by default chosen so that every worker gets several tasks.
+    `batch` is rows a task, a multiple of 256; by default chosen so that every worker gets several tasks. `patience` is
+    the time in seconds to wait for a scheduler or worker that does not answer. Workers must run the same code as the
+    client, unless `allow_mixed`.
     """
 
     workers: int = field(default_factory=available_cores)
     scheduler: str | None = None
     batch: int | None = None
+    patience: float = 60.0
+    allow_mixed: bool = False
 
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise UsageError(f"--workers must be at least 1, got {self.workers}.")
+        if not self.patience >= 0:
+            raise UsageError(f"--patience must be 0 or more seconds, got {self.patience:g}.")
         if self.batch is not None and (self.batch < TABLE_CHUNK or self.batch % TABLE_CHUNK):
             raise UsageError(f"--batch must be a multiple of {TABLE_CHUNK} (the rows of one chunk), got {self.batch}.")
 
     @classmethod
-    def of(cls, workers: int | None, scheduler: str | None = None, batch: int | None = None) -> Cluster:
+    def of(cls, workers: int | None, scheduler: str | None = None, batch: int | None = None, **options: Any) -> Cluster:
         """The cluster that options ask for; None is the default."""
-        return cls(available_cores() if workers is None else workers, scheduler, batch)
+        return cls(available_cores() if workers is None else workers, scheduler, batch, **options)
 
     def rows_per_task(self, total: int, *, cheap: bool = False) -> int:
         """Rows of one task for a stage of `total` rows; cheap ones take less time than a task itself does."""
@@ -84,12 +98,13 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The result of a task: its session, and about a kilobyte of counts."""
+    """The result of a task: its session, about a kilobyte of counts, and the fingerprint of the worker's code."""
 
     session: bytes
     rows: int
     rejected: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
+    made_by: dict[str, str] = field(default_factory=dict)
 
 
 def tasks_for(missing: NDArray[np.int64], rows_per_task: int) -> list[Task]:
@@ -102,52 +117,6 @@ def tasks_for(missing: NDArray[np.int64], rows_per_task: int) -> list[Task]:
             elif len(run):
                 tasks.append(Task(int(run[0]), int(run[-1]) + 1))
     return tasks
-
-
-@contextmanager
-def dask_client(cluster: Cluster) -> Iterator[Any]:
-    """A Dask client: of the given scheduler, or of threads in this process."""
-    import dask
-    from distributed import Client, LocalCluster
-
-    if cluster.scheduler:
-        try:
-            client = Client(cluster.scheduler, timeout="5s", set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"no Dask scheduler answers at {cluster.scheduler} ({type(error).__name__}): start one with 'dask scheduler'."
-            ) from None
-        with client:
-            if not client.scheduler_info()["workers"]:
-                raise UsageError(
-                    f"the scheduler at {cluster.scheduler} has no workers: start some with 'dask worker {cluster.scheduler}'."
-                )
-            yield client
-        return
-    settings = {
-        "distributed.worker.memory.spill": False,
-        "distributed.admin.tick.limit": "1h",
-        "distributed.worker.profile.enabled": False,
-        "logging.distributed": "error",
-    }
-    with ExitStack() as stack:
-        stack.enter_context(dask.config.set(settings))
-        local = stack.enter_context(
-            LocalCluster(
-                n_workers=1,
-                threads_per_worker=cluster.workers,
-                processes=False,
-                dashboard_address=":0",
-                memory_limit=None,
-                silence_logs=50,
-            )
-        )
-        client = stack.enter_context(Client(local, set_as_default=False))
-        try:
-            yield client
-        except KeyboardInterrupt:
-            stack.pop_all()  # to close it would wait for tasks whose results nobody takes any more
-            raise
 
 
 def leave_at_once(code: int) -> NoReturn:
@@ -201,27 +170,29 @@ def run(
 ) -> list[dict[str, Any]]:
     """Run `function(session, address, task, *arguments)` for every task; merge and commit as they end.
 
-    Returns the notes of all tasks. Raises what a task raised, or `InterruptedBuildError` after Ctrl-C; either way what
-    was done is committed first.
+    Tasks that a cluster loses are done again. Returns the notes of all tasks. Raises what a task raised,
+    `ClusterLostError` for a cluster that is gone for longer than its patience, or `InterruptedBuildError` after Ctrl-C;
+    in each case what was done is committed first.
     """
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    waiting = iter(tasks)
+    waiting = deque(tasks)
     files = named_files()
     constants = tuple(arguments)
     workers = sum(worker["nthreads"] for worker in client.scheduler_info()["workers"].values())
-    running: set[Any] = set()
+    running: dict[Any, Task] = {}
+    patience = Patience(cluster.patience)
     notes: list[dict[str, Any]] = []
     rows = 0
     committed = time.monotonic()
 
     def submit() -> None:
-        task = next(waiting, None)
-        if task is not None:
+        while waiting and len(running) < 2 * workers and watch.connected:
             session = writer.task_session()
+            task = waiting.popleft()
             future = client.submit(
                 _run_task, files, function, session, writer.location.address, task, *constants, pure=False
             )
-            running.add(future)
+            running[future] = task
             future.add_done_callback(done.put)
 
     def commit() -> None:
@@ -229,22 +200,28 @@ def run(
         writer.commit(message.format(rows=rows), rows=rows)
         committed = time.monotonic()
 
-    with _Interrupt() as interrupt:
-        for _ in range(2 * workers):
-            submit()
+    with _Interrupt() as interrupt, ClusterWatch(client, cluster.scheduler) as watch:
         try:
-            while running:
+            while running or (waiting and not interrupt.requested):
+                if not interrupt.requested:
+                    submit()
+                if news := patience.news(watch.problem(), gave_up=watch.gave_up):
+                    progress.notice(news)
                 try:
                     future = done.get(timeout=0.2)
                 except queue.Empty:
                     if interrupt.requested:
                         _cancel_waiting(client, running)
                     continue
+                task = running.pop(future)
                 if future.status == "cancelled":
-                    running.discard(future)
+                    if not interrupt.requested:  # the scheduler forgot it
+                        waiting.appendleft(task)
                     continue
                 result: TaskResult = _result(future)
-                running.discard(future)
+                patience.progressed()
+                if cluster.scheduler:
+                    _take_fingerprint(writer, cluster, result.made_by)
                 if not interrupt.requested:
                     submit()
                 writer.merge(result.session)
@@ -268,11 +245,24 @@ def run(
 def _run_task(files: tuple[MemberFile, ...], function: Callable[..., TaskResult], *arguments: Any) -> TaskResult:
     """In a worker: know the files that the client's user named, then do the task."""
     add_files(files)
-    return function(*arguments)
+    return replace(function(*arguments), made_by=fingerprint())
 
 
-def _cancel_waiting(client: Any, running: set[Any]) -> None:
+def _take_fingerprint(writer: Writer, cluster: Cluster, made_by: dict[str, str]) -> None:
+    """Refuse what a worker of other code made, such as one that joined in the middle; or note its code, if allowed."""
+    if made_by == fingerprint():
+        return
+    if not cluster.allow_mixed:
+        refuse_other_code("a worker", made_by)
+    before = meta(writer.peek())["provenance"]
+    if made_by not in before.get("mixed_with", []):
+        set_meta(writer.root(), provenance=before | {"mixed_with": [*before.get("mixed_with", []), made_by]})
+
+
+def _cancel_waiting(client: Any, running: Iterable[Any]) -> None:
     """Withdraw tasks that have not begun."""
+    if not answers(client):
+        return
     processing = {key for keys in client.processing().values() for key in keys}
     client.cancel([future for future in running if future.key not in processing and future.status == "pending"])
 

@@ -11,7 +11,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.build.engine import Cluster, Task, TaskResult, dask_client
+from timbre_data.pipeline.build.connecting import dask_client
+from timbre_data.pipeline.build.engine import Cluster, Task, TaskResult
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.stage import Job, Report, new_version, run_stage
@@ -152,7 +153,9 @@ def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, 
     )
     with dask_client(cluster) as client:
         run_stage(client, cluster, writer, job, progress, recipe.audio.seconds)
-    version = new_version(writer, f"{name} of {len(missing)} rows") if meta(writer.peek()).get("version") else None
+    version = (
+        new_version(writer, f"{name} of {len(missing)} rows", [name]) if meta(writer.peek()).get("version") else None
+    )
     return Report(writer.location.address, len(missing), recipe.n, f"{name}: computed", writer.snapshot, version)
 
 

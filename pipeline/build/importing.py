@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from timbre_data.pipeline.build.chain import Chain
-from timbre_data.pipeline.build.engine import Cluster, dask_client
+from timbre_data.pipeline.build.connecting import check_cluster, dask_client
+from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.provenance import provenance
 from timbre_data.pipeline.build.recordings import (
@@ -78,6 +79,7 @@ def import_dataset(
             recipe.n,
             f"{len(inventory.origins)} dry sounds, {len(inventory.problems)} problems",
         )
+    check_cluster(cluster)
     with Writer(location, create=True) as writer:
         _prepare(writer, recipe, inventory)
         notes: list[dict[str, Any]] = []

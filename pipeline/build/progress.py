@@ -16,6 +16,10 @@ class Progress(Protocol):
         """Called when `rows` more rows are finished, of which draws were `rejected`."""
         ...
 
+    def notice(self, text: str) -> None:
+        """Called with a line about trouble that the build waits for."""
+        ...
+
     def stop(self) -> None:
         """Called when the stage has finished."""
         ...
@@ -28,6 +32,9 @@ class NoProgress:
         """Ignore."""
 
     def advance(self, rows: int, rejected: int = 0) -> None:
+        """Ignore."""
+
+    def notice(self, text: str) -> None:
         """Ignore."""
 
     def stop(self) -> None:

@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from timbre_data.pipeline.build.progress import NoProgress
-from timbre_data.schemas.errors import AbandonedBuildError, InterruptedBuildError
+from timbre_data.schemas.errors import AbandonedBuildError, ClusterLostError, InterruptedBuildError
 
 
 class _Speed(ProgressColumn):
@@ -71,6 +71,10 @@ class Bar:
         self._rejected += rejected
         self._bar.update(self._task, advance=rows, rejected=f"{self._rejected} rejected" if self._rejected else "")
 
+    def notice(self, text: str) -> None:
+        """A line about trouble that the build waits for."""
+        self._console.print(f"timbre-data: {text}", highlight=False, soft_wrap=True)
+
     def stop(self) -> None:
         """The stage is over: leave one line."""
         took = max(time.monotonic() - self._began, 1e-6)
@@ -97,6 +101,8 @@ def bar(*, enabled: bool, resume: str) -> Iterator[Bar | NoProgress]:
         yield shown
     except InterruptedBuildError as error:
         raise InterruptedBuildError(f"{error} Resume with: {resume}") from None
+    except ClusterLostError as error:
+        raise ClusterLostError(f"{error} Resume with: {resume}") from None
     except KeyboardInterrupt:
         raise AbandonedBuildError(f"stopped at once; what was committed is safe. Resume with: {resume}") from None
     finally:

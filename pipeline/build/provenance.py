@@ -57,6 +57,20 @@ def provenance() -> dict[str, Any]:
     }
 
 
+@cache
+def fingerprint() -> dict[str, str]:
+    """What decides about sounds and labels and must be the same on all machines of a build: code, packages, Python,
+    system and C library.
+    """
+    made = provenance()
+    return {
+        "code": made["code"],
+        **made["packages"],
+        "python": made["python"],
+        "platform": f"{platform.system()} {platform.machine()} {made['libc']}",
+    }
+
+
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as info:

@@ -12,8 +12,9 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.build.connecting import check_cluster, dask_client
 from timbre_data.pipeline.build.dry_sounds import render_dry, write_played
-from timbre_data.pipeline.build.engine import Cluster, dask_client
+from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.isolation import measured_isolation
 from timbre_data.pipeline.build.machine import nearest_existing
 from timbre_data.pipeline.build.plan import Plan
@@ -62,6 +63,7 @@ def render(
     if dry_run:
         return _dry_run_report(recipe, location)
     _check_space(recipe, location)
+    check_cluster(cluster)
     progress = progress or NoProgress()
     with Writer(location, create=True) as writer:
         _prepare(writer, plan)

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.engine import Cluster, TaskResult, run, tasks_for
 from timbre_data.pipeline.build.progress import Progress
+from timbre_data.pipeline.build.watching import answers
 from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sources import SOURCES
+from timbre_data.pipeline.store.columns import DRY_HASH, ROW_HASH, feature_hash
 from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.writer import Writer, set_meta
 from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
-from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.errors import BuildError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
 
@@ -46,8 +48,9 @@ def closing_instruments(client: Any) -> Iterator[None]:
         yield
     finally:
         close_instruments()
-        with suppress(Exception):  # workers that are gone have closed theirs
-            client.run(close_instruments)
+        if answers(client):
+            with suppress(Exception):  # workers that are gone have closed theirs
+                client.run(close_instruments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +108,24 @@ def refuse_other_files(location: Location, stored: Sequence[dict[str, str]], fil
             )
 
 
-def new_version(writer: Writer, what: str) -> str:
-    """Number and tag the finished state: 1.0.0 at first, MINOR + 1 when rows or features came to it."""
+def refuse_unfinished(writer: Writer, features: Sequence[str] = ()) -> None:
+    """Count what is committed: all rows, all dry sounds, and these features of all rows. Raises `BuildError` unless
+    everything is there.
+    """
+    missing = {"rows": len(missing_rows(writer, ROW_HASH)), "dry sounds": len(missing_rows(writer, DRY_HASH))}
+    missing |= {f"rows of {name}": len(missing_rows(writer, feature_hash(name))) for name in features}
+    for what, count in missing.items():
+        if count:
+            raise BuildError(
+                f"{writer.location.address} is not finished: {count} {what} are missing. What was committed is safe: repeat the command to go on."
+            )
+
+
+def new_version(writer: Writer, what: str, features: Sequence[str] = ()) -> str:
+    """Number and tag the finished state: 1.0.0 at first, MINOR + 1 when rows or `features` came to it. Raises
+    `BuildError` for what is not finished.
+    """
+    refuse_unfinished(writer, features)
     root = writer.root()
     numbers = [tuple(map(int, tag[1:].split("."))) for tag in writer.tags if re.fullmatch(r"v\d+\.\d+\.\d+", tag)]
     major, minor, _ = max(numbers, default=(1, -1, 0))

@@ -3,6 +3,9 @@
 libsndfile takes an MP3 in frames of a hundred bytes, two system calls each, which is a sixth of the time that decoding
 takes. Here it takes them from a file that was read at once, through compiled callbacks that need no interpreter; the
 samples are the same.
+
+`pedalboard.io.AudioFile`, which has a public interface, is no replacement: it gives half a file, or one that was
+overwritten in the middle, at its full length and reports nothing.
 """
 
 from __future__ import annotations

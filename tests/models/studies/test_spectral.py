@@ -17,7 +17,8 @@ from timbre_data.models.studies import finetuning, spectral
 from timbre_data.models.studies.spectral import EffectLayer, Renderer
 from timbre_data.models.training import train
 from timbre_data.pipeline.build import recipes
-from timbre_data.pipeline.build.engine import Cluster, dask_client
+from timbre_data.pipeline.build.connecting import dask_client
+from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sources import SOURCES

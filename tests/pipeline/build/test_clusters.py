@@ -1,0 +1,226 @@
+"""Clusters that fail: no claim without data, one line within seconds, and the same command ends with the same bytes."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import build, small_recipe
+from timbre_data.pipeline.build import engine, rendering, stage
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.watching import Patience
+from timbre_data.pipeline.store.columns import ROW_HASH
+from timbre_data.pipeline.store.location import locate
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.writer import Writer
+from timbre_data.schemas.errors import BuildError, ClusterLostError, UsageError
+
+CLI = [sys.executable, "-c", "from timbre_data.cli import main; main()"]
+ROWS = 6144
+
+
+def test_a_version_is_tagged_only_when_everything_of_it_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever lost the rows: here, a stage that reports success without having done anything."""
+    real = rendering.run_stage
+
+    def nothing(client: Any, cluster: Any, writer: Any, job: Any, *rest: Any) -> list[dict[str, Any]]:
+        return [] if job.title == "rendering" else real(client, cluster, writer, job, *rest)
+
+    monkeypatch.setattr(rendering, "run_stage", nothing)
+    with pytest.raises(BuildError, match="300 rows are missing"):
+        build(small_recipe(), "d")
+    monkeypatch.setattr(rendering, "run_stage", real)
+    data = Dataset("d")
+    assert data.version == "unfinished"
+    with Writer(data.location) as writer:
+        assert not writer.tags
+    assert build(small_recipe(), "d").version == "1.0.0"
+
+
+def test_tasks_that_a_scheduler_forgets_are_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[Any] = []
+
+    class Forgetful(queue.Queue[Any]):
+        """Gives the first two futures as cancelled."""
+
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            future = super().get(block, timeout)
+            if len(forgotten) < 2:
+                forgotten.append(future)
+                future.cancel()
+            return future
+
+    monkeypatch.setattr(engine, "queue", SimpleNamespace(SimpleQueue=Forgetful, Empty=queue.Empty))
+    data = build(small_recipe(n=1100), "d", cluster=Cluster(workers=2, batch=256))
+    assert len(forgotten) == 2
+    assert data.complete()
+
+
+def test_a_scheduler_that_does_not_answer_leaves_no_dataset(home: Path) -> None:
+    with socket.socket() as listening:  # accepts and says nothing
+        listening.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+    with pytest.raises(UsageError, match="no Dask scheduler answers"):
+        build(small_recipe(), "d", cluster=Cluster(scheduler=address))
+    assert not (home / "d").exists()
+
+
+def test_patience_counts_from_the_trouble_or_the_last_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("timbre_data.pipeline.build.watching.time.monotonic", lambda: now[0])
+    patience = Patience(10)
+    assert patience.news(None) is None
+    assert patience.news("x is gone") == "x is gone; waiting up to 10 s (--patience)"
+    assert patience.news("x is gone") is None
+    now[0] = 8
+    patience.progressed()
+    now[0] = 17
+    assert patience.news("x is gone") is None
+    assert patience.news(None) == "the cluster answers again"
+    assert patience.news("x is gone")
+    now[0] = 28
+    with pytest.raises(ClusterLostError, match="x is gone, after 10 s of waiting"):
+        patience.news("x is gone")
+
+
+def test_other_code_is_named_on_both_sides_and_refused_unless_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from timbre_data.pipeline.build.connecting import refuse_other_code
+    from timbre_data.pipeline.build.provenance import fingerprint
+
+    refuse_other_code("w", dict(fingerprint()))
+    with pytest.raises(ClusterLostError, match=r"w runs other code .*numpy 1\.0 there, .* here.*--allow-mixed"):
+        refuse_other_code("w", fingerprint() | {"numpy": "1.0"})
+    with pytest.raises(ClusterLostError, match="numpy none there"):
+        refuse_other_code("w", {key: value for key, value in fingerprint().items() if key != "numpy"})
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str, **options: str) -> subprocess.Popen[bytes]:
+        program = [sys.executable, "-m", "distributed.cli.dask_scheduler" if arguments[0] == "scheduler" else "distributed.cli.dask_worker"]  # fmt: skip
+        process = subprocess.Popen(
+            [*program, *arguments[1:]],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=tmp_path,
+            env=os.environ | options,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def started_render(address: str, name: str, *more: str) -> subprocess.Popen[str]:
+    words = ["render", "--fx", "reverb", "--n", str(ROWS), "--set", "audio.seconds=2", "--batch", "256", "--out", name]
+    return subprocess.Popen(
+        [*CLI, *words, "--scheduler", address, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TIMBRE_DATA_COMMIT_SECONDS": "0.5"},
+    )
+
+
+def wait_for_rows(name: str, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        time.sleep(0.3)
+        try:
+            if Dataset(name).present().any():
+                return
+        except Exception:  # not yet
+            continue
+    raise AssertionError("no rows came")
+
+
+@pytest.mark.slow  # starts a scheduler, workers and the command line
+@pytest.mark.parametrize(
+    ("victim", "how"),
+    [
+        ("scheduler", signal.SIGKILL),
+        ("scheduler", signal.SIGSTOP),
+        ("worker", signal.SIGKILL),
+        ("worker", signal.SIGSTOP),
+    ],
+)
+def test_a_lost_cluster_is_said_and_given_up_in_one_line(
+    home: Path, processes: Callable[..., subprocess.Popen[bytes]], victim: str, how: signal.Signals
+) -> None:
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    parts = {"scheduler": processes("scheduler", "--port", str(port), "--no-dashboard")}
+    parts["worker"] = processes("worker", address, "--nthreads", "2", "--no-nanny", "--no-dashboard")
+    time.sleep(6)
+    build_ = started_render(address, "d", "--patience", "5")
+    wait_for_rows("d")
+    begun = time.monotonic()
+    parts[victim].send_signal(how)
+    out, said = build_.communicate(timeout=90)
+    assert time.monotonic() - begun < 45
+    assert build_.returncode == 1, said
+    assert out == ""
+    assert "Traceback" not in said
+    last = said.strip().splitlines()[-1]
+    assert re.match(r"timbre-data: .*after 5 s of waiting.*Resume with: timbre-data render", last), said
+    data = Dataset("d")
+    assert data.version == "unfinished"
+    assert 0 < data.present().sum() < ROWS
+
+
+@pytest.mark.slow  # starts a scheduler, workers and the command line
+def test_a_scheduler_that_comes_back_in_time_is_used_again(
+    home: Path, processes: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    scheduler = processes("scheduler", "--port", str(port), "--no-dashboard")
+    worker = processes("worker", address, "--nthreads", "2", "--no-nanny", "--no-dashboard")
+    time.sleep(6)
+    build_ = started_render(address, "d", "--patience", "60")
+    wait_for_rows("d")
+    scheduler.kill()
+    worker.kill()
+    time.sleep(2)
+    processes("scheduler", "--port", str(port), "--no-dashboard")
+    processes("worker", address, "--nthreads", "2", "--no-nanny", "--no-dashboard")
+    _, said = build_.communicate(timeout=240)
+    assert build_.returncode == 0, said
+    assert "the cluster answers again" in said
+    data = Dataset("d")
+    assert data.version == "1.0.0"
+    recipe = data.recipe
+    straight = build(recipe, "straight")
+    assert np.array_equal(data.read(ROW_HASH), straight.read(ROW_HASH))
+
+
+def test_stages_count_before_they_claim() -> None:
+    data = build(small_recipe(n=20), "d")
+    with Writer(locate("d")) as writer, pytest.raises(KeyError):
+        stage.refuse_unfinished(writer, ["autofx163"])
+    assert data.complete()
