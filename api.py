@@ -240,7 +240,7 @@ def verify(dataset: str, *, rerender: int = 0) -> dict[str, Any]:
     """Check every row of a dataset against its hash, and render some again.
 
     >>> verify("tiny", rerender=4)
-    {'whole': True, 'missing': {}, 'damaged': {}, 'rendered': 4, 'equal': 4}
+    {'whole': True, 'missing': {}, 'damaged': {}, 'history': [], 'rendered': 4, 'equal': 4}
 
     """
     from timbre_data.pipeline.build.rerendering import rerender_rows
@@ -248,7 +248,12 @@ def verify(dataset: str, *, rerender: int = 0) -> dict[str, Any]:
 
     data = Dataset(dataset)
     verdict = verify_rows(data)
-    report: dict[str, Any] = {"whole": verdict.whole, "missing": verdict.missing, "damaged": verdict.damaged}
+    report: dict[str, Any] = {
+        "whole": verdict.whole,
+        "missing": verdict.missing,
+        "damaged": verdict.damaged,
+        "history": verdict.history,
+    }
     if rerender and verdict.whole:
         comparison = rerender_rows(data, rerender)
         report |= {key: comparison[key] for key in ("rendered", "equal")}

@@ -12,6 +12,7 @@ from timbre_data.schemas.errors import TimbreDataError
 
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
+    from timbre_data.pipeline.store.verify import Verdict
 
 app = group("Manage datasets: list, show, log, tag, verify, export, gc.")
 GROUP = Group(app, order=40, name="dataset")
@@ -21,24 +22,36 @@ GROUP = Group(app, order=40, name="dataset")
 def list_datasets(as_json: Json = False) -> None:
     """List the datasets in $TIMBRE_DATA_HOME (default: ./datasets)."""
     from timbre_data.pipeline.store.location import home, known_datasets
-    from timbre_data.pipeline.store.reader import open_if_there
 
-    datasets = [data for name in known_datasets() if (data := open_if_there(str(home() / name)))]
-    rows: list[dict[str, Any]] = [
-        {
-            "name": d.name,
-            "version": d.version,
-            "rows": d.recipe.n,
-            "present": _present(d),
-            "features": list(d.feature_sets()),
-        }
-        for d in datasets
-    ]
+    rows = [_listed(name, str(home() / name)) for name in known_datasets()]
+    rows = [row for row in rows if row]
     text = "\n".join(
-        f"{r['name']:<24} {r['version']:<12} {_rows_text(r):>8} rows  {', '.join(r['features']) or 'no features'}"
+        f"{r['name']:<24} DAMAGED: {r['damage']}"
+        if r["damage"]
+        else f"{r['name']:<24} {r['version']:<12} {_rows_text(r):>8} rows  {', '.join(r['features']) or 'no features'}"
         for r in rows
     )
     emit(rows, text or f"no datasets in {home()}", as_json)
+
+
+def _listed(name: str, address: str) -> dict[str, Any]:
+    """One line of the list; a damaged dataset is one, too. Empty for what was only begun."""
+    from timbre_data.pipeline.store.reader import open_if_there
+
+    try:
+        data = open_if_there(address)
+    except TimbreDataError as error:
+        return {"name": name, "version": None, "rows": None, "present": None, "features": [], "damage": str(error)}
+    if data is None:
+        return {}
+    return {
+        "name": data.name,
+        "version": data.version,
+        "rows": data.recipe.n,
+        "present": _present(data),
+        "features": list(data.feature_sets()),
+        "damage": None,
+    }
 
 
 def _present(data: Dataset) -> int | None:
@@ -117,21 +130,33 @@ def verify(
         for kind, rows_of in (("missing", verdict.missing), ("damaged", verdict.damaged))
         for what, rows in rows_of.items()
     ]
+    lines += [f"damaged history: {problem}" for problem in verdict.history]
     lines += sorted(set(verdict.messages))
     comparison = None
     if rerender and verdict.whole:
         comparison = rerender_rows(data, rerender)
         lines.append(_comparison_text(comparison))
-    lines.append(
-        "whole"
-        if verdict.whole
-        else "NOT WHOLE: repeat the render, import or featurize command to restore missing rows; replace damaged ones from a copy or a new render"
-    )
+    lines.append("whole" if verdict.whole else f"NOT WHOLE: {_remedy(verdict)}")
     emit(vars(verdict) | {"whole": verdict.whole, "rerender": comparison}, "\n".join(lines), as_json)
     if not verdict.whole:
         raise typer.Exit(3)
     if comparison and not comparison["same"]:
         raise typer.Exit(1)
+
+
+def _remedy(verdict: Verdict) -> str:
+    """What to do about missing and damaged parts."""
+    remedies = []
+    if verdict.missing:
+        remedies.append("repeat the render, import or featurize command to restore missing rows")
+    sets = [what for what in verdict.damaged if what not in ("rows", "dry")]
+    if len(sets) < len(verdict.damaged):
+        remedies.append("replace damaged rows from a copy or a new render")
+    if sets:
+        remedies.append(f"export the dataset, or render it again, and featurize it anew for {', '.join(sets)}")
+    if verdict.history:
+        remedies.append("restore lost versions from a copy; the newest one is not affected by them")
+    return "; ".join(remedies)
 
 
 def _comparison_text(comparison: dict[str, Any]) -> str:

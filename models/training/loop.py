@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from timbre_data.models.evaluation import epochs
 from timbre_data.models.training import energy
+from timbre_data.models.training.checkpoint_io import SafeCheckpointIO, load_checkpoint, newest_checkpoint, writing
 from timbre_data.schemas.errors import InterruptedBuildError
 from timbre_data.schemas.settings import TrainSettings
 
@@ -119,14 +120,15 @@ def fit(
             accelerator="auto",
             precision=settings.precision,
             devices=1,
+            plugins=[SafeCheckpointIO()],
         )
-        resume = folder / LAST
+        resume = newest_checkpoint(folder / LAST)
         meter = energy.EnergyMeter(folder) if settings.measure_energy else contextlib.nullcontext()
         try:
-            with meter:
-                trainer.fit(module, data, ckpt_path=str(resume) if resume.is_file() else None, weights_only=False)
+            with meter, writing(folder):
+                trainer.fit(module, data, ckpt_path=resume and str(resume), weights_only=True)
         except (KeyboardInterrupt, SystemExit):  # Lightning answers Ctrl-C by leaving the program
             raise InterruptedBuildError(
                 f"interrupted: epochs up to the last whole one are kept in {folder}; the same command resumes."
             ) from None
-    module.load_state_dict(torch.load(folder / "best.ckpt", weights_only=True)["state_dict"])
+    module.load_state_dict(load_checkpoint(folder / "best.ckpt")["state_dict"])

@@ -61,7 +61,6 @@ from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
 FORMAT_VERSION = 1
-META = "timbre_data"
 """Key under which the root attributes hold everything about the dataset."""
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.columns import AUDIO, DRY_AUDIO, DRY_INDEX, FAILED, GAIN, PARAMS, ROW_HASH, SPLIT
+from timbre_data.pipeline.store.description import check_description
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.repository import first_line, guard_against_fork, open_repository, snapshot_of
 from timbre_data.pipeline.store.writer import meta
@@ -38,9 +39,10 @@ class Dataset:
             self._session = self._repo.readonly_session(snapshot_id=self.snapshot)
             self.root = zarr.open_group(self._session.store, mode="r")
             self.meta = meta(self.root)
+            check_description(self.root, self.location.address)
         except FileNotFoundError as error:
             self.meta = self._nothing_yet(error)
-        except (icechunk.IcechunkError, OSError, ValueError, KeyError) as error:
+        except (icechunk.IcechunkError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptDataError(f"{self.location.address} cannot be read: {first_line(error)}.") from None
         if "recipe" not in self.meta:
             raise NotFoundError(f"{self.location.address} is empty: render it.")
@@ -60,6 +62,27 @@ class Dataset:
         if commits > 2:
             raise CorruptDataError(f"{self.location.address} cannot be read: {first_line(error)}.") from None
         return {}
+
+    def history_problems(self) -> list[str]:
+        """Find versions that are lost or damaged: every commit up to this one is opened, and every tag read whole."""
+        try:
+            commits = list(self._repo.ancestry(snapshot_id=self.snapshot))
+            tags = {name: str(self._repo.lookup_tag(name)) for name in sorted(self._repo.list_tags())}
+        except icechunk.IcechunkError as error:
+            return [f"the history cannot be read: {first_line(error)}"]
+        problems = []
+        for info in commits[:-1]:  # the first one is Icechunk's own, without a group
+            try:
+                session = self._repo.readonly_session(snapshot_id=info.id)
+                _ = zarr.open_group(session.store, mode="r").attrs.asdict()
+            except (icechunk.IcechunkError, OSError, ValueError, KeyError, TypeError) as error:
+                problems.append(f"commit {info.id} ({info.message}): {first_line(error)}")
+        for name, snapshot in tags.items():
+            try:
+                Dataset(self.location.address, snapshot)
+            except (CorruptDataError, NotFoundError) as error:
+                problems.append(f"version {name}: {error}")
+        return problems
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Dataset, (self.location.address, self.snapshot)

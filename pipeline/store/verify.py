@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.store.columns import AUDIO_CHUNK, DRY_HASH, FAILED, ROW_ARRAYS, ROW_HASH, dry_arrays
+from timbre_data.pipeline.store.description import DIGEST
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.task_session import hashes
 from timbre_data.schemas.errors import CorruptDataError
@@ -18,7 +19,7 @@ from timbre_data.schemas.errors import CorruptDataError
 @dataclass
 class Verdict:
     """The result of a verification. `missing` rows were never written or lost their hash; `damaged` ones differ from
-    it.
+    it; `history` names older versions that are lost or damaged.
     """
 
     dataset: str
@@ -27,18 +28,25 @@ class Verdict:
     failed: int = 0
     missing: dict[str, list[int]] = field(default_factory=dict)
     damaged: dict[str, list[int]] = field(default_factory=dict)
+    history: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
 
     @property
     def whole(self) -> bool:
         """Whether nothing is missing or damaged."""
-        return not self.missing and not self.damaged
+        return not self.missing and not self.damaged and not self.history
 
 
 def verify(data: Dataset) -> Verdict:
     """Check dry sounds, rows and features against their hashes, chunk by chunk. Memory does not grow with n."""
     verdict = Verdict(data.location.address, data.n)
-    verdict.failed = int(data.read(FAILED).sum())
+    verdict.history = data.history_problems()
+    if DIGEST not in data.root.attrs:
+        verdict.messages.append("its description has no digest (made by an older version), so only rows are proven")
+    try:
+        verdict.failed = int(data.read(FAILED).sum())
+    except CorruptDataError as error:
+        verdict.messages.append(str(error))
     expected = int(data.recipe.n)
     if data.n < expected:
         verdict.missing["rows"] = list(range(data.n, expected))

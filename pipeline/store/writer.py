@@ -21,7 +21,7 @@ import icechunk
 import zarr
 from filelock import FileLock, Timeout
 
-from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.description import DIGEST, DIGESTED, META, check_description, digest_of
 from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.repository import (
     BRANCH,
@@ -65,6 +65,7 @@ class Writer:
                 if not self._has_root():
                     self.root()
                     self.commit("begun")
+                check_description(self.peek(), self.location.address)
         except BaseException:
             self._release()
             raise
@@ -111,7 +112,7 @@ class Writer:
     def _begin(self) -> None:
         self._session = self._repo.writable_session(BRANCH)
         self._fork: bytes | None = None
-        self._dirty = False
+        self._dirty = self._described_anew = False
 
     @property
     def snapshot(self) -> str:
@@ -125,7 +126,7 @@ class Writer:
 
     def root(self) -> zarr.Group:
         """The root group, for changes made here rather than by tasks; call `commit` after them."""
-        self._dirty = True
+        self._dirty = self._described_anew = True
         return zarr.open_group(self._session.store, mode="a")
 
     def peek(self) -> zarr.Group:
@@ -151,6 +152,10 @@ class Writer:
         if not self._dirty:
             return self.snapshot
         with translated_errors(self.location.address):
+            if self._described_anew and meta(self.peek()):
+                root = zarr.open_group(self._session.store, mode="a")
+                set_meta(root, **{DIGESTED: True})
+                root.attrs[DIGEST] = digest_of(self.peek())
             if self._session.has_uncommitted_changes:
                 self._session.commit(message, metadata=metadata)
             self._begin()
@@ -201,11 +206,11 @@ class translated_errors:  # noqa: N801  # a context manager reads as a verb
 
 def set_meta(root: zarr.Group, **changes: Any) -> None:
     """Change fields of the dataset's description."""
-    root.attrs[layout.META] = dict(meta(root), **changes)
+    root.attrs[META] = dict(meta(root), **changes)
 
 
 def meta(root: zarr.Group) -> dict[str, Any]:
     """The dataset's description; empty before it is created."""
-    stored = root.attrs.get(layout.META, {})
+    stored = root.attrs.get(META, {})
     assert isinstance(stored, dict)
     return stored

@@ -34,7 +34,7 @@ ROWS = 6144
 
 def test_a_version_is_tagged_only_when_everything_of_it_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever lost the rows: here, a stage that reports success without having done anything."""
-    real = rendering.run_stage
+    real = stage.run_stage
 
     def nothing(client: Any, cluster: Any, writer: Any, job: Any, *rest: Any) -> list[dict[str, Any]]:
         return [] if job.title == "rendering" else real(client, cluster, writer, job, *rest)

@@ -1,0 +1,102 @@
+"""Checkpoints of a training that a kill or a full disk cannot destroy, and that hold data only.
+
+A checkpoint is written beside its target, synced and renamed; the one before stays until then as `*.before.ckpt`.
+Loading is weights-only, the state of the optimiser included: a run folder of somebody else runs no code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from timbre_data.schemas.errors import BuildError, CorruptDataError
+
+DAMAGED = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError, AttributeError)
+"""What PyTorch raises for a file that is cut, changed, or holds more than data."""
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Context in which a run's folder is written: raises `BuildError` for a full or read-only disk."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "PytorchStreamWriter" in str(error):
+            reason = "the disk is full"
+        elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
+            reason = "it cannot be written"
+        else:
+            raise
+        raise BuildError(
+            f"{folder}: {reason}. What was saved before is kept: make room, then run the same command to go on."
+        ) from error
+
+
+def before(path: Path) -> Path:
+    """The checkpoint before the newest one."""
+    return path.with_suffix(".before.ckpt")
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, weights only. Raises `CorruptDataError` for one that is damaged or holds code."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except DAMAGED as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CorruptDataError(f"{path} is damaged, or holds more than data ({reason.rstrip('.')[:120]}).") from None
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise CorruptDataError(f"{path} is no checkpoint.")
+    return content
+
+
+def newest_checkpoint(path: Path) -> Path | None:
+    """The checkpoint to resume from: `path`, or where it is damaged the one before. None where there is neither.
+
+    Raises `CorruptDataError` where no readable one is left.
+    """
+    candidates = [one for one in (path, before(path)) if one.is_file()]
+    problem = None
+    for one in candidates:
+        try:
+            load_checkpoint(one)
+        except CorruptDataError as error:
+            problem = problem or error
+            continue
+        return one
+    if problem is not None:
+        raise CorruptDataError(f"{problem} Delete it to train this run from the start.")
+    return None
+
+
+class SafeCheckpointIO(TorchCheckpointIO):
+    """Writes and reads Lightning's checkpoints as described above."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint whole or not at all. Raises `BuildError` for a full disk."""
+        target = Path(path)
+        partial = target.with_suffix(".ckpt.new")
+        with writing(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with partial.open("wb") as file:
+                    torch.save(checkpoint, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if target.is_file():
+                    target.replace(before(target))
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read a checkpoint, weights only whatever is asked."""
+        return load_checkpoint(Path(path))

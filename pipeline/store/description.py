@@ -1,0 +1,51 @@
+"""The digest of a dataset's description: its attributes, and what every array is called, measures and means.
+
+Chunks carry checksums and rows hashes; the description (rate, recipe, parameters and their order, units, names of
+columns) has only this. It is stored beside the description with every commit that changes it, and compared by whoever
+opens the dataset, so that a flipped bit is never read as another rate or unit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import zarr
+
+from timbre_data.schemas.errors import CorruptDataError
+
+META = "timbre_data"
+"""Attribute of the root group: the dataset's description."""
+DIGEST = "description_sha256"
+"""Attribute of the root group: the digest."""
+DIGESTED = "digested"
+"""Field of the description: it has a digest. Datasets of older versions have none."""
+
+
+def digest_of(root: zarr.Group) -> str:
+    """SHA-256 of the description, in a form that does not depend on the version of Zarr."""
+    described: dict[str, Any] = {
+        "attributes": {key: value for key, value in root.attrs.asdict().items() if key != DIGEST}
+    }
+    for path, node in root.members(max_depth=None):
+        entry: dict[str, Any] = {"attributes": node.attrs.asdict()}
+        if isinstance(node, zarr.Array):
+            kind = "str" if node.dtype.kind in "OTU" else node.dtype.str
+            entry |= {"shape": list(node.shape), "chunks": list(node.chunks), "dtype": kind}
+        described[path] = entry
+    text = json.dumps(described, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_description(root: zarr.Group, address: str) -> None:
+    """Raise `CorruptDataError` where the digest does not match. Datasets of older versions pass without one."""
+    stored = root.attrs.get(DIGEST)
+    meta = root.attrs.get(META)
+    promised = isinstance(meta, dict) and meta.get(DIGESTED) is True
+    if stored is None and not promised:
+        return
+    if stored != digest_of(root):
+        raise CorruptDataError(
+            f"{address}: its description (recipe, parameters, units or names) does not match its digest, so nothing of it can be trusted: restore it from a copy, or open an earlier version with NAME@TAG."
+        )
