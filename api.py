@@ -117,6 +117,7 @@ def render(
     overrides: Mapping[str, Any] | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    trust: bool = False,
 ) -> Report:
     """Render a dataset, or what is missing of it: resumes, and grows if `overrides` has a larger n.
 
@@ -125,12 +126,14 @@ def render(
         (20, '1.0.0')
 
     Give one of `recipe` (a file, a shipped name or the fields themselves), `fx` and `synth`. `overrides` maps dotted
-    paths to values. Raises `UsageError`, `RecipeError`, `SourceError` or `RenderError`.
+    paths to values. `trust` allows the programs and plug-ins that the recipe names (see SECURITY.md). Raises
+    `UsageError`, `RecipeError`, `SourceError` or `RenderError`.
     """
     from timbre_data.pipeline.build import recipes, rendering
     from timbre_data.pipeline.catalogue import validation
     from timbre_data.pipeline.effects import EFFECTS
     from timbre_data.pipeline.store.location import locate
+    from timbre_data.pipeline.synths.hosting.trust import trusting
 
     if [recipe, fx, synth].count(None) != 2:
         raise UsageError("give exactly one of recipe, fx and synth.")
@@ -141,7 +144,8 @@ def render(
     else:
         data = dict(recipe) if isinstance(recipe, Mapping) else recipes.read(recipe or "")
     resolved = recipes.load(validation.override(data, overrides or {}))
-    return rendering.render(resolved, locate(out or resolved.name), _cluster(workers, scheduler))
+    with trusting(trust):
+        return rendering.render(resolved, locate(out or resolved.name), _cluster(workers, scheduler))
 
 
 def import_dataset(
@@ -212,7 +216,9 @@ def train(model: str, data: str | Sequence[str], *, name: str | None = None, **s
     return train_run(validation.validate(TrainSettings, fields, "train"), name=name)[0]
 
 
-def evaluate(run: str | Path, *, split: str = "test", allow_leak: bool = False, sounds: int = 48) -> StudyResult:
+def evaluate(
+    run: str | Path, *, split: str = "test", allow_leak: bool = False, sounds: int = 48, trust: bool = False
+) -> StudyResult:
     """Evaluate a finished run: `metrics` (numbers), `tables` and `markdown()`; plots and predictions go into its
     folder.
 
@@ -220,11 +226,13 @@ def evaluate(run: str | Path, *, split: str = "test", allow_leak: bool = False, 
     """
     from timbre_data.models.studies.evaluate import evaluate as evaluate_run
     from timbre_data.models.training.runs import find_run
+    from timbre_data.pipeline.synths.hosting.trust import trusting
 
-    return evaluate_run(find_run(str(run)), split=split, allow_leak=allow_leak, sounds=sounds)
+    with trusting(trust):
+        return evaluate_run(find_run(str(run)), split=split, allow_leak=allow_leak, sounds=sounds)
 
 
-def predict(run: str | Path, file: str | Path, **request: Any) -> PredictResult:
+def predict(run: str | Path, file: str | Path, *, trust: bool = False, **request: Any) -> PredictResult:
     """Predict what made a sound file. Further fields are those of `PredictRequest`: dry, out, effect, f0_hz, refine,
     textgrid, at.
 
@@ -232,19 +240,21 @@ def predict(run: str | Path, file: str | Path, **request: Any) -> PredictResult:
     """
     from timbre_data.models.inference.predicting import PredictRequest, predict_file
     from timbre_data.models.training.runs import find_run
+    from timbre_data.pipeline.synths.hosting.trust import trusting
 
-    return predict_file(find_run(str(run)), PredictRequest(file=Path(file), **request))
+    with trusting(trust):
+        return predict_file(find_run(str(run)), PredictRequest(file=Path(file), **request))
 
 
-def verify(dataset: str, *, rerender: int = 0) -> dict[str, Any]:
+def verify(dataset: str, *, rerender: int = 0, trust: bool = False) -> dict[str, Any]:
     """Check every row of a dataset against its hash, and render some again.
 
     >>> verify("tiny", rerender=4)
     {'whole': True, 'missing': {}, 'damaged': {}, 'history': [], 'rendered': 4, 'equal': 4}
-
     """
     from timbre_data.pipeline.build.rerendering import rerender_rows
     from timbre_data.pipeline.store.verify import verify as verify_rows
+    from timbre_data.pipeline.synths.hosting.trust import trusting
 
     data = Dataset(dataset)
     verdict = verify_rows(data)
@@ -255,7 +265,8 @@ def verify(dataset: str, *, rerender: int = 0) -> dict[str, Any]:
         "history": verdict.history,
     }
     if rerender and verdict.whole:
-        comparison = rerender_rows(data, rerender)
+        with trusting(trust):
+            comparison = rerender_rows(data, rerender)
         report |= {key: comparison[key] for key in ("rendered", "equal")}
     return report
 

@@ -49,6 +49,24 @@ AllowMixed = Annotated[
     bool,
     typer.Option("--allow-mixed", help="Accept workers with other code or packages, and record them in the dataset."),
 ]
+
+
+def _trust(value: bool) -> bool:
+    if value:
+        from timbre_data.pipeline.synths.hosting.trust import trust
+
+        trust()
+    return value
+
+
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        callback=_trust,
+        help="Start programs and load plug-ins that a dataset, recipe, run or profile file names (see SECURITY.md).",
+    ),
+]
 Batch = Annotated[
     int | None, typer.Option("--batch", help="Rows per task, a multiple of 256. Default: chosen by size.")
 ]

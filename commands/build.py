@@ -16,6 +16,7 @@ from timbre_data.commands._shared import (
     Patience,
     Scheduler,
     Settings,
+    Trust,
     Workers,
     cluster_of,
     emit,
@@ -70,6 +71,7 @@ def render(
         bool, typer.Option("--keep-going", help="Mark rows that fail and continue, instead of stopping.")
     ] = False,
     dry_run: DryRun = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Render a dataset with random, known parameters. Repeat the command to resume; use a larger --n to add rows."""
@@ -214,6 +216,7 @@ def run(
     patience: Patience = 60.0,
     allow_mixed: AllowMixed = False,
     dry_run: DryRun = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Run a pipeline recipe: render, featurize, train and evaluate. Stages that are up to date are skipped."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from timbre_data.commands._shared import DatasetName, Group, Json, emit, group, known
+from timbre_data.commands._shared import DatasetName, Group, Json, Trust, emit, group, known
 from timbre_data.schemas.errors import TimbreDataError
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def verify(
     rerender: Annotated[
         int, typer.Option("--rerender", min=0, help="Number of rows to render again and compare bit by bit.")
     ] = 0,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Check every row against its hash. Exit code 3 if data is missing or damaged, 1 if re-rendered rows differ."""

@@ -15,6 +15,7 @@ from timbre_data.commands._shared import (
     RunName,
     Seed,
     Settings,
+    Trust,
     Workers,
     check_datasets,
     cluster_of,
@@ -143,6 +144,7 @@ def evaluate(
             help="Comma-separated distances between re-rendered and stored sounds (names or files). Default: all.",
         ),
     ] = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate a run: tables of metrics, plots, and distances between re-rendered and stored sounds."""
@@ -240,6 +242,7 @@ def finetune(
     ] = 160,
     seed: Seed = 0,
     workers: Workers = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Fine-tune a regressor on sounds through the real effect, and compare with a search at inference time."""

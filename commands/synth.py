@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from timbre_data.commands._shared import Group, Json, Seed, Settings, emit, group
+from timbre_data.commands._shared import Group, Json, Seed, Settings, Trust, emit, group
 from timbre_data.schemas.errors import UsageError
 
 app = group("Inspect plug-ins, play synths.")
@@ -51,6 +51,7 @@ def play(
     note: Annotated[int, typer.Option("--note", min=0, max=127, help="MIDI note number.")] = 60,
     seed: Seed = 0,
     settings: Settings = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Play one note with a random patch into a WAV file, and print the patch."""

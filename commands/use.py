@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from timbre_data.commands._shared import Group, Json, RunName, emit, group, numbers_of, say, warn
+from timbre_data.commands._shared import Group, Json, RunName, Trust, emit, group, numbers_of, say, warn
 
 app = group()
 GROUP = Group(app, order=30)
@@ -44,6 +44,7 @@ def predict(
             "--at", help="Setting of a learned equaliser: --effect peaking --at gain_db=6,frequency_hz=800,q=1"
         ),
     ] = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Predict what made a sound: effects and their settings, synth parameters, instruments, tags or phonemes."""

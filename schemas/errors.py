@@ -6,6 +6,7 @@
     |   |-- RecipeError                     a field of a recipe: which one, its value, what is allowed
     |   |   `-- MissingFieldError               one that has no default and was not given
     |   |-- NotFoundError                   a dataset, run, recipe or file that is not there
+    |   |-- UntrustedError                  a program or plug-in that a file or dataset names, and nobody said to trust
     |   `-- LeakingSplitError               an evaluation whose test rows share dry notes with its training rows
     |-- MissingDependencyError          1   something to install, and how
     |-- SourceError                     1   dry sounds that cannot be used, all of them listed
@@ -84,6 +85,10 @@ class MissingFieldError(RecipeError):
 
 class NotFoundError(UsageError):
     """A dataset, run, recipe or file that is not there."""
+
+
+class UntrustedError(UsageError):
+    """A program or plug-in that a file or dataset names, and that nobody said to trust."""
 
 
 class LeakingSplitError(UsageError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -140,6 +141,10 @@ class Profile(Frozen):
 
     @model_validator(mode="after")
     def _playable(self) -> Self:
+        for name in self.files:
+            path = PurePosixPath(name.replace("\\", "/"))
+            if not name or path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
+                raise ValueError(f"file {name!r} does not stay in the program's own folder")
         for message in (*self.start, *self.reset):
             try:
                 bytes.fromhex(message)

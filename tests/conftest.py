@@ -18,6 +18,7 @@ from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.synths.hosting.trust import forget
 from timbre_data.schemas.recipe import Recipe
 
 SMALL: dict[str, Any] = {"audio.seconds": 0.4, "n": 300}
@@ -30,6 +31,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TIMBRE_DATA_HOME", str(tmp_path / "datasets"))
     monkeypatch.setenv("TIMBRE_DATA_RUNS", str(tmp_path / "runs"))
     return tmp_path / "datasets"
+
+
+@pytest.fixture(autouse=True)
+def no_trust() -> Iterator[None]:
+    """No test trusts what the one before did."""
+    yield
+    forget()
 
 
 @pytest.fixture(autouse=True)

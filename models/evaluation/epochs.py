@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from timbre_data.pipeline.catalogue.files import whole
+from timbre_data.schemas.errors import CorruptDataError
 
 FILE = "epochs.csv"
 
@@ -20,9 +21,18 @@ def write(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def read(folder: Path) -> list[dict[str, float]]:
-    """The epochs of a run; a line lacks what an older version did not measure."""
-    with (folder / FILE).open(encoding="utf-8") as file:
-        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    """The epochs of a run; a line lacks what an older version did not measure. Raises `CorruptDataError`."""
+    try:
+        with (folder / FILE).open(encoding="utf-8") as file:
+            rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+        if not rows or not all({"epoch", "train_loss", "validation_loss", "seconds"} <= row.keys() for row in rows):
+            raise ValueError("epochs or columns are missing")
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise CorruptDataError(
+            f"{folder / FILE}, the log of the training, cannot be read ({reason}): restore it from a copy, or train again."
+        ) from None
+    return rows
 
 
 def waiting_share(rows: Sequence[Mapping[str, float]]) -> float | None:

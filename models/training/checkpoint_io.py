@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,8 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from timbre_data.models.training.checkpoints import read_saved
 from timbre_data.schemas.errors import BuildError, CorruptDataError
-
-DAMAGED = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError, AttributeError)
-"""What PyTorch raises for a file that is cut, changed, or holds more than data."""
 
 
 @contextlib.contextmanager
@@ -48,13 +45,9 @@ def before(path: Path) -> Path:
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint, weights only. Raises `CorruptDataError` for one that is damaged or holds code."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except DAMAGED as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CorruptDataError(f"{path} is damaged, or holds more than data ({reason.rstrip('.')[:120]}).") from None
-    if not isinstance(content, dict) or "state_dict" not in content:
-        raise CorruptDataError(f"{path} is no checkpoint.")
+    content = read_saved(path)
+    if "state_dict" not in content:
+        raise CorruptDataError(f"{path} is no checkpoint")
     return content
 
 
@@ -73,7 +66,7 @@ def newest_checkpoint(path: Path) -> Path | None:
             continue
         return one
     if problem is not None:
-        raise CorruptDataError(f"{problem} Delete it to train this run from the start.")
+        raise CorruptDataError(f"{problem}. Delete it to train this run from the start.")
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -127,15 +128,44 @@ def save(trained: Trained, folder: Path) -> None:
         torch.save(content, partial)
 
 
+DAMAGED = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+"""What is raised for a saved file that is cut or changed, holds more than data, or data of another form."""
+
+
+def read_saved(path: Path) -> dict[str, Any]:
+    """Read a file that PyTorch saved, weights only. Raises `CorruptDataError` for one that is damaged or holds code."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (*DAMAGED, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "weights" in reason.lower():  # PyTorch goes on to say how to load it with code
+            reason = "it holds more than data"
+        raise CorruptDataError(f"{path} is damaged ({reason.rstrip('.')[:120]})") from None
+    if not isinstance(content, dict):
+        raise CorruptDataError(f"{path} is damaged (it holds no fields)")
+    return content
+
+
 def load(folder: Path) -> Trained:
     """Read `model.pt` of a run folder. Raises `NotFoundError` or `CorruptDataError`."""
     path = folder / MODEL_FILE
     if not path.is_file():
         raise NotFoundError(f"{folder} holds no finished training: train it to the end first.")
     try:
-        data = torch.load(path, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise CorruptDataError(f"{path} is damaged ({str(error).splitlines()[0]}): train again.") from None
+        return _built(read_saved(path))
+    except CorruptDataError as error:
+        raise CorruptDataError(f"{error}: restore it from a copy, or delete it and train again.") from None
+    except DAMAGED as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise CorruptDataError(
+            f"{path} holds no network of this version ({reason}): restore it from a copy, or delete it and train again."
+        ) from None
+
+
+def _built(data: dict[str, Any]) -> Trained:
+    """The network in the content of a file."""
     if "several" in data:  # its name in older runs
         data["multi_label"] = data.pop("several")
     data["model"] = data["model"].replace("-", "_")
@@ -143,6 +173,8 @@ def load(folder: Path) -> Trained:
     shape = Shape(**data.pop("shape"))
     network = Standardized(kind.build(shape, kind.options.model_validate(data["options"])), shape.inputs)
     network.load_state_dict(data.pop("state"))
+    if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
+        raise ValueError("it holds weights that are not finite")
     data.pop("format")
     if (
         kind.task == "regression"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from timbre_data.models.architectures import MODELS
 from timbre_data.pipeline.catalogue import validation
-from timbre_data.schemas.errors import NotFoundError
+from timbre_data.schemas.errors import CorruptDataError, NotFoundError, RecipeError
 from timbre_data.schemas.recipe import AudioFormat
 from timbre_data.schemas.settings import TrainSettings
 
@@ -48,11 +48,19 @@ def find_run(name: str) -> Path:
 
 
 def open_run(folder: Path) -> Run:
-    """Read what a run was made with."""
-    data = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    settings = validation.validate(TrainSettings, data["settings"], str(folder))
+    """Read the settings of a run. Raises `CorruptDataError`."""
+    path = folder / SETTINGS
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        settings = validation.validate(TrainSettings, data["settings"], str(folder))
+        snapshots = {str(name): str(snapshot) for name, snapshot in data["snapshots"].items()}
+        audio = AudioFormat.model_validate(data["audio"]) if "audio" in data else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecipeError) as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise CorruptDataError(
+            f"{path} is damaged ({reason.rstrip('.')}): restore it from a copy, or delete the run and train again."
+        ) from None
     if settings.target != "parameters" and MODELS.load(settings.model).task == "regression":
         settings = settings.model_copy(update={"target": "parameters"})  # before regressors had a target of their own
     finished = (folder / MODEL_FILE).is_file()
-    audio = AudioFormat.model_validate(data["audio"]) if "audio" in data else None
-    return Run(folder, settings, data["snapshots"], data.get("contents", []), finished, audio, data.get("synth"))
+    return Run(folder, settings, snapshots, data.get("contents", []), finished, audio, data.get("synth"))

@@ -28,6 +28,7 @@ from timbre_data.pipeline.catalogue.registry import MemberFile, add_files, named
 from timbre_data.pipeline.store.columns import AUDIO_CHUNK, TABLE_CHUNK
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
+from timbre_data.pipeline.synths.hosting.trust import trust, trusted
 from timbre_data.schemas.errors import (
     BuildError,
     InterruptedBuildError,
@@ -190,7 +191,7 @@ def run(
             session = writer.task_session()
             task = waiting.popleft()
             future = client.submit(
-                _run_task, files, function, session, writer.location.address, task, *constants, pure=False
+                _run_task, files, trusted(), function, session, writer.location.address, task, *constants, pure=False
             )
             running[future] = task
             future.add_done_callback(done.put)
@@ -242,9 +243,13 @@ def run(
     return notes
 
 
-def _run_task(files: tuple[MemberFile, ...], function: Callable[..., TaskResult], *arguments: Any) -> TaskResult:
-    """In a worker: know the files that the client's user named, then do the task."""
+def _run_task(
+    files: tuple[MemberFile, ...], programs: tuple[str, ...], function: Callable[..., TaskResult], *arguments: Any
+) -> TaskResult:
+    """In a worker: know the files that the client's user named, and the programs they trust, then do the task."""
     add_files(files)
+    for program in programs:
+        trust(program)
     return replace(function(*arguments), made_by=fingerprint())
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.engine import Cluster, TaskResult, run, tasks_for
 from timbre_data.pipeline.build.progress import Progress
-from timbre_data.pipeline.build.watching import answers
+from timbre_data.pipeline.build.watching import within
 from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.columns import DRY_HASH, ROW_HASH, feature_hash
@@ -48,9 +49,7 @@ def closing_instruments(client: Any) -> Iterator[None]:
         yield
     finally:
         close_instruments()
-        if answers(client):
-            with suppress(Exception):  # workers that are gone have closed theirs
-                client.run(close_instruments)
+        within(20, partial(client.run, close_instruments))  # workers that are gone have closed theirs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from timbre_data.schemas.errors import ClusterLostError
@@ -118,18 +119,21 @@ class Patience:
         return f"{problem}; waiting up to {self._seconds:g} s (--patience)"
 
 
-def answers(client: Any, seconds: float = 2.0) -> bool:
-    """Whether a client's scheduler answers within a time; calls to one that was stopped would never return."""
-    if client.status != "running":
-        return False
+def within(seconds: float, call: Callable[[], object]) -> bool:
+    """Make a call that a stopped process may never answer, in a thread of its own; whether it succeeded in time."""
     done = threading.Event()
 
-    def ask() -> None:
+    def make() -> None:
         try:
-            client.scheduler_info()
+            call()
         except Exception:  # no answer
             return
         done.set()
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=make, daemon=True).start()
     return done.wait(seconds)
+
+
+def answers(client: Any, seconds: float = 2.0) -> bool:
+    """Whether a client's scheduler answers within a time."""
+    return client.status == "running" and within(seconds, client.scheduler_info)

@@ -12,6 +12,7 @@ import numpy as np
 from timbre_data.pipeline.catalogue.effect import Effect
 from timbre_data.pipeline.synths.hosting.client import Hosted
 from timbre_data.pipeline.synths.hosting.open_synths import opened
+from timbre_data.pipeline.synths.hosting.trust import require_plugin
 from timbre_data.pipeline.synths.plugin import PluginSettings, space_of, unit_values
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
@@ -33,6 +34,7 @@ def _configure(settings: Any) -> Effect:
     names = {parameter.name: parameter.target or parameter.name for parameter in settings.parameters}
 
     def render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
+        require_plugin(settings.path)
         arguments = (settings.path, settings.plugin_name, rate, names, settings.fixed)
         factory = ("timbre_data.pipeline.synths.hosting.vst3", "HostedEffect")
         host = opened(

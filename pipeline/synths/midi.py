@@ -9,7 +9,9 @@ from pydantic import Field, field_validator
 from timbre_data.pipeline.catalogue.synth import Instrument, Synth
 from timbre_data.pipeline.synths.capture.profiles import read_profile
 from timbre_data.pipeline.synths.hosting.client import Hosted
+from timbre_data.pipeline.synths.hosting.trust import require_program
 from timbre_data.schemas.base import Frozen
+from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.profile import Profile
 
 
@@ -38,7 +40,10 @@ class MidiSettings(Frozen):
 
 
 def _open(settings: MidiSettings, rate: int, channels: int, isolation: str) -> Instrument:
+    require_program(settings.profile)
     soundfont = settings.soundfont
+    if soundfont.startswith("-"):
+        raise UsageError(f"soundfont {soundfont} is not the name of a file.")
     if not soundfont and any("{soundfont}" in word for word in settings.profile.command):
         from timbre_data.pipeline.sources._fluidsynth import find_soundfont
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from timbre_data.pipeline.catalogue.synth import Instrument, Synth
 from timbre_data.pipeline.synths.hosting.client import Hosted
+from timbre_data.pipeline.synths.hosting.trust import require_plugin
 from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.parameter import Distribution, Parameter, Uniform
 from timbre_data.schemas.space import ParameterSpace
@@ -79,6 +80,7 @@ def space_of(settings: PluginSettings) -> ParameterSpace:
 
 
 def _open(settings: PluginSettings, rate: int, channels: int, isolation: str) -> Instrument:
+    require_plugin(settings.path)
     return _Plugin(settings, rate, channels, isolation)
 
 

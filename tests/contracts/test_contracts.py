@@ -21,6 +21,7 @@ from timbre_data.commands.contracts import CONTRACTS
 from timbre_data.commands.contracts._contract import Contract
 from timbre_data.pipeline.importers import IMPORTERS
 from timbre_data.pipeline.synths.hosting import client
+from timbre_data.pipeline.synths.hosting.trust import trusting
 
 NOT_ALONE = {("effect", "plugin")}
 """Members that are one only with a file: see tests/pipeline/effects/test_plugin.py."""
@@ -80,7 +81,7 @@ def cases() -> list[Any]:
 @pytest.fixture(scope="module")
 def contract(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contract]:
     kind, name = request.param
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, trusting(name == "plugin"):
         if name == "plugin":  # no plug-in is shipped: the host serves a synth of the tests
             real = client.Hosted.__init__
 

@@ -14,6 +14,7 @@ from timbre_data.pipeline.build.rerendering import rerender_rows
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.synths.hosting import client
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
+from timbre_data.pipeline.synths.hosting.trust import trust
 from timbre_data.schemas.errors import RecipeError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
@@ -28,6 +29,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
         real(self, name, ("tests.fixtures.plugin", "hosted_effect"), *rest)
 
     monkeypatch.setattr(client.Hosted, "__init__", init)
+    trust("fake.vst3")
 
 
 def plugin_recipe(**changes: Any) -> Recipe:

@@ -1,0 +1,98 @@
+"""Which programs and plug-ins may be started: shipped profiles, and what the user said to trust; see SECURITY.md.
+
+A dataset, run, recipe or profile is data that may come from somebody else, and it can name a program (the command of a
+synth profile) or a plug-in (a file of machine code). Every way to one goes through `require_program` or
+`require_plugin`, in the process that starts it; trust is given on a command line, or by `trust=True` in Python, and
+travels to the workers of a cluster with each task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+
+from timbre_data.pipeline.catalogue.shipped import shipped
+from timbre_data.schemas.errors import UntrustedError
+from timbre_data.schemas.profile import Profile
+
+EVERYTHING = "*"
+_trusted: set[str] = set()
+_told: set[str] = set()
+
+
+def trust(what: str = EVERYTHING) -> None:
+    """Allow this process to start a program or plug-in by its digest or path; by default, whatever is asked for."""
+    _trusted.add(what)
+
+
+@contextlib.contextmanager
+def trusting(everything: bool = True) -> Iterator[None]:
+    """Context in which everything is trusted, or, with False, what was before."""
+    before = set(_trusted)
+    if everything:
+        trust()
+    try:
+        yield
+    finally:
+        _trusted.clear()
+        _trusted.update(before)
+
+
+def forget() -> None:
+    """Trust nothing any more."""
+    _trusted.clear()
+    _told.clear()
+
+
+def trusted() -> tuple[str, ...]:
+    """What is trusted, for a worker's process."""
+    return tuple(sorted(_trusted))
+
+
+def digest_of(profile: Profile) -> str:
+    """SHA-256 of what a profile starts: command, environment and files."""
+    started = {"command": profile.command, "environment": profile.environment, "files": profile.files}
+    return hashlib.sha256(json.dumps(started, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def _shipped_digests() -> frozenset[str]:
+    from timbre_data.pipeline.synths.capture.profiles import read_profile
+
+    return frozenset(digest_of(read_profile(name)) for name in shipped("profile"))
+
+
+def require_program(profile: Profile) -> None:
+    """Raise `UntrustedError`, which shows the command, for a profile whose program is neither shipped nor trusted."""
+    if not profile.command:
+        return
+    digest = digest_of(profile)
+    if digest in _shipped_digests():
+        return
+    shown = shlex.join(profile.command)
+    if profile.environment:
+        shown = " ".join(f"{key}={shlex.quote(value)}" for key, value in profile.environment.items()) + f" {shown}"
+    if profile.files:
+        shown += f", with {', '.join(sorted(profile.files))} in its folder"
+    _require(digest, f"synth profile {profile.name} starts the program: {shown}")
+
+
+def require_plugin(path: str) -> None:
+    """Raise `UntrustedError` for a plug-in that is not trusted. One whose path is on the command line itself is."""
+    if not any(path in word for word in sys.argv[1:]):
+        _require(path, f"plug-in {path} would be loaded, which is machine code")
+
+
+def _require(key: str, what: str) -> None:
+    if not {key, EVERYTHING} & _trusted:
+        raise UntrustedError(
+            f"{what}. That was named by a file or dataset, which may come from somebody else: run again with --trust (trust=True in Python) if you trust it."
+        )
+    if key not in _told:
+        _told.add(key)
+        print(f"timbre-data: trusted: {what}", file=sys.stderr, flush=True)
