@@ -55,6 +55,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except Exception as error:
+        code = _fail(_unexpected(error), 1)
     sys.exit(code or 0)
 
 
@@ -70,6 +72,23 @@ def _run(click_exception: Any) -> Any:
 def _fail(message: str, code: int) -> int:
     warn(message)
     return code
+
+
+def _unexpected(error: Exception) -> str:
+    """One line about an error that nobody raised on purpose; its traceback goes into a file."""
+    import os
+    import tempfile
+    import traceback
+
+    if os.environ.get("TIMBRE_DATA_DEBUG"):
+        raise error
+    text = f"unexpected {type(error).__name__}: {str(error)[:200] or 'no message'}"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="timbre-data-", suffix=".log", delete=False) as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return f"{text}. Set TIMBRE_DATA_DEBUG=1 to see where."
+    return f"{text}. This is a defect: please report it with {file.name}."
 
 
 def _version(value: bool) -> None:

@@ -197,6 +197,10 @@ def export(
     form: Annotated[
         str, typer.Option("--format", help="Format (name or file): zarr (plain Zarr v3), wav (WAV + CSV) or parquet.")
     ] = "zarr",
+    leave_out_unfinished: Annotated[
+        bool,
+        typer.Option("--leave-out-unfinished", help="Leave out features that some rows lack, instead of refusing."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Export a dataset to a hand-over format, with checksums and a dataset card."""
@@ -204,7 +208,7 @@ def export(
     from timbre_data.pipeline.store.exporting import export as export_dataset
     from timbre_data.pipeline.store.reader import Dataset
 
-    count = export_dataset(Dataset(dataset), to, known(form, EXPORTERS))
+    count = export_dataset(Dataset(dataset), to, known(form, EXPORTERS), leave_out_unfinished=leave_out_unfinished)
     emit(
         {"to": str(to), "format": form, "files": count}, f"{to}: {count} files, with README.md and SHA256SUMS", as_json
     )

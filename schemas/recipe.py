@@ -126,6 +126,9 @@ class ChainSpec(Frozen):
         return self.steps[0] if self.steps[0].synth else None
 
 
+LEAST_SAMPLES = 64
+
+
 class AudioFormat(Frozen):
     """The storage format of sounds.
 
@@ -141,6 +144,14 @@ class AudioFormat(Frozen):
     )
     dtype: Literal["int16", "float32"] = Field("int16", description="stored sample type")
     codec: Literal["fast", "archive"] = Field("fast", description="fast (lz4) or archive (zstd)")
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> Self:
+        if self.samples < LEAST_SAMPLES:
+            raise ValueError(
+                f"{self.seconds:g} s at {self.rate} Hz are {self.samples} samples, at least {LEAST_SAMPLES}"
+            )
+        return self
 
     @property
     def samples(self) -> int:

@@ -7,6 +7,7 @@ more, in plain torch operations; a test holds it to the compiled kernels.
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from timbre_data.pipeline.features import autofx163
 from timbre_data.pipeline.sound import mel_bands, pitch
 from timbre_data.pipeline.sound.frame_series import ROLLOFF
 from timbre_data.pipeline.sound.short_time import frame_count
-from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.errors import BuildError, UsageError
 from timbre_data.schemas.parameter import Parameter
 
 EXPORTABLE = ("autofx163", "autofx163_sound")
@@ -269,12 +270,19 @@ def export_model(run: Path, out: Path) -> dict[str, Any]:
             for one in predictor.trained.parameters
         ],
     }
+    if not out.parent.is_dir():
+        raise UsageError(f"{out} cannot be written: there is no folder {out.parent}.")
     example = torch.randn(2, predictor.samples).clamp(-1, 1)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.export.export(
             module, (example,), dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},), strict=False
         )
+        content = io.BytesIO()  # written by Python: PyTorch's own writer ends the process on a full disk
+        torch.export.save(program, content, extra_files={"about.json": json.dumps(about, indent=2)})
+    try:
         with whole(out) as partial:
-            torch.export.save(program, partial, extra_files={"about.json": json.dumps(about, indent=2)})
+            partial.write_bytes(content.getbuffer())
+    except OSError as error:
+        raise BuildError(f"{out} cannot be written: {error.strerror}.") from None
     return about

@@ -4,6 +4,7 @@ few seconds.
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import signal
@@ -36,8 +37,17 @@ from timbre_data.schemas.errors import (
     UsageError,
 )
 
-COMMIT_SECONDS = float(os.environ.get("TIMBRE_DATA_COMMIT_SECONDS", "4"))
-"""Seconds between commits; a kill loses at most so much work."""
+
+def commit_seconds() -> float:
+    """Seconds between commits; a kill loses at most so much work. Raises `UsageError` for what is no number."""
+    text = os.environ.get("TIMBRE_DATA_COMMIT_SECONDS", "4")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"TIMBRE_DATA_COMMIT_SECONDS={text} is not a number of seconds.")
+    return seconds
 
 
 MAX_BATCH = 2048
@@ -184,7 +194,7 @@ def run(
     patience = Patience(cluster.patience)
     notes: list[dict[str, Any]] = []
     rows = 0
-    committed = time.monotonic()
+    pause, committed = commit_seconds(), time.monotonic()
 
     def submit() -> None:
         while waiting and len(running) < 2 * workers and watch.connected:
@@ -229,7 +239,7 @@ def run(
                 rows += result.rows
                 notes.append(result.notes)
                 progress.advance(result.rows, result.rejected)
-                if time.monotonic() - committed > COMMIT_SECONDS:
+                if time.monotonic() - committed > pause:
                     commit()
         except BaseException:
             _cancel_waiting(client, running)

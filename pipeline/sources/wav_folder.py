@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from timbre_data.pipeline.catalogue.source import Note, Source
 from timbre_data.pipeline.sound.audio import SUFFIXES, prepare_note, read
@@ -23,6 +23,14 @@ class WavFolderSettings(Frozen):
 
     path: Path = Field(description="folder or file")
     pattern: str = Field("**/*", description="glob pattern of the files below the folder")
+
+    @field_validator("pattern")
+    @classmethod
+    def _below(cls, value: str) -> str:
+        if not value or value.startswith(("/", "~")) or ".." in PurePath(value).parts or "\0" in value:
+            raise ValueError("a pattern of files below the folder, such as **/*.wav")
+        return value
+
     cut_onset: bool = Field(True, description="whether to cut silence before the onset")
     threshold_db: float = Field(
         -40.0, le=0, ge=-120, description="level of the onset relative to the loudest moment, in dB"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 from pathlib import Path
 
 from timbre_data.pipeline.store.card import card
@@ -17,9 +18,9 @@ from timbre_data.schemas.errors import CorruptDataError, UsageError
 MANIFEST = "SHA256SUMS"
 
 
-def export(data: Dataset, to: Path, form: str) -> int:
-    """Write a dataset to the new folder `to` in a format of `exporters/`. Returns the number of files. Refuses an
-    unfinished dataset.
+def export(data: Dataset, to: Path, form: str, *, leave_out_unfinished: bool = False) -> int:
+    """Write a dataset to the new folder `to` in a format of `exporters/`. Returns the number of files. Raises
+    `CorruptDataError` for an unfinished dataset, and for unfinished features unless they are to be left out.
 
     Every file is listed with its SHA-256 in `SHA256SUMS` (check with `sha256sum -c`); `README.md` is the card.
     """
@@ -30,10 +31,16 @@ def export(data: Dataset, to: Path, form: str) -> int:
         raise CorruptDataError(
             f"{data.location.address} is not finished ({int(data.present().sum())} of {data.recipe.n} rows): render it to the end first."
         )
-    partial = to.with_name(to.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    unfinished = data.unfinished_features()
+    if unfinished and not leave_out_unfinished:
+        raise CorruptDataError(
+            f"{data.location.address} has features that are not finished ({', '.join(unfinished)}): repeat timbre-data featurize for them, or leave them out with --leave-out-unfinished."
+        )
+    data.left_out = tuple(unfinished)
     with translated_errors(str(to)):
-        partial.mkdir(parents=True)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f"{to.name}.partial-", dir=to.parent))  # ours alone, whatever lies there
+        partial.chmod(0o755)
         try:
             exporter.write(data, partial)
             (partial / "README.md").write_text(card(data, form), encoding="utf-8")

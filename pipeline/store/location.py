@@ -12,6 +12,8 @@ from pathlib import Path
 from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.recipe import NAME
 
+LONGEST = 200
+"""Bytes of one part of a path: file systems take 255, and some are needed for what lies beside it."""
 STORE = "store"
 """Folder of the repository, in the folder of a local dataset."""
 
@@ -60,7 +62,12 @@ def locate(name: str) -> Location:
             raise UsageError(f"'{text}' cannot name a dataset: use letters, digits, '_', '-' and '.'.")
         text = str(home() / text)
     elif "://" not in text:
-        text = str(Path(text).expanduser())
+        try:
+            text = str(Path(text).expanduser())
+        except RuntimeError:
+            raise UsageError(f"{text}: there is no user of that name here.") from None
+    if any(len(part.encode("utf-8", "surrogateescape")) > LONGEST for part in text.split("/")):
+        raise UsageError(f"'{text[:60]}...' is too long a name for a dataset: use at most {LONGEST} bytes.")
     return Location(text, version or None)
 
 

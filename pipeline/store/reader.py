@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store import layout
-from timbre_data.pipeline.store.columns import AUDIO, DRY_AUDIO, DRY_INDEX, FAILED, GAIN, PARAMS, ROW_HASH, SPLIT
+from timbre_data.pipeline.store.columns import (
+    AUDIO,
+    DRY_AUDIO,
+    DRY_INDEX,
+    FAILED,
+    GAIN,
+    PARAMS,
+    ROW_HASH,
+    SPLIT,
+    feature_hash,
+)
 from timbre_data.pipeline.store.description import check_description
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.repository import first_line, guard_against_fork, open_repository, snapshot_of
@@ -26,7 +36,7 @@ from timbre_data.schemas.space import ParameterSpace
 
 class Dataset:
     """One version of a dataset, read-only. It pickles (a worker opens it anew) and refuses to work in a forked
-    child.
+    child. `left_out` are feature sets that an export is to leave out.
     """
 
     def __init__(self, name: str, snapshot: str | None = None) -> None:
@@ -35,6 +45,7 @@ class Dataset:
         self.snapshot = snapshot or snapshot_of(self._repo, self.location.version, self.location.name)
         self._process = os.getpid()
         self._arrays: dict[str, zarr.Array[Any]] = {}
+        self.left_out: tuple[str, ...] = ()
         try:
             self._session = self._repo.readonly_session(snapshot_id=self.snapshot)
             self.root = zarr.open_group(self._session.store, mode="r")
@@ -117,6 +128,15 @@ class Dataset:
         feature_sets_meta = self.meta.get("features", {})
         assert isinstance(feature_sets_meta, dict)
         return feature_sets_meta
+
+    def unfinished_features(self) -> list[str]:
+        """The feature sets that some rows lack."""
+        present = self.present()
+        return [
+            name
+            for name in self.feature_sets()
+            if bool((self.read(feature_hash(name))[: len(present)] == 0)[present].any())
+        ]
 
     def array(self, path: str) -> zarr.Array[Any]:
         """One array by path. Raises `NotFoundError`."""

@@ -55,7 +55,14 @@ def exists(location: Location) -> bool:
     """Whether there is a dataset."""
     guard_against_fork()
     _opened_in.add(os.getpid())
-    return (location.folder / STORE).is_dir() if not location.remote else icechunk.Repository.exists(_storage(location))
+    if not location.remote:
+        return (location.folder / STORE).is_dir()
+    try:
+        return bool(icechunk.Repository.exists(_storage(location)))
+    except (icechunk.IcechunkError, ValueError, OSError) as error:
+        raise BuildError(
+            f"{location.address} cannot be reached ({first_line(error)}): check the bucket's name, the region (AWS_REGION), the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and, for another service than Amazon's, AWS_ENDPOINT_URL."
+        ) from None
 
 
 def create(location: Location) -> icechunk.Repository:

@@ -12,7 +12,7 @@ from timbre_data.pipeline.store.repository import BRANCH, open_repository
 from timbre_data.pipeline.store.writer import Writer
 from timbre_data.schemas.errors import UsageError
 
-MIN_GARBAGE_HOURS = 1.0
+MIN_GARBAGE_HOURS, MAX_GARBAGE_HOURS = 1.0, 876_000.0
 
 
 def log(location: Location) -> list[dict[str, Any]]:
@@ -50,6 +50,8 @@ def collect_garbage(location: Location, older_than_hours: float) -> dict[str, in
     lock's reach (another machine, a cluster's worker) may be about to commit them. Raises `UsageError` for less than an
     hour.
     """
+    if not older_than_hours <= MAX_GARBAGE_HOURS:
+        raise UsageError(f"--older-than {older_than_hours:g} is no number of hours up to {MAX_GARBAGE_HOURS:g}.")
     if older_than_hours < MIN_GARBAGE_HOURS:
         raise UsageError(
             f"--older-than {older_than_hours:g} is too young: {MIN_GARBAGE_HOURS:g} hour or more, or a running build could lose its work."

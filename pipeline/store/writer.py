@@ -14,6 +14,7 @@ import pickle
 import socket
 import time
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -83,8 +84,7 @@ class Writer:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            who = json.loads(owner.read_text()) if owner.is_file() else {}
-            by = f" by process {who['pid']} on {who['host']} since {who['since']}" if who else ""
+            by = _owner(owner)
             raise LockedError(
                 f"{self.location.address} is being written{by}: wait for it, or stop it and run this again."
             ) from None
@@ -171,6 +171,15 @@ class Writer:
         """Name the last commit, for good."""
         with translated_errors(self.location.address):
             self._repo.create_tag(name, snapshot_id=self.snapshot)
+
+
+def _owner(file: Path) -> str:
+    """Who holds the lock, as far as the file says."""
+    try:
+        who = json.loads(file.read_text(encoding="utf-8"))
+        return f" by process {who['pid']} on {who['host']} since {who['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 class translated_errors:  # noqa: N801  # a context manager reads as a verb

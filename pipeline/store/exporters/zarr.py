@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from timbre_data.pipeline.catalogue.exporter import Exporter
+from timbre_data.pipeline.store.columns import feature_hash
+from timbre_data.pipeline.store.description import DIGEST, digest_of
 from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.writer import set_meta
 from timbre_data.schemas.errors import CorruptDataError
 
 
 def _write(data: Dataset, folder: Path) -> None:
     """Copy every key as it is: the chunks are not decoded."""
+    import zarr
     from zarr.abc.store import Store
     from zarr.core.buffer import default_buffer_prototype
     from zarr.core.sync import sync
@@ -20,7 +24,11 @@ def _write(data: Dataset, folder: Path) -> None:
     async def keys() -> list[str]:
         return [key async for key in source.list()]
 
+    paths = [data.feature_sets()[name]["path"] for name in data.left_out]
+    paths += [feature_hash(name) for name in data.left_out]
     for key in sync(keys()):
+        if any(key.startswith(f"{path}/") for path in paths):
+            continue
         value = sync(source.get(key, default_buffer_prototype()))
         if value is None:
             raise CorruptDataError(
@@ -29,6 +37,11 @@ def _write(data: Dataset, folder: Path) -> None:
         path = folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(value.to_bytes())
+    if data.left_out:
+        root = zarr.open_group(folder, mode="r+")
+        kept = {name: about for name, about in data.feature_sets().items() if name not in data.left_out}
+        set_meta(root, features=kept)
+        root.attrs[DIGEST] = digest_of(zarr.open_group(folder, mode="r"))
 
 
 def _count_rows(folder: Path) -> int:
