@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from timbre_data.commands._shared import Group, Json, Settings, emit, group, markdown_lines
+from timbre_data.commands._shared import Group, Json, Settings, Trust, emit, group, markdown_lines
 from timbre_data.schemas.errors import UnknownNameError
 
 app = group()
@@ -65,6 +65,7 @@ def check(
         typer.Argument(help="Python file with a member of your own, or a synth profile (YAML). Python files are run."),
     ],
     settings: Settings = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Check a member of your own against the contract of its kind. Exit code 1 if a check fails."""

@@ -61,7 +61,11 @@ class Dataset:
             raise CorruptDataError(
                 f"{self.location.address} has format {self.meta['format_version']}, newer than this version reads ({layout.FORMAT_VERSION}): update timbre-data."
             )
-        self.recipe = Recipe.model_validate(self.meta["recipe"])
+        try:
+            self.recipe = Recipe.model_validate(self.meta["recipe"])
+        except ValueError as error:
+            reason = " ".join(str(error).split())[:160]
+            raise CorruptDataError(f"{self.location.address}: its recipe is not a valid one ({reason}).") from None
         self.n = int(self.array(PARAMS).shape[0])
 
     def _nothing_yet(self, error: Exception) -> dict[str, Any]:
