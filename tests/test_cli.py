@@ -37,6 +37,33 @@ WRONG = {
     "workers": ["render", "--fx", "delay", "--workers", "0"],
     "batch": ["render", "--fx", "delay", "--batch", "100"],
     "name": ["render", "--fx", "delay", "--out", "a b"],
+    "name that is too long": ["render", "--fx", "delay", "--out", "x" * 300],
+    "user that is not there": ["render", "--fx", "delay", "--out", "~nouser/x"],
+    "patience": ["render", "--fx", "delay", "--patience", "-1"],
+    "sound without samples": ["render", "--fx", "delay", "--set", "audio.seconds=1e-9"],
+    "pattern outside of its folder": [
+        "render",
+        "--fx",
+        "delay",
+        "--source",
+        "wav_folder",
+        "--set",
+        "source.path=.",
+        "--set",
+        "source.pattern=/etc/*",
+    ],
+    "pattern that climbs": [
+        "render",
+        "--fx",
+        "delay",
+        "--source",
+        "wav_folder",
+        "--set",
+        "source.path=.",
+        "--set",
+        "source.pattern=../*",
+    ],
+    "age of garbage": ["dataset", "gc", "nowhere", "--older-than", "inf"],
     "address": ["render", "--fx", "delay", "--out", "ftp://x/y"],
     "source": ["render", "--fx", "delay", "--source", "banjo"],
     "source path": ["render", "--fx", "delay", "--source", "wav_folder", "--set", "source.path=/nowhere"],
@@ -89,6 +116,33 @@ def test_misuse_is_one_line_and_exit_code_2(
     assert said.err.startswith("timbre-data: ")
     assert not list(home.glob("*/store/chunks/*"))
     assert not (home / "nowhere").exists()
+
+
+def test_an_unexpected_error_is_one_line_with_its_traceback_in_a_file(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*ignored: object) -> None:
+        raise ZeroDivisionError("of the test")
+
+    monkeypatch.setattr("timbre_data.pipeline.store.location.known_datasets", fail)
+    assert command("dataset", "list") == 1
+    said = capsys.readouterr().err
+    assert len(said.strip().splitlines()) == 1
+    file = Path(said.rsplit(" ", 1)[1].strip().rstrip("."))
+    assert "ZeroDivisionError: of the test" in file.read_text()
+    file.unlink()
+    monkeypatch.setenv("TIMBRE_DATA_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        command("dataset", "list")
+
+
+def test_seconds_between_commits_are_a_number(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in ("abc", "nan", "-1", "inf"):
+        monkeypatch.setenv("TIMBRE_DATA_COMMIT_SECONDS", text)
+        assert command("render", "--fx", "delay", "--n", "4", "--set", "audio.seconds=0.1") == 2
+        assert "TIMBRE_DATA_COMMIT_SECONDS" in capsys.readouterr().err
 
 
 def test_help_does_not_wait_for_heavy_imports() -> None:

@@ -14,7 +14,7 @@ from timbre_data.pipeline.build.rerendering import rerender_rows
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.synths.hosting import client
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
-from timbre_data.pipeline.synths.hosting.trust import trust
+from timbre_data.pipeline.synths.hosting.trust import trust, trusting
 from timbre_data.schemas.errors import RecipeError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
@@ -64,5 +64,5 @@ def test_a_plugin_needs_its_file_and_others_take_no_settings() -> None:
         plugin_recipe(**{"chain.0.settings": {}})
     with pytest.raises(RecipeError, match="no settings"):
         recipes.load({"name": "x", "chain": [{"effect": "delay", "settings": {"a": 1}}]})
-    with pytest.raises(UsageError, match=r"there is no fake\.vst3"):
+    with pytest.raises(UsageError, match=r"there is no fake\.vst3"), trusting():
         build(plugin_recipe(), "p")
