@@ -102,6 +102,8 @@ def render(
         report = rendering.render(
             resolved, location, cluster, progress=progress, dry_run=dry_run, keep_going=keep_going
         )
+    for warning in report.warnings:
+        warn(warning)
     emit(vars(report), _summary(report, dry_run), as_json)
     if report.failed:
         warn(f"{len(report.failed)} rows failed: {report.failed[0]}")

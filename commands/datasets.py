@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from timbre_data.commands._shared import DatasetName, Group, Json, Trust, emit, group, known
+from timbre_data.commands._shared import DatasetName, Group, Json, Trust, emit, group, known, warn
 from timbre_data.schemas.errors import TimbreDataError
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check every row against its hash. Exit code 3 if data is missing or damaged, 1 if re-rendered rows differ."""
+    from timbre_data.pipeline.build.isolation import not_repeatable
     from timbre_data.pipeline.build.rerendering import rerender_rows
     from timbre_data.pipeline.store.reader import Dataset
     from timbre_data.pipeline.store.verify import ranges
@@ -137,6 +138,8 @@ def verify(
     if rerender and verdict.whole:
         comparison = rerender_rows(data, rerender)
         lines.append(_comparison_text(comparison))
+        for warning in not_repeatable(data.meta):
+            warn(warning)
     lines.append("whole" if verdict.whole else f"NOT WHOLE: {_remedy(verdict)}")
     emit(vars(verdict) | {"whole": verdict.whole, "rerender": comparison}, "\n".join(lines), as_json)
     if not verdict.whole:
@@ -208,6 +211,8 @@ def export(
     from timbre_data.pipeline.store.exporting import export as export_dataset
     from timbre_data.pipeline.store.reader import Dataset
 
+    if not Dataset(dataset).recipe.licence:
+        warn(f"{dataset} states no licence: say in the hand-over what others may do with its recordings.")
     count = export_dataset(Dataset(dataset), to, known(form, EXPORTERS), leave_out_unfinished=leave_out_unfinished)
     emit(
         {"to": str(to), "format": form, "files": count}, f"{to}: {count} files, with README.md and SHA256SUMS", as_json

@@ -198,7 +198,9 @@ class Recipe(Frozen):
 
     name: str = Field(pattern=NAME, description="name of the dataset")
     description: str = Field("", description="what the dataset is, in a sentence")
-    licence: str = Field("CC0-1.0", description="licence of the dataset")
+    licence: str = Field(
+        "CC0-1.0", description="licence of the dataset; by default that of the source's sounds, empty if not stated"
+    )
     citation: str = Field("", description="how to cite it")
     claim: Claim | None = Field(None, description="what it reproduces")
     source: Annotated[SourceSpec, BeforeValidator(as_named)] = Field(

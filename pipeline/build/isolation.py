@@ -8,16 +8,20 @@ were apart.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from timbre_data.pipeline.build.plan import Plan
+from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.rerendering import runtime_recipe
 from timbre_data.pipeline.catalogue.seeding import Stage, generator
 from timbre_data.schemas.arrays import Audio
 
 PROBED_ROWS = 16
+REPEATABLE_DB = -30.0
+"""Noise floor above which two renders of one row are different sounds."""
 ISOLATED_DB = -96.0
 """Half a step of 16 bits: two renders that differ by less are stored as the same sound, but for roundings."""
 
@@ -31,7 +35,7 @@ def difference_db(first: Audio, second: Audio) -> float:
     return 20 * float(np.log10(largest)) if largest else -np.inf
 
 
-def measured_isolation(plan: Plan) -> dict[str, Any] | None:
+def measured_isolation(plan: Plan, progress: Progress | None = None) -> dict[str, Any] | None:
     """Measure how the rows of a plan's synth must be isolated: mode, noise floor, and the measurements. None for
     effects and pure synths.
 
@@ -46,7 +50,8 @@ def measured_isolation(plan: Plan) -> dict[str, Any] | None:
     if synth.in_real_time(plan.chain.synth_settings):  # equal in none, and each takes its time
         modes, rows = ("settle",) if step.isolation == "auto" else modes, 3
     measured: dict[str, float] = {}
-    for mode in modes:
+    for number, mode in enumerate(modes):
+        (progress or NoProgress()).notice(f"isolation: {mode}, {number + 1} of {len(modes)}")
         measured[mode] = floor_of(plan, mode, rows)
         if measured[mode] <= ISOLATED_DB:
             break
@@ -57,6 +62,17 @@ def measured_isolation(plan: Plan) -> dict[str, Any] | None:
         "noise_floor_db": floor if np.isfinite(floor) else None,  # none: equal bit by bit
         "measured_db": {mode: value if np.isfinite(value) else None for mode, value in measured.items()},
     }
+
+
+def not_repeatable(meta: Mapping[str, Any]) -> list[str]:
+    """A warning for a synth whose rows differ audibly between two renders, whatever isolation was tried."""
+    measured = meta.get("isolation")
+    if not measured or measured["noise_floor_db"] is None or measured["noise_floor_db"] <= REPEATABLE_DB:
+        return []
+    floor = float(measured["noise_floor_db"])
+    return [
+        f"no isolation makes this synth repeatable: two renders of a row differ by {floor:.1f} dB relative to its peak (isolation {measured['mode']}), so --rerender proves nothing and a label may belong to more than one sound"
+    ]
 
 
 def floor_of(plan: Plan, mode: str, rows: int) -> float:

@@ -14,7 +14,7 @@ from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.recipes import open_source
 from timbre_data.pipeline.build.splits import assign
 from timbre_data.pipeline.catalogue.seeding import Stage, generator, share
-from timbre_data.pipeline.store.columns import CLIP, FRAMES, RESPONSE, TAGS
+from timbre_data.pipeline.store.columns import CLIP, FRAMES, RESPONSE, SPLITS, TAGS
 from timbre_data.pipeline.store.layout import frame_table, frames_of, tag_table
 from timbre_data.schemas.recipe import Recipe
 
@@ -105,6 +105,30 @@ class Plan:
         shares = np.array([share(self.group(int(index)), self.recipe.split.seed) for index in dry])
         given = [self.source.notes[int(self.dry_order[index])].split for index in dry]
         return assign(shares, self.recipe.split, given)
+
+    def warnings(self) -> list[str]:
+        """Describe what a user should know before the rows are made: splits that come out empty, files left out."""
+        messages = []
+        skipped = getattr(self.source, "skipped", ())
+        if skipped:
+            shown = ", ".join(skipped[:3]) + (" ..." if len(skipped) > 3 else "")
+            messages.append(f"{len(skipped)} files in formats that are not read are skipped: {shown}")
+        count = self.dry_count(self.recipe.n)
+        dry = np.arange(count)
+        splits = self.row_splits(np.arange(self.recipe.n), dry) if self.chain.synth else self.split(dry)
+        rule = self.recipe.split
+        groups = len({self.group(index) for index in range(count)})
+        for number, (name, share_) in enumerate(zip(SPLITS, (rule.train, rule.validation, rule.test), strict=True)):
+            if share_ > 0 and not (splits == number).any():
+                advice = (
+                    "more rows"
+                    if self.chain.synth
+                    else "more notes, a smaller source.group, or another --set split.seed"
+                )
+                messages.append(
+                    f"the {name} split is empty: {count} notes in {groups} groups all fall into the others; use {advice}"
+                )
+        return messages
 
     def row_splits(self, rows: NDArray[np.int64], dry: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Split of each row. With effects it is that of the dry sound; with a synth every row has a patch of its own,

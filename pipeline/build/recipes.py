@@ -118,6 +118,8 @@ def load(data: Mapping[str, Any]) -> Recipe:
             f"it gives {gives}, and a chain that begins with {begins} takes one of {', '.join(fitting)}",
         )
     settings = validate(source.settings, recipe.source.settings, f"recipe: source {recipe.source.name}")
+    if "licence" not in data:
+        recipe = recipe.model_copy(update={"licence": source.licence})
     resolved = SourceSpec.model_validate({"name": recipe.source.name} | settings.model_dump(mode="json"))
     return recipe.model_copy(update={"source": resolved})
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.build.connecting import check_cluster, dask_client
 from timbre_data.pipeline.build.dry_sounds import render_dry, write_played
 from timbre_data.pipeline.build.engine import Cluster
-from timbre_data.pipeline.build.isolation import measured_isolation
+from timbre_data.pipeline.build.isolation import measured_isolation, not_repeatable
 from timbre_data.pipeline.build.machine import nearest_existing
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.build.progress import NoProgress, Progress
@@ -61,12 +62,14 @@ def render(
     plan = Plan(recipe)
     _ = plan.source  # one that cannot be opened ends it here
     if dry_run:
-        return _dry_run_report(recipe, location)
+        if hasattr(plan.source, "check"):
+            plan.source.check()
+        return replace(_dry_run_report(recipe, location), warnings=tuple(plan.warnings()))
     _check_space(recipe, location)
     check_cluster(cluster)
     progress = progress or NoProgress()
     with Writer(location, create=True) as writer:
-        _prepare(writer, plan)
+        _prepare(writer, plan, progress)
         missing_dry = missing_rows(writer, DRY_HASH, plan.dry_count(recipe.n))
         missing = missing_rows(writer, ROW_HASH, recipe.n)
         if not len(missing) and not len(missing_dry) and meta(writer.peek()).get("version"):
@@ -82,6 +85,7 @@ def render(
             version=version,
             rejected=sum(note.get("rejected", 0) for note in notes),
             failed=tuple(message for note in notes for message in note.get("failed", ())),
+            warnings=(*plan.warnings(), *not_repeatable(meta(writer.peek()))),
         )
 
 
@@ -129,7 +133,7 @@ def _dry_key(writer: Writer) -> str:
     return hashlib.sha256(np.asarray(stored[:]).tobytes()).hexdigest()
 
 
-def _prepare(writer: Writer, plan: Plan) -> None:
+def _prepare(writer: Writer, plan: Plan, progress: Progress | None = None) -> None:
     """Create the arrays, or grow them to the recipe's n; refuse a different recipe."""
     recipe, stored = plan.recipe, meta(writer.peek())
     dry = plan.dry_count(recipe.n)
@@ -155,7 +159,7 @@ def _prepare(writer: Writer, plan: Plan) -> None:
             families=plan.chain.families,
             inventory=plan.inventory,
             provenance=provenance(),
-            isolation=measured_isolation(plan),
+            isolation=measured_isolation(plan, progress),
             features={},
             version=None,
             extra_labels=list(plan.extra_labels),

@@ -40,6 +40,7 @@ class Report:
     rejected: int = 0
     failed: tuple[str, ...] = field(default=())
     estimated_bytes: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 @contextmanager

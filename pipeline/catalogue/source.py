@@ -44,7 +44,8 @@ class DrySource(Protocol):
     """A source with its settings chosen: a list of notes, each made on demand, purely.
 
     One whose notes have tags has `tags`, the names of all there are, in their order; one whose notes have segments has
-    `frame_classes`.
+    `frame_classes`. One that reads files may have `skipped`, those it does not read, and `check()`, which opens all and
+    raises `SourceError` for what is wrong.
     """
 
     notes: Sequence[Note]
@@ -66,9 +67,13 @@ class MidiSource(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A kind of dry sound, or ("midi") of notes for a synth to play: its settings model and how to open it."""
+    """A kind of dry sound, or ("midi") of notes for a synth to play: its settings model and how to open it.
+
+    `licence` is that of its sounds, unless a recipe states another; empty for recordings of the user's own.
+    """
 
     summary: str
     settings: type[BaseModel]
     open: Callable[[Any], Any]
     gives: Literal["audio", "midi"] = "audio"
+    licence: str = "CC0-1.0"

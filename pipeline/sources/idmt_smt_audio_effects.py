@@ -34,6 +34,7 @@ class CleanNotes:
 
 
 SOURCE = Source(
+    licence="CC-BY-NC-ND-4.0",
     summary="The clean notes and chords of IDMT-SMT-Audio-Effects (recorded guitars and basses).",
     settings=IdmtSettings,
     open=CleanNotes,

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Literal
 
+import soundfile
 from pydantic import Field, field_validator
 
 from timbre_data.pipeline.catalogue.source import Note, Source
-from timbre_data.pipeline.sound.audio import SUFFIXES, prepare_note, read
+from timbre_data.pipeline.sound.audio import SUFFIXES, prepare_note, read, readable
+from timbre_data.pipeline.sound.riff import cut_short
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.base import Frozen
-from timbre_data.schemas.errors import NotFoundError, SourceError
+from timbre_data.schemas.errors import NotFoundError, SourceError, UnusableSoundError
+
+UNREAD = (".m4a", ".aac", ".wma", ".opus", ".caf", ".mp4", ".webm", ".au", ".w64", ".rf64")
+"""Sounds in formats that are not read."""
 
 
 class WavFolderSettings(Frozen):
@@ -54,10 +59,26 @@ class WavFolder:
                 "wav_folder", {str(root): f"no file matches {settings.pattern} with {', '.join(SUFFIXES)}"}
             )
         self.notes: Sequence[Note] = [self._note(path.relative_to(root)) for path in self._files]
+        others = (path for path in root.glob(settings.pattern) if path.suffix.lower() in UNREAD and path.is_file())
+        self.skipped = tuple(sorted(path.relative_to(root).as_posix() for path in others))
 
     def _note(self, relative: Path) -> Note:
         group = relative.parent.as_posix() if self._settings.group == "folder" else ""
         return Note(identity=relative.as_posix(), group=group)
+
+    def check(self) -> None:
+        """Open every file. Raises `SourceError` that names the unreadable ones."""
+        problems = {}
+        for path in self._files:
+            try:
+                with readable():
+                    missing = cut_short(path) or ("" if soundfile.info(path).frames else "holds no samples")
+            except UnusableSoundError as error:
+                missing = str(error)
+            if missing:
+                problems[str(path)] = missing
+        if problems:
+            raise SourceError("wav_folder", problems)
 
     def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
         """Read note `index`: float32 (channels, samples) from its onset, peak at 1."""
@@ -71,4 +92,5 @@ SOURCE = Source(
     summary="A folder of sound files (WAV, FLAC, OGG, MP3, AIFF; any rate and channels).",
     settings=WavFolderSettings,
     open=WavFolder,
+    licence="",
 )

@@ -16,7 +16,7 @@ def card(data: Dataset, form: str) -> str:
         recipe.description or "Rendered by timbre-data.",
         "",
         f"- {data.n} sounds of {recipe.audio.seconds:g} s, {recipe.audio.rate} Hz, {recipe.audio.channels} channel(s); format: {form}",
-        f"- licence {recipe.licence}; {recipe.citation}".rstrip("; "),
+        f"- licence {recipe.licence or 'not stated: ask whoever made the dataset'}; {recipe.citation}".rstrip("; "),
         f"- snapshot {data.snapshot}, seed {recipe.seed}, source of dry sound {recipe.source.name} (synthetic unless it plays recordings)",
         "- splits go by row, each with a patch of its own"
         + (f"; isolation of rows: {data.meta['isolation']}" if data.meta.get("isolation") else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ import pytest
 import soundfile
 
 from tests.conftest import build
-from timbre_data.pipeline.build import recipes
+from timbre_data.pipeline.build import recipes, rendering
 from timbre_data.pipeline.build.dry_sounds import plan_of
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.isolation import not_repeatable
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.sound.pitch import note_f0
 from timbre_data.pipeline.sources import _fluidsynth
+from timbre_data.pipeline.store.exporting import export
+from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.verify import verify
 from timbre_data.schemas.errors import BuildError, MissingDependencyError, NotFoundError, SourceError
@@ -163,3 +168,46 @@ def test_rows_know_their_recording(folder: Path) -> None:
     data = build(recipe({"name": "wav_folder", "path": str(folder)}), "x")
     assert isinstance(data, Dataset)
     assert (data.read("dry/index") == np.arange(60) % len(FORMATS)).all()
+
+
+def test_recordings_of_the_users_own_have_no_licence_unless_they_state_one(folder: Path, tmp_path: Path) -> None:
+    source = {"name": "wav_folder", "path": str(folder)}
+    assert recipe(source).licence == ""
+    assert recipe(source, licence="CC-BY-4.0").licence == "CC-BY-4.0"
+    assert recipe({"name": "plucked_string"}).licence == "CC0-1.0"
+    export(build(recipe(source), "x"), tmp_path / "out", "wav")
+    assert "licence not stated" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_dry_run_opens_the_files_and_says_what_is_skipped(
+    folder: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["render", "--fx", "delay", "--source", "wav_folder", "--set", f"source.path={folder}", "--n", "60", "--dry-run"]  # fmt: skip
+    (folder / "sub" / "voice.m4a").write_bytes(b"x")
+    assert command(*words) == 0
+    assert "1 files in formats that are not read are skipped: sub/voice.m4a" in capsys.readouterr().err
+    (folder / "a.wav").write_bytes((folder / "a.wav").read_bytes()[:5000])
+    (folder / "b.flac").write_bytes(b"fLaCxxxx")
+    assert command(*words) == 1
+    said = capsys.readouterr().err
+    assert "a.wav" in said
+    assert "b.flac" in said
+
+
+def test_an_empty_split_is_a_warning_before_and_after_the_build(folder: Path) -> None:
+    made = recipe({"name": "wav_folder", "path": str(folder), "group": "folder"})  # two groups for three splits
+    messages = Plan(made).warnings()
+    assert any("split is empty: 6 notes in 2 groups" in message for message in messages)
+    report = rendering.render(made, locate("d"), Cluster(workers=1))
+    assert set(messages) <= set(report.warnings)
+    assert rendering.render(made, locate("other"), Cluster(workers=1), dry_run=True).warnings == tuple(messages)
+    assert not Plan(recipe({"name": "plucked_string"}, n=1000)).warnings()
+
+
+def test_a_synth_that_nothing_makes_repeatable_is_a_warning() -> None:
+    measured = {"mode": "process", "noise_floor_db": 5.9}
+    (message,) = not_repeatable({"isolation": measured})
+    assert "differ by 5.9 dB" in message
+    assert not not_repeatable({"isolation": measured | {"noise_floor_db": -60.0}})
+    assert not not_repeatable({"isolation": measured | {"noise_floor_db": None}})
+    assert not not_repeatable({"isolation": None})
