@@ -95,8 +95,8 @@ def _finite(data: Any) -> Any:
 
 
 def say(line: str) -> None:
-    """Print a message on stderr."""
-    typer.echo(line, err=True)
+    """Print a message on stderr; names of files that are not UTF-8 are shown with escapes."""
+    typer.echo(line.encode("utf-8", "backslashreplace").decode(), err=True)
 
 
 def warn(message: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from timbre_data.pipeline.build.machine import allow_open_files
 from timbre_data.pipeline.build.provenance import fingerprint
 from timbre_data.pipeline.build.watching import answers
 from timbre_data.schemas.errors import ClusterLostError, UsageError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 @contextmanager
 def dask_client(cluster: Cluster) -> Iterator[Any]:
     """A Dask client: of the given scheduler, or of threads in this process."""
+    allow_open_files()
     import dask
     from distributed import Client, LocalCluster
 

@@ -8,6 +8,7 @@ from typing import Any
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.connecting import check_cluster, dask_client
 from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.plan import refuse_other_names
 from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.provenance import provenance
 from timbre_data.pipeline.build.recordings import (
@@ -57,6 +58,7 @@ def import_dataset(
     inventory = inventory_of(name, settings_json)
     if inventory.problems and not keep_going:
         raise SourceError(importer, inventory.problems, "--keep-going leaves them out")
+    refuse_other_names(importer, (str(recording.file) for recording in inventory.recordings))
     if not inventory.recordings:
         raise UsageError(f"{importer}: no recordings under {settings.get('path')}.")
     recipe = validate(

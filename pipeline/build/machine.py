@@ -8,6 +8,10 @@ import os
 import sys
 from pathlib import Path
 
+from timbre_data.schemas.errors import BuildError
+
+LEAST_FILES, WANTED_FILES = 64, 1024
+"""Files that a build must, and should, be able to have open."""
 SWITCH_SECONDS = 0.0005
 """The interpreter's switch interval between threads; with Python's 5 ms, cores wait for each other between renders."""
 
@@ -15,6 +19,25 @@ SWITCH_SECONDS = 0.0005
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def allow_open_files() -> None:
+    """Raise the number of files that this process may open, as far as the system lets it. Raises `BuildError` where
+    that is too few for a build.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < WANTED_FILES and soft != resource.RLIM_INFINITY:
+        wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(WANTED_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    if 0 <= soft < LEAST_FILES:
+        raise BuildError(
+            f"this process may open {soft} files, and a build needs {LEAST_FILES}: raise it with ulimit -n."
+        )
 
 
 def nearest_existing(folder: Path) -> Path:

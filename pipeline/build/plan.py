@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,20 @@ from timbre_data.pipeline.build.splits import assign
 from timbre_data.pipeline.catalogue.seeding import Stage, generator, share
 from timbre_data.pipeline.store.columns import CLIP, FRAMES, RESPONSE, SPLITS, TAGS
 from timbre_data.pipeline.store.layout import frame_table, frames_of, tag_table
+from timbre_data.schemas.errors import SourceError
 from timbre_data.schemas.recipe import Recipe
+
+
+def refuse_other_names(source: str, names: Iterable[str]) -> None:
+    """Raise `SourceError` for names that are not UTF-8."""
+    problems = {}
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            problems[name.encode("utf-8", "backslashreplace").decode()] = "its name is not UTF-8: rename it"
+    if problems:
+        raise SourceError(source, problems)
 
 
 class Plan:
@@ -32,8 +45,12 @@ class Plan:
 
     @cached_property
     def source(self) -> Any:
-        """The source of dry sound (`DrySource`), or of notes for a synth (`MidiSource`), opened when first needed."""
-        return open_source(self.recipe)
+        """The source of dry sound (`DrySource`), or of notes for a synth (`MidiSource`), opened when first needed.
+        Raises `SourceError` for notes whose names are not UTF-8, which no dataset can hold.
+        """
+        source = open_source(self.recipe)
+        refuse_other_names(self.recipe.source.name, (f"{note.identity}{note.group}" for note in source.notes))
+        return source
 
     @cached_property
     def inventory(self) -> str:

@@ -33,14 +33,19 @@ def read_messages(path: Path, channel: int | None, drums: bool) -> list[tuple[fl
 
     messages, seconds = [], 0.0
     try:
-        for message in mido.MidiFile(path):  # iterating merges the tracks and gives seconds between messages
+        song = mido.MidiFile(path)
+        if song.ticks_per_beat == 0:
+            raise ValueError("its beats have no ticks")
+        if not 0 < song.ticks_per_beat < 2**15:
+            raise ValueError("its times are SMPTE frames, which are not read: save it with ticks per beat")
+        for message in song:  # iterating merges the tracks and gives seconds between messages
             seconds += message.time
             if message.type not in SOUNDING:
                 continue
             if (channel is not None and message.channel != channel) or (message.channel == 9 and not drums):
                 continue
             messages.append((seconds, bytes(message.copy(channel=0).bytes())))
-    except (OSError, EOFError, ValueError, IndexError, KeyError) as error:
+    except (OSError, EOFError, ValueError, IndexError, KeyError, ZeroDivisionError) as error:
         raise ValueError(str(error) or "ends too early") from None
     return messages
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 import soundfile
 
 from tests.conftest import build
+from tests.fixtures.midi import write_song
 from timbre_data.pipeline.build import recipes, rendering
 from timbre_data.pipeline.build.dry_sounds import plan_of
 from timbre_data.pipeline.build.engine import Cluster
@@ -211,3 +215,43 @@ def test_a_synth_that_nothing_makes_repeatable_is_a_warning() -> None:
     assert not not_repeatable({"isolation": measured | {"noise_floor_db": -60.0}})
     assert not not_repeatable({"isolation": measured | {"noise_floor_db": None}})
     assert not not_repeatable({"isolation": None})
+
+
+def test_names_that_are_not_utf8_are_said(
+    folder: Path, home: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a.wav").rename(os.fsdecode(os.fsencode(folder) + b"/a\xff.wav"))
+    words = ["render", "--fx", "delay", "--source", "wav_folder", "--set", f"source.path={folder}", "--n", "6", "--out", "d"]  # fmt: skip
+    assert command(*words) == 1
+    said = capsys.readouterr().err
+    assert "a\\udcff.wav" in said
+    assert "not UTF-8" in said
+    assert not (home / "d").exists()
+
+
+@pytest.mark.parametrize(
+    ("division", "said"), [(b"\x00\x00", "no ticks"), (b"\xe7\x28", "SMPTE"), (b"\x80\x00", "SMPTE")]
+)
+def test_songs_without_ticks_are_named(tmp_path: Path, division: bytes, said: str) -> None:
+    write_song(tmp_path / "song.mid")
+    content = bytearray((tmp_path / "song.mid").read_bytes())
+    content[12:14] = division
+    (tmp_path / "song.mid").write_bytes(bytes(content))
+    with pytest.raises(SourceError, match=said):
+        recipes.open_source(
+            recipes.load(
+                {
+                    "name": "s",
+                    "chain": [{"synth": "subtractive"}],
+                    "n": 2,
+                    "source": {"name": "midi_file", "path": str(tmp_path)},
+                }
+            )
+        )
+
+
+def test_a_process_that_may_open_few_files_says_so() -> None:
+    script = "ulimit -n 40; exec \"$0\" -c \"import sys; from timbre_data.cli import main; sys.argv = ['timbre-data', 'render', '--fx', 'delay', '--n', '4']; main()\""
+    done = subprocess.run(["bash", "-c", script, sys.executable], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("timbre-data: this process may open 40 files")
