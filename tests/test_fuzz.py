@@ -62,7 +62,7 @@ TEXTS = st.text(max_size=20) | st.sampled_from(
         "s3://",
         "%s",
         "{}",
-    ]  # fmt: skip
+    ]
 )
 NUMBERS = st.integers(-(2**70), 2**70) | st.floats() | st.sampled_from([0, -1, 1e-300, 1e300, 2**31, 2**63, 0.5])
 SCALARS = st.none() | st.booleans() | NUMBERS | TEXTS
