@@ -29,7 +29,7 @@ from timbre_data.pipeline.catalogue.registry import MemberFile, add_files, named
 from timbre_data.pipeline.store.columns import AUDIO_CHUNK, TABLE_CHUNK
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
-from timbre_data.pipeline.synths.hosting.trust import trust, trusted
+from timbre_data.pipeline.synths.hosting.trust import trusted, trusting_in_task
 from timbre_data.schemas.errors import (
     BuildError,
     InterruptedBuildError,
@@ -258,9 +258,8 @@ def _run_task(
 ) -> TaskResult:
     """In a worker: know the files that the client's user named, and the programs they trust, then do the task."""
     add_files(files)
-    for program in programs:
-        trust(program)
-    return replace(function(*arguments), made_by=fingerprint())
+    with trusting_in_task(programs):
+        return replace(function(*arguments), made_by=fingerprint())
 
 
 def _take_fingerprint(writer: Writer, cluster: Cluster, made_by: dict[str, str]) -> None:

@@ -14,7 +14,8 @@ import hashlib
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 
 from timbre_data.pipeline.catalogue.shipped import shipped
 from timbre_data.schemas.errors import UntrustedError
@@ -22,6 +23,7 @@ from timbre_data.schemas.profile import Profile
 
 EVERYTHING = "*"
 _trusted: set[str] = set()
+_of_task = threading.local()  # a worker of a cluster serves several users, and trusts for each of them alone
 _told: set[str] = set()
 
 
@@ -41,6 +43,16 @@ def trusting(everything: bool = True) -> Iterator[None]:
     finally:
         _trusted.clear()
         _trusted.update(before)
+
+
+@contextlib.contextmanager
+def trusting_in_task(programs: Iterable[str]) -> Iterator[None]:
+    """Context of one task in a worker's thread: what its user trusts."""
+    _of_task.programs = frozenset(programs)
+    try:
+        yield
+    finally:
+        _of_task.programs = frozenset()
 
 
 def forget() -> None:
@@ -89,7 +101,7 @@ def require_plugin(path: str) -> None:
 
 
 def _require(key: str, what: str) -> None:
-    if not {key, EVERYTHING} & _trusted:
+    if not {key, EVERYTHING} & (_trusted | getattr(_of_task, "programs", frozenset())):
         raise UntrustedError(
             f"{what}. That was named by a file or dataset, which may come from somebody else: run again with --trust (trust=True in Python) if you trust it."
         )

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,16 @@ def test_a_plugin_is_loaded_only_if_named_here_or_trusted(monkeypatch: pytest.Mo
         build(recipes.load(validation.override(recipe, {"audio.seconds": 0.2})), "p")
     monkeypatch.setattr(sys, "argv", ["timbre-data", "render", "--set", "chain.0.settings.path=/tmp/evil.vst3"])
     trust.require_plugin("/tmp/evil.vst3")
+
+
+def test_a_worker_trusts_for_one_task_alone() -> None:
+    changed = read_profile("zynaddsubfx").model_copy(update={"command": ("true",)})
+    with trust.trusting_in_task((trust.digest_of(changed),)):
+        trust.require_program(changed)
+        with ThreadPoolExecutor(1) as pool, pytest.raises(UntrustedError):
+            pool.submit(trust.require_program, changed).result()
+    with pytest.raises(UntrustedError):
+        trust.require_program(changed)
 
 
 @pytest.mark.parametrize("name", ["/tmp/x", "../x", "a/../../x", "C:\\x", "a\\..\\..\\x", "~/../x", ""])
