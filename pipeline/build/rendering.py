@@ -38,6 +38,7 @@ from timbre_data.pipeline.store.columns import CLIP, DRY_AUDIO, DRY_HASH, ROW_HA
 from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
+from timbre_data.pipeline.synths.hosting.trust import require_recipe
 from timbre_data.schemas.errors import BuildError, SourceError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
@@ -65,6 +66,7 @@ def render(
         if hasattr(plan.source, "check"):
             plan.source.check()
         return replace(_dry_run_report(recipe, location), warnings=tuple(plan.warnings()))
+    require_recipe(recipe)
     _check_space(recipe, location)
     check_cluster(cluster)
     progress = progress or NoProgress()

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from timbre_data.pipeline.catalogue.shipped import shipped
 from timbre_data.schemas.errors import UntrustedError
 from timbre_data.schemas.profile import Profile
+from timbre_data.schemas.recipe import Recipe
 
 EVERYTHING = "*"
 _trusted: set[str] = set()
@@ -98,6 +99,15 @@ def require_plugin(path: str) -> None:
     """Raise `UntrustedError` for a plug-in that is not trusted. One whose path is on the command line itself is."""
     if not any(path in word for word in sys.argv[1:]):
         _require(path, f"plug-in {path} would be loaded, which is machine code")
+
+
+def require_recipe(recipe: Recipe) -> None:
+    """Raise `UntrustedError` for a recipe with a program or plug-in that is not trusted, before anything is written."""
+    for step in recipe.chain.steps:
+        if step.synth == "midi" and isinstance(step.settings.get("profile"), dict):
+            require_program(Profile.model_validate(step.settings["profile"]))
+        elif step.member == "plugin" and step.settings.get("path"):
+            require_plugin(str(step.settings["path"]))
 
 
 def _require(key: str, what: str) -> None:

@@ -78,6 +78,7 @@ def test_a_recipe_or_profile_of_somebody_else_starts_nothing(
     assert "--trust" in said
     assert len(said.strip().splitlines()) == 1
     assert not marker.exists()
+    assert not (home / "d").exists()
     if how == "profile":
         assert command("synth", "play", str(path), "--out", str(tmp_path / "a.wav")) == 2
         assert not marker.exists()
