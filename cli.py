@@ -13,7 +13,12 @@ from timbre_data.schemas.errors import AbandonedBuildError, TimbreDataError
 
 ABOUT = "Datasets of timbre with labels you can trust: render, featurize, train, evaluate."
 app = typer.Typer(
-    name="timbre-data", help=ABOUT, no_args_is_help=True, pretty_exceptions_enable=False, context_settings=HELP
+    name="timbre-data",
+    help=ABOUT,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings=HELP,
 )
 
 

@@ -32,7 +32,9 @@ class Group:
 
 def group(help_text: str = "") -> typer.Typer:
     """An empty group; one with a name of its own has a help text."""
-    return typer.Typer(help=help_text or None, no_args_is_help=bool(help_text), context_settings=HELP)
+    return typer.Typer(
+        help=help_text or None, no_args_is_help=bool(help_text), rich_markup_mode=None, context_settings=HELP
+    )
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]

@@ -201,7 +201,7 @@ def compare(
 
 
 @app.command(
-    epilog="Example: timbre-data search inverse_synth --data inverse12 --grid learning_rate=\\[1e-2,1] --repeats 3"
+    epilog="Example: timbre-data search inverse_synth --data inverse12 --grid learning_rate=[1e-2,1] --repeats 3"
 )
 def search(
     model: Annotated[str, typer.Argument(help="Model (name or file); see timbre-data list models.")],
