@@ -56,6 +56,7 @@ def flipped(original: Path, home: Path, rng: np.random.Generator, before: dict[s
     return None
 
 
+@pytest.mark.filterwarnings("ignore::zarr.errors.ZarrUserWarning")  # about a node that it passes over
 @pytest.mark.parametrize("count", [12, pytest.param(FLIPS, marks=pytest.mark.slow)])
 def test_no_flipped_bit_changes_what_is_read_and_passes(
     home: Path, tmp_path: Path, render: Callable[..., Dataset], count: int

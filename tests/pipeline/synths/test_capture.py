@@ -25,6 +25,7 @@ from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths import SYNTHS, midi
 from timbre_data.pipeline.synths.capture import profiles
 from timbre_data.pipeline.synths.hosting.client import Hosted
+from timbre_data.pipeline.synths.hosting.trust import trusting
 from timbre_data.schemas.errors import NotFoundError, RecipeError, SynthError
 from timbre_data.schemas.profile import Profile
 from timbre_data.schemas.recipe import Recipe
@@ -191,7 +192,8 @@ def test_one_that_never_plays_is_given_up_with_a_clear_error() -> None:
     mute = profiles.read_profile("zynaddsubfx").model_copy(
         update={"command": ("sleep", "60"), "start_seconds": 0.5, "name": "mute"}
     )
-    player = SYNTHS.load("midi").open(midi.MidiSettings(profile=mute), RATE, 1, "reuse")
+    with trusting():
+        player = SYNTHS.load("midi").open(midi.MidiSettings(profile=mute), RATE, 1, "reuse")
     with pytest.raises(SynthError, match=r"mute failed 3 times in a row .*port .*did not appear"):
         player.play([NOTE], [{}], SAMPLES)
     player.close()
