@@ -24,7 +24,7 @@ from timbre_data.pipeline.store.versions import tag
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.schemas.errors import CorruptDataError, TimbreDataError
 
-FLIPS = int(os.environ.get("TIMBRE_DATA_FLIPS", "150"))
+FLIPS = int(os.environ.get("TIMBRE_DATA_FLIPS", "60"))
 """Bits to flip in a run of all tests; a thousand take six minutes."""
 
 
@@ -51,12 +51,14 @@ def flipped(original: Path, home: Path, rng: np.random.Generator, before: dict[s
         after = everything(data) if whole else None
     except TimbreDataError:
         return None
+    except Exception as error:
+        return f"{path.relative_to(home)} byte {place}: {type(error).__name__}: {error}"
     if whole and json.dumps(after, sort_keys=True, default=str) != json.dumps(before, sort_keys=True, default=str):
         return f"{path.relative_to(home)} byte {place}"
     return None
 
 
-@pytest.mark.filterwarnings("ignore::zarr.errors.ZarrUserWarning")  # about a node that it passes over
+@pytest.mark.filterwarnings("ignore")  # of Zarr and NumPy about what they are given: only what is read counts
 @pytest.mark.parametrize("count", [12, pytest.param(FLIPS, marks=pytest.mark.slow)])
 def test_no_flipped_bit_changes_what_is_read_and_passes(
     home: Path, tmp_path: Path, render: Callable[..., Dataset], count: int
@@ -68,7 +70,7 @@ def test_no_flipped_bit_changes_what_is_read_and_passes(
     shutil.copytree(home / "d", tmp_path / "original")
     rng = np.random.default_rng(count)
     findings = [finding for _ in range(count) if (finding := flipped(tmp_path / "original", home, rng, before))]
-    assert not findings
+    assert not findings, findings
 
 
 @pytest.mark.parametrize("change", ["rate", "unit", "names", "digest"])
