@@ -16,6 +16,7 @@ from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store.columns import AUDIO, DRY_AUDIO, DRY_INDEX, DRY_MIDI, PARAMS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
+from timbre_data.pipeline.synths.hosting.trust import require_recipe
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
@@ -45,11 +46,15 @@ def runtime_recipe(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
 
 
 def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
-    """Render `count` random rows again from the stored dry sounds and compare with what is stored, bit by bit."""
+    """Render `count` random rows again from the stored dry sounds and compare with what is stored, bit by bit.
+
+    Raises `UntrustedError` for a dataset whose recipe names a program or plug-in that is not trusted.
+    """
     if data.meta.get("kind") == "imported":
         raise UsageError(
             f"{data.location.address} was imported: there is nothing to render again; leave --rerender out."
         )
+    require_recipe(data.recipe)
     quiet_threads()
     plan = Plan(runtime_recipe(data.recipe, data.meta))
     usable = data.usable()
