@@ -18,6 +18,7 @@ from tests.conftest import build
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.isolation import difference_db
+from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.pipeline.build.rerendering import rerender_rows
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
@@ -223,7 +224,7 @@ def test_a_capture_that_was_killed_goes_on() -> None:
     recipe = capture_recipe("zynaddsubfx", 600)
     whole = build(recipe, "whole", cluster=Cluster(workers=1, batch=256))
 
-    class Dies:
+    class Dies(NoProgress):
         def start(self, title: str, total: int, seconds_per_row: float) -> None:
             self.rows = 0
 
@@ -231,8 +232,6 @@ def test_a_capture_that_was_killed_goes_on() -> None:
             self.rows += rows
             if self.rows >= 256:
                 raise RuntimeError("stop here")
-
-        def stop(self) -> None: ...
 
     with pytest.raises(RuntimeError):
         build(recipe, "parts", cluster=Cluster(workers=1, batch=256), progress=Dies())
