@@ -211,7 +211,8 @@ def export(
     from timbre_data.pipeline.store.exporting import export as export_dataset
     from timbre_data.pipeline.store.reader import Dataset
 
-    if not Dataset(dataset).recipe.licence:
+    data = Dataset(dataset)
+    if not data.recipe.licence:
         warn(f"{dataset} states no licence: say in the hand-over what others may do with its recordings.")
     count = export_dataset(Dataset(dataset), to, known(form, EXPORTERS), leave_out_unfinished=leave_out_unfinished)
     emit(

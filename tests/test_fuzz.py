@@ -105,8 +105,7 @@ def test_settings_of_a_render(
     value: Any,
     fx: str,
 ) -> None:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).replace("\n...", "").strip()
-    judged(capsys, monkeypatch, "render", "--fx", fx, "--n", "4", "--dry-run", "--set", f"{field}={text}")
+    judged(capsys, monkeypatch, "render", "--fx", fx, "--n", "4", "--dry-run", "--set", f"{field}={in_one_line(value)}")
     assert not home.exists() or not any(home.iterdir())
 
 
@@ -128,8 +127,7 @@ def test_recipes(
     drop: bool,
 ) -> None:
     recipe = yaml.safe_load(shipped()[name].read_text(encoding="utf-8"))
-    file = tmp_path / "fuzzed.yaml"
-    file.write_text(yaml.safe_dump(changed(recipe, path, value, drop), allow_unicode=True), encoding="utf-8")
+    file = fuzzed(tmp_path, recipe, path, value, drop)
     command = "run" if isinstance(recipe, dict) and "datasets" in recipe else "render"
     words = [command, str(file)] if command == "run" else [command, "--recipe", str(file)]
     judged(capsys, monkeypatch, *words, "--dry-run")
@@ -153,8 +151,7 @@ def test_profiles(
     drop: bool,
 ) -> None:
     profile = yaml.safe_load(shipped("profile")[name].read_text(encoding="utf-8"))
-    file = tmp_path / "fuzzed.yaml"
-    file.write_text(yaml.safe_dump(changed(profile, path, value, drop), allow_unicode=True), encoding="utf-8")
+    file = fuzzed(tmp_path, profile, path, value, drop)
     judged(capsys, monkeypatch, "render", "--synth", str(file), "--n", "2", "--dry-run")
 
 
@@ -207,9 +204,8 @@ def test_settings_of_a_training(
     value: Any,
     model: str,
 ) -> None:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).replace("\n...", "").strip()
     data = str(shared / "delay")
-    judged(capsys, monkeypatch, "train", model, "--data", data, "--dry-run", "--set", f"{field}={text}")
+    judged(capsys, monkeypatch, "train", model, "--data", data, "--dry-run", "--set", f"{field}={in_one_line(value)}")
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +263,18 @@ def test_headers_of_sounds(
     words = ["render", "--fx", "delay", "--source", "wav_folder", "--set", f"source.path={folder}", "--set", "audio.seconds=0.1", "--n", "2"]  # fmt: skip
     shutil.rmtree(os.environ["TIMBRE_DATA_HOME"], ignore_errors=True)
     judged(capsys, monkeypatch, *words, "--out", "d")
+
+
+def in_one_line(value: Any) -> str:
+    """A value as it is written after `--set FIELD=`."""
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).replace("\n...", "").strip()
+
+
+def fuzzed(folder: Path, content: Any, path: list[int], value: Any, drop: bool) -> Path:
+    """A YAML file of `content` with one entry changed."""
+    file = folder / "fuzzed.yaml"
+    file.write_text(yaml.safe_dump(changed(content, path, value, drop), allow_unicode=True), encoding="utf-8")
+    return file
 
 
 def changed(node: Any, path: list[int], value: Any, drop: bool) -> Any:

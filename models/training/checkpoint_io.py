@@ -17,6 +17,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from timbre_data.models.training.checkpoints import read_saved
+from timbre_data.pipeline.catalogue.files import is_disk_full
 from timbre_data.schemas.errors import BuildError, CorruptDataError
 
 
@@ -27,7 +28,7 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         number = getattr(error, "errno", None)
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "PytorchStreamWriter" in str(error):
+        if is_disk_full(error) or "PytorchStreamWriter" in str(error):
             reason = "the disk is full"
         elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
             reason = "it cannot be written"

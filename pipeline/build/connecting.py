@@ -75,20 +75,13 @@ def check_cluster(cluster: Cluster) -> None:
 
 def _check_workers(client: Any, cluster: Cluster) -> None:
     """Raise `ClusterLostError` for a worker that cannot run this package, or runs other code."""
-    found = client.run(_worker_fingerprint, on_error="return")
-    for worker, made_by in sorted(found.items()):
+    for worker, made_by in sorted(client.run(fingerprint, on_error="return").items()):
         if not isinstance(made_by, dict):
             raise ClusterLostError(
                 f"worker {worker} cannot run timbre-data ({type(made_by).__name__}: {str(made_by).splitlines()[0]}): install there what is installed here."
             )
         if not cluster.allow_mixed:
             refuse_other_code(worker, made_by)
-
-
-def _worker_fingerprint() -> dict[str, str]:
-    from timbre_data.pipeline.build.provenance import fingerprint
-
-    return fingerprint()
 
 
 def refuse_other_code(worker: str, made_by: dict[str, str]) -> None:

@@ -26,9 +26,8 @@ class ClusterWatch:
         self._client, self._scheduler = client, scheduler
         self._stop = threading.Event()
         self._began = self._heard = time.monotonic()
-        self._workers: dict[
-            str, tuple[float, float]
-        ] = {}  # address: the scheduler's last_seen, and when it changed here
+        # address: the scheduler's last_seen, and when it changed here
+        self._workers: dict[str, tuple[float, float]] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> ClusterWatch:

@@ -7,7 +7,6 @@ two of them never touch the same one, and no task waits for a commit.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import pickle
@@ -22,7 +21,8 @@ import icechunk
 import zarr
 from filelock import FileLock, Timeout
 
-from timbre_data.pipeline.store.description import DIGEST, DIGESTED, META, check_description, digest_of
+from timbre_data.pipeline.catalogue.files import is_disk_full
+from timbre_data.pipeline.store.description import META, check_description, store_digest
 from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.repository import (
     BRANCH,
@@ -153,9 +153,7 @@ class Writer:
             return self.snapshot
         with translated_errors(self.location.address):
             if self._described_anew and meta(self.peek()):
-                root = zarr.open_group(self._session.store, mode="a")
-                set_meta(root, **{DIGESTED: True})
-                root.attrs[DIGEST] = digest_of(self.peek())
+                store_digest(zarr.open_group(self._session.store, mode="a"))
             if self._session.has_uncommitted_changes:
                 self._session.commit(message, metadata=metadata)
             self._begin()
@@ -201,7 +199,7 @@ class translated_errors:  # noqa: N801  # a context manager reads as a verb
             raise LockedError(
                 f"{self._address} was changed by another writer meanwhile: nothing of theirs is lost; run this again."
             ) from error
-        full = (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)) or any(
+        full = is_disk_full(error) or any(
             words in text
             for words in ("No space left", "os error 28", "os error 122", "os error 27", "File too large", "quota")
         )

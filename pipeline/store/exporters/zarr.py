@@ -6,7 +6,7 @@ from pathlib import Path
 
 from timbre_data.pipeline.catalogue.exporter import Exporter
 from timbre_data.pipeline.store.columns import feature_hash
-from timbre_data.pipeline.store.description import DIGEST, digest_of
+from timbre_data.pipeline.store.description import store_digest
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.writer import set_meta
 from timbre_data.schemas.errors import CorruptDataError
@@ -41,7 +41,7 @@ def _write(data: Dataset, folder: Path) -> None:
         root = zarr.open_group(folder, mode="r+")
         kept = {name: about for name, about in data.feature_sets().items() if name not in data.left_out}
         set_meta(root, features=kept)
-        root.attrs[DIGEST] = digest_of(zarr.open_group(folder, mode="r"))
+        store_digest(root)
 
 
 def _count_rows(folder: Path) -> int:
