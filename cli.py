@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +16,8 @@ from timbre_data.commands import COMMANDS
 from timbre_data.commands._shared import HELP, warn
 from timbre_data.schemas.errors import AbandonedBuildError, TimbreDataError
 
+STOPPED = 130
+"""Exit code after Ctrl-C."""
 ABOUT = "Datasets of timbre with labels you can trust: render, featurize, train, evaluate."
 app = typer.Typer(
     name="timbre-data",
@@ -42,7 +49,10 @@ def main() -> None:
 
     click_exception: Any = BadParameter.__mro__[2]
     try:
-        code = _run(click_exception)
+        with _ended_like_an_interrupt():
+            code = _run(click_exception)
+        if code == STOPPED:  # which is how typer reports Ctrl-C
+            _fail("stopped. What was stored before is kept.", STOPPED)
     except click_exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show()
@@ -56,13 +66,54 @@ def main() -> None:
     except TimbreDataError as error:
         code = _fail(str(error), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        code = _fail("stopped.", 130)
+        code = _fail("stopped. What was stored before is kept.", STOPPED)
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        code = _fail(*_of_the_system(error))
     except Exception as error:
         code = _fail(_unexpected(error), 1)
     sys.exit(code or 0)
+
+
+@contextmanager
+def _ended_like_an_interrupt() -> Iterator[None]:
+    """Answer the SIGTERM of batch systems, and the SIGHUP of a terminal that is closed, as Ctrl-C; `nohup` still
+    works.
+    """
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _of_the_system(error: OSError) -> tuple[str, int]:
+    """One line and the exit code for an error of the operating system that no command expected."""
+    from timbre_data.pipeline.catalogue.files import is_disk_full
+
+    name = str(error.filename) if error.filename else "a file"
+    if is_disk_full(error):
+        return (
+            f"{name} cannot be written: the disk is full. What was stored before is kept: make room, then run the same command again.",
+            1,
+        )
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{name} cannot be opened or written ({error.strerror}). What was stored before is kept.", 1
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{name[:40]}... is too long for a name of a file.", 2
+    return _unexpected(error), 1
 
 
 def _run(click_exception: Any) -> Any:

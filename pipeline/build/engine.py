@@ -51,6 +51,7 @@ def commit_seconds() -> float:
 
 
 MAX_BATCH = 2048
+ENDING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,8 @@ def leave_at_once(code: int) -> NoReturn:
 
 
 class _Interrupt:
-    """Catches Ctrl-C, and the SIGTERM of batch systems, while a build runs: the first ends it cleanly, a second one at
-    once.
+    """Catches Ctrl-C, the SIGTERM of batch systems and the SIGHUP of a closed terminal while a build runs: the first
+    ends it cleanly, a second one at once. A signal that is ignored (nohup) stays so.
     """
 
     def __init__(self) -> None:
@@ -151,7 +152,8 @@ class _Interrupt:
     def __enter__(self) -> _Interrupt:
         self._main = threading.current_thread() is threading.main_thread()
         if self._main:
-            self._before = [(number, signal.signal(number, self._handle)) for number in (signal.SIGINT, signal.SIGTERM)]
+            numbers = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+            self._before = [(number, signal.signal(number, self._handle)) for number in numbers]
         return self
 
     def __exit__(self, *ignored: object) -> None:

@@ -134,15 +134,12 @@ def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, 
     assert isinstance(there, zarr.Array)
     assert isinstance(present, zarr.Array)
     missing = np.flatnonzero((np.asarray(present[:]) != 0) & (np.asarray(there[:]) == 0))
+    version = meta(root).get("version")
     if not len(missing):
-        return Report(
-            writer.location.address,
-            0,
-            recipe.n,
-            f"{name}: finished already",
-            writer.snapshot,
-            meta(root).get("version"),
-        )
+        reason = "finished already"
+        if version and not _in_version(writer, name, version):  # killed before the version was made
+            version, reason = new_version(writer, name, [name]), "computed already, its version was missing"
+        return Report(writer.location.address, 0, recipe.n, f"{name}: {reason}", writer.snapshot, version)
     job = Job(
         title=name,
         missing=missing,
@@ -157,6 +154,12 @@ def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, 
         new_version(writer, f"{name} of {len(missing)} rows", [name]) if meta(writer.peek()).get("version") else None
     )
     return Report(writer.location.address, len(missing), recipe.n, f"{name}: computed", writer.snapshot, version)
+
+
+def _in_version(writer: Writer, name: str, version: str) -> bool:
+    """Whether a version holds a feature set of all its rows."""
+    data = Dataset(f"{writer.location.address}@v{version}")
+    return name in data.feature_sets() and name not in data.unfinished_features()
 
 
 def _create(

@@ -139,12 +139,15 @@ def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory) -> None:
     stored = meta(writer.peek())
     if stored:
         before = Recipe.model_validate(stored["recipe"])
-        if stored["inventory"] != inventory.digest or before.identity() != recipe.identity():
+        if stored["inventory"] == inventory.digest and before.identity() == recipe.identity():
+            return
+        if len(missing_rows(writer, ROW_HASH)) < before.n:
             raise UsageError(
                 f"{writer.location.address} was imported from other files or annotations, or with other settings: choose another name with --out, or delete it first."
             )
-        return
-    root = writer.root()
+    root = writer.root()  # new, or begun with files that could not be read and were repaired since
+    for name in list(root):
+        del root[name]
     chain = Chain(recipe.chain)
     parameters = [parameter.model_dump(mode="json") for parameter in chain.space]
     extra = extra_labels(inventory)

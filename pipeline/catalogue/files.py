@@ -3,14 +3,54 @@
 from __future__ import annotations
 
 import errno
+import glob
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+OWNER = ".owner"
+"""In a folder of our own: locked by the process that uses it."""
 
 
 def is_disk_full(error: BaseException) -> bool:
     """Whether the operating system refused to write for lack of room: a full disk, a quota or a limit of file sizes."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class OwnFolder:
+    """A new folder `PREFIX*` in `parent`, for as long as this process uses it. Folders of that kind whose process was
+    killed are deleted first: they hold a lock file that nobody has locked any more.
+    """
+
+    def __init__(self, parent: Path, prefix: str) -> None:
+        for left in parent.glob(f"{glob.escape(prefix)}*/{OWNER}"):
+            lock = FileLock(left)
+            try:
+                lock.acquire(timeout=0)
+            except (Timeout, OSError):
+                continue
+            shutil.rmtree(left.parent, ignore_errors=True)
+            lock.release()
+        while True:  # somebody who clears up may be faster than we
+            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            self._lock = FileLock(self.path / OWNER)
+            try:
+                self._lock.acquire(timeout=0)
+                return
+            except Timeout:
+                continue
+            except BaseException:
+                shutil.rmtree(self.path, ignore_errors=True)
+                raise
+
+    def close(self) -> None:
+        """Delete it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.release()
 
 
 @contextmanager

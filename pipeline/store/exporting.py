@@ -5,10 +5,9 @@ complete.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from pathlib import Path
 
+from timbre_data.pipeline.catalogue.files import OwnFolder
 from timbre_data.pipeline.store.card import card
 from timbre_data.pipeline.store.exporters import EXPORTERS
 from timbre_data.pipeline.store.reader import Dataset
@@ -39,18 +38,18 @@ def export(data: Dataset, to: Path, form: str, *, leave_out_unfinished: bool = F
     data.left_out = tuple(unfinished)
     with translated_errors(str(to)):
         to.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f"{to.name}.partial-", dir=to.parent))  # ours alone, whatever lies there
-        partial.chmod(0o755)
+        ours = OwnFolder(to.parent, f"{to.name}.partial-")  # whatever else lies there
         try:
+            partial = ours.path / to.name
+            partial.mkdir()
             exporter.write(data, partial)
             (partial / "README.md").write_text(card(data, form), encoding="utf-8")
             count = _manifest(partial)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        if to.exists():
-            to.rmdir()
-        partial.rename(to)
+            if to.exists():
+                to.rmdir()
+            partial.rename(to)
+        finally:
+            ours.close()
     return count
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from timbre_data.pipeline.catalogue.files import OwnFolder
 from timbre_data.pipeline.synths.hosting.server import die_with_parent
 from timbre_data.schemas.errors import MissingDependencyError, UsageError
 from timbre_data.schemas.profile import Profile
@@ -51,7 +52,8 @@ class Programs:
         self.profile, self.rate = profile, rate
         self._slot: FileLock | None = None
         self._priority = "-R" if urgent and may_be_urgent() else "-r"
-        self._folder = Path(tempfile.mkdtemp(prefix="timbre-data-"))
+        self._own = OwnFolder(Path(tempfile.gettempdir()), "timbre-data-synth-")
+        self._folder = self._own.path
         self._soundfont, self._period = soundfont, period
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         try:
@@ -74,6 +76,7 @@ class Programs:
             except Timeout:
                 continue
             self._slot, self.server = lock, Path(lock.lock_file).stem
+            self._clear_shared_memory()
             self.environment = os.environ | {
                 "JACK_NO_AUDIO_RESERVATION": "1",
                 "JACK_NO_START_SERVER": "1",
@@ -168,13 +171,17 @@ class Programs:
         """Take both down and leave nothing behind."""
         for name in reversed(list(self._running)):
             self._stop(name)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._own.close()
         if self._slot is None:
             return
-        for left in Path("/dev/shm").glob(f"jack*_{self.server}_*"):  # semaphores of programs that were killed
+        self._clear_shared_memory()
+        self._slot.release()
+
+    def _clear_shared_memory(self) -> None:
+        """Delete the semaphores that killed programs left under this server's name, which is ours alone."""
+        for left in Path("/dev/shm").glob(f"jack*_{self.server}_*"):
             with suppress(OSError):
                 left.unlink()
-        self._slot.release()
 
     def _stop(self, name: str) -> None:
         process = self._running.pop(name, None)
