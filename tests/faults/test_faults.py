@@ -6,6 +6,7 @@ disturbed. A sample is among the slow tests; `scripts/faults` goes through the w
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -202,6 +203,14 @@ def test_a_fault_costs_nothing_that_was_done(bench: Bench, tmp_path: Path, case:
         now = left_by(folder)
         problems += [f"again: {name} differs" for name in sorted(expected | now) if expected.get(name) != now.get(name)]
     problems += [f"left behind: {one.relative_to(folder)}" for like in LEFT_BEHIND for one in folder.rglob(like)]
+    record(str(case), problems, said)
+
+
+def record(case: str, problems: list[str], said: str) -> None:
+    """Fail for what is wrong; where `TIMBRE_DATA_FAULTS_LOG` names a file, note there what was seen."""
+    if log := os.environ.get("TIMBRE_DATA_FAULTS_LOG"):
+        with Path(log).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"case": case, "problems": problems, "said": said[-400:]}) + "\n")
     assert not problems, (problems, said[-1500:])
 
 
@@ -277,9 +286,7 @@ def cluster(case: Case, folder: Path) -> Iterator[tuple[list[str], dict[str, sub
     quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
         for name, words in starting.items():
-            parts[name] = subprocess.Popen(
-                [sys.executable, "-m", *words], cwd=folder, env=environment(folder), **quiet
-            )
+            parts[name] = subprocess.Popen([sys.executable, "-m", *words], cwd=folder, env=environment(folder), **quiet)
         wait_for_worker(address)
         yield ["--scheduler", address, "--patience", "3"], parts
     finally:
@@ -362,7 +369,7 @@ def test_a_damaged_object_is_found_or_makes_no_difference(
         problems += [f"{one} differs" for one in sorted(expected | now) if expected.get(one) != now.get(one)]
     elif proven and content(Dataset(str(folder / "datasets" / "d"))) != before and stage.name != "render":
         problems.append("a whole dataset of other content")
-    assert not problems, (problems, said[-1500:])
+    record(f"{name}-{what}-{how}", problems, said)
 
 
 def is_proven(folder: Path) -> bool:
