@@ -106,7 +106,8 @@ def render(
         warn(warning)
     emit(vars(report), _summary(report, dry_run), as_json)
     if report.failed:
-        warn(f"{len(report.failed)} rows failed: {report.failed[0]}")
+        shown = "; ".join(report.failed[:20]) + ("; ..." if len(report.failed) > 20 else "")
+        warn(f"{len(report.failed)} rows or sounds failed: {shown}")
         raise typer.Exit(1)
 
 

@@ -167,12 +167,17 @@ def _comparison_text(comparison: dict[str, Any]) -> str:
     text = f"{comparison['equal']} of {comparison['rendered']} re-rendered rows are bit-equal"
     if comparison["equal"] == comparison["rendered"]:
         return text
+    differ = f"largest difference {comparison['largest_db']:.1f} dB"
+    within = "within the noise floor of its synth"
+    if comparison["spectral_floor_db"] is not None:
+        differ = f"their {comparison['compared_by']} differ by {comparison['spectral_db']:.1f} dB"
+        within = f"as those of two renders do ({comparison['spectral_floor_db']:.1f} dB)"
     reason = (
-        "within the noise floor of its synth"
+        within
         if comparison["same"]
         else "NOT THE SAME: rendered on another machine or by another version, or the synth carries state between rows"
     )
-    return f"{text}; largest difference {comparison['largest_db']:.1f} dB, {reason}"
+    return f"{text}; {differ}, {reason}"
 
 
 @app.command("gc", epilog="Example: timbre-data dataset gc distortion")

@@ -257,11 +257,16 @@ def run(
 
 def _run_task(
     files: tuple[MemberFile, ...], programs: tuple[str, ...], function: Callable[..., TaskResult], *arguments: Any
-) -> TaskResult:
-    """In a worker: know the files that the client's user named, and the programs they trust, then do the task."""
+) -> TaskResult | TimbreDataError:
+    """In a worker: know the files that the client's user named, and the programs they trust, then do the task. An error
+    of ours is returned: Dask cuts the long ones that are raised.
+    """
     add_files(files)
-    with trusting_in_task(programs):
-        return replace(function(*arguments), made_by=fingerprint())
+    try:
+        with trusting_in_task(programs):
+            return replace(function(*arguments), made_by=fingerprint())
+    except TimbreDataError as error:
+        return error
 
 
 def _take_fingerprint(writer: Writer, cluster: Cluster, made_by: dict[str, str]) -> None:
@@ -295,5 +300,7 @@ def _result(future: Any) -> TaskResult:
         raise BuildError(
             f"workers died repeatedly on the same task ({error}): look at their memory and logs."
         ) from None
+    if isinstance(result, TimbreDataError):
+        raise result
     assert isinstance(result, TaskResult)
     return result

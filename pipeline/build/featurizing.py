@@ -15,7 +15,7 @@ from timbre_data.pipeline.build.connecting import dask_client
 from timbre_data.pipeline.build.engine import Cluster, Task, TaskResult
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.progress import NoProgress, Progress
-from timbre_data.pipeline.build.stage import Job, Report, new_version, run_stage
+from timbre_data.pipeline.build.stage import Job, Report, new_version, restore_tag, run_stage
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
 from timbre_data.pipeline.features import FEATURE_SETS
@@ -93,6 +93,7 @@ def featurize(
     progress = progress or NoProgress()
     reports = []
     with Writer(location) as writer:
+        restore_tag(writer)
         for name, settings in resolved.items():
             reports.append(_one(writer, name, settings.model_dump(mode="json"), cluster, progress))
     return reports

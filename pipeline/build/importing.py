@@ -20,7 +20,7 @@ from timbre_data.pipeline.build.recordings import (
     inventory_of,
     own_tables,
 )
-from timbre_data.pipeline.build.stage import Job, Report, missing_rows, new_version, run_stage
+from timbre_data.pipeline.build.stage import Job, Report, missing_rows, new_version, restore_tag, run_stage
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory
 from timbre_data.pipeline.catalogue.validation import validate
 from timbre_data.pipeline.importers import IMPORTERS
@@ -83,6 +83,7 @@ def import_dataset(
         )
     check_cluster(cluster)
     with Writer(location, create=True) as writer:
+        restore_tag(writer)
         _prepare(writer, recipe, inventory)
         notes: list[dict[str, Any]] = []
         task = ImportTask(name, settings_json, inventory.digest, json.dumps(recipe.model_dump(mode="json")), keep_going)

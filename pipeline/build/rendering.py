@@ -17,6 +17,7 @@ from timbre_data.pipeline.build.connecting import check_cluster, dask_client
 from timbre_data.pipeline.build.dry_sounds import render_dry, write_played
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.isolation import measured_isolation, not_repeatable
+from timbre_data.pipeline.build.leaving_out import left_out_messages, without_unusable
 from timbre_data.pipeline.build.machine import nearest_existing
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.build.progress import NoProgress, Progress
@@ -31,6 +32,7 @@ from timbre_data.pipeline.build.stage import (
     missing_rows,
     new_version,
     refuse_other_files,
+    restore_tag,
     run_stage,
 )
 from timbre_data.pipeline.store import layout
@@ -60,6 +62,9 @@ def render(
     A new dataset is created, an unfinished one resumed, a finished one grown when `recipe.n` is larger; else nothing is
     done. Raises `UsageError` when the stored dataset was made from a different recipe.
     """
+    left_out: dict[str, str] = {}
+    if keep_going:
+        recipe, left_out = without_unusable(recipe, location)
     plan = Plan(recipe)
     _ = plan.source  # one that cannot be opened ends it here
     if dry_run:
@@ -71,11 +76,12 @@ def render(
     check_cluster(cluster)
     progress = progress or NoProgress()
     with Writer(location, create=True) as writer:
+        restore_tag(writer)
         _prepare(writer, plan, progress)
         missing_dry = missing_rows(writer, DRY_HASH, plan.dry_count(recipe.n))
         missing = missing_rows(writer, ROW_HASH, recipe.n)
         if not len(missing) and not len(missing_dry) and meta(writer.peek()).get("version"):
-            return _finished(writer, location, recipe)
+            return replace(_finished(writer, location, recipe), failed=left_out_messages(left_out))
         notes = _render_missing(writer, plan, cluster, missing_dry, missing, progress, keep_going)
         version = new_version(writer, f"{recipe.n} rows")
         return Report(
@@ -86,7 +92,10 @@ def render(
             snapshot=writer.snapshot,
             version=version,
             rejected=sum(note.get("rejected", 0) for note in notes),
-            failed=tuple(message for note in notes for message in note.get("failed", ())),
+            failed=(
+                *left_out_messages(left_out),
+                *(message for note in notes for message in note.get("failed", ())),
+            ),
             warnings=(*plan.warnings(), *not_repeatable(meta(writer.peek()))),
         )
 
@@ -169,12 +178,16 @@ def _prepare(writer: Writer, plan: Plan, progress: Progress | None = None) -> No
         )
         writer.commit(f"created for {recipe.n} rows")
         return
-    _refuse_other_recipe(writer.location, Recipe.model_validate(stored["recipe"]), recipe)
+    begun = Recipe.model_validate(stored["recipe"])
+    untouched = not stored["version"] and len(missing_rows(writer, ROW_HASH, begun.n)) == begun.n
+    if untouched and _differ_in_what_is_left_out(begun, recipe):
+        begun = begun.model_copy(update={"source": recipe.source})
+        set_meta(writer.root(), recipe=begun.model_dump(mode="json"))
+    _refuse_other_recipe(writer.location, begun, recipe)
     refuse_other_files(writer.location, stored.get("files", []), member_files(recipe))
     if recipe.n > stored["recipe"]["n"] or not stored["version"]:
         _refuse_other_sound(writer.location, stored)
-    before = int(stored["recipe"]["n"])
-    untouched = not stored["version"] and len(missing_rows(writer, ROW_HASH, before)) == before
+    before = begun.n
     if stored["inventory"] != plan.inventory and untouched:
         root = writer.root()
         _resize(root, specs, before, dry)
@@ -201,6 +214,13 @@ def _prepare(writer: Writer, plan: Plan, progress: Progress | None = None) -> No
                 array.resize((recipe.n, *shape))
         set_meta(root, recipe=recipe.model_dump(mode="json"), provenance=provenance(), version=None)
         writer.commit(f"grown to {recipe.n} rows")
+
+
+def _differ_in_what_is_left_out(begun: Recipe, recipe: Recipe) -> bool:
+    """Whether recipes differ in the sounds that their source leaves out, and in nothing else."""
+    one, other = begun.identity(), recipe.identity()
+    left_out = [identity["source"].pop("leave_out", None) for identity in (one, other)]
+    return one == other and left_out[0] != left_out[1]
 
 
 def _resize(root: zarr.Group, specs: Sequence[layout.ArraySpec], rows: int, dry: int) -> None:

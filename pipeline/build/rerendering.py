@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.plan import Plan
@@ -13,15 +14,19 @@ from timbre_data.pipeline.build.row_rendering import Inputs, make_rows
 from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.pipeline.catalogue.seeding import Stage, generator
 from timbre_data.pipeline.sound.audio import decode
+from timbre_data.pipeline.sound.short_time import ShortTimeTransform
 from timbre_data.pipeline.store.columns import AUDIO, DRY_AUDIO, DRY_INDEX, DRY_MIDI, PARAMS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.pipeline.synths.hosting.trust import require_recipe
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
 ROUNDING_DB = -84.0
 """Two steps of 16 bits: what rounding and effects may make of a noise floor below them."""
+COMPARISONS = ("spectrograms", "mean spectra")
+"""Comparisons of two renders that ignore phase, the strictest first."""
 
 
 def stored_input(data: Dataset, row: int) -> Inputs:
@@ -46,7 +51,8 @@ def runtime_recipe(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
 
 
 def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
-    """Render `count` random rows again from the stored dry sounds and compare with what is stored, bit by bit.
+    """Render `count` random rows again from the stored dry sounds and compare with what is stored, bit by bit; where no
+    isolation makes the waveforms of a synth repeat, by spectra.
 
     Raises `UntrustedError` for a dataset whose recipe names a program or plug-in that is not trusted.
     """
@@ -56,10 +62,14 @@ def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
         )
     require_recipe(data.recipe)
     quiet_threads()
+    isolation = data.meta.get("isolation") or {}
+    floor = isolation.get("noise_floor_db")
+    compared_by = isolation.get("compared_by", "waveform")
+    spectral_floor = None if compared_by == "waveform" else isolation.get("spectral_floor_db")
     plan = Plan(runtime_recipe(data.recipe, data.meta))
     usable = data.usable()
     rows = np.sort(generator(seed, Stage.SOUND).choice(usable, min(count, len(usable)), replace=False))
-    equal, largest = 0, -np.inf
+    equal, largest, spectral = 0, -np.inf, -np.inf
     try:
         for row in rows.tolist():
             dry = stored_input(data, row)
@@ -70,11 +80,41 @@ def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
             )
             error = float(np.abs(decode(stored) - decode(made)).max())
             largest = max(largest, 20 * np.log10(error) if error else -np.inf)
+            if spectral_floor is not None:
+                difference = spectral_difference_db(decode(stored), decode(made), compared_by)
+                spectral = max(spectral, float(difference.max()))
     finally:
         close_instruments()
-    isolation = data.meta.get("isolation")
-    floor = -np.inf
-    if isolation and isolation["noise_floor_db"] is not None:  # and a step of 16 bits for what rounding makes of it
-        floor = max(float(isolation["noise_floor_db"]), ROUNDING_DB)
-    within = equal == len(rows) or (np.isfinite(floor) and largest <= floor)
-    return {"rendered": len(rows), "equal": equal, "largest_db": largest, "floor_db": floor, "same": bool(within)}
+    if spectral_floor is not None:  # nearer to itself than to another row
+        same = spectral <= (spectral_floor + float(isolation["other_rows_db"])) / 2
+    else:  # with a step of 16 bits for what rounding makes of a floor
+        same = equal == len(rows) or (floor is not None and largest <= max(float(floor), ROUNDING_DB))
+    return {
+        "rendered": len(rows),
+        "equal": equal,
+        "largest_db": largest,
+        "floor_db": -np.inf if floor is None else max(float(floor), ROUNDING_DB),
+        "compared_by": compared_by,
+        "spectral_db": spectral,
+        "spectral_floor_db": spectral_floor,
+        "same": bool(same),
+    }
+
+
+def spectral_difference_db(first: Audio, second: Audio, by: str) -> NDArray[np.float64]:
+    """How far the magnitude spectra of two sets of sounds [shape=(n, channels, samples)] are apart, whatever their
+    phase, row by row [shape=(n,)]: the energy of the difference of the magnitudes relative to the louder one's, in dB;
+    -inf where they are equal.
+
+    `by` is "spectrograms" (frames of 2048 samples, without the phase of oscillators) or "mean spectra" (the mean over
+    time, without that of slow modulation either).
+    """
+    transform = ShortTimeTransform(first.shape[-1], min(2048, 2 ** int(np.log2(max(first.shape[-1], 32)))), 512)
+    differences = np.empty(len(first))
+    for row, (one, other) in enumerate(zip(first, second, strict=True)):
+        a, b = (np.abs(transform(np.ascontiguousarray(sound.mean(axis=0)))).astype(float) for sound in (one, other))
+        if by == "mean spectra":
+            a, b = a.mean(axis=0), b.mean(axis=0)
+        differences[row] = ((a - b) ** 2).sum() / max((a**2).sum(), (b**2).sum(), 1e-30)
+    with np.errstate(divide="ignore"):
+        return np.asarray(10 * np.log10(differences))

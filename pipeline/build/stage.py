@@ -20,7 +20,7 @@ from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.columns import DRY_HASH, ROW_HASH, feature_hash
 from timbre_data.pipeline.store.location import Location
-from timbre_data.pipeline.store.writer import Writer, set_meta
+from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.schemas.errors import BuildError, UsageError
@@ -119,6 +119,13 @@ def refuse_unfinished(writer: Writer, features: Sequence[str] = ()) -> None:
             raise BuildError(
                 f"{writer.location.address} is not finished: {count} {what} are missing. What was committed is safe: repeat the command to go on."
             )
+
+
+def restore_tag(writer: Writer) -> None:
+    """Tag the version that was committed, where a kill or a full disk came before its tag."""
+    version = meta(writer.peek()).get("version")
+    if version and f"v{version}" not in writer.tags:
+        writer.tag(f"v{version}", writer.commit_of(str(version)))
 
 
 def new_version(writer: Writer, what: str, features: Sequence[str] = ()) -> str:

@@ -19,6 +19,9 @@ from numba import cfunc, types
 from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.sound.mp3_frames import overwritten
+from timbre_data.schemas.errors import UnusableSoundError
+
 _FROM_SET, _FROM_HERE = 0, 1
 _HEAD = 16
 """Bytes before those of the file: how many there are and which is the next, as 64-bit integers."""
@@ -68,7 +71,7 @@ _CALLBACKS = _callbacks() if hasattr(soundfile, "_ffi") and hasattr(soundfile, "
 
 def read_mp3(path: Path) -> tuple[NDArray[np.float32], int] | None:
     """All samples of an MP3 [shape=(samples, channels)] and its rate. None where it takes soundfile itself to tell what
-    is wrong.
+    is wrong. Raises `UnusableSoundError` for one that was overwritten in the middle.
     """
     if _CALLBACKS is None:
         return None
@@ -77,6 +80,8 @@ def read_mp3(path: Path) -> tuple[NDArray[np.float32], int] | None:
     with path.open("rb") as file:
         length = file.readinto(memory[_HEAD:].data)
     memory[:_HEAD].view(np.int64)[:] = length, 0
+    if damage := overwritten(memory[_HEAD : _HEAD + length]):
+        raise UnusableSoundError(damage)
     about = ffi.new("SF_INFO*")
     opened = library.sf_open_virtual(_CALLBACKS, library.SFM_READ, about, ffi.cast("void*", memory.ctypes.data))
     if opened == ffi.NULL:

@@ -41,6 +41,9 @@ class WavFolderSettings(Frozen):
         -40.0, le=0, ge=-120, description="level of the onset relative to the loudest moment, in dB"
     )
     group: Literal["file", "folder"] = Field("file", description="what a split keeps together: file or folder")
+    leave_out: tuple[str, ...] = Field(
+        (), description="files below the folder that are not used; --keep-going adds the unusable ones"
+    )
 
 
 class WavFolder:
@@ -58,6 +61,10 @@ class WavFolder:
             raise SourceError(
                 "wav_folder", {str(root): f"no file matches {settings.pattern} with {', '.join(SUFFIXES)}"}
             )
+        left_out = set(settings.leave_out)
+        self._files = [path for path in self._files if path.relative_to(root).as_posix() not in left_out]
+        if not self._files:
+            raise SourceError("wav_folder", {str(root): "every file is left out"})
         self.notes: Sequence[Note] = [self._note(path.relative_to(root)) for path in self._files]
         others = (path for path in root.glob(settings.pattern) if path.suffix.lower() in UNREAD and path.is_file())
         self.skipped = tuple(sorted(path.relative_to(root).as_posix() for path in others))

@@ -165,10 +165,15 @@ class Writer:
             deleted = self._repo.garbage_collect(older_than)
         return {"chunks": deleted.chunks_deleted, "bytes": deleted.bytes_deleted}
 
-    def tag(self, name: str) -> None:
-        """Name the last commit, for good."""
+    def tag(self, name: str, snapshot: str | None = None) -> None:
+        """Name a commit, by default the last one, for good."""
         with translated_errors(self.location.address):
-            self._repo.create_tag(name, snapshot_id=self.snapshot)
+            self._repo.create_tag(name, snapshot_id=snapshot or self.snapshot)
+
+    def commit_of(self, version: str) -> str | None:
+        """The snapshot that was committed as a version; None where there is none."""
+        history = self._repo.ancestry(branch=BRANCH)
+        return next((str(info.id) for info in history if info.metadata.get("version") == version), None)
 
 
 def _owner(file: Path) -> str:
@@ -207,7 +212,7 @@ class translated_errors:  # noqa: N801  # a context manager reads as a verb
             raise BuildError(
                 f"the disk under {self._address} is full. What was committed is safe: free some space, then run the same command to go on."
             ) from error
-        if isinstance(error, icechunk.IcechunkError | OSError):
+        if isinstance(error, icechunk.IcechunkError | OSError) or type(error).__name__ == "RustPanic":
             raise BuildError(f"{self._address} cannot be written: {text}. What was committed is safe.") from error
 
 

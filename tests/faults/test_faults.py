@@ -324,10 +324,14 @@ def claims(folder: Path) -> list[str]:
     for path in sorted((folder / "datasets").glob("*/store")):
         try:
             data = Dataset(str(path.parent))
-            for version in [None, *tags(data)]:
-                one = Dataset(f"{path.parent}@{version}") if version else data
-                if one.version != "unfinished" and not (one.complete() and verify(one).whole):
-                    problems.append(f"{path.parent.name}@{version or one.version} is not whole")
+            verdict = verify(data)
+            if verdict.damaged or verdict.history or (data.version != "unfinished" and not data.complete()):
+                problems.append(f"{path.parent.name} is not what it says")
+            problems += [
+                f"{path.parent.name}@{version} is not whole"
+                for version in tags(data)
+                if not verify(Dataset(f"{path.parent}@{version}")).whole
+            ]
         except TimbreDataError as error:
             if "holds nothing yet" not in str(error):
                 problems.append(f"{path.parent.name}: {error}")

@@ -91,9 +91,11 @@ class JackCapture:
         def look() -> Any:
             return next((port for port in self._client.get_ports(**kinds) if re.fullmatch(pattern, port.name)), None)
 
-        return wait_for(
-            f"the port {pattern} of {self._profile.name}", self._profile.start_seconds, look, self._programs.check
-        )
+        def seen() -> list[str]:
+            return [port.name for port in self._client.get_ports(**kinds)]
+
+        what = f"the port {pattern} of {self._profile.name}"
+        return wait_for(what, self._profile.start_seconds, look, self._programs.check, seen)
 
     def play(
         self, performances: Sequence[Performance], values: Sequence[Mapping[str, float]], samples: int, *, settle: bool

@@ -159,9 +159,16 @@ class Programs:
         """Raise `CaptureError` when one of them is gone."""
         for name, process in self._running.items():
             if process.poll() is not None:
-                lines = (self._folder / f"{name}.log").read_text(errors="replace").split("\n")
+                log = self._folder / f"{name}.log"
+                lines = log.read_text(errors="replace").split("\n")
                 said = next((f": {line.strip()[:160]}" for line in reversed(lines) if line.strip()), "")
-                raise CaptureError(f"{name} ended by itself (exit code {process.returncode}{said})")
+                kept = (
+                    Path(tempfile.gettempdir()) / f"timbre-data-{name.replace(' ', '-')}.log"
+                )  # the last one of its kind
+                log.replace(kept)
+                raise CaptureError(
+                    f"{name} ended by itself (exit code {process.returncode}{said}; all it said: {kept})"
+                )
 
     def stop_synth(self) -> None:
         """Take the synth down."""
@@ -223,12 +230,18 @@ def _fill(word: str, filled: Mapping[str, str]) -> str:
     return word
 
 
-def wait_for(what: str, seconds: float, look: Callable[[], Any], check: Callable[[], None]) -> Any:
-    """Wait until `look` finds something. Raises `CaptureError` when time is up or `check` says that it is in vain."""
+def wait_for(
+    what: str, seconds: float, look: Callable[[], Any], check: Callable[[], None], seen: Callable[[], list[str]] = list
+) -> Any:
+    """Wait until `look` finds something. Raises `CaptureError` when time is up or `check` says that it is in vain; it
+    names what was `seen` instead.
+    """
     deadline = time.monotonic() + seconds
     while not (result := look()):
         check()
         if time.monotonic() > deadline:
-            raise CaptureError(f"{what} did not appear within {seconds:.0f} s")
+            others = sorted(set(seen()))
+            there = f" (there are: {', '.join(others[:12])})" if others else ""
+            raise CaptureError(f"{what} did not appear within {seconds:.0f} s{there}")
         time.sleep(0.01)
     return result

@@ -145,14 +145,16 @@ class RealTimeCapture:
         owns_programs = self._programs is not None
         backend = mido.Backend("mido.backends.rtmidi/UNIX_JACK" if owns_programs else "mido.backends.rtmidi")
 
-        def midi() -> Any:
+        def ports() -> list[str]:
             try:
-                names = backend.get_output_names()
+                return list(backend.get_output_names())
             except Exception:  # rtmidi's own errors, while the server is starting
-                return None
-            return next((name for name in names if re.search(self._midi_port, name)), None)
+                return []
 
-        name = wait_for(f"the MIDI port {self._midi_port}", self._profile.start_seconds, midi, self._check)
+        def midi() -> Any:
+            return next((name for name in ports() if re.search(self._midi_port, name)), None)
+
+        name = wait_for(f"the MIDI port {self._midi_port}", self._profile.start_seconds, midi, self._check, ports)
         self._output = backend.open_output(name)
         wanted = self._audio_device or (self._profile.ports.audio[0].partition(":")[0] if owns_programs else "")
 
@@ -160,16 +162,22 @@ class RealTimeCapture:
             with suppress(sounddevice.PortAudioError):  # the list of devices is made when PortAudio starts
                 sounddevice._terminate()
                 sounddevice._initialize()
-            devices = [
-                (i, d)
+            return next(([i] for i, name in inputs() if re.search(wanted, name)), None)
+
+        def inputs() -> list[tuple[int, str]]:
+            return [
+                (i, d["name"])
                 for i, d in enumerate(sounddevice.query_devices())
                 if d["max_input_channels"]
                 and (not owns_programs or "JACK" in sounddevice.query_hostapis(d["hostapi"])["name"])
             ]
-            return next(([i] for i, d in devices if re.search(wanted, d["name"])), None)
 
         self._device = wait_for(
-            f"an audio device {wanted or 'to record from'}", self._profile.start_seconds, device, self._check
+            f"an audio device {wanted or 'to record from'}",
+            self._profile.start_seconds,
+            device,
+            self._check,
+            lambda: [name for _, name in inputs()],
         )[0]
         channels = min(
             max(len(self._profile.ports.audio), 1), sounddevice.query_devices(self._device)["max_input_channels"]

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
+import psutil
 
 from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.schemas.arrays import Audio
@@ -21,6 +23,21 @@ from timbre_data.schemas.errors import SynthError, TimbreDataError
 
 TRIES = 3
 OPEN_SECONDS = 60.0
+
+
+LOOK_SECONDS, STOPPED_SECONDS = 1.0, 4.0
+"""How often a host that does not answer is looked at, and how long it may stand still."""
+
+
+def stopped_program(root: int) -> str | None:
+    """The name of a process, `root` or one below it, that is stopped by a signal; None where all run."""
+    with suppress(psutil.Error):
+        host = psutil.Process(root)
+        for process in (host, *host.children(recursive=True)):
+            with suppress(psutil.Error):
+                if process.status() == psutil.STATUS_STOPPED:
+                    return "its host process" if process.pid == root else str(process.name())
+    return None
 
 
 class _TroubleError(Exception):
@@ -135,8 +152,7 @@ class Hosted:
         self._requests.send((*self._factory, self._arguments))
 
     def _answer(self, expected: str, seconds: float) -> Any:
-        if not self._answers.poll(seconds):
-            raise _TroubleError(f"it hung: no answer within {seconds:.0f} s")
+        self._wait(seconds)
         try:
             kind, content = self._answers.recv()
         except EOFError:
@@ -148,6 +164,21 @@ class Hosted:
             raise _TroubleError(str(content))
         assert kind == expected
         return content
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for an answer. Raises `_TroubleError` when time is up, or when the host, or a program that it started,
+        was stopped by a signal.
+        """
+        deadline = time.monotonic() + seconds
+        since = None
+        while not self._answers.poll(min(LOOK_SECONDS, max(deadline - time.monotonic(), 0))):
+            now = time.monotonic()
+            name = stopped_program(self._process.pid) if self._process else None
+            since = (since or now) if name else None
+            if name and since is not None and now - since > STOPPED_SECONDS:
+                raise _TroubleError(f"{name} was stopped by a signal")
+            if now >= deadline:
+                raise _TroubleError(f"it hung: no answer within {seconds:.0f} s")
 
     def _last_words(self) -> str:
         try:

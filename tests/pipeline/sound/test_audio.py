@@ -62,6 +62,36 @@ def test_mp3_from_memory_has_the_samples_that_soundfile_reads(
     assert np.array_equal(read(path, rate, channels), told.T)
 
 
+@pytest.mark.parametrize("junk", ["random", "zeros", "ones", "text"])
+@pytest.mark.parametrize(("rate", "channels", "mode"), [(44_100, 2, "CONSTANT"), (44_100, 1, "VARIABLE"), (22_050, 1, "AVERAGE"), (8_000, 1, "CONSTANT")])  # fmt: skip
+def test_an_mp3_that_was_overwritten_in_the_middle_is_damaged(
+    tmp_path: Path, rate: int, channels: int, mode: str, junk: str
+) -> None:
+    path = tmp_path / "sound.mp3"
+    rng = np.random.default_rng(0)
+    sound = 0.3 * rng.standard_normal((5 * rate, channels))
+    soundfile.write(path, sound, rate, format="MP3", bitrate_mode=mode)
+    content = path.read_bytes()
+    assert read(path, rate, channels).shape[1] >= 5 * rate
+    size = 3000
+    noise = {"random": rng.bytes(size), "zeros": bytes(size), "ones": b"\xff" * size, "text": b"<html>" * (size // 6)}[
+        junk
+    ]
+    for place in (len(content) // 3, len(content) // 2, 2 * len(content) // 3):
+        path.write_bytes(content[:place] + noise + content[place + size :])
+        with pytest.raises(UnusableSoundError, match=r"damaged: bytes [\d,]+ to [\d,]+ are no MPEG audio"):
+            read(path, rate, channels)
+
+
+@pytest.mark.parametrize("tail", [b"TAG" + bytes(125), bytes(5000), b"APETAGEX" + bytes(200), b"\xff\xfb"])
+def test_what_stands_around_the_frames_of_an_mp3_is_no_damage(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "sound.mp3"
+    soundfile.write(path, 0.3 * np.random.default_rng(0).standard_normal(RATE * 2), RATE, format="MP3")
+    before = read(path, RATE, 1)
+    path.write_bytes(ID3 + path.read_bytes() + tail)
+    assert np.array_equal(read(path, RATE, 1), before)
+
+
 @pytest.mark.parametrize("content", [b"", b"no sound at all" * 100, b"\xff\xfb\x90\x00"])
 def test_what_is_no_mp3_is_told_as_soundfile_tells_it(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "sound.mp3"

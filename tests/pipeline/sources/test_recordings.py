@@ -208,10 +208,41 @@ def test_an_empty_split_is_a_warning_before_and_after_the_build(folder: Path) ->
     assert not Plan(recipe({"name": "plucked_string"}, n=1000)).warnings()
 
 
+def test_unusable_files_are_left_out_only_when_asked(
+    folder: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a.wav").write_bytes(b"RIFF, but nothing else")
+    soundfile.write(folder / "silent.wav", np.zeros(8000), 8000)
+    words = ["render", "--fx", "delay", "--source", "wav_folder", "--set", f"source.path={folder}", "--n", "10", "--out", "d"]  # fmt: skip
+    assert command(*words) == 1
+    assert command(*words, "--keep-going") == 1
+    said = capsys.readouterr().err
+    assert "2 rows or sounds failed: " in said
+    assert "a.wav is left out: cut short" in said
+    data = Dataset("d")
+    assert data.recipe.source.settings["leave_out"] == ["a.wav", "silent.wav"]
+    assert len(data.usable()) == 10
+    assert not {"a.wav", "silent.wav"} & set(data.read("dry/identity"))
+    snapshot = data.snapshot
+    assert command(*words, "--keep-going") == 1
+    assert "was left out when the dataset was begun" in capsys.readouterr().err
+    assert Dataset("d").snapshot == snapshot
+    words[words.index("10")] = "20"
+    assert command(*words, "--keep-going") == 1
+    assert len(Dataset("d").usable()) == 20
+
+
 def test_a_synth_that_nothing_makes_repeatable_is_a_warning() -> None:
-    measured = {"mode": "process", "noise_floor_db": 5.9}
+    measured: dict[str, Any] = {"mode": "process", "noise_floor_db": 5.9}
     (message,) = not_repeatable({"isolation": measured})
     assert "differ by 5.9 dB" in message
+    assert "proves nothing" in message
+    spectra = {"compared_by": "mean spectra", "spectral_floor_db": -20.0, "other_rows_db": -8.0}
+    (message,) = not_repeatable({"isolation": measured | spectra | {"verdict": "repeatable but for phase"}})
+    assert "but for phase they are the same" in message
+    assert "--rerender compares mean spectra" in message
+    (message,) = not_repeatable({"isolation": measured | spectra | {"verdict": "not repeatable"}})
+    assert "a label belongs to more than one sound" in message
     assert not not_repeatable({"isolation": measured | {"noise_floor_db": -60.0}})
     assert not not_repeatable({"isolation": measured | {"noise_floor_db": None}})
     assert not not_repeatable({"isolation": None})
