@@ -6,6 +6,7 @@ A short run is among the slow tests; `scripts/fuzz` runs as many cases as asked 
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import struct
@@ -24,6 +25,8 @@ from timbre_data.cli import main
 from timbre_data.models.training import train
 from timbre_data.models.training.runs import runs_home
 from timbre_data.pipeline.catalogue.shipped import shipped
+from timbre_data.pipeline.importers import IMPORTERS
+from timbre_data.pipeline.store.reader import open_if_there
 from timbre_data.pipeline.synths.hosting.trust import forget
 from timbre_data.schemas.settings import TrainSettings
 
@@ -175,6 +178,7 @@ def test_files_that_are_anything(
     name=TEXTS,
     command=st.sampled_from(["show", "log", "verify", "gc", "tag", "render", "export", "evaluate", "predict"]),
 )
+@example(name="x" * 300, command="evaluate")
 def test_names(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, command: str
 ) -> None:
@@ -263,6 +267,57 @@ def test_headers_of_sounds(
     words = ["render", "--fx", "delay", "--source", "wav_folder", "--set", f"source.path={folder}", "--set", "audio.seconds=0.1", "--n", "2"]  # fmt: skip
     shutil.rmtree(os.environ["TIMBRE_DATA_HOME"], ignore_errors=True)
     judged(capsys, monkeypatch, *words, "--out", "d")
+
+
+@fuzz
+@given(
+    importer=st.sampled_from(IMPORTERS.names()),
+    which=st.integers(0, 1000),
+    change=st.sampled_from(["junk", "cut", "empty", "gone", "renamed", "a folder", "a link to itself", "one more"]),
+    junk=st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")),
+    name=st.text(st.characters(blacklist_characters="/\0", codec="utf-8"), min_size=1, max_size=30),
+    at=st.floats(0, 1),
+    keep_going=st.booleans(),
+)
+def test_trees_of_importers(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    home: Path,
+    importer: str,
+    which: int,
+    change: str,
+    junk: bytes,
+    name: str,
+    at: float,
+    keep_going: bool,
+) -> None:
+    for folder in (tmp_path / "tree", home):
+        shutil.rmtree(folder, ignore_errors=True)
+    (tmp_path / "tree").mkdir()
+    importlib.import_module(f"tests.fixtures.{importer}").make(tmp_path / "tree")
+    files = sorted(path for path in (tmp_path / "tree").rglob("*") if path.is_file())
+    path = files[which % len(files)]
+    content = path.read_bytes()
+    place = int(at * len(content))
+    if change in ("gone", "a folder", "a link to itself"):
+        path.unlink()
+    if change in ("junk", "cut", "empty"):
+        path.write_bytes({"junk": content[:place] + junk + content[place + len(junk) :], "cut": content[:place], "empty": b""}[change])  # fmt: skip
+    elif change == "a folder":
+        path.mkdir()
+    elif change == "a link to itself":
+        path.symlink_to(path)
+    elif change == "renamed" and name not in (".", ".."):
+        path.rename(path.with_name(name + path.suffix))
+    elif change == "one more":
+        path.with_name(name + path.suffix).write_bytes(content)
+    options = ["--keep-going"] if keep_going else []
+    code = judged(capsys, monkeypatch, "import", importer, str(tmp_path / "tree"), "--out", "d", *options)
+    data = open_if_there("d")
+    if data is not None and data.version != "unfinished":
+        assert code in (0, 1)
+        assert data.complete()
 
 
 def in_one_line(value: Any) -> str:

@@ -89,7 +89,9 @@ def open_repository(location: Location) -> icechunk.Repository:
     try:
         return icechunk.Repository.open(_storage(location))
     except icechunk.IcechunkError as error:
-        raise CorruptDataError(f"{location.address} cannot be opened: {first_line(error)}.") from None
+        raise CorruptDataError(
+            f"{location.address} cannot be opened: {first_line(error)}. Restore it from a copy, or delete it to begin anew."
+        ) from None
 
 
 def snapshot_of(repo: icechunk.Repository, version: str | None, name: str) -> str:

@@ -137,6 +137,19 @@ class TestImporter:
         data = imported(name, folder, "without", keep_going=True)
         assert len(data.usable()) == count - rows
 
+    def test_repaired_files_are_imported_by_the_same_command(self, tree: tuple[str, Path, int]) -> None:
+        """Though the import was begun with others: as long as it has no rows."""
+        name, folder, count = tree
+        victim = sounds_in(name, folder)[3]
+        content = victim.read_bytes()
+        victim.write_bytes(b"RIFFxxxx")
+        with pytest.raises(SourceError, match=victim.name):
+            imported(name, folder)
+        victim.write_bytes(content)
+        data = imported(name, folder)
+        assert len(data.usable()) == count
+        assert verify(data).whole
+
     def test_files_that_end_too_early_are_named(self, tree: tuple[str, Path, int]) -> None:
         """As after half a download: their headers still tell the whole length."""
         name, folder, _ = tree

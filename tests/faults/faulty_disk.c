@@ -1,4 +1,4 @@
-/* A disk that fails, and a moment to be struck at: preloaded into a program, it counts the writes below FAULT_UNDER (folders separated by
+/* A disk that fails, and a moment to be struck at: preloaded into a program, it counts, from `begin_faults` on, the writes below FAULT_UNDER (folders separated by
    colons) and at number FAULT_AT does what FAULT_DO says: "enospc" or "erofs" (every write from there on fails), "stop" (the program stops
    once, so that a test can do something to it or to others, and goes on with SIGCONT), or nothing. FAULT_COUNT is a file of eight bytes that
    holds the count.
@@ -27,7 +27,8 @@ static _Atomic long *counter;
 static const char *under, *what;
 static long at;
 
-__attribute__((constructor)) static void begin(void) {
+/* Read what is to be done from the environment of now: programs are forked from one that has loaded everything. */
+void begin_faults(void) {
     const char *file = getenv("FAULT_COUNT");
     under = getenv("FAULT_UNDER");
     what = getenv("FAULT_DO");

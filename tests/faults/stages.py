@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,10 @@ import pandas as pd
 import torch
 
 from tests.conftest import all_columns
+from tests.faults.forking import Command
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import open_repository
 
-CLI = (sys.executable, "-c", "from timbre_data.cli import main; main()")
 SMALL = ("--set", "audio.seconds=0.1", "--set", "source={name: noise, sounds: 512}", "--batch", "256", "--workers", "1")
 
 
@@ -64,18 +62,10 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return os.environ | ours | more
 
 
-def start(stage: Stage, folder: Path, irmas: Path, *extra: str, **more: str) -> subprocess.Popen[str]:
+def start(stage: Stage, folder: Path, irmas: Path, *extra: str, **more: str) -> Command:
     """Start a stage's command in a folder; what it prints is held back until it ends."""
     words = [word.replace("{irmas}", str(irmas)) for word in stage.words]
-    return subprocess.Popen(
-        [*CLI, *words, *extra],
-        cwd=folder,
-        env=environment(folder, **more),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return Command([*words, *extra], folder, environment(folder, **more))
 
 
 def left_by(folder: Path) -> dict[str, str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import queue
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,14 +21,23 @@ import numpy as np
 import pytest
 
 from tests.conftest import build, small_recipe
-from timbre_data.pipeline.build import engine, rendering, stage
+from timbre_data.pipeline.build import engine, featurizing, rendering, stage
+from timbre_data.pipeline.build.connecting import dask_client
 from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.pipeline.build.watching import Patience
 from timbre_data.pipeline.store.columns import ROW_HASH
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.writer import Writer
-from timbre_data.schemas.errors import BuildError, ClusterLostError, UsageError
+from timbre_data.schemas.errors import (
+    BuildError,
+    ClusterLostError,
+    CorruptDataError,
+    SourceError,
+    TimbreDataError,
+    UsageError,
+)
 
 CLI = [sys.executable, "-c", "from timbre_data.cli import main; main()"]
 ROWS = 6144
@@ -217,6 +228,79 @@ def test_a_scheduler_that_comes_back_in_time_is_used_again(
     recipe = data.recipe
     straight = build(recipe, "straight")
     assert np.array_equal(data.read(ROW_HASH), straight.read(ROW_HASH))
+
+
+def test_an_error_of_a_task_arrives_whole() -> None:
+    """Dask cuts the long ones that tasks raise, and makes them plain exceptions."""
+
+    def fails(session: bytes, address: str, task: Any) -> Any:
+        raise SourceError("folder", {f"{'very long ' * 100}{i}.wav": "silent" for i in range(100)})
+
+    build(small_recipe(n=20), "d")
+    with Writer(locate("d")) as writer, dask_client(Cluster(workers=1)) as client, pytest.raises(SourceError) as told:
+        engine.run(
+            client, Cluster(workers=1), writer, [engine.Task(0, 20)], fails, (), message="", progress=NoProgress()
+        )
+    assert len(told.value.failures) == 100
+    assert len(str(told.value)) > 20_000
+
+
+@pytest.mark.parametrize("stage_", ["render", "featurize"])
+def test_a_version_whose_tag_was_prevented_gets_it(monkeypatch: pytest.MonkeyPatch, stage_: str) -> None:
+    recipe = small_recipe(n=20)
+
+    def make() -> None:
+        if stage_ == "render":
+            build(recipe, "d")
+        else:
+            featurizing.featurize(locate("d"), {"autofx163": {}}, Cluster(workers=1))
+
+    if stage_ == "featurize":
+        build(recipe, "d")
+
+    def full(self: Writer, name: str, snapshot: str | None = None) -> None:
+        raise BuildError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "tag", full)
+        with pytest.raises(BuildError):
+            make()
+    make()
+    with Writer(locate("d")) as writer:
+        version = Dataset("d").version
+        assert writer.tags[-1] == f"v{version}"
+        assert version == ("1.0.0" if stage_ == "render" else "1.1.0")
+
+
+def test_features_whose_version_was_prevented_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    build(small_recipe(n=20), "d")
+
+    def killed(*_: Any) -> str:
+        raise BuildError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(featurizing, "new_version", killed)
+        with pytest.raises(BuildError):
+            featurizing.featurize(locate("d"), {"autofx163": {}}, Cluster(workers=1))
+    assert Dataset("d").version == "1.0.0"
+    (report,) = featurizing.featurize(locate("d"), {"autofx163": {}}, Cluster(workers=1))
+    assert report.version == "1.1.0"
+    assert not Dataset("d@v1.1.0").unfinished_features()
+    (report,) = featurizing.featurize(locate("d"), {"autofx163": {}}, Cluster(workers=1))
+    assert report.version == "1.1.0"
+
+
+def test_a_folder_that_is_deleted_in_mid_build_is_one_error(home: Path) -> None:
+    class Deletes(NoProgress):
+        def advance(self, rows: int, rejected: int = 0) -> None:
+            shutil.rmtree(home / "d", ignore_errors=True)
+
+    with pytest.raises(TimbreDataError):
+        build(small_recipe(n=1100), "d", cluster=Cluster(workers=1, batch=256), progress=Deletes())
+    with suppress(CorruptDataError):  # what tasks wrote after it was deleted is no dataset
+        build(small_recipe(n=1100), "d")
+    shutil.rmtree(home / "d", ignore_errors=True)
+    assert build(small_recipe(n=1100), "d").complete()
 
 
 def test_stages_count_before_they_claim() -> None:

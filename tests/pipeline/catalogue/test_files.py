@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from timbre_data.pipeline.catalogue.files import whole
+from timbre_data.pipeline.catalogue.files import OwnFolder, whole
 
 
 def _write_half(out: Path) -> None:
@@ -33,3 +35,19 @@ def test_what_ends_takes_the_place(tmp_path: Path) -> None:
         assert out.read_text() == "old"
     assert out.read_text() == "new"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_folder_of_our_own_goes_with_its_process_and_others_stay(tmp_path: Path) -> None:
+    (tmp_path / "out.partial-mine").mkdir()
+    (tmp_path / "out.partial-mine" / "precious").write_text("x")
+    program = f"from pathlib import Path; from timbre_data.pipeline.catalogue.files import OwnFolder; import os, signal; print(OwnFolder(Path({str(tmp_path)!r}), 'out.partial-').path, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    left = Path(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip())
+    assert left.is_dir()
+    first = OwnFolder(tmp_path, "out.partial-")
+    assert not left.exists()
+    second = OwnFolder(tmp_path, "out.partial-")
+    assert first.path.is_dir()
+    first.close()
+    second.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.partial-mine"]
+    assert (tmp_path / "out.partial-mine" / "precious").read_text() == "x"

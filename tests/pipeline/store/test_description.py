@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import all_columns
-from timbre_data.pipeline.build import featurizing
+from tests.conftest import all_columns, build, small_recipe
+from tests.fixtures import irmas
+from timbre_data.pipeline.build import featurizing, recipes
 from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.store.description import DIGEST
 from timbre_data.pipeline.store.exporting import export
 from timbre_data.pipeline.store.location import locate
@@ -24,8 +26,8 @@ from timbre_data.pipeline.store.versions import tag
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.schemas.errors import CorruptDataError, TimbreDataError
 
-FLIPS = int(os.environ.get("TIMBRE_DATA_FLIPS", "60"))
-"""Bits to flip in a run of all tests; a thousand take six minutes."""
+FLIPS = int(os.environ.get("TIMBRE_DATA_FLIPS", "25"))
+"""Bits to flip in a store of each kind, in a run of all tests; a thousand take six minutes."""
 
 
 def everything(data: Dataset) -> dict[str, Any]:
@@ -58,12 +60,31 @@ def flipped(original: Path, home: Path, rng: np.random.Generator, before: dict[s
     return None
 
 
+def made(kind: str, folder: Path) -> Dataset:
+    """A small dataset of a kind, as it was made."""
+    if kind == "rendered":
+        return build(small_recipe("tremolo", n=12, **{"audio.seconds": 0.05}), "d")
+    if kind == "captured":
+        recipe = recipes.for_synth("amsynth") | {"n": 12, "audio": {"rate": 22_050, "seconds": 0.2}}
+        return build(recipes.load(recipe), "d", cluster=Cluster(workers=1))
+    irmas.make(folder / "irmas")
+    import_dataset("irmas", {"path": folder / "irmas", "piece_seconds": 0.5}, locate("d"), Cluster(workers=1))
+    return Dataset("d")
+
+
 @pytest.mark.filterwarnings("ignore")  # of Zarr and NumPy about what they are given: only what is read counts
-@pytest.mark.parametrize("count", [12, pytest.param(FLIPS, marks=pytest.mark.slow)])
-def test_no_flipped_bit_changes_what_is_read_and_passes(
-    home: Path, tmp_path: Path, render: Callable[..., Dataset], count: int
-) -> None:
-    data = render("tremolo", "d", n=12, **{"audio.seconds": 0.05})
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        ("rendered", 12),
+        pytest.param("rendered", FLIPS, marks=pytest.mark.slow),
+        pytest.param("captured", FLIPS, marks=pytest.mark.slow),  # starts the programs
+        pytest.param("imported", FLIPS, marks=pytest.mark.slow),
+    ],
+)
+def test_no_flipped_bit_changes_what_is_read_and_passes(home: Path, tmp_path: Path, kind: str, count: int) -> None:
+    data = made(kind, tmp_path)
     featurizing.featurize(data.location, {"autofx163": {}}, Cluster(workers=1))
     tag(data.location, "first")
     before = everything(Dataset("d"))
