@@ -245,6 +245,7 @@ def victims(begun: Command, case: Case, parts: dict[str, subprocess.Popen[bytes]
     else:
         found = [pid for pid, program in alive(below).items() if program.startswith(name)]
     if not found:
+        os.kill(begun.pid, signal.SIGKILL)
         pytest.skip("no synth was playing at that moment")
     return found
 
