@@ -210,9 +210,12 @@ def train(model: str, data: str | Sequence[str], *, name: str | None = None, **s
     from timbre_data.models.architectures import MODELS
     from timbre_data.models.training.train import train as train_run
     from timbre_data.pipeline.catalogue import validation
+    from timbre_data.pipeline.synths.hosting.trust import trust
     from timbre_data.schemas.settings import TrainSettings
 
     fields = {"model": MODELS.resolve(model), "data": [data] if isinstance(data, str) else list(data)} | settings
+    for address in fields["data"]:
+        trust(address)
     return train_run(validation.validate(TrainSettings, fields, "train"), name=name)[0]
 
 

@@ -73,7 +73,11 @@ def main() -> None:
     except OSError as error:
         code = _fail(*_of_the_system(error))
     except Exception as error:
-        code = _fail(_unexpected(error), 1)
+        code = _fail(_of_the_store(error) or _unexpected(error), 1)
+    except BaseException as error:
+        if not _of_the_store(error):
+            raise
+        code = _fail(_of_the_store(error), 1)
     sys.exit(code or 0)
 
 
@@ -97,6 +101,13 @@ def _ended_like_an_interrupt() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+
+
+def _of_the_store(error: BaseException) -> str:
+    """One line about a panic in the storage library, which it has on a disk that fails under it; empty for others."""
+    if type(error).__name__ not in ("RustPanic", "PanicException"):
+        return ""
+    return f"the storage library failed ({' '.join(str(error).split())[:160]}): see whether the disk is full or read-only. What was committed is safe; the same command goes on."
 
 
 def _of_the_system(error: OSError) -> tuple[str, int]:

@@ -66,7 +66,7 @@ Trust = Annotated[
     typer.Option(
         "--trust",
         callback=_trust,
-        help="Start programs and load plug-ins that a dataset, recipe, run or profile file names (see SECURITY.md).",
+        help="Start programs, load plug-ins and open addresses that a dataset, recipe, run or file names (see SECURITY.md).",
     ),
 ]
 Batch = Annotated[
@@ -129,6 +129,16 @@ def known(text: str, registry: Registry[Any]) -> str:
     if name not in registry:
         raise UnknownNameError(registry.kind, name, registry.names())
     return name
+
+
+def refuse_files_of_a_file(name: str, where: str) -> None:
+    """Raise `UsageError` for a Python file that a file of settings names: only one that is named on the command line is
+    run.
+    """
+    if name.endswith(".py"):
+        raise UsageError(
+            f"{where}: {name} is a Python file, which runs only if you name it yourself: write its name without .py there, and add --use {name} before the command."
+        )
 
 
 def check_datasets(names: Iterable[str]) -> None:

@@ -23,6 +23,7 @@ from timbre_data.commands._shared import (
     group,
     known,
     names_of,
+    refuse_files_of_a_file,
     say,
 )
 from timbre_data.schemas.errors import UsageError
@@ -84,6 +85,7 @@ def train(
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of all random numbers.")] = None,
     settings: Settings = None,
     dry_run: DryRun = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Train a model on a dataset. Repeat the command to resume; a finished run is left unchanged."""
@@ -95,6 +97,7 @@ def train(
         from timbre_data.pipeline.build.recipes import read_settings
 
         given = read_settings(Path(model))
+        refuse_files_of_a_file(str(given["model"]), model)
     given["model"] = _model(str(given["model"]))
     options = {
         "data": data,
@@ -179,6 +182,7 @@ def compare(
     name: Annotated[str | None, typer.Option("--name", help="Name of the run. Default: from the settings.")] = None,
     seed: Seed = 0,
     settings: Settings = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Compare classifiers by cross-validation: accuracy, cost, confusion, feature importance, generalisation."""
@@ -214,6 +218,7 @@ def search(
     name: Annotated[str, typer.Option("--name", help="Name of the search; its runs are stored below.")] = "search",
     features: Features = None,
     settings: Settings = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Grid search: train every combination with several seeds. Repeat the command to resume."""

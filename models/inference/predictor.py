@@ -59,10 +59,10 @@ class Predictor:
     @cached_property
     def data(self) -> Dataset:
         """The first dataset that the run was trained on; only synths and older runs need it."""
-        from timbre_data.pipeline.store.reader import Dataset
+        from timbre_data.models.data.opening import open_named
 
         name = self._run.settings.data[0]
-        return Dataset(name, self._run.snapshots[name])
+        return open_named(name, self._run.snapshots[name])
 
     @property
     def of_a_synth(self) -> bool:

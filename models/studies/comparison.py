@@ -25,6 +25,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.inspection import permutation_importance
 
 from timbre_data.models.baselines import BASELINES, NETWORK, Baseline, check_classifiers
+from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import Rows, contents_of, load_rows
 from timbre_data.models.evaluation import metrics, plots
 from timbre_data.models.evaluation.tables import StudyResult, Table, number
@@ -37,7 +38,6 @@ from timbre_data.models.training.runs import MODEL_FILE
 from timbre_data.pipeline.build.provenance import provenance
 from timbre_data.pipeline.catalogue.files import write_whole
 from timbre_data.pipeline.catalogue.seeding import share
-from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import CompareSettings, TrainSettings
 
@@ -63,7 +63,7 @@ def compare(
     Raises `UsageError` for rows with several effects, too few notes, or unknown classifiers.
     """
     check_classifiers(settings.models)
-    datasets = [Dataset(data) for data in (*settings.data, *settings.against)]
+    datasets = [open_named(data) for data in (*settings.data, *settings.against)]
     asked = {"settings": settings.model_dump(mode="json"), "contents": contents_of(datasets, settings.features)}
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     data = "-".join(Path(one.partition("@")[0]).name for one in settings.data)

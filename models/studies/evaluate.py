@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from timbre_data.models.data.opening import open_named
 from timbre_data.models.evaluation import epochs, plots
 from timbre_data.models.evaluation.distances import DISTANCES
 from timbre_data.models.evaluation.tables import StudyResult, Table
@@ -23,7 +24,6 @@ from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.preparing import prepare
 from timbre_data.pipeline.catalogue.files import write_whole
 from timbre_data.pipeline.store.columns import SPLITS, check_split
-from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import LeakingSplitError, UsageError
 
 FOLDER = "evaluation"
@@ -52,7 +52,7 @@ def evaluate(
         run=run,
         trained=trained,
         settings=made.settings,
-        datasets=[Dataset(name, made.snapshots[name]) for name in made.settings.data],
+        datasets=[open_named(name, made.snapshots[name]) for name in made.settings.data],
         split=split,
         folder=run / (FOLDER if split == "test" else f"{FOLDER}-{split}"),
         sounds=sounds,

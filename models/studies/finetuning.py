@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics
 from timbre_data.models.evaluation.tables import Table, number
@@ -89,7 +90,7 @@ def study(
         )
     there = Dataset(on)
     names = list(there.space.names)
-    home = next((name for name in made.settings.data if list(Dataset(name).space.names) == names), None)
+    home = next((name for name in made.settings.data if list(open_named(name).space.names) == names), None)
     if home is None:
         raise UsageError(f"{on} has parameters that {run} did not learn from one dataset: {', '.join(names)}.")
     network = _Columns(trained.network, [list(trained.outputs).index(name) for name in names]).eval()

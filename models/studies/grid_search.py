@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import contents_of
 from timbre_data.models.evaluation import epochs, plots
 from timbre_data.models.evaluation.tables import Table, number
@@ -21,7 +22,6 @@ from timbre_data.models.training import runs, train
 from timbre_data.models.training.preparing import resolve
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.files import write_whole
-from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
@@ -59,7 +59,7 @@ def search(
     if "seed" in grid:
         raise UsageError("--grid seed=...: every repeat has a seed of its own, say how many with --repeats.")
     checked = [_resolved(settings, values, 0) for values in _combinations(grid)]
-    datasets = [Dataset(data) for data in sorted({data for one in checked for data in one.data})]
+    datasets = [open_named(data) for data in sorted({data for one in checked for data in one.data})]
     contents = contents_of(datasets, sorted({feature for one in checked for feature in one.features or ()}))
     folder = runs.runs_home() / name
     folder.mkdir(parents=True, exist_ok=True)

@@ -82,6 +82,12 @@ class Record(Callback):
         )
 
 
+def _interrupted(folder: Path) -> InterruptedBuildError:
+    return InterruptedBuildError(
+        f"interrupted: epochs up to the last whole one are kept in {folder}; the same command resumes."
+    )
+
+
 def fit(
     module: L.LightningModule,
     data: L.LightningDataModule,
@@ -128,7 +134,9 @@ def fit(
             with meter, writing(folder):
                 trainer.fit(module, data, ckpt_path=resume and str(resume), weights_only=True)
         except (KeyboardInterrupt, SystemExit):  # Lightning answers Ctrl-C by leaving the program
-            raise InterruptedBuildError(
-                f"interrupted: epochs up to the last whole one are kept in {folder}; the same command resumes."
-            ) from None
+            raise _interrupted(folder) from None
+        except RuntimeError as error:  # PyTorch's own, where Ctrl-C came while it saved
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise _interrupted(folder) from None
+            raise
     module.load_state_dict(load_checkpoint(folder / "best.ckpt")["state_dict"])

@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from timbre_data.models.architectures import MODELS
+from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import contents_of
 from timbre_data.models.evaluation import epochs
 from timbre_data.models.targets import TARGETS
@@ -40,7 +41,7 @@ def train(
     dry_run: bool = False,
 ) -> tuple[Path, str]:
     """Train a model. Returns the run's folder and what was done: "trained", "resumed" or "finished already"."""
-    datasets = [Dataset(data) for data in settings.data]
+    datasets = [open_named(data) for data in settings.data]
     if settings.target is None:
         settings = settings.model_copy(update={"target": default_target(settings, datasets)})
     settings = resolve(settings)

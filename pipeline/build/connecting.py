@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,11 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     if cluster.scheduler:
+        for name in (
+            "distributed",
+            "asyncio",
+        ):  # what they log of a lost scheduler, with tracebacks, we say in one line
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         try:
             client = Client(cluster.scheduler, timeout="5s", set_as_default=False)
         except (OSError, ValueError) as error:
@@ -30,7 +36,7 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
                 f"no Dask scheduler answers at {cluster.scheduler} ({type(error).__name__}): start one with 'dask scheduler'."
             ) from None
         try:
-            if not client.scheduler_info()["workers"]:
+            if not client.scheduler_info().get("workers"):
                 raise UsageError(
                     f"the scheduler at {cluster.scheduler} has no workers: start some with 'dask worker {cluster.scheduler}'."
                 )

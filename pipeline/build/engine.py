@@ -191,7 +191,8 @@ def run(
     waiting = deque(tasks)
     files = named_files()
     constants = tuple(arguments)
-    workers = sum(worker["nthreads"] for worker in client.scheduler_info()["workers"].values())
+    threads = [worker["nthreads"] for worker in client.scheduler_info().get("workers", {}).values()]
+    workers = max(sum(threads), 1)  # a scheduler may be lost by now
     running: dict[Any, Task] = {}
     patience = Patience(cluster.patience)
     notes: list[dict[str, Any]] = []

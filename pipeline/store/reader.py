@@ -85,7 +85,8 @@ class Dataset:
             tags = {name: str(self._repo.lookup_tag(name)) for name in sorted(self._repo.list_tags())}
         except icechunk.IcechunkError as error:
             return [f"the history cannot be read: {first_line(error)}"]
-        problems = []
+        versions = [f"v{info.metadata['version']}" for info in commits if info.metadata.get("version")]
+        problems = [f"the tag {name} is lost: repeat the command that made it" for name in versions if name not in tags]
         for info in commits[:-1]:  # the first one is Icechunk's own, without a group
             try:
                 session = self._repo.readonly_session(snapshot_id=info.id)

@@ -33,6 +33,8 @@ class Command:
 
     def __init__(self, words: list[str], folder: Path, environment: dict[str, str]) -> None:
         self._out, self._err = (folder.with_name(f"{folder.name}.{name}") for name in ("stdout", "stderr"))
+        for path in (self._out, self._err):
+            path.write_bytes(b"")
         self._process = _context.Process(target=_run, args=(words, str(folder), environment, self._out, self._err))
         self._process.start()
 

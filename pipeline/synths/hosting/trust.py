@@ -1,9 +1,10 @@
-"""Which programs and plug-ins may be started: shipped profiles, and what the user said to trust; see SECURITY.md.
+"""Which programs and plug-ins may be started, and addresses opened: shipped profiles, and what the user said to trust;
+see SECURITY.md.
 
 A dataset, run, recipe or profile is data that may come from somebody else, and it can name a program (the command of a
-synth profile) or a plug-in (a file of machine code). Every way to one goes through `require_program` or
-`require_plugin`, in the process that starts it; trust is given on a command line, or by `trust=True` in Python, and
-travels to the workers of a cluster with each task.
+synth profile), a plug-in (a file of machine code) or an address in the network. Every way to one goes through
+`require_program`, `require_plugin` or `require_address`, in the process that starts or opens it; trust is given on a
+command line, or by `trust=True` in Python, and travels to the workers of a cluster with each task.
 """
 
 from __future__ import annotations
@@ -99,6 +100,15 @@ def require_plugin(path: str) -> None:
     """Raise `UntrustedError` for a plug-in that is not trusted. One whose path is on the command line itself is."""
     if not any(path in word for word in sys.argv[1:]):
         _require(path, f"plug-in {path} would be loaded, which is machine code")
+
+
+def require_address(address: str) -> None:
+    """Raise `UntrustedError` for a dataset in object storage that a run or a file of settings names, and that is not on
+    the command line itself: to open it is to connect to it.
+    """
+    address = address.partition("@")[0]
+    if address.startswith("s3://") and not any(address in word for word in sys.argv[1:]):
+        _require(address, f"{address} would be opened over the network")
 
 
 def require_recipe(recipe: Recipe) -> None:
