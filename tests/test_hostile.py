@@ -200,7 +200,7 @@ def test_files(
     marker = tmp_path / "marker"
     evil = str(evil_file(marker))
     synth = {"synth": "midi", "name": "a", "settings": {"profile": hostile_profile(marker)}}
-    content: dict[str, Any] = {
+    contents: dict[str, dict[str, Any]] = {
         "effect": {"name": "x", "n": 4, "chain": [{"effect": evil}]},
         "source": {"name": "x", "n": 4, "source": {"name": evil}, "chain": [{"effect": "delay"}]},
         "synth": {"name": "x", "n": 4, "chain": [{"synth": evil}]},
@@ -210,9 +210,9 @@ def test_files(
         "data": {"model": "regressor_mlp", "data": ["s3://evil.example.org/x"]},
         "pipeline": {"name": "p", "datasets": [{"recipe": evil}], "train": [{"name": "../outside", "model": evil, "data": ["d"]}]},
         "files": hostile_profile(marker) | {"files": {"../../outside/x": "x"}},
-    }[what]  # fmt: skip
+    }  # fmt: skip
     path = tmp_path / "foreign.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(yaml.safe_dump(contents[what]))
     words = {"model": ("train", str(path)), "data": ("train", str(path)), "pipeline": ("run", str(path)), "files": ("render", "--synth", str(path), "--n", "4")}  # fmt: skip
     with watched() as seen:
         code = command(*words.get(what, ("render", "--recipe", str(path))))
