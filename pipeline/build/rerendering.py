@@ -14,7 +14,6 @@ from timbre_data.pipeline.build.row_rendering import Inputs, make_rows
 from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.pipeline.catalogue.seeding import Stage, generator
 from timbre_data.pipeline.sound.audio import decode
-from timbre_data.pipeline.sound.short_time import ShortTimeTransform
 from timbre_data.pipeline.store.columns import AUDIO, DRY_AUDIO, DRY_INDEX, DRY_MIDI, PARAMS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
@@ -109,6 +108,10 @@ def spectral_difference_db(first: Audio, second: Audio, by: str) -> NDArray[np.f
     `by` is "spectrograms" (frames of 2048 samples, without the phase of oscillators) or "mean spectra" (the mean over
     time, without that of slow modulation either).
     """
+    from timbre_data.pipeline.sound.short_time import (
+        ShortTimeTransform,
+    )  # needs torch, which no refusal should wait for
+
     transform = ShortTimeTransform(first.shape[-1], min(2048, 2 ** int(np.log2(max(first.shape[-1], 32)))), 512)
     differences = np.empty(len(first))
     for row, (one, other) in enumerate(zip(first, second, strict=True)):

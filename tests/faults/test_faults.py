@@ -37,7 +37,7 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not sys.platform.startswith("linux") or not shutil.which("gcc"), reason="needs Linux and gcc"),
 ]
-SAMPLE = int(os.environ.get("TIMBRE_DATA_FAULTS", "14"))
+SAMPLE = int(os.environ.get("TIMBRE_DATA_FAULTS", "8"))
 """How many of the combinations run; 0 for all."""
 MOMENTS = (0.1, 0.5, 0.9)
 """When a fault strikes, as a part of all the writes that the command makes."""

@@ -70,7 +70,7 @@ class Programs:
         """
         last: CaptureError | None = None
         for number in range(SLOTS):
-            lock = FileLock(Path(tempfile.gettempdir()) / f"timbre-data-{getattr(os, 'getuid', int)()}-{number}.lock")
+            lock = FileLock(_shared_folder() / f"timbre-data-{getattr(os, 'getuid', int)()}-{number}.lock")
             try:
                 lock.acquire(timeout=0)
             except Timeout:
@@ -186,7 +186,7 @@ class Programs:
 
     def _clear_shared_memory(self) -> None:
         """Delete the semaphores that killed programs left under this server's name, which is ours alone."""
-        for left in Path("/dev/shm").glob(f"jack*_{self.server}_*"):
+        for left in _shared_folder().glob(f"jack*_{self.server}_*"):
             with suppress(OSError):
                 left.unlink()
 
@@ -202,6 +202,12 @@ class Programs:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _shared_folder() -> Path:
+    """The folder that all see who see the same JACK servers: that of their semaphores, whatever `TMPDIR` says."""
+    memory = Path("/dev/shm")
+    return memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def may_be_urgent() -> bool:
