@@ -124,8 +124,11 @@ def refuse_unfinished(writer: Writer, features: Sequence[str] = ()) -> None:
 def restore_tag(writer: Writer) -> None:
     """Tag the version that was committed, where a kill or a full disk came before its tag."""
     version = meta(writer.peek()).get("version")
-    if version and f"v{version}" not in writer.tags:
-        writer.tag(f"v{version}", writer.commit_of(str(version)))
+    if not version or f"v{version}" in writer.tags:
+        return
+    commit = writer.commit_of(str(version))
+    if commit is not None:
+        writer.tag(f"v{version}", commit)
 
 
 def new_version(writer: Writer, what: str, features: Sequence[str] = ()) -> str:

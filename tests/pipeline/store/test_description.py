@@ -26,7 +26,7 @@ from timbre_data.pipeline.store.versions import tag
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.schemas.errors import CorruptDataError, TimbreDataError
 
-FLIPS = int(os.environ.get("TIMBRE_DATA_FLIPS", "25"))
+FLIPS = int(os.environ.get("TIMBRE_DATA_FLIPS", "15"))
 """Bits to flip in a store of each kind, in a run of all tests; a thousand take six minutes."""
 
 
