@@ -59,7 +59,7 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
                 n_workers=1,
                 threads_per_worker=cluster.workers,
                 processes=False,
-                dashboard_address=":0",
+                dashboard_address=None,
                 memory_limit=None,
                 silence_logs=50,
             )
@@ -70,6 +70,18 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
         except KeyboardInterrupt:
             stack.pop_all()  # to close it would wait for tasks whose results nobody takes any more
             raise
+    _forget_closed_servers()
+
+
+def _forget_closed_servers() -> None:
+    """Dask remembers methods of every scheduler and worker that it ever started, and so keeps them all in memory:
+    a quarter of a megabyte for each build of one process.
+    """
+    import distributed.core
+
+    remembered = getattr(distributed.core, "_expects_comm", None)
+    if hasattr(remembered, "cache_clear"):
+        remembered.cache_clear()
 
 
 def check_cluster(cluster: Cluster) -> None:
