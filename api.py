@@ -275,7 +275,8 @@ def verify(dataset: str, *, rerender: int = 0, trust: bool = False) -> dict[str,
 
 
 def export(dataset: str, to: str | Path, *, form: str = "zarr") -> int:
-    """Write a dataset into a new folder: "zarr", "wav" or "parquet". Returns the number of files.
+    """Write a dataset into a new folder: "zarr", "wav", "parquet", "huggingface" or "webdataset". Returns the number of
+    files.
 
     Raises `UsageError` for a folder that is not empty, `CorruptDataError` for an unfinished dataset.
     """

@@ -1,7 +1,11 @@
-"""The contract of exporters: every usable row once, nothing outside the folder."""
+"""The contract of exporters: every usable row once, nothing outside the folder, and a card that says how to open it."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import subprocess
+import sys
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +56,20 @@ class ExporterContract(Contract):
         assert (folder / "SHA256SUMS").read_text().count("\n") == files, "not every file has a checksum"
         rows = self.exporter.count_rows(folder)
         assert rows == self.data.n, f"{self.data.n} rows were exported, {rows} are read back"
+
+    def check_snippets_run(self) -> None:
+        """The card shows at least five tools, and what it says of each works in the export's folder."""
+        folder = Path(self._folder.name) / "shown"
+        export(self.data, folder, self.name)
+        assert len(self.exporter.snippets) >= 5, "the card must show five tools"
+        environment = os.environ | {"HF_HOME": str(Path(self._folder.name) / "hf"), "HF_DATASETS_OFFLINE": "1"}
+        for snippet in self.exporter.snippets:
+            words = [sys.executable, "-c", snippet.code]
+            done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+            if "torchcodec" in done.stderr and importlib.util.find_spec("torchcodec") is None:
+                continue  # which `datasets` asks for, and which not every build of torch has
+            assert done.returncode == 0, f"{snippet.tool}: {done.stderr[-500:]}"
+            assert snippet.code in (folder / "README.md").read_text(encoding="utf-8")
 
     def check_writes_the_same_bytes_twice(self) -> None:
         """An export depends on the dataset alone."""

@@ -24,11 +24,8 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     if cluster.scheduler:
-        for name in (
-            "distributed",
-            "asyncio",
-        ):  # what they log of a lost scheduler, with tracebacks, we say in one line
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        for name in ("asyncio", *(one for one in logging.root.manager.loggerDict if one.startswith("distributed"))):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # a lost scheduler is told in one line of ours
         try:
             client = Client(cluster.scheduler, timeout="5s", set_as_default=False)
         except (OSError, ValueError) as error:
@@ -59,7 +56,8 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
                 n_workers=1,
                 threads_per_worker=cluster.workers,
                 processes=False,
-                dashboard_address=None,
+                dashboard_address=":0",  # without one, Dask takes the port that everybody else wants
+                scheduler_kwargs={"dashboard": False},
                 memory_limit=None,
                 silence_logs=50,
             )
@@ -80,7 +78,7 @@ def _forget_closed_servers() -> None:
     import distributed.core
 
     remembered = getattr(distributed.core, "_expects_comm", None)
-    if hasattr(remembered, "cache_clear"):
+    if remembered is not None and hasattr(remembered, "cache_clear"):
         remembered.cache_clear()
 
 

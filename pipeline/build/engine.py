@@ -24,7 +24,7 @@ from timbre_data.pipeline.build.connecting import refuse_other_code
 from timbre_data.pipeline.build.machine import available_cores
 from timbre_data.pipeline.build.progress import Progress
 from timbre_data.pipeline.build.provenance import fingerprint
-from timbre_data.pipeline.build.watching import ClusterWatch, Patience, answers
+from timbre_data.pipeline.build.watching import ClusterWatch, Patience, answers, known_workers
 from timbre_data.pipeline.catalogue.registry import MemberFile, add_files, named_files
 from timbre_data.pipeline.store.columns import AUDIO_CHUNK, TABLE_CHUNK
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
@@ -191,7 +191,7 @@ def run(
     waiting = deque(tasks)
     files = named_files()
     constants = tuple(arguments)
-    threads = [worker["nthreads"] for worker in client.scheduler_info().get("workers", {}).values()]
+    threads = [worker["nthreads"] for worker in known_workers(client).values()]
     workers = max(sum(threads), 1)  # a scheduler may be lost by now
     running: dict[Any, Task] = {}
     patience = Patience(cluster.patience)

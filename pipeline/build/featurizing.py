@@ -177,9 +177,10 @@ def _create(
     chunk = AUDIO_CHUNK if features.group == "spectrograms" else TABLE_CHUNK
     length = stored["recipe"]["n"]
     codec = stored["recipe"]["audio"]["codec"]
+    axes = (f"{name}_feature",) if len(shape) == 1 else (f"{name}_bin", f"{name}_frame")[: len(shape)]
     layout.create(
         root,
-        layout.ArraySpec(path, shape, features.dtype, chunk, attributes={"settings": settings} | attributes),
+        layout.ArraySpec(path, shape, features.dtype, chunk, attributes={"settings": settings} | attributes, axes=axes),
         length,
         codec,
     )

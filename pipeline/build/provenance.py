@@ -4,7 +4,9 @@ them.
 
 from __future__ import annotations
 
+import getpass
 import hashlib
+import os
 import platform
 from functools import cache
 from importlib import metadata
@@ -69,6 +71,14 @@ def fingerprint() -> dict[str, str]:
         "python": made["python"],
         "platform": f"{platform.system()} {platform.machine()} {made['libc']}",
     }
+
+
+def author() -> str:
+    """Who makes a version: `$TIMBRE_DATA_AUTHOR`, else the name of the user's account; empty where there is none."""
+    try:
+        return os.environ.get("TIMBRE_DATA_AUTHOR") or getpass.getuser()
+    except (OSError, KeyError):
+        return ""
 
 
 def _processor() -> str:

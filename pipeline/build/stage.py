@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.engine import Cluster, TaskResult, run, tasks_for
 from timbre_data.pipeline.build.progress import Progress
+from timbre_data.pipeline.build.provenance import author
 from timbre_data.pipeline.build.watching import within
 from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sources import SOURCES
@@ -141,6 +142,6 @@ def new_version(writer: Writer, what: str, features: Sequence[str] = ()) -> str:
     major, minor, _ = max(numbers, default=(1, -1, 0))
     version = f"{major}.{minor + 1}.0"
     set_meta(root, version=version)
-    writer.commit(f"version {version}: {what}", version=version)
+    writer.commit(f"version {version}: {what}", version=version, by=author())
     writer.tag(f"v{version}")
     return version

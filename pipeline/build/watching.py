@@ -136,3 +136,10 @@ def within(seconds: float, call: Callable[[], object]) -> bool:
 def answers(client: Any, seconds: float = 2.0) -> bool:
     """Whether a client's scheduler answers within a time."""
     return client.status == "running" and within(seconds, client.scheduler_info)
+
+
+def known_workers(client: Any, seconds: float = 5.0) -> dict[str, Any]:
+    """The workers of a client's scheduler, by address; none where it does not answer within a time."""
+    found: dict[str, Any] = {}
+    within(seconds, lambda: found.update(client.scheduler_info()["workers"]))
+    return found

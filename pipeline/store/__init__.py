@@ -10,8 +10,14 @@ task_session  what a worker's task writes, with the content hash of every row
 reader        reading a dataset
 streaming     reading it in shuffled blocks
 verify        checking every row against its hash
+content       the digest of the content, to cite
 exporting     writing a dataset in another format, one file per format in exporters/
-card          the README of an export
+plain         exports as plain Zarr, opened as datasets
+objects       the objects of a store as such, in folders and object storage
+card, citation, croissant   what is handed over beside the data
+privacy       what is not
+torch_data    rows and batches for PyTorch
+remote_reading   a process that reads for forked ones
 """
 
 import os

@@ -61,6 +61,36 @@ DRY_ARRAYS = (DRY_AUDIO, DRY_IDENTITY, DRY_GROUP, DRY_NOTE, DRY_VELOCITY, DRY_F0
 PLAYED_ARRAYS = (DRY_MIDI, DRY_IDENTITY, DRY_GROUP, DRY_NOTE, DRY_VELOCITY, DRY_F0)
 """The same where a synth plays: its notes stand for the dry sounds."""
 
+MEANINGS = {
+    AUDIO: "the sound of each row, as stored: times 1/32767 where it is int16",
+    PARAMS: "parameters of each row, normalized to 0 to 1",
+    MASK: "whether a parameter applies to the row: its effect is on, and its value matters there",
+    IDENTIFIABLE: "whether a parameter that applies can be heard",
+    ORDER: "place of each effect in the chain of the row, -1 where it is off",
+    EFFECT_DB: "change by the effects in dB, below -60 inaudible; nan where nothing came before the synth",
+    TAGS: "tags of the sound",
+    CLIP: "recording that the row is a piece of",
+    FRAMES: "class of each frame, -1 where unlabelled",
+    FILE: "file that the row was imported from",
+    RESPONSE: "gain in dB of all filters of the row together, from 0 Hz to half the rate",
+    SPLIT: "0 train, 1 validation, 2 test; by dry sound, so that none is in two of them (by row where a synth plays)",
+    ATTEMPT: "how often the parameters were drawn again because the sound was silent",
+    GAIN: "factor that the sound was multiplied with before it was stored",
+    FAILED: "whether the row could not be made; its sound is silence",
+    DRY_INDEX: "number of the dry sound of each row",
+    DRY_AUDIO: "dry sounds, as stored",
+    DRY_MIDI: "what the synth plays, as text",
+    DRY_GAIN: "factor that the dry sound was multiplied with before it was stored",
+    DRY_IDENTITY: "name of the dry sound",
+    DRY_GROUP: "dry sounds of one group are in one split",
+    DRY_NOTE: "MIDI note",
+    DRY_VELOCITY: "MIDI velocity",
+    DRY_F0: "fundamental in Hz, nan where unknown",
+    ROW_HASH: "hash of everything in the row; 0 means not there",
+    DRY_HASH: "hash of the dry sound; 0 means not there",
+}
+"""What every array holds, in words for cards and exports."""
+
 
 def dry_arrays(recipe: Recipe) -> tuple[str, ...]:
     """The arrays of a dataset's dry sounds, or of what its synth played."""

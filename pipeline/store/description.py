@@ -37,9 +37,17 @@ def digest_of(root: zarr.Group) -> str:
         if isinstance(node, zarr.Array):
             kind = "str" if node.dtype.kind in "OTU" else node.dtype.str
             entry |= {"shape": list(node.shape), "chunks": list(node.chunks), "dtype": kind}
+            if names := dimension_names(node):  # arrays of older versions have none
+                entry["dimensions"] = list(names)
         described[path] = entry
     text = json.dumps(described, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dimension_names(array: zarr.Array[Any]) -> tuple[str, ...]:
+    """Names of an array's axes; none where older versions made it."""
+    names = getattr(array.metadata, "dimension_names", None) or ()
+    return tuple(str(name) for name in names)
 
 
 def store_digest(root: zarr.Group) -> None:

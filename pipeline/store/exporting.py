@@ -1,14 +1,18 @@
-"""Hand-over formats: plain Zarr v3, WAV with CSV, Parquet. Each is written beside its place and renamed when it is
-complete.
+"""Hand-over formats, each with card, citation, Croissant metadata and checksums. An export is written beside its place
+and renamed when it is complete.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from timbre_data.pipeline.catalogue.files import OwnFolder
-from timbre_data.pipeline.store.card import card
+from timbre_data.pipeline.store.card import card, description
+from timbre_data.pipeline.store.citation import bibtex, citation_file
+from timbre_data.pipeline.store.croissant import metadata
 from timbre_data.pipeline.store.exporters import EXPORTERS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.writer import translated_errors
@@ -21,7 +25,8 @@ def export(data: Dataset, to: Path, form: str, *, leave_out_unfinished: bool = F
     """Write a dataset to the new folder `to` in a format of `exporters/`. Returns the number of files. Raises
     `CorruptDataError` for an unfinished dataset, and for unfinished features unless they are to be left out.
 
-    Every file is listed with its SHA-256 in `SHA256SUMS` (check with `sha256sum -c`); `README.md` is the card.
+    Every file is listed with its SHA-256 in `SHA256SUMS` (check with `sha256sum -c`); `README.md` is the card, with
+    `CITATION.cff` and `croissant.json` beside it.
     """
     exporter = EXPORTERS.load(form)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
@@ -43,7 +48,10 @@ def export(data: Dataset, to: Path, form: str, *, leave_out_unfinished: bool = F
             partial = ours.path / to.name
             partial.mkdir()
             exporter.write(data, partial)
-            (partial / "README.md").write_text(card(data, form), encoding="utf-8")
+            about = metadata(data, exporter, description(data), bibtex(data))
+            (partial / "README.md").write_text(card(data, form, exporter), encoding="utf-8")
+            (partial / "CITATION.cff").write_text(citation_file(data, description(data)), encoding="utf-8")
+            (partial / "croissant.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
             count = _manifest(partial)
             if to.exists():
                 to.rmdir()
@@ -54,9 +62,16 @@ def export(data: Dataset, to: Path, form: str, *, leave_out_unfinished: bool = F
 
 
 def _manifest(folder: Path) -> int:
-    lines = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    with ThreadPoolExecutor() as pool:
+        lines = [
+            f"{digest}  {path.relative_to(folder).as_posix()}\n"
+            for path, digest in zip(paths, pool.map(_sha256, paths), strict=True)
+        ]
     (folder / MANIFEST).write_text("".join(lines), encoding="utf-8")
     return len(lines)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

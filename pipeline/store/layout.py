@@ -66,7 +66,9 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One array: path, shape of a row, dtype, rows per chunk, and which length it follows ("rows" or "dry")."""
+    """One array: path, shape of a row, dtype, rows per chunk, which length it follows ("rows" or "dry"), and the names
+    of the axes of a row, by which xarray and others know them.
+    """
 
     path: str
     row_shape: tuple[int, ...]
@@ -74,8 +76,12 @@ class ArraySpec:
     chunk: int = TABLE_CHUNK
     follows: Literal["rows", "dry"] = "rows"
     attributes: dict[str, Any] | None = None
+    axes: tuple[str, ...] = ()
 
 
+SOUND_AXES = ("channel", "sample")
+LENGTH_NAMES = {"rows": "row", "dry": "dry_sound"}
+"""Names of the first axis of every array, by the length that it follows."""
 RESPONSE_BINS = 513
 """Gain of a row's filters at so many frequencies from 0 to half the rate."""
 
@@ -101,18 +107,18 @@ def specs(
         [ArraySpec(DRY_MIDI, (), "str", TABLE_CHUNK, "dry")]
         if played
         else [
-            ArraySpec(DRY_AUDIO, sound, dtype, AUDIO_CHUNK, "dry", {"rate": recipe.audio.rate}),
+            ArraySpec(DRY_AUDIO, sound, dtype, AUDIO_CHUNK, "dry", {"rate": recipe.audio.rate}, axes=SOUND_AXES),
             ArraySpec(DRY_GAIN, (), "float32", TABLE_CHUNK, "dry"),
         ]
     )
     return [
-        ArraySpec(AUDIO, sound, dtype, AUDIO_CHUNK, attributes={"rate": recipe.audio.rate}),
-        ArraySpec(PARAMS, (width,), "float32", attributes=described),
-        ArraySpec(MASK, (width,), "bool", attributes={"names": names}),
-        ArraySpec(IDENTIFIABLE, (width,), "bool", attributes={"names": names}),
-        ArraySpec(ORDER, (len(steps),), "int8", attributes={"steps": list(steps), "unused": -1}),
+        ArraySpec(AUDIO, sound, dtype, AUDIO_CHUNK, attributes={"rate": recipe.audio.rate}, axes=SOUND_AXES),
+        ArraySpec(PARAMS, (width,), "float32", attributes=described, axes=("parameter",)),
+        ArraySpec(MASK, (width,), "bool", attributes={"names": names}, axes=("parameter",)),
+        ArraySpec(IDENTIFIABLE, (width,), "bool", attributes={"names": names}, axes=("parameter",)),
+        ArraySpec(ORDER, (len(steps),), "int8", attributes={"steps": list(steps), "unused": -1}, axes=("step",)),
         ArraySpec(EFFECT_DB, (), "float32"),
-        *([ArraySpec(TAGS, (len(tags),), "bool", attributes={"names": list(tags)})] if tags else []),
+        *([ArraySpec(TAGS, (len(tags),), "bool", attributes={"names": list(tags)}, axes=("tag",))] if tags else []),
         *([ArraySpec(CLIP, (), "str")] if clips else []),
         *([_frames_spec(recipe, frame_classes)] if frame_classes else []),
         *([_response_spec(recipe)] if responses else []),
@@ -134,7 +140,7 @@ def specs(
 
 def _frames_spec(recipe: Recipe, classes: tuple[str, ...]) -> ArraySpec:
     attributes = {"names": list(classes), "hop_seconds": FRAME_SECONDS, "unknown": -1}
-    return ArraySpec(FRAMES, (frames_of(recipe.audio.seconds),), "int8", attributes=attributes)
+    return ArraySpec(FRAMES, (frames_of(recipe.audio.seconds),), "int8", attributes=attributes, axes=("frame",))
 
 
 def _response_spec(recipe: Recipe) -> ArraySpec:
@@ -143,6 +149,7 @@ def _response_spec(recipe: Recipe) -> ArraySpec:
         (RESPONSE_BINS,),
         "float32",
         attributes={"low_hz": 0.0, "high_hz": recipe.audio.rate / 2, "unit": "dB"},
+        axes=("frequency",),
     )
 
 
@@ -212,4 +219,5 @@ def create(root: zarr.Group, spec: ArraySpec, length: int, codec: str) -> None:
         compressors=compressors(spec.dtype, codec),
         fill_value="" if spec.dtype == "str" else 0,
         attributes=spec.attributes or {},
+        dimension_names=(LENGTH_NAMES[spec.follows], *spec.axes),
     )

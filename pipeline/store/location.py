@@ -16,6 +16,8 @@ LONGEST = 200
 """Bytes of one part of a path: file systems take 255, and some are needed for what lies beside it."""
 STORE = "store"
 """Folder of the repository, in the folder of a local dataset."""
+EXPORT = "data.zarr"
+"""Group of an export as plain Zarr, in its folder."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,12 @@ def locate(name: str) -> Location:
     return Location(text, version or None)
 
 
+def export_group(folder: Path) -> Path | None:
+    """The Zarr group of an export that is given by its folder, or by the group's own; None for anything else."""
+    groups = (folder / EXPORT, folder)
+    return next((group for group in groups if (group / "zarr.json").is_file()), None)
+
+
 def known_datasets(folder: Path | None = None) -> list[str]:
     """Names of the datasets in a folder (by default, at home)."""
     folder = folder or home()
@@ -91,5 +99,5 @@ def check_exists(name: str) -> None:
     opened.
     """
     location = locate(name)
-    if not location.remote and not (location.folder / STORE).is_dir():
+    if not location.remote and not (location.folder / STORE).is_dir() and not export_group(location.folder):
         raise not_found(location)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import icechunk
 import numpy as np
@@ -24,33 +24,50 @@ from timbre_data.pipeline.store.columns import (
     SPLIT,
     feature_hash,
 )
+from timbre_data.pipeline.store.content import content_digest
 from timbre_data.pipeline.store.description import check_description
 from timbre_data.pipeline.store.location import locate
-from timbre_data.pipeline.store.repository import first_line, guard_against_fork, open_repository, snapshot_of
+from timbre_data.pipeline.store.plain import EXPORTED, check_export, open_export
+from timbre_data.pipeline.store.repository import (
+    exists,
+    first_line,
+    guard_against_fork,
+    open_repository,
+    snapshot_of,
+)
 from timbre_data.pipeline.store.writer import meta
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import CorruptDataError, NotFoundError
 from timbre_data.schemas.recipe import Recipe
 from timbre_data.schemas.space import ParameterSpace
 
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.torch_data import RowDataset, RowStream
+
 
 class Dataset:
-    """One version of a dataset, read-only. It pickles (a worker opens it anew) and refuses to work in a forked
-    child. `left_out` are feature sets that an export is to leave out.
+    """One version of a dataset, or an export of one as plain Zarr; read-only. It pickles (a worker opens it anew) and
+    refuses to work in a forked child. `left_out` are feature sets that an export is to leave out.
     """
 
     def __init__(self, name: str, snapshot: str | None = None) -> None:
         self.location = locate(name)
-        self._repo = open_repository(self.location)
-        self.snapshot = snapshot or snapshot_of(self._repo, self.location.version, self.location.name)
         self._process = os.getpid()
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self.left_out: tuple[str, ...] = ()
+        self._repo: icechunk.Repository | None = None
+        plain = None if exists(self.location) else open_export(self.location)
+        if plain is None:
+            self._repo = open_repository(self.location)
+            self.snapshot = snapshot or snapshot_of(self._repo, self.location.version, self.location.name)
         try:
-            self._session = self._repo.readonly_session(snapshot_id=self.snapshot)
-            self.root = zarr.open_group(self._session.store, mode="r")
+            self.store = plain or self._repo.readonly_session(snapshot_id=self.snapshot).store  # type: ignore[union-attr]
+            self.root = zarr.open_group(self.store, mode="r", use_consolidated=False)
             self.meta = meta(self.root)
             check_description(self.root, self.location.address)
+            if plain is not None:
+                check_export(plain, self.meta, self.location.address)
+                self.snapshot = self._exported(snapshot)
         except FileNotFoundError as error:
             self.meta = self._nothing_yet(error)
         except (icechunk.IcechunkError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -70,6 +87,8 @@ class Dataset:
 
     def _nothing_yet(self, error: Exception) -> dict[str, Any]:
         """Tell a dataset that was only begun (no description) from one whose root cannot be read."""
+        if self._repo is None:
+            raise CorruptDataError(f"{self.location.address} cannot be read: {first_line(error)}.") from None
         try:
             commits = len(list(self._repo.ancestry(snapshot_id=self.snapshot)))
         except icechunk.IcechunkError as worse:
@@ -78,8 +97,41 @@ class Dataset:
             raise CorruptDataError(f"{self.location.address} cannot be read: {first_line(error)}.") from None
         return {}
 
+    def _exported(self, snapshot: str | None) -> str:
+        """The snapshot of an export: the beginning of its content's digest. Raises `NotFoundError` for another one."""
+        about: dict[str, Any] = self.meta.get(EXPORTED, {})
+        digest = str(about.get("digest") or "")
+        asked = snapshot or self.location.version
+        known = (f"v{about.get('version')}", str(about.get("snapshot")))
+        if asked and asked not in known and not (len(asked) >= 6 and digest.startswith(asked)):
+            raise NotFoundError(
+                f"{self.location.address} is an export of {known[0]} (content {digest[:20]}) and has no version '{asked}'."
+            )
+        return digest[:20]
+
+    @property
+    def is_export(self) -> bool:
+        """Whether this is an export as plain Zarr, which is not written to."""
+        return self._repo is None
+
+    def digest(self) -> str | None:
+        """The digest of the content (`content.content_digest`); None for an unfinished dataset."""
+        return content_digest(self)
+
+    def made(self) -> dict[str, str]:
+        """Who made the version that this is, and when (`by`, `date`); empty where that is not known."""
+        if self._repo is None:
+            return dict(self.meta.get(EXPORTED, {}).get("made", {}))
+        for info in self._repo.ancestry(snapshot_id=self.snapshot):
+            if info.metadata.get("version") == self.meta.get("version"):
+                return {"by": str(info.metadata.get("by", "")), "date": info.written_at.strftime("%Y-%m-%d")}
+        return {}
+
     def history_problems(self) -> list[str]:
         """Find versions that are lost or damaged: every commit up to this one is opened, and every tag read whole."""
+        if self._repo is None:
+            promised = self.meta.get(EXPORTED, {}).get("digest")
+            return [] if promised == self.digest() else ["its content is not that of the version it was exported from"]
         try:
             commits = list(self._repo.ancestry(snapshot_id=self.snapshot))
             tags = {name: str(self._repo.lookup_tag(name)) for name in sorted(self._repo.list_tags())}
@@ -208,6 +260,55 @@ class Dataset:
     def complete(self) -> bool:
         """Whether all rows of the recipe are present."""
         return self.n >= self.recipe.n and bool(self.present().all())
+
+    def torch(
+        self,
+        *,
+        split: str | None = None,
+        fields: Sequence[str] = ("audio", "params"),
+        rows: NDArray[np.int64] | None = None,
+        stored_integers: bool = False,
+    ) -> RowDataset:
+        """A map-style dataset for PyTorch: item k is a tuple of `fields` of the k-th row of a split, as tensors.
+
+        A field is an array (as in the card), a feature set, "dry" or "row". Sounds are float32 in [-1, 1], or with
+        `stored_integers` as stored. Works with any number of workers of a `DataLoader`, forked ones too. Raises
+        `UsageError` for fields and splits that are not there.
+        """
+        from timbre_data.pipeline.store.torch_data import RowDataset, rows_of
+
+        return RowDataset(self, fields, rows_of(self, split) if rows is None else rows, stored_integers=stored_integers)
+
+    def torch_stream(
+        self,
+        *,
+        batch_size: int,
+        split: str | None = None,
+        fields: Sequence[str] = ("audio", "params"),
+        rows: NDArray[np.int64] | None = None,
+        seed: int = 0,
+        epoch: int = 0,
+        stored_integers: bool = False,
+        drop_last: bool = False,
+    ) -> RowStream:
+        """An iterable dataset for PyTorch: shuffled batches of `fields` as tensors, read block by block; for
+        `DataLoader(..., batch_size=None)`.
+
+        The batches depend on `seed` and `epoch` alone, whatever the number of workers; `load_state_dict` goes on in the
+        middle of an epoch.
+        """
+        from timbre_data.pipeline.store.torch_data import RowStream, rows_of
+
+        return RowStream(
+            self,
+            fields,
+            rows_of(self, split) if rows is None else rows,
+            batch_size=batch_size,
+            seed=seed,
+            epoch=epoch,
+            stored_integers=stored_integers,
+            drop_last=drop_last,
+        )
 
     def stream(
         self,

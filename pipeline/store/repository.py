@@ -15,8 +15,8 @@ from typing import Any
 import icechunk
 import zarr
 
-from timbre_data.pipeline.store.location import STORE, Location, not_found
-from timbre_data.schemas.errors import BuildError, CorruptDataError, NotFoundError
+from timbre_data.pipeline.store.location import STORE, Location, export_group, not_found
+from timbre_data.schemas.errors import BuildError, CorruptDataError, NotFoundError, UsageError
 
 INCOMPLETE = "store.incomplete"
 """Folder of a local repository before its first commit; the next attempt removes what a kill leaves there."""
@@ -85,6 +85,10 @@ def open_repository(location: Location) -> icechunk.Repository:
     """Open an existing repository. Raises `NotFoundError` listing what there is, or `CorruptDataError`."""
     guard_against_fork()
     if not exists(location):
+        if not location.remote and export_group(location.folder):
+            raise UsageError(
+                f"{location.address} is an export, of one version and only for reading: make a dataset of it with timbre-data dataset select {location.address} --out NAME."
+            )
         raise not_found(location)
     try:
         return icechunk.Repository.open(_storage(location))

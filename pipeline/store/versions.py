@@ -69,6 +69,8 @@ def summary(data: Dataset) -> dict[str, Any]:
         "address": data.location.address,
         "version": data.version,
         "snapshot": data.snapshot,
+        "digest": data.digest(),
+        "made": data.made(),
         "rows": data.recipe.n,
         "present": int(data.present().sum()),
         "failed": int(data.read(FAILED).sum()),

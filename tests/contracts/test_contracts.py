@@ -59,6 +59,8 @@ def is_slow(kind: str, name: str, check: str) -> bool:
     quick = {"check_says_what_it_is", "check_parameters_are_described"}
     if (kind, name) == ("synth", "midi"):
         return check not in quick | {"check_plays_in_the_requested_format"}
+    if kind == "exporter":
+        return check == "check_snippets_run"
     return (kind == "profile" and check not in quick) or (kind, name) == ("model", "choi_fcn4")
 
 

@@ -73,7 +73,9 @@ def measured(temporary: Path) -> dict[str, float]:
     return {
         "megabytes": process.memory_info().rss / 1e6,
         "descriptors": process.num_fds(),
-        "threads": sum(1 for task in tasks if not task.startswith("tokio")),  # the storage library has a pool that comes and goes
+        "threads": sum(
+            1 for task in tasks if not task.startswith("tokio")
+        ),  # the storage library has a pool that comes and goes
         "children": len(process.children(recursive=True)),
         "files": sum(1 for _ in temporary.rglob("*")) + len(list(Path("/dev/shm").glob("jack*timbre-data*"))),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -82,6 +83,10 @@ PLAYERS = tuple(
     for victim in ("synth", "jackd", "host")
     for one in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGSTOP)
 )
+TAG_TO_COME = re.compile(r"the tag v\d+\.\d+\.\d+ is lost: repeat the command")
+"""What `verify` says of a version whose command was ended between its commit and its tag: whole, and tagged by the same
+command.
+"""
 DAMAGES = ("lost", "cut", "flipped")
 OBJECTS = ("snapshots", "manifests", "chunks", "transactions", "refs")
 
@@ -325,7 +330,8 @@ def claims(folder: Path) -> list[str]:
         try:
             data = Dataset(str(path.parent))
             verdict = verify(data)
-            if verdict.damaged or verdict.history or (data.version != "unfinished" and not data.complete()):
+            history = [one for one in verdict.history if not TAG_TO_COME.match(one)]
+            if verdict.damaged or history or (data.version != "unfinished" and not data.complete()):
                 problems.append(f"{path.parent.name} is not what it says")
             problems += [
                 f"{path.parent.name}@{version} is not whole"

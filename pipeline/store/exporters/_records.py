@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import itertools
+import wave
+from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import soundfile
+from numpy.typing import NDArray
 
-from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store.columns import (
-    ATTEMPT,
     AUDIO,
     AUDIO_CHUNK,
     DRY_IDENTITY,
@@ -19,6 +25,7 @@ from timbre_data.pipeline.store.columns import (
     FRAMES,
     GAIN,
     MASK,
+    MEANINGS,
     ORDER,
     PARAMS,
     SPLIT,
@@ -28,56 +35,133 @@ from timbre_data.pipeline.store.columns import (
 from timbre_data.pipeline.store.layout import segments_of
 from timbre_data.pipeline.store.reader import Dataset
 
+AHEAD = 4
+"""Audio chunks that are made while another is written."""
 
-def records(data: Dataset) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-    """Yield each usable row as (labels in their own units, sound [shape=(channels, samples)])."""
-    space, steps = data.space, data.names(ORDER, "steps")
-    plain = (SPLIT, ATTEMPT, GAIN, EFFECT_DB, DRY_INDEX)
-    for start in range(0, data.n, AUDIO_CHUNK):
-        rows = slice(start, min(start + AUDIO_CHUNK, data.n))
-        sounds = decode(data.read(AUDIO, rows))
-        extra = tuple(data.meta.get("extra_labels", ()))
-        paths = (*plain, *extra, PARAMS, MASK, ORDER, FAILED)
-        columns = {path: data.read(path, rows) for path in paths}
-        values = space.to_values(columns[PARAMS])
-        dry = np.unique(columns[DRY_INDEX])
-        identity = dict(zip(dry.tolist(), data.read(DRY_IDENTITY, dry.astype(np.int64)), strict=True))
-        for k in range(len(sounds)):
-            if columns[FAILED][k]:
-                continue
-            mask = columns[MASK][k]
-            order = [
-                step
-                for _, step in sorted((o, s) for o, s in zip(columns[ORDER][k].tolist(), steps, strict=True) if o >= 0)
-            ]
+
+@dataclass(frozen=True)
+class Column:
+    """One label of an exported row: its name, type and meaning."""
+
+    name: str
+    kind: Literal["integer", "number", "text"]
+    meaning: str
+
+
+def columns(data: Dataset) -> list[Column]:
+    """The labels of every row, in the order of `records`."""
+    found = [
+        Column("row", "integer", "number of the row in the dataset"),
+        Column("split", "text", MEANINGS[SPLIT]),
+        Column("dry", "text", "identity of the dry sound, or of what the synth played"),
+        Column("effects", "text", "effects that the row went through, in order, joined by +"),
+        Column("gain", "number", MEANINGS[GAIN]),
+        Column("effect_db", "number", MEANINGS[EFFECT_DB]),
+    ]
+    for path in _extra_labels(data):
+        if path == TAGS:
+            found.append(Column("tags", "text", f"{MEANINGS[TAGS]}, joined by +"))
+        elif path == FRAMES:
+            found.append(
+                Column("segments", "text", "labelled segments: start and end in seconds and class, joined by ;")
+            )
+        else:
+            kind: Literal["number", "text"] = "text" if data.array(path).dtype.kind in "OTU" else "number"
+            name = path.partition("/")[2]
+            found.append(Column(name, kind, MEANINGS.get(path, f"{name} of the recording")))
+    if data.meta.get("kind") != "imported":  # nobody knows the parameters of recordings
+        found += [
+            Column(parameter.name, "number", f"{parameter.description or parameter.name}{_unit(parameter.unit)}; empty where not applicable")
+            for parameter in data.space
+        ]  # fmt: skip
+    return found
+
+
+def _unit(unit: str) -> str:
+    return f" in {unit}" if unit else ""
+
+
+def _extra_labels(data: Dataset) -> list[str]:
+    """Labels that a source or importer brings. Whole responses are left out: they are in the dataset, and in its zarr
+    export.
+    """
+    plain = [path for path in data.meta.get("extra_labels", ()) if path in (TAGS, FRAMES) or data.array(path).ndim == 1]
+    return [str(path) for path in plain]
+
+
+def records(data: Dataset) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Yield each usable row as (labels in their own units, the sound as a WAV file), made ahead in threads."""
+    make = _BlockMaker(data)
+    starts = iter(range(0, data.n, AUDIO_CHUNK))
+    with ThreadPoolExecutor() as pool:
+        ahead = deque(pool.submit(make, start) for start in itertools.islice(starts, AHEAD))
+        try:
+            while ahead:
+                block = ahead.popleft().result()
+                ahead.extend(pool.submit(make, start) for start in itertools.islice(starts, 1))
+                yield from block
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class _BlockMaker:
+    """Makes the records of the rows of one audio chunk."""
+
+    def __init__(self, data: Dataset) -> None:
+        self._data = data
+        self._space, self._steps = data.space, data.names(ORDER, "steps")
+        self._extra = _extra_labels(data)
+        self._known = data.meta.get("kind") != "imported"  # nobody knows the parameters of recordings
+        self._identity = data.read(DRY_IDENTITY).tolist()
+
+    def __call__(self, start: int) -> list[tuple[dict[str, Any], bytes]]:
+        data, rows = self._data, slice(start, min(start + AUDIO_CHUNK, self._data.n))
+        failed, rate = data.read(FAILED, rows), data.recipe.audio.rate
+        sounds = data.read(AUDIO, rows)
+        columns = {path: data.read(path, rows) for path in (SPLIT, GAIN, EFFECT_DB, DRY_INDEX, *self._extra)}
+        mask, order = data.read(MASK, rows).tolist(), data.read(ORDER, rows).tolist()
+        values = self._space.to_values(data.read(PARAMS, rows)).tolist()
+        block = []
+        for k in np.flatnonzero(~failed).tolist():
             record: dict[str, Any] = {
                 "row": start + k,
                 "split": SPLITS[columns[SPLIT][k]],
-                "dry": str(identity[int(columns[DRY_INDEX][k])]),
-                "effects": "+".join(order),
+                "dry": str(self._identity[columns[DRY_INDEX][k]]),
+                "effects": "+".join(_in_order(order[k], self._steps)),
                 "gain": float(columns[GAIN][k]),
                 "effect_db": float(columns[EFFECT_DB][k]),
             }
-            for path in extra:
-                value = columns[path][k]
-                if path == TAGS:
-                    record["tags"] = "+".join(
-                        name for name, there in zip(data.names(TAGS), value, strict=True) if there
-                    )
-                elif path == FRAMES:
-                    segments = segments_of(value, data.names(FRAMES))
-                    record["segments"] = "; ".join(f"{start:.2f} {stop:.2f} {name}" for start, stop, name in segments)
-                elif np.ndim(value):
-                    continue  # a whole response: it is in the dataset itself, and in its zarr export
-                else:
-                    record[path.partition("/")[2]] = str(value) if isinstance(value, str) else float(value)
-            if data.meta.get("kind") == "imported":  # nobody knows the parameters of recordings
-                yield record, sounds[k]
-                continue
-            record |= {name: float(f"{values[k, i]:.7g}") if mask[i] else None for i, name in enumerate(space.names)}
-            yield record, sounds[k]
+            for path in self._extra:
+                record |= _extra(data, path, columns[path][k])
+            if self._known:
+                named = zip(self._space.names, values[k], mask[k], strict=True)
+                record |= {name: float(f"{value:.7g}") if applies else None for name, value, applies in named}
+            block.append((record, wav_bytes(sounds[k], rate)))
+        return block
 
 
-def as_stored(sound: np.ndarray, data: Dataset) -> np.ndarray:
-    """Samples x channels, in the stored numbers: int16 passes through WAV without another rounding."""
-    return np.rint(sound.T * 32767).astype(np.int16) if data.recipe.audio.dtype == "int16" else sound.T
+def _in_order(order: list[int], steps: list[str]) -> list[str]:
+    return [step for _, step in sorted((place, step) for place, step in zip(order, steps, strict=True) if place >= 0)]
+
+
+def _extra(data: Dataset, path: str, value: Any) -> dict[str, Any]:
+    if path == TAGS:
+        return {"tags": "+".join(name for name, there in zip(data.names(TAGS), value, strict=True) if there)}
+    if path == FRAMES:
+        segments = segments_of(value, data.names(FRAMES))
+        return {"segments": "; ".join(f"{start:.2f} {stop:.2f} {name}" for start, stop, name in segments)}
+    return {path.partition("/")[2]: str(value) if isinstance(value, str) else float(value)}
+
+
+def wav_bytes(sound: NDArray[Any], rate: int) -> bytes:
+    """A WAV file of a sound as stored [shape=(channels, samples)]: int16 passes without another rounding."""
+    buffer = io.BytesIO()
+    if sound.dtype == np.int16:  # in a fifth of soundfile's time
+        with wave.open(buffer, "wb") as file:
+            file.setnchannels(len(sound))
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes(np.ascontiguousarray(sound.T, "<i2").data)
+    else:
+        soundfile.write(buffer, sound.T, rate, format="WAV", subtype="FLOAT")
+    return buffer.getvalue()

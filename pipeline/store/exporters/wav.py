@@ -6,10 +6,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
-from timbre_data.pipeline.catalogue.exporter import Exporter
-from timbre_data.pipeline.store.exporters._records import as_stored, records
+from timbre_data.pipeline.catalogue.exporter import Exporter, FileSet, Snippet
+from timbre_data.pipeline.store.exporters._records import columns, records
 from timbre_data.pipeline.store.reader import Dataset
 
 
@@ -17,22 +15,20 @@ def _write(data: Dataset, folder: Path) -> None:
     """Hugging Face's `audiofolder` layout: train/, validation/, test/, each with metadata.csv and one WAV file a
     row.
     """
-    files: dict[str, Any] = {}
-    subtype = "PCM_16" if data.recipe.audio.dtype == "int16" else "FLOAT"
+    tables: dict[str, tuple[Any, Any]] = {}
+    header = ["file_name", *(column.name for column in columns(data))]
     try:
         for record, sound in records(data):
-            split = str(record["split"])
-            name = f"{record['row']:07d}.wav"
-            fields = {"file_name": name} | record
-            if split not in files:
+            split, name = record["split"], f"{record['row']:07d}.wav"
+            if split not in tables:
                 (folder / split).mkdir()
                 handle = (folder / split / "metadata.csv").open("w", newline="", encoding="utf-8")
-                files[split] = (handle, csv.DictWriter(handle, list(fields)))
-                files[split][1].writeheader()
-            files[split][1].writerow(fields)
-            soundfile.write(folder / split / name, as_stored(sound, data), data.recipe.audio.rate, subtype=subtype)
+                tables[split] = (handle, csv.writer(handle))
+                tables[split][1].writerow(header)
+            tables[split][1].writerow([name, *record.values()])
+            (folder / split / name).write_bytes(sound)
     finally:
-        for handle, _ in files.values():
+        for handle, _ in tables.values():
             handle.close()
 
 
@@ -42,5 +38,68 @@ def _count_rows(folder: Path) -> int:
 
 
 EXPORTER = Exporter(
-    summary="WAV files with a metadata.csv per split (Hugging Face audiofolder).", write=_write, count_rows=_count_rows
+    summary="WAV files with a metadata.csv per split (Hugging Face audiofolder).",
+    write=_write,
+    count_rows=_count_rows,
+    files=(
+        FileSet("tables", "*/metadata.csv", "text/csv", has_labels=True),
+        FileSet("sounds", "*/*.wav", "audio/wav"),
+    ),
+    splits="{split}/**",
+    snippets=(
+        Snippet(
+            "Hugging Face datasets",
+            """import os
+
+import soundfile as sf
+from datasets import Audio, load_dataset
+
+rows = load_dataset(os.getcwd(), split="train")
+row = rows.cast_column("audio", Audio(decode=False))[0]  # with torchcodec installed, rows[0] is decoded
+sound, rate = sf.read(row["audio"]["path"])""",
+        ),
+        Snippet(
+            "pandas and soundfile",
+            """import pandas as pd
+import soundfile as sf
+
+labels = pd.read_csv("train/metadata.csv")
+sound, rate = sf.read("train/" + labels["file_name"][0])""",
+        ),
+        Snippet(
+            "librosa",
+            """import librosa
+
+names = librosa.util.find_files("train", ext="wav")
+sound, rate = librosa.load(names[0], sr=None)""",
+        ),
+        Snippet(
+            "PyTorch",
+            """import pandas as pd
+import soundfile as sf
+import torch
+
+
+class Rows(torch.utils.data.Dataset):
+    def __init__(self, split):
+        self.split, self.labels = split, pd.read_csv(f"{split}/metadata.csv")
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, k):
+        sound, _ = sf.read(f"{self.split}/{self.labels.file_name[k]}", dtype="float32")
+        return torch.from_numpy(sound), self.labels.effect_db[k]
+
+
+sounds, effect_db = next(iter(torch.utils.data.DataLoader(Rows("train"), batch_size=16)))""",
+        ),
+        Snippet(
+            "Croissant",
+            """import mlcroissant
+
+dataset = mlcroissant.Dataset(jsonld="croissant.json")
+print(next(iter(dataset.records("rows"))))""",
+        ),
+    ),
 )

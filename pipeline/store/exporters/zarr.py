@@ -1,12 +1,17 @@
-"""Plain Zarr v3, as stored: what any Zarr reader opens."""
+"""Plain Zarr v3, as stored: what zarr, xarray and `Dataset` open."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
-from timbre_data.pipeline.catalogue.exporter import Exporter
+from timbre_data.pipeline.catalogue.exporter import Exporter, FileSet, Snippet
 from timbre_data.pipeline.store.columns import feature_hash
+from timbre_data.pipeline.store.content import content_digest
 from timbre_data.pipeline.store.description import store_digest
+from timbre_data.pipeline.store.location import EXPORT
+from timbre_data.pipeline.store.plain import EXPORTED
+from timbre_data.pipeline.store.privacy import without_private_paths
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.writer import set_meta
 from timbre_data.schemas.errors import CorruptDataError
@@ -15,41 +20,86 @@ from timbre_data.schemas.errors import CorruptDataError
 def _write(data: Dataset, folder: Path) -> None:
     """Copy every key as it is: the chunks are not decoded."""
     import zarr
-    from zarr.abc.store import Store
     from zarr.core.buffer import default_buffer_prototype
     from zarr.core.sync import sync
 
-    source: Store = data._session.store
-
     async def keys() -> list[str]:
-        return [key async for key in source.list()]
+        return [key async for key in data.store.list()]
 
     paths = [data.feature_sets()[name]["path"] for name in data.left_out]
     paths += [feature_hash(name) for name in data.left_out]
+    group, count = folder / EXPORT, 0
     for key in sync(keys()):
         if any(key.startswith(f"{path}/") for path in paths):
             continue
-        value = sync(source.get(key, default_buffer_prototype()))
+        value = sync(data.store.get(key, default_buffer_prototype()))
         if value is None:
             raise CorruptDataError(
                 f"{data.location.address}: {key} cannot be read. See timbre-data dataset verify {data.name}."
             )
-        path = folder / key
+        path = group / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(value.to_bytes())
-    if data.left_out:
-        root = zarr.open_group(folder, mode="r+")
-        kept = {name: about for name, about in data.feature_sets().items() if name not in data.left_out}
-        set_meta(root, features=kept)
-        store_digest(root)
+        count += 1
+    root = zarr.open_group(group, mode="r+", use_consolidated=False)
+    about = {"version": data.version, "snapshot": data.snapshot, "made": data.made(), "objects": count}
+    features = {name: about for name, about in data.feature_sets().items() if name not in data.left_out}
+    set_meta(root, features=features, recipe=without_private_paths(data.meta["recipe"]), exported=about)
+    store_digest(root)
+    set_meta(root, **{EXPORTED: about | {"digest": content_digest(Dataset(str(group)))}})
+    store_digest(root)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Zarr's, that format 3 does not specify it yet: xarray asks for it
+        zarr.consolidate_metadata(group)
 
 
 def _count_rows(folder: Path) -> int:
     import zarr
 
-    return int(zarr.open_group(folder, mode="r")["params"].shape[0])  # type: ignore[union-attr]  # an array
+    return int(zarr.open_group(folder / EXPORT, mode="r")["params"].shape[0])  # type: ignore[union-attr]  # an array
 
 
 EXPORTER = Exporter(
-    summary="Plain Zarr v3: the stored chunks, for any Zarr reader.", write=_write, count_rows=_count_rows
+    summary="Plain Zarr v3: the stored chunks, for zarr, xarray and timbre-data itself.",
+    write=_write,
+    count_rows=_count_rows,
+    files=(FileSet("arrays", "data.zarr/**", "application/vnd.zarr"),),
+    snippets=(
+        Snippet(
+            "timbre-data",
+            """from timbre_data.api import Dataset
+
+data = Dataset(".")
+sounds, labels = data.audio(slice(0, 16)), data.space.to_values(data.read("params", slice(0, 16)))""",
+        ),
+        Snippet(
+            "PyTorch",
+            """import torch
+from timbre_data.api import Dataset
+
+rows = Dataset(".").torch(split="train", fields=["audio", "params"])
+sounds, params = next(iter(torch.utils.data.DataLoader(rows, batch_size=16, shuffle=True)))""",
+        ),
+        Snippet(
+            "xarray",
+            """import xarray as xr
+
+rows = xr.open_zarr("data.zarr", chunks=None)
+everything = xr.open_datatree("data.zarr", engine="zarr", chunks=None)
+training = rows.audio[rows.split.values == 0][:16]""",
+        ),
+        Snippet(
+            "zarr",
+            """import zarr
+
+group = zarr.open_group("data.zarr", mode="r")
+sounds, names = group["audio"][:16], group["params"].attrs["names"]""",
+        ),
+        Snippet(
+            "dask",
+            """import dask.array as da
+
+loudest = abs(da.from_zarr("data.zarr", component="audio").astype(float)).max(axis=(1, 2))[:16].compute()""",
+        ),
+    ),
 )

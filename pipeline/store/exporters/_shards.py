@@ -1,0 +1,94 @@
+"""Parquet shards with the sounds inside, split by split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from timbre_data.pipeline.store.exporters._records import columns, records
+from timbre_data.pipeline.store.reader import Dataset
+
+SHARD_BYTES = 400_000_000
+"""Sound in one shard, about: what people can still move and retry."""
+ARROW = {"integer": pa.int64(), "number": pa.float64(), "text": pa.string()}
+HUGGING_FACE = {"integer": "int64", "number": "float64", "text": "string"}
+
+
+class _Shards:
+    """The open shards of an export, one a split, written a few hundred rows at a time."""
+
+    def __init__(self, data: Dataset, folder: Path) -> None:
+        labels = columns(data)
+        sound = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        described: dict[str, Any] = {"audio": {"sampling_rate": data.recipe.audio.rate, "_type": "Audio"}}
+        described |= {label.name: {"dtype": HUGGING_FACE[label.kind], "_type": "Value"} for label in labels}
+        self._schema = pa.schema(
+            [("audio", sound), *((label.name, ARROW[label.kind]) for label in labels)],
+            metadata={"huggingface": json.dumps({"info": {"features": described}})},
+        )
+        self._folder = folder
+        self._block = max(1, min(512, 32_000_000 // (data.array("audio").nbytes // max(data.n, 1) + 1)))
+        self._pending: dict[str, list[dict[str, Any]]] = {}
+        self._writers: dict[str, pq.ParquetWriter] = {}
+        self._written: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, record: dict[str, Any], sound: bytes) -> None:
+        """Write a row, some time."""
+        split = record["split"]
+        content = {"bytes": sound, "path": f"{record['row']:07d}.wav"}
+        self._pending.setdefault(split, []).append({"audio": content} | record)
+        if len(self._pending[split]) >= self._block:
+            self._flush(split)
+
+    def _flush(self, split: str) -> None:
+        rows = self._pending.pop(split, [])
+        if not rows:
+            return
+        if split not in self._writers:
+            number = self.counts.get(split, 0)
+            path = self._folder / f"{split}-{number:05d}.parquet"
+            # sounds do not shrink, and to pack them takes longer than everything else
+            packed = {"audio.bytes": "NONE"} | {name: "SNAPPY" for name in self._schema.names if name != "audio"}
+            self._writers[split] = pq.ParquetWriter(
+                path, self._schema, compression=packed, use_dictionary=False, write_statistics=False
+            )
+            self.counts[split], self._written[split] = number + 1, 0
+        self._writers[split].write_table(pa.Table.from_pylist(rows, self._schema))
+        self._written[split] += sum(len(row["audio"]["bytes"]) for row in rows)
+        if self._written[split] >= SHARD_BYTES:
+            self._writers.pop(split).close()
+
+    def close(self) -> None:
+        """Write what is left."""
+        for split in list(self._pending):
+            self._flush(split)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close the files as they are."""
+        while self._writers:
+            self._writers.popitem()[1].close()
+
+
+def write_shards(data: Dataset, folder: Path) -> dict[str, int]:
+    """Write `SPLIT-00000.parquet` and so on into a new folder. Returns the number of shards of every split."""
+    folder.mkdir()
+    shards = _Shards(data, folder)
+    try:
+        for record, sound in records(data):
+            shards.add(record, sound)
+        shards.close()
+    except BaseException:
+        shards.abandon()
+        raise
+    return shards.counts
+
+
+def count_rows(folder: Path) -> int:
+    """Rows of all shards."""
+    return sum(pq.read_metadata(shard).num_rows for shard in (folder / "data").glob("*.parquet"))
