@@ -203,7 +203,11 @@ def export(
     dataset: DatasetName,
     to: Annotated[Path, typer.Option("--to", help="New folder to write.")],
     form: Annotated[
-        str, typer.Option("--format", help="Format (name or file): zarr (plain Zarr v3), wav (WAV + CSV), parquet, huggingface or webdataset.")
+        str,
+        typer.Option(
+            "--format",
+            help="Format (name or file): zarr (plain Zarr v3), wav (WAV + CSV), parquet, huggingface or webdataset.",
+        ),
     ] = "zarr",
     leave_out_unfinished: Annotated[
         bool,

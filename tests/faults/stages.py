@@ -45,6 +45,8 @@ STAGES = {
         Stage("evaluate", ("evaluate", "r", "--sounds", "4"), ("dry", "featurize", "train")),
         Stage("export_zarr", ("dataset", "export", "d", "--to", "out", "--format", "zarr"), ("dry", "featurize")),
         Stage("export_wav", ("dataset", "export", "d", "--to", "out", "--format", "wav"), ("dry", "featurize")),
+        Stage("export_huggingface", ("dataset", "export", "d", "--to", "out", "--format", "huggingface"), ("dry", "featurize")),
+        Stage("export_webdataset", ("dataset", "export", "d", "--to", "out", "--format", "webdataset"), ("dry", "featurize")),
         Stage("export_parquet", ("dataset", "export", "d", "--to", "out", "--format", "parquet"), ("dry", "featurize")),
     )
 }  # fmt: skip

@@ -180,7 +180,7 @@ def test_recordings_of_the_users_own_have_no_licence_unless_they_state_one(folde
     assert recipe(source, licence="CC-BY-4.0").licence == "CC-BY-4.0"
     assert recipe({"name": "plucked_string"}).licence == "CC0-1.0"
     export(build(recipe(source), "x"), tmp_path / "out", "wav")
-    assert "licence not stated" in (tmp_path / "out" / "README.md").read_text()
+    assert "licence: not stated" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_dry_run_opens_the_files_and_says_what_is_skipped(

@@ -166,7 +166,7 @@ def test_unfinished_features_are_not_exported_as_zeros(render: Callable[..., Dat
     (mine / "precious").write_text("x")
     export(Dataset("d"), tmp_path / "out", "zarr", leave_out_unfinished=True)
     assert (mine / "precious").read_text() == "x"
-    root = zarr.open_group(tmp_path / "out", mode="r")
+    root = zarr.open_group(tmp_path / "out" / "data.zarr", mode="r")
     assert "features/autofx163" not in root
     assert not meta(root)["features"]
     assert {path.name for path in tmp_path.glob("out*")} == {"out", "out.partial"}

@@ -169,7 +169,9 @@ def test_xarray_knows_every_dimension(data: Dataset, tmp_path: Path, where: str)
     assert np.array_equal(rows.audio[7].values, data.read("audio", 7))
     tree = xr.open_datatree(store, engine="zarr", chunks=None)
     for path, values in all_columns(data).items():
-        assert np.array_equal(np.asarray(tree[path].values).astype(values.dtype), values, equal_nan=values.dtype.kind == "f"), path
+        assert np.array_equal(
+            np.asarray(tree[path].values).astype(values.dtype), values, equal_nan=values.dtype.kind == "f"
+        ), path
         assert not any(str(name).startswith("dim_") for name in tree[path].dims), path
 
 
