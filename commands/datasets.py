@@ -1,4 +1,4 @@
-"""Commands that manage datasets: list, show, log, tag, verify, export, gc."""
+"""Commands that manage datasets: list, show, log, tag, copy, rename, rm, verify, export, gc."""
 
 from __future__ import annotations
 
@@ -7,49 +7,69 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from timbre_data.commands._shared import DatasetName, Group, Json, Trust, emit, group, known, warn
-from timbre_data.schemas.errors import TimbreDataError
+from timbre_data.commands._shared import DatasetName, Group, Json, Trust, emit, group, known, resume_command, warn
+from timbre_data.schemas.errors import TimbreDataError, UsageError
 
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
     from timbre_data.pipeline.store.verify import Verdict
 
-app = group("Manage datasets: list, show, log, tag, verify, export, gc.")
+app = group("Manage datasets: list, show, log, tag, copy, rename, rm, verify, export, gc.")
 GROUP = Group(app, order=40, name="dataset")
 
 
-@app.command("list", epilog="Example: timbre-data dataset list --json")
-def list_datasets(as_json: Json = False) -> None:
-    """List the datasets in $TIMBRE_DATA_HOME (default: ./datasets)."""
-    from timbre_data.pipeline.store.location import home, known_datasets
+@app.command("list", epilog="Example: timbre-data dataset list s3://sounds/shared")
+def list_datasets(
+    where: Annotated[
+        str | None, typer.Argument(help="Folder or s3:// prefix. Default: $TIMBRE_DATA_HOME, else ./datasets.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the datasets of a folder or an s3:// prefix: newest version, rows, size, description, who and when."""
+    from timbre_data.pipeline.store.location import home
+    from timbre_data.pipeline.store.shelf import datasets_in
 
-    rows = [_listed(name, str(home() / name)) for name in known_datasets()]
-    rows = [row for row in rows if row]
-    text = "\n".join(
-        f"{r['name']:<24} DAMAGED: {r['damage']}"
-        if r["damage"]
-        else f"{r['name']:<24} {r['version']:<12} {_rows_text(r):>8} rows  {', '.join(r['features']) or 'no features'}"
-        for r in rows
+    place = where or str(home())
+    rows = [row for row in map(_listed, datasets_in(place)) if row]
+    emit(rows, "\n".join(map(_listed_text, rows)) or f"no datasets in {place}", as_json)
+
+
+def _listed_text(row: dict[str, Any]) -> str:
+    if row["damage"]:
+        return f"{row['name']:<24} DAMAGED: {row['damage']}"
+    made = " ".join(part for part in (row["by"], row["date"]) if part)
+    features = ", ".join(row["features"]) or "no features"
+    first = (
+        f"{row['name']:<24} {row['version']:<12} {_rows_text(row):>8} rows {row['bytes'] / 1e6:>9.1f} MB  {features}"
     )
-    emit(rows, text or f"no datasets in {home()}", as_json)
+    return "  ".join(part for part in (first, made, row["description"]) if part)
 
 
-def _listed(name: str, address: str) -> dict[str, Any]:
+def _listed(address: str) -> dict[str, Any]:
     """One line of the list; a damaged dataset is one, too. Empty for what was only begun."""
+    from timbre_data.pipeline.store.location import locate
     from timbre_data.pipeline.store.reader import open_if_there
+    from timbre_data.pipeline.store.shelf import size_of
 
+    row: dict[str, Any] = {"name": locate(address).name, "address": address}
     try:
         data = open_if_there(address)
+        if data is None:
+            return {}
+        made, size = data.made(), size_of(data.location)
     except TimbreDataError as error:
-        return {"name": name, "version": None, "rows": None, "present": None, "features": [], "damage": str(error)}
-    if data is None:
-        return {}
-    return {
-        "name": data.name,
+        return row | {"version": None, "rows": None, "present": None, "features": [], "damage": str(error)}
+    present = _present(data)
+    return row | {
         "version": data.version,
         "rows": data.recipe.n,
-        "present": _present(data),
+        "present": present,
+        "finished": present == data.recipe.n,
         "features": list(data.feature_sets()),
+        "bytes": size,
+        "description": data.recipe.description,
+        "by": made.get("by", ""),
+        "date": made.get("date", ""),
         "damage": None,
     }
 
@@ -106,6 +126,72 @@ def tag(
 
     snapshot = versions.tag(locate(dataset), name)
     emit({"tag": name, "snapshot": snapshot}, f"{dataset}@{name} is {snapshot}", as_json)
+
+
+@app.command("copy", epilog="Example: timbre-data dataset copy distortion s3://sounds/shared/distortion")
+def copy(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Dataset: name, path or s3:// address.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="Name, path or s3:// address of the copy.")],
+    as_json: Json = False,
+) -> None:
+    """Copy a dataset with history, tags and features, and verify what arrived. Only what the copy lacks is sent:
+    repeat the command after an interruption, or when the dataset has grown.
+    """
+    from timbre_data.pipeline.build.progress_bar import bar
+    from timbre_data.pipeline.store import copying
+    from timbre_data.pipeline.store.location import locate
+
+    with bar(enabled=True, resume=resume_command()) as progress:
+        report = copying.copy(locate(source), locate(target), progress)
+    text = f"{report.target}: {report.version}, {report.sent} objects sent ({report.sent_bytes / 1e6:.1f} MB), {report.there_already} were there; verified"
+    emit(vars(report), text, as_json)
+
+
+@app.command("rename", epilog="Example: timbre-data dataset rename distortion distortion-2026")
+def rename(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Dataset: name, path or s3:// address.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="New name, path or s3:// address.")],
+    as_json: Json = False,
+) -> None:
+    """Give a dataset another name or place. Runs that were trained on it keep its old name."""
+    from timbre_data.pipeline.build.progress_bar import bar
+    from timbre_data.pipeline.store import copying
+    from timbre_data.pipeline.store.location import locate
+
+    before, after = locate(source), locate(target)
+    with bar(enabled=True, resume=resume_command()) as progress:
+        copying.rename(before, after, progress)
+    emit({"from": before.address, "to": after.address}, f"{before.address} is {after.address} now", as_json)
+
+
+@app.command("rm", epilog="Example: timbre-data dataset rm distortion")
+def remove(
+    dataset: Annotated[str, typer.Argument(help="Dataset: name, path or s3:// address.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete a dataset with all its versions, after asking."""
+    import sys
+
+    from timbre_data.pipeline.store import copying
+    from timbre_data.pipeline.store.location import locate
+    from timbre_data.pipeline.store.repository import open_repository
+    from timbre_data.pipeline.store.shelf import size_of
+
+    location = locate(dataset)
+    open_repository(location)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"dataset rm deletes {location.address} with all its versions: say --yes if that is meant."
+            )
+        question = f"Delete {location.address} with all its versions ({size_of(location) / 1e6:.1f} MB)?"
+        if not typer.confirm(question, err=True):
+            raise typer.Exit(1)
+    deleted = copying.remove(location)
+    emit(
+        {"removed": location.address, "bytes": deleted}, f"{location.address}: deleted, {deleted / 1e6:.1f} MB", as_json
+    )
 
 
 @app.command("verify", epilog="Example: timbre-data dataset verify distortion --rerender 64")

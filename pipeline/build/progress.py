@@ -8,8 +8,10 @@ from typing import Protocol
 class Progress(Protocol):
     """Receives build progress."""
 
-    def start(self, title: str, total: int, seconds_per_row: float) -> None:
-        """Called when a stage of `total` rows starts; `seconds_per_row` is the duration of a sound."""
+    def start(self, title: str, total: int, seconds_per_row: float, unit: str = "rows") -> None:
+        """Called when a stage of `total` rows (or bytes, by `unit`) starts; `seconds_per_row` is the duration of a
+        sound.
+        """
         ...
 
     def advance(self, rows: int, rejected: int = 0) -> None:
@@ -28,7 +30,7 @@ class Progress(Protocol):
 class NoProgress:
     """Ignores build progress."""
 
-    def start(self, title: str, total: int, seconds_per_row: float) -> None:
+    def start(self, title: str, total: int, seconds_per_row: float, unit: str = "rows") -> None:
         """Ignore."""
 
     def advance(self, rows: int, rejected: int = 0) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -28,8 +29,13 @@ class _Speed(ProgressColumn):
     """Rows a second, and how much faster than real time."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed or 0.0
-        return Text(f"{speed:7.0f} rows/s {speed * task.fields['seconds_per_row']:6.0f} x real time", style="cyan")
+        return Text(_speed_text(task.finished_speed or task.speed or 0.0, **task.fields["about"]), style="cyan")
+
+
+def _speed_text(speed: float, unit: str, seconds_per_row: float) -> str:
+    if unit == "bytes":
+        return f"{speed / 1e6:.1f} MB/s"
+    return f"{speed:.0f} {unit}/s, {speed * seconds_per_row:.0f} x real time"
 
 
 class Bar:
@@ -54,16 +60,11 @@ class Bar:
         )
         self._bar.start()
 
-    def start(self, title: str, total: int, seconds_per_row: float) -> None:
-        """A stage of `total` rows begins."""
-        self._title, self._rows, self._seconds, self._rejected, self._began = (
-            title,
-            0,
-            seconds_per_row,
-            0,
-            time.monotonic(),
-        )
-        self._task = self._bar.add_task(title, total=total, seconds_per_row=seconds_per_row, rejected="")
+    def start(self, title: str, total: int, seconds_per_row: float, unit: str = "rows") -> None:
+        """A stage of `total` rows, or bytes, begins."""
+        self._title, self._rows, self._rejected, self._began = title, 0, 0, time.monotonic()
+        self._about: Any = {"unit": unit, "seconds_per_row": seconds_per_row}
+        self._task = self._bar.add_task(title, total=total, about=self._about, rejected="")
 
     def advance(self, rows: int, rejected: int = 0) -> None:
         """So many more rows are done."""
@@ -78,11 +79,10 @@ class Bar:
     def stop(self) -> None:
         """The stage is over: leave one line."""
         took = max(time.monotonic() - self._began, 1e-6)
-        speed = self._rows / took
+        done = f"{self._rows / 1e6:.1f} MB" if self._about["unit"] == "bytes" else f"{self._rows} {self._about['unit']}"
         self._bar.remove_task(self._task)
         self._console.print(
-            f"{self._title}: {self._rows} rows in {took:.1f} s ({speed:.0f} rows/s, {speed * self._seconds:.0f} x real time)",
-            highlight=False,
+            f"{self._title}: {done} in {took:.1f} s ({_speed_text(self._rows / took, **self._about)})", highlight=False
         )
 
     def close(self) -> None:

@@ -13,6 +13,8 @@ verify        checking every row against its hash
 content       the digest of the content, to cite
 exporting     writing a dataset in another format, one file per format in exporters/
 plain         exports as plain Zarr, opened as datasets
+copying       copies, new names and removal of whole datasets
+shelf         the datasets of a folder or prefix
 objects       the objects of a store as such, in folders and object storage
 card, citation, croissant   what is handed over beside the data
 privacy       what is not

@@ -35,6 +35,31 @@ from timbre_data.pipeline.store.repository import (
 from timbre_data.schemas.errors import BuildError, LockedError, TimbreDataError, UsageError
 
 
+class WriterLock:
+    """The lock of a local dataset's one writer, with a note of who holds it. Raises `LockedError`."""
+
+    def __init__(self, location: Location) -> None:
+        location.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(location.folder / "writer.lock")
+        owner = location.folder / "writer.json"
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            by = _owner(owner)
+            raise LockedError(
+                f"{location.address} is being written{by}: wait for it, or stop it and run this again."
+            ) from None
+        self._lock = lock
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        partial = owner.with_suffix(".new")  # renamed, so that whoever is refused never reads half of it
+        partial.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+        partial.replace(owner)
+
+    def release(self) -> None:
+        """Let others write."""
+        self._lock.release()
+
+
 class Writer:
     """Exclusive access to one dataset; use as a context manager. Raises `LockedError` when somebody else is writing,
     `UsageError` for an older state.
@@ -49,7 +74,7 @@ class Writer:
             )
         self.location = location
         self._may_create = create
-        self._lock: FileLock | None = None
+        self._lock: WriterLock | None = None
         self._dirty = False
 
     def __enter__(self) -> Self:
@@ -78,21 +103,7 @@ class Writer:
         self._release()
 
     def _take_lock(self) -> None:
-        self.location.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.location.folder / "writer.lock")
-        owner = self.location.folder / "writer.json"
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            by = _owner(owner)
-            raise LockedError(
-                f"{self.location.address} is being written{by}: wait for it, or stop it and run this again."
-            ) from None
-        self._lock = lock
-        since = time.strftime("%Y-%m-%d %H:%M:%S")
-        partial = owner.with_suffix(".new")  # renamed, so that whoever is refused never reads half of it
-        partial.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
-        partial.replace(owner)
+        self._lock = WriterLock(self.location)
 
     def _release(self) -> None:
         if self._lock is not None:

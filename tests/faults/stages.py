@@ -43,6 +43,7 @@ STAGES = {
         Stage("capture", ("render", "--synth", "amsynth", "--n", "512", "--out", "c", "--set", "audio.seconds=0.1", "--set", "source={name: notes, keys: [60]}", "--batch", "256", "--workers", "1"), plays="amsynth"),
         Stage("train", ("train", "regressor_mlp", "--data", "d", "--name", "r", "--set", "max_epochs=3"), ("dry", "featurize")),
         Stage("evaluate", ("evaluate", "r", "--sounds", "4"), ("dry", "featurize", "train")),
+        Stage("copy", ("dataset", "copy", "d", "c"), ("dry", "featurize")),
         Stage("export_zarr", ("dataset", "export", "d", "--to", "out", "--format", "zarr"), ("dry", "featurize")),
         Stage("export_wav", ("dataset", "export", "d", "--to", "out", "--format", "wav"), ("dry", "featurize")),
         Stage("export_huggingface", ("dataset", "export", "d", "--to", "out", "--format", "huggingface"), ("dry", "featurize")),

@@ -172,7 +172,7 @@ def test_an_interrupted_growth_is_not_finished(command: Callable[..., int], caps
     assert build(small_recipe("delay", n=300), "d").version == "1.0.0"
 
     class Dies(NoProgress):
-        def start(self, title: str, total: int, seconds_per_row: float) -> None:
+        def start(self, title: str, total: int, seconds_per_row: float, unit: str = "rows") -> None:
             raise RuntimeError("stop here")
 
     with pytest.raises(RuntimeError):

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,16 @@ import pytest
 from tests.conftest import all_columns, build, small_recipe
 from timbre_data.pipeline.build import featurizing
 from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.progress import NoProgress
+from timbre_data.pipeline.store import copying
+from timbre_data.pipeline.store.exporting import export
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.shelf import datasets_in, size_of
 from timbre_data.pipeline.store.task_session import TaskSession
 from timbre_data.pipeline.store.verify import verify
 from timbre_data.pipeline.store.writer import Writer
-from timbre_data.schemas.errors import LockedError, NotFoundError
+from timbre_data.schemas.errors import CorruptDataError, LockedError, NotFoundError
 
 pytestmark = pytest.mark.slow
 
@@ -94,3 +98,56 @@ def test_the_later_of_two_writers_on_s3_is_told(bucket: str) -> None:
         with pytest.raises(LockedError, match="another writer"):
             second.commit("second")
     assert os.environ["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1")
+
+
+def test_a_dataset_travels_to_object_storage_and_back(bucket: str, home: Path, command: Callable[..., int]) -> None:
+    here = build(small_recipe("delay", n=70), "d")
+    there = f"{bucket}/shared/d"
+    first = copying.copy(here.location, locate(there), NoProgress())
+    assert first.digest == here.digest() == Dataset(there).digest()
+    assert copying.copy(here.location, locate(there), NoProgress()).sent == 0
+    grown = build(small_recipe("delay", n=400), there)
+    digest = grown.digest()
+    assert digest != here.digest()
+    back = copying.copy(locate(there), here.location, NoProgress())
+    assert back.there_already > 0
+    assert Dataset("d").digest() == digest
+    assert verify(Dataset("d")).whole
+    assert sorted(datasets_in(f"{bucket}/shared")) == [there]
+    assert size_of(locate(there)) > 400 * 8000
+    assert command("dataset", "list", f"{bucket}/shared") == 0
+    assert command("dataset", "rename", there, f"{bucket}/shared/e") == 0
+    assert datasets_in(f"{bucket}/shared") == [f"{bucket}/shared/e"]
+    assert Dataset(f"{bucket}/shared/e").digest() == digest
+    assert command("dataset", "rm", f"{bucket}/shared/e", "--yes") == 0
+    assert datasets_in(f"{bucket}/shared") == []
+
+
+def test_an_export_in_object_storage_opens(bucket: str, tmp_path: Path) -> None:
+    import boto3
+
+    data = build(small_recipe("delay", n=70), "d")
+    export(data, tmp_path / "out", "zarr")
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    for path in (tmp_path / "out").rglob("*"):
+        if path.is_file():
+            client.upload_file(str(path), "sounds", f"out/{path.relative_to(tmp_path / 'out').as_posix()}")
+    for address in (f"{bucket}/out", f"{bucket}/out/data.zarr"):
+        exported = Dataset(address)
+        assert exported.digest() == data.digest()
+        assert verify(exported).whole
+    client.delete_object(Bucket="sounds", Key="out/data.zarr/audio/c/0/0/0")
+    with pytest.raises(CorruptDataError, match=r"1 of its .* files are missing"):
+        Dataset(f"{bucket}/out")
+
+
+def test_a_copy_to_where_nothing_can_be_written_is_one_line(
+    bucket: str, home: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(small_recipe("delay", n=20), "d")
+    capsys.readouterr()
+    assert command("dataset", "copy", "d", "s3://nowhere/d") == 1
+    assert command("dataset", "list", "s3://nowhere") == 1
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert said.count("check the bucket's name") == 2

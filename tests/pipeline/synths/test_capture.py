@@ -225,7 +225,7 @@ def test_a_capture_that_was_killed_goes_on() -> None:
     whole = build(recipe, "whole", cluster=Cluster(workers=1, batch=256))
 
     class Dies(NoProgress):
-        def start(self, title: str, total: int, seconds_per_row: float) -> None:
+        def start(self, title: str, total: int, seconds_per_row: float, unit: str = "rows") -> None:
             self.rows = 0
 
         def advance(self, rows: int, rejected: int = 0) -> None:
