@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,6 +53,10 @@ def render(
         ),
     ] = None,
     recipe: Annotated[str | None, typer.Option("--recipe", help="Recipe: YAML file or shipped name.")] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", help="Dataset to make again from its own recipe, and to compare with; needs --out."),
+    ] = None,
     n: Annotated[int | None, typer.Option("--n", help="Number of rows.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of all random numbers.")] = None,
     rate: Annotated[int | None, typer.Option("--rate", help="Sampling rate in Hz.")] = None,
@@ -82,14 +86,16 @@ def render(
     from timbre_data.pipeline.sources import SOURCES
     from timbre_data.pipeline.store.location import locate
 
-    if [fx, synth, eq, recipe].count(None) != 3:
+    if [fx, synth, eq, recipe, from_].count(None) != 4:
         raise UsageError(
-            "give exactly one of --fx NAME, --synth NAME, --eq NAME and --recipe FILE; see timbre-data list effects."
+            "give exactly one of --fx NAME, --synth NAME, --eq NAME, --recipe FILE and --from DATASET; see timbre-data list effects."
         )
     if eq is not None:
         recipe = recipes.for_equaliser(eq)
     if fx:
         data = recipes.for_effect(known(fx, EFFECTS))
+    elif from_:
+        data = _recipe_of(from_, out)
     else:
         data = recipes.for_synth(synth) if synth else recipes.read(recipe or "")
     named = {"name": known(source, SOURCES)} if source else None
@@ -104,11 +110,34 @@ def render(
         )
     for warning in report.warnings:
         warn(warning)
-    emit(vars(report), _summary(report, dry_run), as_json)
+    again = _compared_with(from_, location.address) if from_ and not dry_run else {}
+    text = f"{again['equal']} of {again['compared']} rows are equal to those of {from_}" if again else ""
+    emit(vars(report) | again, "\n".join(line for line in (_summary(report, dry_run), text) if line), as_json)
     if report.failed:
         shown = "; ".join(report.failed[:20]) + ("; ..." if len(report.failed) > 20 else "")
         warn(f"{len(report.failed)} rows or sounds failed: {shown}")
         raise typer.Exit(1)
+
+
+def _recipe_of(dataset: str, out: str | None) -> dict[str, Any]:
+    """The recipe of a dataset that is to be made again under another name. Raises `UsageError`."""
+    from timbre_data.pipeline.store.reader import Dataset
+
+    if out is None:
+        raise UsageError("--from makes another dataset: say where with --out NAME.")
+    data = Dataset(dataset)
+    if data.meta.get("kind") == "imported":
+        raise UsageError(f"{dataset} was imported from recordings: import them again with timbre-data import.")
+    return data.recipe.model_dump(mode="json")
+
+
+def _compared_with(dataset: str, made: str) -> dict[str, int]:
+    """How many rows of a dataset that was made again are equal."""
+    from timbre_data.pipeline.store.comparing import equal_rows
+    from timbre_data.pipeline.store.reader import Dataset
+
+    first, second = Dataset(dataset), Dataset(made)
+    return {"equal": equal_rows(first, second), "compared": min(first.n, second.n)}
 
 
 def _summary(report: Report, dry_run: bool) -> str:

@@ -1,4 +1,4 @@
-"""Commands that manage datasets: list, show, log, tag, copy, rename, rm, verify, export, gc."""
+"""Commands that manage datasets: list, show, card, log, tag, diff, copy, rename, rm, verify, export, gc."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from timbre_data.commands._dataset_text import comparison_text, difference_lines, listed_text, remedy
 from timbre_data.commands._shared import DatasetName, Group, Json, Trust, emit, group, known, resume_command, warn
 from timbre_data.schemas.errors import TimbreDataError, UsageError
 
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
-    from timbre_data.pipeline.store.verify import Verdict
 
-app = group("Manage datasets: list, show, log, tag, copy, rename, rm, verify, export, gc.")
+app = group("Manage datasets: list, show, card, log, tag, diff, copy, rename, rm, verify, export, gc.")
 GROUP = Group(app, order=40, name="dataset")
 
 
@@ -31,18 +31,7 @@ def list_datasets(
 
     place = where or str(home())
     rows = [row for row in map(_listed, datasets_in(place)) if row]
-    emit(rows, "\n".join(map(_listed_text, rows)) or f"no datasets in {place}", as_json)
-
-
-def _listed_text(row: dict[str, Any]) -> str:
-    if row["damage"]:
-        return f"{row['name']:<24} DAMAGED: {row['damage']}"
-    made = " ".join(part for part in (row["by"], row["date"]) if part)
-    features = ", ".join(row["features"]) or "no features"
-    first = (
-        f"{row['name']:<24} {row['version']:<12} {_rows_text(row):>8} rows {row['bytes'] / 1e6:>9.1f} MB  {features}"
-    )
-    return "  ".join(part for part in (first, made, row["description"]) if part)
+    emit(rows, "\n".join(map(listed_text, rows)) or f"no datasets in {place}", as_json)
 
 
 def _listed(address: str) -> dict[str, Any]:
@@ -82,12 +71,6 @@ def _present(data: Dataset) -> int | None:
         return None
 
 
-def _rows_text(row: dict[str, Any]) -> str:
-    if row["present"] == row["rows"]:
-        return str(row["rows"])
-    return f"{'?' if row['present'] is None else row['present']} of {row['rows']}"
-
-
 @app.command("show", epilog="Example: timbre-data dataset show distortion@v1.0.0")
 def show(dataset: DatasetName, as_json: Json = False) -> None:
     """Show the contents of a dataset: rows, splits, parameters with ranges, features, recipe, provenance."""
@@ -98,6 +81,15 @@ def show(dataset: DatasetName, as_json: Json = False) -> None:
 
     data = summary(Dataset(dataset))
     emit(data, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120).rstrip(), as_json)
+
+
+@app.command("card", epilog="Example: timbre-data dataset card distortion@v1.0.0")
+def card(dataset: DatasetName) -> None:
+    """Print the card of a dataset, as Markdown: arrays, how to open it with five tools, licence, citation, recipe."""
+    from timbre_data.pipeline.store.card import card as card_of
+    from timbre_data.pipeline.store.reader import Dataset
+
+    typer.echo(card_of(Dataset(dataset)))
 
 
 @app.command("log", epilog="Example: timbre-data dataset log distortion")
@@ -126,6 +118,22 @@ def tag(
 
     snapshot = versions.tag(locate(dataset), name)
     emit({"tag": name, "snapshot": snapshot}, f"{dataset}@{name} is {snapshot}", as_json)
+
+
+@app.command("diff", epilog="Example: timbre-data dataset diff distortion@v1.0.0 distortion")
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="Dataset, with @TAG or @SNAPSHOT for a version.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Dataset, with @TAG or @SNAPSHOT for a version.")],
+    as_json: Json = False,
+) -> None:
+    """Say how two datasets differ: recipe, code, parameters, rows, features. Exit code 1 if their content differs."""
+    from timbre_data.pipeline.store.comparing import compare
+    from timbre_data.pipeline.store.reader import Dataset
+
+    difference = compare(Dataset(first), Dataset(second))
+    emit(vars(difference), "\n".join(difference_lines(difference)), as_json)
+    if not difference.same:
+        raise typer.Exit(1)
 
 
 @app.command("copy", epilog="Example: timbre-data dataset copy distortion s3://sounds/shared/distortion")
@@ -223,47 +231,15 @@ def verify(
     comparison = None
     if rerender and verdict.whole:
         comparison = rerender_rows(data, rerender)
-        lines.append(_comparison_text(comparison))
+        lines.append(comparison_text(comparison))
         for warning in not_repeatable(data.meta):
             warn(warning)
-    lines.append("whole" if verdict.whole else f"NOT WHOLE: {_remedy(verdict)}")
+    lines.append("whole" if verdict.whole else f"NOT WHOLE: {remedy(verdict)}")
     emit(vars(verdict) | {"whole": verdict.whole, "rerender": comparison}, "\n".join(lines), as_json)
     if not verdict.whole:
         raise typer.Exit(3)
     if comparison and not comparison["same"]:
         raise typer.Exit(1)
-
-
-def _remedy(verdict: Verdict) -> str:
-    """What to do about missing and damaged parts."""
-    remedies = []
-    if verdict.missing:
-        remedies.append("repeat the render, import or featurize command to restore missing rows")
-    sets = [what for what in verdict.damaged if what not in ("rows", "dry")]
-    if len(sets) < len(verdict.damaged):
-        remedies.append("replace damaged rows from a copy or a new render")
-    if sets:
-        remedies.append(f"export the dataset, or render it again, and featurize it anew for {', '.join(sets)}")
-    if verdict.history:
-        remedies.append("restore lost versions from a copy; the newest one is not affected by them")
-    return "; ".join(remedies)
-
-
-def _comparison_text(comparison: dict[str, Any]) -> str:
-    text = f"{comparison['equal']} of {comparison['rendered']} re-rendered rows are bit-equal"
-    if comparison["equal"] == comparison["rendered"]:
-        return text
-    differ = f"largest difference {comparison['largest_db']:.1f} dB"
-    within = "within the noise floor of its synth"
-    if comparison["spectral_floor_db"] is not None:
-        differ = f"their {comparison['compared_by']} differ by {comparison['spectral_db']:.1f} dB"
-        within = f"as those of two renders do ({comparison['spectral_floor_db']:.1f} dB)"
-    reason = (
-        within
-        if comparison["same"]
-        else "NOT THE SAME: rendered on another machine or by another version, or the synth carries state between rows"
-    )
-    return f"{text}; {differ}, {reason}"
 
 
 @app.command("gc", epilog="Example: timbre-data dataset gc distortion")

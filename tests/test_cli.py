@@ -124,7 +124,7 @@ def test_an_unexpected_error_is_one_line_with_its_traceback_in_a_file(
     def fail(*ignored: object) -> None:
         raise ZeroDivisionError("of the test")
 
-    monkeypatch.setattr("timbre_data.pipeline.store.location.known_datasets", fail)
+    monkeypatch.setattr("timbre_data.pipeline.store.shelf.known_datasets", fail)
     assert command("dataset", "list") == 1
     said = capsys.readouterr().err
     assert len(said.strip().splitlines()) == 1

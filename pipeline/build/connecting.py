@@ -100,6 +100,17 @@ def _check_workers(client: Any, cluster: Cluster) -> None:
             refuse_other_code(worker, made_by)
 
 
+def refuse_other_workers(client: Any, cluster: Cluster, workers: list[str]) -> None:
+    """Raise `ClusterLostError` for workers that joined with other code."""
+    if cluster.allow_mixed:
+        return
+    for worker, made_by in sorted(client.run(fingerprint, workers=workers, on_error="return").items()):
+        if isinstance(made_by, ImportError):
+            refuse_other_code(worker, {})
+        elif isinstance(made_by, dict):
+            refuse_other_code(worker, made_by)
+
+
 def refuse_other_code(worker: str, made_by: dict[str, str]) -> None:
     """Raise `ClusterLostError` for a worker whose fingerprint is not that of this client, with both named."""
     differences = [

@@ -14,13 +14,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.build.connecting import refuse_other_code
+from timbre_data.pipeline.build.connecting import refuse_other_code, refuse_other_workers
 from timbre_data.pipeline.build.machine import available_cores
 from timbre_data.pipeline.build.progress import Progress
 from timbre_data.pipeline.build.provenance import fingerprint
@@ -214,11 +215,14 @@ def run(
         writer.commit(message.format(rows=rows), rows=rows)
         committed = time.monotonic()
 
-    with _Interrupt() as interrupt, ClusterWatch(client, cluster.scheduler) as watch:
+    joined = partial(refuse_other_workers, client, cluster)
+    with _Interrupt() as interrupt, ClusterWatch(client, cluster.scheduler, joined) as watch:
         try:
             while running or (waiting and not interrupt.requested):
                 if not interrupt.requested:
                     submit()
+                if watch.refused:
+                    raise watch.refused
                 if news := patience.news(watch.problem(), gave_up=watch.gave_up):
                     progress.notice(news)
                 try:

@@ -37,6 +37,7 @@ from timbre_data.pipeline.build.stage import (
 )
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.columns import CLIP, DRY_AUDIO, DRY_HASH, ROW_HASH, TABLE_CHUNK
+from timbre_data.pipeline.store.comparing import flattened
 from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
@@ -248,7 +249,7 @@ def _refuse_other_sound(location: Location, stored: dict[str, Any]) -> None:
 
 
 def _refuse_other_recipe(location: Location, stored: Recipe, asked: Recipe) -> None:
-    before, now = _flat(stored.identity()), _flat(asked.identity())
+    before, now = flattened(stored.identity()), flattened(asked.identity())
     different = [
         f"{key} is {before.get(key)!r}, asked {now.get(key)!r}"
         for key in sorted(before | now)
@@ -258,14 +259,6 @@ def _refuse_other_recipe(location: Location, stored: Recipe, asked: Recipe) -> N
         raise UsageError(
             f"{location.address} was made from another recipe ({'; '.join(different[:4])}): choose another name with --out, or delete it first."
         )
-
-
-def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(node, dict):
-        return {key: value for name, inner in node.items() for key, value in _flat(inner, f"{prefix}{name}.").items()}
-    if isinstance(node, list):
-        return {key: value for i, inner in enumerate(node) for key, value in _flat(inner, f"{prefix}{i}.").items()}
-    return {prefix.rstrip("."): node}
 
 
 def _finished(writer: Writer, location: Location, recipe: Recipe) -> Report:

@@ -19,12 +19,17 @@ SILENT_SECONDS = 10.0
 
 class ClusterWatch:
     """Asks the scheduler every second who is there; use as a context manager. Threads of this process are not
-    watched.
+    watched. `joined` is called with the addresses of workers that join later, and raises for those that may not;
+    then `refused` is that error.
     """
 
-    def __init__(self, client: Any, scheduler: str | None) -> None:
-        self._client, self._scheduler = client, scheduler
+    def __init__(
+        self, client: Any, scheduler: str | None, joined: Callable[[list[str]], None] = lambda addresses: None
+    ) -> None:
+        self._client, self._scheduler, self._joined = client, scheduler, joined
+        self.refused: ClusterLostError | None = None
         self._stop = threading.Event()
+        self._known: set[str] | None = None
         self._began = self._heard = time.monotonic()
         # address: the scheduler's last_seen, and when it changed here
         self._workers: dict[str, tuple[float, float]] = {}
@@ -47,6 +52,9 @@ class ClusterWatch:
             except Exception:  # told by the age of the last answer
                 continue
             now = time.monotonic()
+            if self._known is not None and (new := sorted(workers.keys() - self._known)):
+                self._check(new)
+            self._known = {*(self._known or ()), *workers}
             with self._lock:
                 self._heard = now
                 before, self._workers = self._workers, {}
@@ -54,6 +62,14 @@ class ClusterWatch:
                     seen = float(worker.get("last_seen", 0.0))
                     last, changed = before.get(address, (seen, now))
                     self._workers[address] = (seen, now if seen != last else changed)
+
+    def _check(self, addresses: list[str]) -> None:
+        try:
+            self._joined(addresses)
+        except ClusterLostError as error:
+            self.refused = error
+        except Exception:  # gone again: what it gives back is looked at, too
+            return
 
     @property
     def connected(self) -> bool:

@@ -13,6 +13,7 @@ verify        checking every row against its hash
 content       the digest of the content, to cite
 exporting     writing a dataset in another format, one file per format in exporters/
 plain         exports as plain Zarr, opened as datasets
+comparing     how two datasets differ
 copying       copies, new names and removal of whole datasets
 shelf         the datasets of a folder or prefix
 objects       the objects of a store as such, in folders and object storage

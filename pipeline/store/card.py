@@ -82,7 +82,8 @@ def card(data: Dataset, form: str = "", exporter: Exporter | None = None) -> str
 
 def opening(data: Dataset) -> tuple[Snippet, ...]:
     """How a dataset in its versioned store is opened with five tools."""
-    start = f'from timbre_data.api import Dataset\n\ndata = Dataset("{data.name}@v{data.version}")\n'
+    version = f"@v{data.version}" if data.meta.get("version") else ""
+    start = f'from timbre_data.api import Dataset\n\ndata = Dataset("{data.name}{version}")\n'
     return (
         Snippet("timbre-data", start + 'sounds = data.audio(slice(0, 16))\nparams = data.read("params", slice(0, 16))'),
         Snippet(

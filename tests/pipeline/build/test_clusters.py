@@ -118,6 +118,28 @@ def test_other_code_is_named_on_both_sides_and_refused_unless_allowed(monkeypatc
         refuse_other_code("w", {key: value for key, value in fingerprint().items() if key != "numpy"})
 
 
+def test_workers_that_join_are_looked_at_and_those_before_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    from timbre_data.pipeline.build.watching import ClusterWatch
+
+    there = {"tcp://a": {"last_seen": 1.0}}
+    asked: list[list[str]] = []
+    client = SimpleNamespace(status="running", scheduler_info=lambda: {"workers": dict(there)})
+
+    def joined(addresses: list[str]) -> None:
+        asked.append(addresses)
+        if "tcp://other" in addresses:
+            raise ClusterLostError("tcp://other runs other code")
+
+    with ClusterWatch(client, "tcp://scheduler", joined) as watch:
+        for address in ("tcp://b", "tcp://other"):
+            time.sleep(1.5)
+            there[address] = {"last_seen": 1.0}
+            assert watch.refused is None
+        time.sleep(1.5)
+        assert str(watch.refused) == "tcp://other runs other code"
+    assert asked == [["tcp://b"], ["tcp://other"]]
+
+
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     started: list[subprocess.Popen[bytes]] = []
@@ -199,6 +221,29 @@ def test_a_lost_cluster_is_said_and_given_up_in_one_line(
     assert "Traceback" not in said
     last = said.strip().splitlines()[-1]
     assert re.match(r"timbre-data: .*after 5 s of waiting.*Resume with: timbre-data render", last), said
+    data = Dataset("d")
+    assert data.version == "unfinished"
+    assert 0 < data.present().sum() < ROWS
+
+
+@pytest.mark.slow  # starts a scheduler, workers and the command line
+def test_a_worker_that_joins_with_other_packages_is_refused(
+    home: Path, tmp_path: Path, processes: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    processes("scheduler", "--port", str(port), "--no-dashboard")
+    processes("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+    time.sleep(6)
+    other = tmp_path / "other" / "numba-0.0.1.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: numba\nVersion: 0.0.1\n")
+    build_ = started_render(address, "d")
+    wait_for_rows("d")
+    processes("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard", PYTHONPATH=str(other.parent))
+    _out, said = build_.communicate(timeout=90)
+    assert build_.returncode == 1, said
+    assert re.search(r"runs other code than this client \(numba 0\.0\.1 there, [\d.]+ here\)", said), said
     data = Dataset("d")
     assert data.version == "unfinished"
     assert 0 < data.present().sum() < ROWS

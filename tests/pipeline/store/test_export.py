@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 import types
@@ -269,3 +270,19 @@ def test_croissant_reads_the_labels(data: Dataset, tmp_path: Path, form: str) ->
     assert sorted(row["rows/row"] for row in rows) == list(range(150))
     for row in rows[:20]:
         assert row["rows/distortion.drive_db"] == pytest.approx(values[row["rows/row"]], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_what_the_card_of_a_dataset_says_works(
+    data: Dataset, command: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    capsys.readouterr()
+    assert command("dataset", "card", "d") == 0
+    text = capsys.readouterr().out
+    for path in all_columns(data):
+        assert f"| {path} | " in text
+    snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(snippets) == 5
+    for snippet in snippets:
+        done = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
