@@ -7,6 +7,7 @@ before. A copy that was killed goes on where it was.
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ from timbre_data.schemas.errors import CorruptDataError, UsageError
 
 IMMUTABLE = ("chunks/", "manifests/", "snapshots/", "transactions/")
 """Folders of a store whose files never change."""
+REFERENCES = ("refs/", "overwritten/", "config.yaml", "repo")
+"""What changes in a store. Anything else under its address is not ours: neither copied nor deleted."""
 ARRIVING = "store.copying"
 """Folder of a local copy before it is complete; the next attempt goes on there."""
 THREADS = 8
@@ -81,7 +84,7 @@ def copy(source: Location, target: Location, progress: CopyProgress) -> CopyRepo
     open_repository(source)  # an export is none
     with reaching(source.address):
         here = object_store(_where(source))
-        references = {path: _bytes_of(here, path) for path in sizes(here) if not path.startswith(IMMUTABLE)}
+        references = {path: _bytes_of(here, path) for path in sizes(here) if path.startswith(REFERENCES)}
         objects = {path: size for path, size in sizes(here).items() if path.startswith(IMMUTABLE)}
     with _locked(target):
         known = exists(target)
@@ -131,13 +134,17 @@ def rename(source: Location, target: Location, progress: CopyProgress) -> None:
     open_repository(source)
     if exists(target) or (not target.remote and target.folder.exists()):
         raise UsageError(f"{target.address} exists already: choose another name, or remove it first.")
-    if source.remote or target.remote:
-        copy(source, target, progress)
-        remove(source)
-        return
-    with _locked(source), translated_errors(target.address):
-        target.folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(source.folder, target.folder)
+    if not source.remote and not target.remote:
+        with _locked(source), translated_errors(target.address):
+            target.folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                source.folder.rename(target.folder)
+                return
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+    copy(source, target, progress)  # to another file system, or object storage
+    remove(source)
 
 
 def remove(location: Location) -> int:
@@ -152,7 +159,7 @@ def remove(location: Location) -> int:
 
         with reaching(location.address):
             store = object_store(location.address)
-            there = sizes(store)
+            there = {path: size for path, size in sizes(store).items() if path.startswith((*IMMUTABLE, *REFERENCES))}
             paths = sorted(there, key=lambda path: path.startswith(IMMUTABLE))  # references first: then it is gone
             for path in paths:
                 obstore.delete(store, path)

@@ -62,7 +62,7 @@ class Dataset:
             self.snapshot = snapshot or snapshot_of(self._repo, self.location.version, self.location.name)
         try:
             self.store = plain or self._repo.readonly_session(snapshot_id=self.snapshot).store  # type: ignore[union-attr]
-            self.root = zarr.open_group(self.store, mode="r", use_consolidated=False)
+            self.root = zarr.open_group(self.store, mode="r", zarr_format=3, use_consolidated=False)
             self.meta = meta(self.root)
             check_description(self.root, self.location.address)
             if plain is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -143,6 +144,21 @@ def test_renaming(data: Dataset, command: Callable[..., int], home: Path) -> Non
     assert not (home / "d").exists()
     assert command("dataset", "rename", "e", "e") == 2
     assert command("dataset", "rename", "nothing", "f") == 2
+
+
+def test_renaming_to_another_file_system(data: Dataset, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    digest = data.digest()
+    rename = Path.rename
+
+    def across(self: Path, target: Path) -> Path:
+        if Path(target).name == "e":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", across)
+    copying.rename(locate("d"), locate("e"), NoProgress())
+    assert Dataset("e").digest() == digest
+    assert not (home / "d").exists()
 
 
 def test_removing_asks(data: Dataset, command: Callable[..., int], home: Path) -> None:

@@ -116,7 +116,11 @@ def test_a_dataset_travels_to_object_storage_and_back(bucket: str, home: Path, c
     assert sorted(datasets_in(f"{bucket}/shared")) == [there]
     assert size_of(locate(there)) > 400 * 8000
     assert command("dataset", "list", f"{bucket}/shared") == 0
+    inside = f"{there}/inside"
+    copying.copy(here.location, locate(inside), NoProgress())
     assert command("dataset", "rename", there, f"{bucket}/shared/e") == 0
+    assert Dataset(inside).digest() == digest
+    assert command("dataset", "rm", inside, "--yes") == 0
     assert datasets_in(f"{bucket}/shared") == [f"{bucket}/shared/e"]
     assert Dataset(f"{bucket}/shared/e").digest() == digest
     assert command("dataset", "rm", f"{bucket}/shared/e", "--yes") == 0
