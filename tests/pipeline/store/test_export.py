@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import re
 import subprocess
@@ -210,10 +211,12 @@ def test_the_digest_does_not_depend_on_how_it_was_built(data: Dataset, tmp_path:
 def without_torchcodec(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library asks for torchcodec, which has no build for torch without CUDA, also where nothing is encoded."""
     if importlib.util.find_spec("torchcodec") is None:
-        encoders = types.ModuleType("torchcodec.encoders")
-        encoders.AudioEncoder = None  # type: ignore[attr-defined]  # a stand-in
-        monkeypatch.setitem(sys.modules, "torchcodec", types.ModuleType("torchcodec"))
-        monkeypatch.setitem(sys.modules, "torchcodec.encoders", encoders)
+        for name in ("torchcodec", "torchcodec.encoders", "torchcodec.decoders"):
+            module = types.ModuleType(name)
+            module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+            for one in ("AudioEncoder", "AudioDecoder", "VideoDecoder"):
+                setattr(module, one, type(one, (), {}))
+            monkeypatch.setitem(sys.modules, name, module)
 
 
 @pytest.mark.slow

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,9 +27,9 @@ def data(render: Callable[..., Dataset]) -> Dataset:
     return render("distortion", "d", n=300)
 
 
-def loader(rows: Any, workers: int, how: str = "fork", **options: Any) -> DataLoader[Any]:
+def loader(rows: Any, workers: int, **options: Any) -> DataLoader[Any]:
     if workers:
-        options |= {"num_workers": workers, "multiprocessing_context": how}
+        options |= {"num_workers": workers, "multiprocessing_context": "fork"}
     return DataLoader(rows, **options)
 
 
@@ -70,8 +73,7 @@ def test_what_is_no_field_is_refused(data: Dataset, fields: list[str]) -> None:
         data.torch(fields=fields)
 
 
-@pytest.mark.parametrize("how", ["fork", pytest.param("spawn", marks=pytest.mark.slow), pytest.param("forkserver", marks=pytest.mark.slow)])  # fmt: skip
-def test_the_same_batches_for_any_number_of_workers(data: Dataset, how: str) -> None:
+def test_the_same_batches_for_any_number_of_workers(data: Dataset) -> None:
     stream = data.torch_stream(batch_size=32, fields=["audio", "params", "row"], seed=5, epoch=2)
     alone = everything(loader(stream, 0, batch_size=None))
     assert sorted(torch.cat([batch[2] for batch in alone]).tolist()) == list(range(300))
@@ -79,10 +81,34 @@ def test_the_same_batches_for_any_number_of_workers(data: Dataset, how: str) -> 
         assert np.array_equal(sound.numpy(), np.stack([data.audio(int(row)) for row in rows]))
         assert np.array_equal(params.numpy(), np.stack([data.read("params", int(row)) for row in rows]))
     for workers in (1, 2):
-        assert same(everything(loader(stream, workers, how, batch_size=None)), alone), workers
+        assert same(everything(loader(stream, workers, batch_size=None)), alone), workers
     mapped = data.torch(fields=["audio", "row"])
     plain = everything(loader(mapped, 0, batch_size=50))
-    assert same(everything(loader(mapped, 2, how, batch_size=50)), plain)
+    assert same(everything(loader(mapped, 2, batch_size=50)), plain)
+
+
+@pytest.mark.slow  # starts processes that import everything
+@pytest.mark.parametrize("how", ["spawn", "forkserver"])
+def test_workers_that_are_not_forked_give_the_same(data: Dataset, tmp_path: Path, how: str) -> None:
+    """In a program of its own: the server that a process forks from is started once, and other tests have theirs."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, "-W", "ignore", str(script), how], capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "True"], done.stderr
+
+
+SCRIPT = """
+import sys
+import torch
+from timbre_data.api import Dataset
+
+if __name__ == "__main__":
+    data = Dataset("d")
+    for rows, size in ((data.torch_stream(batch_size=32, seed=5), None), (data.torch(), 50)):
+        alone = list(torch.utils.data.DataLoader(rows, batch_size=size))
+        loader = torch.utils.data.DataLoader(rows, batch_size=size, num_workers=2, multiprocessing_context=sys.argv[1])
+        print(all(torch.equal(a, b) for one, other in zip(alone, loader, strict=True) for a, b in zip(one, other)))
+"""
 
 
 def test_another_epoch_and_another_seed_are_another_order(data: Dataset) -> None:
