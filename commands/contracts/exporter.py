@@ -58,10 +58,9 @@ class ExporterContract(Contract):
         assert rows == self.data.n, f"{self.data.n} rows were exported, {rows} are read back"
 
     def check_snippets_run(self) -> None:
-        """The card shows at least five tools, and what it says of each works in the export's folder."""
+        """What the card says of tools works in the export's folder."""
         folder = Path(self._folder.name) / "shown"
         export(self.data, folder, self.name)
-        assert len(self.exporter.snippets) >= 5, "the card must show five tools"
         environment = os.environ | {"HF_HOME": str(Path(self._folder.name) / "hf"), "HF_DATASETS_OFFLINE": "1"}
         for snippet in self.exporter.snippets:
             words = [sys.executable, "-c", snippet.code]

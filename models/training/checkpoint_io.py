@@ -20,6 +20,9 @@ from timbre_data.models.training.checkpoints import read_saved
 from timbre_data.pipeline.catalogue.files import is_disk_full
 from timbre_data.schemas.errors import BuildError, CorruptDataError
 
+_TORCH_CANNOT_WRITE = ("PytorchStreamWriter", "inline_container", "unexpected pos")
+"""What PyTorch says of a file that does not take what is written to it."""
+
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
@@ -28,7 +31,7 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         number = getattr(error, "errno", None)
-        if is_disk_full(error) or "PytorchStreamWriter" in str(error):
+        if is_disk_full(error) or any(words in str(error) for words in _TORCH_CANNOT_WRITE):
             reason = "the disk is full"
         elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
             reason = "it cannot be written"

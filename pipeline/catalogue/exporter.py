@@ -43,7 +43,7 @@ class Exporter:
     summary: str
     write: Callable[[Dataset, Path], None]
     count_rows: Callable[[Path], int]
-    files: tuple[FileSet, ...]
-    snippets: tuple[Snippet, ...]
+    files: tuple[FileSet, ...] = ()
+    snippets: tuple[Snippet, ...] = ()
     splits: str = ""
     front_matter: dict[str, Any] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from tests.conftest import all_columns
 from tests.faults.forking import Command
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import open_repository
+from timbre_data.schemas.errors import CorruptDataError
 
 SMALL = ("--set", "audio.seconds=0.1", "--set", "source={name: noise, sounds: 512}", "--batch", "256", "--workers", "1")
 
@@ -76,7 +77,10 @@ def left_by(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted((folder / "datasets").glob("*/store")):
         data = Dataset(str(path.parent))
-        found[f"dataset {path.parent.name}"] = content(data)
+        try:
+            found[f"dataset {path.parent.name}"] = content(data)
+        except CorruptDataError as error:
+            found[f"dataset {path.parent.name}"] = str(error)
         found[f"tags of {path.parent.name}"] = ", ".join(tags(data))
     for path in sorted((folder / "runs").rglob("*")):
         name = path.relative_to(folder).as_posix()

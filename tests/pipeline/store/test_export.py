@@ -84,6 +84,7 @@ def test_checksums_and_card_come_along(data: Dataset, tmp_path: Path, form: str)
     card = (tmp_path / "out" / "README.md").read_text()
     assert "distortion.drive_db | 0 to 60 | dB" in card
     assert data.snapshot in card
+    assert len(EXPORTERS.load(form).snippets) >= 5
     assert str(data.digest()) in card
     assert yaml.safe_load((tmp_path / "out" / "CITATION.cff").read_text())["version"] == "1.1.0"
     about = mlcroissant.Dataset(jsonld=str(tmp_path / "out" / "croissant.json"))
