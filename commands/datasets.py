@@ -18,6 +18,10 @@ app = group("Manage datasets: list, show, card, log, tag, diff, copy, rename, rm
 GROUP = Group(app, order=40, name="dataset")
 
 
+SourceName = Annotated[str, typer.Argument(metavar="SRC", help="Dataset: name, path or s3:// address.")]
+COMPARED = "Dataset, with @TAG or @SNAPSHOT for a version."
+
+
 @app.command("list", epilog="Example: timbre-data dataset list s3://sounds/shared")
 def list_datasets(
     where: Annotated[
@@ -122,8 +126,8 @@ def tag(
 
 @app.command("diff", epilog="Example: timbre-data dataset diff distortion@v1.0.0 distortion")
 def diff(
-    first: Annotated[str, typer.Argument(metavar="A", help="Dataset, with @TAG or @SNAPSHOT for a version.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Dataset, with @TAG or @SNAPSHOT for a version.")],
+    first: Annotated[str, typer.Argument(metavar="A", help=COMPARED)],
+    second: Annotated[str, typer.Argument(metavar="B", help=COMPARED)],
     as_json: Json = False,
 ) -> None:
     """Say how two datasets differ: recipe, code, parameters, rows, features. Exit code 1 if their content differs."""
@@ -138,7 +142,7 @@ def diff(
 
 @app.command("copy", epilog="Example: timbre-data dataset copy distortion s3://sounds/shared/distortion")
 def copy(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Dataset: name, path or s3:// address.")],
+    source: SourceName,
     target: Annotated[str, typer.Argument(metavar="DST", help="Name, path or s3:// address of the copy.")],
     as_json: Json = False,
 ) -> None:
@@ -157,7 +161,7 @@ def copy(
 
 @app.command("rename", epilog="Example: timbre-data dataset rename distortion distortion-2026")
 def rename(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Dataset: name, path or s3:// address.")],
+    source: SourceName,
     target: Annotated[str, typer.Argument(metavar="DST", help="New name, path or s3:// address.")],
     as_json: Json = False,
 ) -> None:
@@ -285,7 +289,7 @@ def export(
     data = Dataset(dataset)
     if not data.recipe.licence:
         warn(f"{dataset} states no licence: say in the hand-over what others may do with its recordings.")
-    count = export_dataset(Dataset(dataset), to, known(form, EXPORTERS), leave_out_unfinished=leave_out_unfinished)
+    count = export_dataset(data, to, known(form, EXPORTERS), leave_out_unfinished=leave_out_unfinished)
     emit(
         {"to": str(to), "format": form, "files": count}, f"{to}: {count} files, with README.md and SHA256SUMS", as_json
     )

@@ -12,8 +12,8 @@ from timbre_data.models.training import train
 from timbre_data.models.training.preparing import resolve
 from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
-from timbre_data.pipeline.build.progress import Progress
 from timbre_data.pipeline.catalogue import validation
+from timbre_data.pipeline.catalogue.progress import Progress
 from timbre_data.pipeline.store.location import locate
 from timbre_data.schemas.errors import RecipeError
 from timbre_data.schemas.recipe import Recipe

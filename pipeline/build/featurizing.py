@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.build.connecting import dask_client
 from timbre_data.pipeline.build.engine import Cluster, Task, TaskResult
 from timbre_data.pipeline.build.machine import quiet_threads
-from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.stage import Job, Report, new_version, restore_tag, run_stage
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
+from timbre_data.pipeline.catalogue.progress import NoProgress, Progress
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store import layout

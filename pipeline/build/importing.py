@@ -9,7 +9,6 @@ from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.connecting import check_cluster, dask_client
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.plan import refuse_other_names
-from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.provenance import provenance
 from timbre_data.pipeline.build.recordings import (
     ImportTask,
@@ -22,6 +21,7 @@ from timbre_data.pipeline.build.recordings import (
 )
 from timbre_data.pipeline.build.stage import Job, Report, missing_rows, new_version, restore_tag, run_stage
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory
+from timbre_data.pipeline.catalogue.progress import NoProgress, Progress
 from timbre_data.pipeline.catalogue.validation import validate
 from timbre_data.pipeline.importers import IMPORTERS
 from timbre_data.pipeline.store import layout

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.plan import Plan
-from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.rerendering import COMPARISONS, runtime_recipe, spectral_difference_db
+from timbre_data.pipeline.catalogue.progress import NoProgress, Progress
 from timbre_data.pipeline.catalogue.seeding import Stage, generator
 from timbre_data.schemas.arrays import Audio
 

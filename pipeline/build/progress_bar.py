@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from timbre_data.pipeline.build.progress import NoProgress
+from timbre_data.pipeline.catalogue.progress import NoProgress
 from timbre_data.schemas.errors import AbandonedBuildError, ClusterLostError, InterruptedBuildError
 
 

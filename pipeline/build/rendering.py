@@ -20,7 +20,6 @@ from timbre_data.pipeline.build.isolation import measured_isolation, not_repeata
 from timbre_data.pipeline.build.leaving_out import left_out_messages, without_unusable
 from timbre_data.pipeline.build.machine import nearest_existing
 from timbre_data.pipeline.build.plan import Plan
-from timbre_data.pipeline.build.progress import NoProgress, Progress
 from timbre_data.pipeline.build.provenance import provenance
 from timbre_data.pipeline.build.rerendering import ROUNDING_DB, rerender_rows, runtime_recipe
 from timbre_data.pipeline.build.row_rendering import render_rows
@@ -35,6 +34,7 @@ from timbre_data.pipeline.build.stage import (
     restore_tag,
     run_stage,
 )
+from timbre_data.pipeline.catalogue.progress import NoProgress, Progress
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.columns import CLIP, DRY_AUDIO, DRY_HASH, ROW_HASH, TABLE_CHUNK
 from timbre_data.pipeline.store.comparing import flattened

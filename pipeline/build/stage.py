@@ -14,9 +14,9 @@ import zarr
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.engine import Cluster, TaskResult, run, tasks_for
-from timbre_data.pipeline.build.progress import Progress
 from timbre_data.pipeline.build.provenance import author
 from timbre_data.pipeline.build.watching import within
+from timbre_data.pipeline.catalogue.progress import Progress
 from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.columns import DRY_HASH, ROW_HASH, feature_hash

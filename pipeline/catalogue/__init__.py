@@ -1,1 +1,1 @@
-"""The registry, the interface of each kind of member, shipped files, seeding. Below everything else."""
+"""The registry, the interface of each kind of member, shipped files, seeding, progress. Below everything else."""

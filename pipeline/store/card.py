@@ -14,6 +14,7 @@ import zarr
 from timbre_data.pipeline.catalogue.exporter import Exporter, Snippet
 from timbre_data.pipeline.store.citation import bibtex
 from timbre_data.pipeline.store.columns import MEANINGS, SPLITS
+from timbre_data.pipeline.store.description import dimension_names
 from timbre_data.pipeline.store.privacy import without_private_paths
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.space import ParameterSpace
@@ -137,7 +138,7 @@ def _arrays(data: Dataset) -> list[str]:
     for path, node in sorted(data.root.members(max_depth=None)):
         if not isinstance(node, zarr.Array) or path.partition("/")[2] in data.left_out:
             continue
-        axes = getattr(node.metadata, "dimension_names", None) or [""] * node.ndim
+        axes = dimension_names(node) or ("",) * node.ndim
         shape = " x ".join(f"{size} {axis}".strip() for size, axis in zip(node.shape, axes, strict=True))
         kind = "text" if node.dtype.kind in "OTU" else str(node.dtype)
         lines.append(f"| {path} | {shape} | {kind} | {MEANINGS.get(path) or _of_features(path, node)} |")

@@ -70,9 +70,13 @@ def compare(first: Dataset, second: Dataset) -> Difference:
 
 def equal_rows(first: Dataset, second: Dataset) -> int:
     """The number of rows that are there in both and equal, sounds, labels and all."""
-    common = min(first.n, second.n)
-    one, other = (data.read(ROW_HASH, slice(0, common)) for data in (first, second))
-    return int(((one == other) & (one != 0)).sum())
+    return int(_equal(first.read(ROW_HASH), second.read(ROW_HASH)).sum())
+
+
+def _equal(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which rows are there in both and equal, by their hashes, as far as both go."""
+    common = min(len(one), len(other))
+    return (one[:common] == other[:common]) & (one[:common] != 0)
 
 
 def flattened(node: Any, prefix: str = "") -> dict[str, Any]:
@@ -128,8 +132,9 @@ def _compare_rows(first: Dataset, second: Dataset, result: Difference) -> None:
     one, other = first.read(ROW_HASH), second.read(ROW_HASH)
     result.missing = int((one == 0).sum()), int((other == 0).sum())
     both = (one[:common] != 0) & (other[:common] != 0)
-    result.equal_rows = int((both & (one[:common] == other[:common])).sum())
-    different = np.flatnonzero(both & (one[:common] != other[:common]))
+    equal_here = _equal(one, other)
+    result.equal_rows = int(equal_here.sum())
+    different = np.flatnonzero(both & ~equal_here)
     labels = [path for path in _row_arrays(first) if path in _row_arrays(second) and path not in _NO_LABEL]
     comparable = first.array(AUDIO).shape[1:] == second.array(AUDIO).shape[1:]
     largest = 0.0

@@ -15,6 +15,7 @@ import numpy as np
 import zarr
 
 from timbre_data.pipeline.store.columns import DRY_HASH, ROW_HASH, feature_hash
+from timbre_data.pipeline.store.description import dtype_name
 
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
@@ -31,8 +32,7 @@ def content_digest(data: Dataset) -> str | None:
     for path, node in data.root.members(max_depth=None):
         if not isinstance(node, zarr.Array) or path.startswith(OUTSIDE):
             continue
-        kind = "str" if node.dtype.kind in "OTU" else node.dtype.str
-        described[path] = {"attributes": node.attrs.asdict(), "dtype": kind, "shape": list(node.shape)}
+        described[path] = {"attributes": node.attrs.asdict(), "dtype": dtype_name(node), "shape": list(node.shape)}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
     for path in (ROW_HASH, DRY_HASH, *map(feature_hash, sorted(data.feature_sets()))):
         digest.update(path.encode() + np.asarray(data.read(path)).astype("<u8").tobytes())

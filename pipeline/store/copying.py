@@ -15,15 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import xxhash
 
+from timbre_data.pipeline.catalogue.progress import Progress
 from timbre_data.pipeline.store.columns import ROW_HASH
 from timbre_data.pipeline.store.location import STORE, Location
 from timbre_data.pipeline.store.objects import object_store, reaching, sizes
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import BRANCH, exists, open_repository
+from timbre_data.pipeline.store.shelf import size_of
 from timbre_data.pipeline.store.writer import WriterLock, translated_errors
 from timbre_data.schemas.errors import CorruptDataError, UsageError
 
@@ -35,22 +37,6 @@ ARRIVING = "store.copying"
 """Folder of a local copy before it is complete; the next attempt goes on there."""
 THREADS = 8
 _LEFT_HALF = re.compile(r"#\d+$")
-
-
-class CopyProgress(Protocol):
-    """Receives the progress of a copy, in bytes."""
-
-    def start(self, title: str, total: int, seconds_per_row: float, unit: str = "rows") -> None:
-        """Called once it is known how much is to be sent."""
-        ...
-
-    def advance(self, rows: int, rejected: int = 0) -> None:
-        """Called when so much more has arrived."""
-        ...
-
-    def stop(self) -> None:
-        """Called at the end."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +53,7 @@ class CopyReport:
     digest: str | None
 
 
-def copy(source: Location, target: Location, progress: CopyProgress) -> CopyReport:
+def copy(source: Location, target: Location, progress: Progress) -> CopyReport:
     """Copy a dataset, or what a copy lacks of it, and verify what arrived.
 
     Raises `UsageError` for a target that is another dataset or has commits of its own, `CorruptDataError` for what did
@@ -85,6 +71,7 @@ def copy(source: Location, target: Location, progress: CopyProgress) -> CopyRepo
     with reaching(source.address):
         here = object_store(_where(source))
         references = {path: _bytes_of(here, path) for path in sizes(here) if path.startswith(REFERENCES)}
+        # listed after the references were read: all that they need is there
         objects = {path: size for path, size in sizes(here).items() if path.startswith(IMMUTABLE)}
     with _locked(target):
         known = exists(target)
@@ -125,7 +112,7 @@ def copy(source: Location, target: Location, progress: CopyProgress) -> CopyRepo
     )
 
 
-def rename(source: Location, target: Location, progress: CopyProgress) -> None:
+def rename(source: Location, target: Location, progress: Progress) -> None:
     """Give a dataset another name or place: a folder is renamed, anything else copied, verified and removed. Raises
     `UsageError` for a place that is taken.
     """
@@ -165,7 +152,7 @@ def remove(location: Location) -> int:
                 obstore.delete(store, path)
         return sum(there.values())
     with _locked(location), translated_errors(location.address):
-        total = sum(path.stat().st_size for path in (location.folder / STORE).rglob("*") if path.is_file())
+        total = size_of(location)
         gone = location.folder / "store.removed"
         shutil.rmtree(gone, ignore_errors=True)
         (location.folder / STORE).rename(gone)
@@ -209,7 +196,7 @@ def _refuse_other_history(source: Location, target: Location) -> None:
         )
 
 
-def _send(here: Any, there: Any, paths: list[str], progress: CopyProgress, *, read_back: bool) -> None:
+def _send(here: Any, there: Any, paths: list[str], progress: Progress, *, read_back: bool) -> None:
     def send(path: str) -> int:
         content = _bytes_of(here, path)
         _put(there, path, content)

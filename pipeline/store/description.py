@@ -35,13 +35,17 @@ def digest_of(root: zarr.Group) -> str:
     for path, node in members:
         entry: dict[str, Any] = {"attributes": node.attrs.asdict()}
         if isinstance(node, zarr.Array):
-            kind = "str" if node.dtype.kind in "OTU" else node.dtype.str
-            entry |= {"shape": list(node.shape), "chunks": list(node.chunks), "dtype": kind}
+            entry |= {"shape": list(node.shape), "chunks": list(node.chunks), "dtype": dtype_name(node)}
             if names := dimension_names(node):  # arrays of older versions have none
                 entry["dimensions"] = list(names)
         described[path] = entry
     text = json.dumps(described, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dtype_name(array: zarr.Array[Any]) -> str:
+    """The type of an array's values, in a form that does not depend on the version of NumPy."""
+    return "str" if array.dtype.kind in "OTU" else str(array.dtype.str)
 
 
 def dimension_names(array: zarr.Array[Any]) -> tuple[str, ...]:

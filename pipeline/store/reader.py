@@ -61,7 +61,7 @@ class Dataset:
             self._repo = open_repository(self.location)
             self.snapshot = snapshot or snapshot_of(self._repo, self.location.version, self.location.name)
         try:
-            self.store = plain or self._repo.readonly_session(snapshot_id=self.snapshot).store  # type: ignore[union-attr]
+            self.store = plain or self._repo.readonly_session(snapshot_id=self.snapshot).store  # type: ignore[union-attr]  # one of the two is there
             self.root = zarr.open_group(self.store, mode="r", zarr_format=3, use_consolidated=False)
             self.meta = meta(self.root)
             check_description(self.root, self.location.address)

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset, get_worker_info
 
 from timbre_data.pipeline.sound.audio import decode
-from timbre_data.pipeline.store.columns import AUDIO, AUDIO_CHUNK, DRY_AUDIO, DRY_INDEX, SPLIT, SPLITS
+from timbre_data.pipeline.store.columns import AUDIO, AUDIO_CHUNK, DRY_AUDIO, DRY_INDEX, SPLIT, SPLITS, check_split
 from timbre_data.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ def rows_of(data: Dataset, split: str | None) -> NDArray[np.int64]:
     usable = data.usable()
     if split is None:
         return usable
-    if split not in SPLITS:
-        raise UsageError(f"{split!r} is not a split: choose {', '.join(SPLITS)}.")
+    check_split(split)
     return usable[data.read(SPLIT)[usable] == SPLITS.index(split)]
 
 

@@ -83,7 +83,7 @@ class Writer:
             open_repository(self.location)  # before the lock, which would leave a folder behind
         if not self.location.remote:
             with translated_errors(self.location.address):
-                self._take_lock()
+                self._lock = WriterLock(self.location)
         try:
             with translated_errors(self.location.address):
                 self._repo = open_repository(self.location) if exists(self.location) else create(self.location)
@@ -101,9 +101,6 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._release()
-
-    def _take_lock(self) -> None:
-        self._lock = WriterLock(self.location)
 
     def _release(self) -> None:
         if self._lock is not None:

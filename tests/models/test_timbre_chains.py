@@ -17,8 +17,8 @@ from timbre_data.models.studies.pipeline_run import run_pipeline
 from timbre_data.models.training import preparing, runs
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.engine import Cluster
-from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.pipeline.catalogue import shipped, validation
+from timbre_data.pipeline.catalogue.progress import NoProgress
 from timbre_data.schemas.settings import PipelineRecipe, TrainSettings
 
 SPLIT = {"split.train": 0.6, "split.validation": 0.2, "split.test": 0.2}

@@ -8,6 +8,7 @@ from typing import Any
 
 from timbre_data.pipeline.catalogue.exporter import Exporter, FileSet, Snippet
 from timbre_data.pipeline.store.exporters._records import columns, records
+from timbre_data.pipeline.store.exporters._shown import CROISSANT_RECORDS
 from timbre_data.pipeline.store.reader import Dataset
 
 
@@ -94,12 +95,6 @@ class Rows(torch.utils.data.Dataset):
 
 sounds, effect_db = next(iter(torch.utils.data.DataLoader(Rows("train"), batch_size=16)))""",
         ),
-        Snippet(
-            "Croissant",
-            """import mlcroissant
-
-dataset = mlcroissant.Dataset(jsonld="croissant.json")
-print(next(iter(dataset.records("rows"))))""",
-        ),
+        CROISSANT_RECORDS,
     ),
 )

@@ -32,7 +32,7 @@ class _Shards:
             number = self._counts.get(split, 0)
             (self._folder / split).mkdir(exist_ok=True)
             path = self._folder / split / f"{split}-{number:06d}.tar"
-            self._open[split] = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+            self._open[split] = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115  # open until it is full
             self._counts[split], self._written[split] = number + 1, 0
         for ending, content in parts.items():
             about = tarfile.TarInfo(f"{key}.{ending}")  # without time and owner: bytes depend on the dataset alone

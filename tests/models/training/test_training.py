@@ -23,8 +23,8 @@ from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints, loop, runs, train
 from timbre_data.pipeline.build import featurizing, recipes
 from timbre_data.pipeline.build.engine import Cluster
-from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.pipeline.catalogue import validation
+from timbre_data.pipeline.catalogue.progress import NoProgress
 from timbre_data.pipeline.store.columns import SPLITS
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset

@@ -24,8 +24,8 @@ from tests.conftest import build, small_recipe
 from timbre_data.pipeline.build import engine, featurizing, rendering, stage
 from timbre_data.pipeline.build.connecting import dask_client
 from timbre_data.pipeline.build.engine import Cluster
-from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.pipeline.build.watching import Patience
+from timbre_data.pipeline.catalogue.progress import NoProgress
 from timbre_data.pipeline.store.columns import ROW_HASH
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset

@@ -12,7 +12,7 @@ from tests.conftest import build, small_recipe
 from timbre_data.pipeline.build import recipes, rendering, row_rendering
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.engine import Cluster
-from timbre_data.pipeline.build.progress import NoProgress
+from timbre_data.pipeline.catalogue.progress import NoProgress
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.verify import verify

@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import all_columns, small_recipe
 from timbre_data.pipeline.build import featurizing, rendering
 from timbre_data.pipeline.build.engine import Cluster
-from timbre_data.pipeline.build.progress import NoProgress
+from timbre_data.pipeline.catalogue.progress import NoProgress
 from timbre_data.pipeline.store import copying
 from timbre_data.pipeline.store.exporting import export
 from timbre_data.pipeline.store.location import STORE, locate

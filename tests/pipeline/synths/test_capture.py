@@ -18,10 +18,10 @@ from tests.conftest import build
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.isolation import difference_db
-from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.pipeline.build.rerendering import rerender_rows
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
+from timbre_data.pipeline.catalogue.progress import NoProgress
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths import SYNTHS, midi
 from timbre_data.pipeline.synths.capture import profiles

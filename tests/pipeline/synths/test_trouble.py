@@ -23,9 +23,9 @@ from timbre_data.pipeline.build import isolation
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.isolation import BUT_FOR_PHASE, NOT_REPEATABLE, Floor, measured_isolation
 from timbre_data.pipeline.build.plan import Plan
-from timbre_data.pipeline.build.progress import NoProgress
 from timbre_data.pipeline.build.recipes import for_synth, load
 from timbre_data.pipeline.build.rerendering import COMPARISONS, rerender_rows, spectral_difference_db
+from timbre_data.pipeline.catalogue.progress import NoProgress
 from timbre_data.pipeline.catalogue.validation import override
 from timbre_data.pipeline.synths import SYNTHS, midi
 from timbre_data.pipeline.synths.capture import profiles
