@@ -25,15 +25,18 @@ OUTSIDE = ("integrity/", "origin/")
 
 
 def content_digest(data: Dataset) -> str | None:
-    """SHA-256 of a dataset's content in hexadecimal digits; None while rows or features are missing."""
-    if not data.complete() or data.unfinished_features():
+    """SHA-256 of a dataset's content in hexadecimal digits; None while rows or features are missing. Features that an
+    export leaves out are no part of it.
+    """
+    if not data.complete() or set(data.unfinished_features()) - set(data.left_out):
         return None
+    left_out = {data.feature_sets()[name]["path"] for name in data.left_out}
     described: dict[str, Any] = {}
     for path, node in data.root.members(max_depth=None):
-        if not isinstance(node, zarr.Array) or path.startswith(OUTSIDE):
+        if not isinstance(node, zarr.Array) or path.startswith(OUTSIDE) or path in left_out:
             continue
         described[path] = {"attributes": node.attrs.asdict(), "dtype": dtype_name(node), "shape": list(node.shape)}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
-    for path in (ROW_HASH, DRY_HASH, *map(feature_hash, sorted(data.feature_sets()))):
+    for path in (ROW_HASH, DRY_HASH, *map(feature_hash, sorted(set(data.feature_sets()) - set(data.left_out)))):
         digest.update(path.encode() + np.asarray(data.read(path)).astype("<u8").tobytes())
     return digest.hexdigest()

@@ -55,6 +55,8 @@ class Dataset:
         self._process = os.getpid()
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self.left_out: tuple[str, ...] = ()
+        self._digests: dict[tuple[str, ...], str | None] = {}
+        self._made: dict[str, str] | None = None
         self._repo: icechunk.Repository | None = None
         plain = None if exists(self.location) else open_export(self.location)
         if plain is None:
@@ -116,10 +118,17 @@ class Dataset:
 
     def digest(self) -> str | None:
         """The digest of the content (`content.content_digest`); None for an unfinished dataset."""
-        return content_digest(self)
+        if self.left_out not in self._digests:
+            self._digests[self.left_out] = content_digest(self)
+        return self._digests[self.left_out]
 
     def made(self) -> dict[str, str]:
         """Who made the version that this is, and when (`by`, `date`); empty where that is not known."""
+        if self._made is None:
+            self._made = self._find_maker()
+        return dict(self._made)
+
+    def _find_maker(self) -> dict[str, str]:
         if self._repo is None:
             return dict(self.meta.get(EXPORTED, {}).get("made", {}))
         for info in self._repo.ancestry(snapshot_id=self.snapshot):

@@ -169,6 +169,8 @@ def test_unfinished_features_are_not_exported_as_zeros(render: Callable[..., Dat
     root = zarr.open_group(tmp_path / "out" / "data.zarr", mode="r")
     assert "features/autofx163" not in root
     assert not meta(root)["features"]
+    assert str(Dataset(str(tmp_path / "out")).digest()) in (tmp_path / "out" / "README.md").read_text()
+    assert "None" not in (tmp_path / "out" / "CITATION.cff").read_text()
     assert {path.name for path in tmp_path.glob("out*")} == {"out", "out.partial"}
 
 
