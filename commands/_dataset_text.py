@@ -62,7 +62,7 @@ def remedy(verdict: Verdict) -> str:
     remedies = []
     if verdict.missing:
         remedies.append("repeat the render, import or featurize command to restore missing rows")
-    sets = [what for what in verdict.damaged if what not in ("rows", "dry")]
+    sets = [what for what in verdict.damaged if what not in ("rows", "dry", "origin")]
     if len(sets) < len(verdict.damaged):
         remedies.append("replace damaged rows from a copy or a new render")
     if sets:

@@ -121,6 +121,7 @@ def render(
 
 def _recipe_of(dataset: str, out: str | None) -> dict[str, Any]:
     """The recipe of a dataset that is to be made again under another name. Raises `UsageError`."""
+    from timbre_data.pipeline.store.origins import ORIGINS
     from timbre_data.pipeline.store.reader import Dataset
 
     if out is None:
@@ -128,6 +129,8 @@ def _recipe_of(dataset: str, out: str | None) -> dict[str, Any]:
     data = Dataset(dataset)
     if data.meta.get("kind") == "imported":
         raise UsageError(f"{dataset} was imported from recordings: import them again with timbre-data import.")
+    if data.meta.get(ORIGINS):
+        raise UsageError(f"{dataset} was selected or merged from other datasets: make those again.")
     return data.recipe.model_dump(mode="json")
 
 

@@ -1,20 +1,31 @@
-"""Commands that manage datasets: list, show, card, log, tag, diff, copy, rename, rm, verify, export, gc."""
+"""Commands that manage datasets: list, show, card, log, tag, diff, copy, select, merge, rename, rm, verify, export,
+gc.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from timbre_data.commands._dataset_making import export, merge, select
 from timbre_data.commands._dataset_text import comparison_text, difference_lines, listed_text, remedy
-from timbre_data.commands._shared import DatasetName, Group, Json, Trust, emit, group, known, resume_command, warn
+from timbre_data.commands._shared import (
+    DatasetName,
+    Group,
+    Json,
+    Trust,
+    emit,
+    group,
+    resume_command,
+    warn,
+)
 from timbre_data.schemas.errors import TimbreDataError, UsageError
 
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
 
-app = group("Manage datasets: list, show, card, log, tag, diff, copy, rename, rm, verify, export, gc.")
+app = group("Manage datasets: list, show, card, log, tag, diff, copy, select, merge, rename, rm, verify, export, gc.")
 GROUP = Group(app, order=40, name="dataset")
 
 
@@ -264,32 +275,9 @@ def gc(
     emit(deleted, f"{dataset}: {deleted['chunks']} chunks deleted, {deleted['bytes'] / 1e6:.1f} MB", as_json)
 
 
-@app.command("export", epilog="Example: timbre-data dataset export distortion --to distortion-wav --format wav")
-def export(
-    dataset: DatasetName,
-    to: Annotated[Path, typer.Option("--to", help="New folder to write.")],
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            help="Format (name or file): zarr (plain Zarr v3), wav (WAV + CSV), parquet, huggingface or webdataset.",
-        ),
-    ] = "zarr",
-    leave_out_unfinished: Annotated[
-        bool,
-        typer.Option("--leave-out-unfinished", help="Leave out features that some rows lack, instead of refusing."),
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Export a dataset to a hand-over format, with checksums and a dataset card."""
-    from timbre_data.pipeline.store.exporters import EXPORTERS
-    from timbre_data.pipeline.store.exporting import export as export_dataset
-    from timbre_data.pipeline.store.reader import Dataset
-
-    data = Dataset(dataset)
-    if not data.recipe.licence:
-        warn(f"{dataset} states no licence: say in the hand-over what others may do with its recordings.")
-    count = export_dataset(data, to, known(form, EXPORTERS), leave_out_unfinished=leave_out_unfinished)
-    emit(
-        {"to": str(to), "format": form, "files": count}, f"{to}: {count} files, with README.md and SHA256SUMS", as_json
-    )
+app.command("export", epilog="Example: timbre-data dataset export distortion --to distortion-wav --format wav")(export)
+app.command(
+    "select",
+    epilog="Example: timbre-data dataset select drives --where 'drive_db > 40 and split == \"test\"' --out loud",
+)(select)
+app.command("merge", epilog="Example: timbre-data dataset merge distortion delay --out both")(merge)

@@ -30,6 +30,8 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
+        if _interrupted(error):  # in the middle of a file, which PyTorch then finds too short
+            raise KeyboardInterrupt from error
         number = getattr(error, "errno", None)
         if is_disk_full(error) or any(words in str(error) for words in _TORCH_CANNOT_WRITE):
             reason = "the disk is full"
@@ -40,6 +42,13 @@ def writing(folder: Path) -> Iterator[None]:
         raise BuildError(
             f"{folder}: {reason}. What was saved before is kept: make room, then run the same command to go on."
         ) from error
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether an error came up while an interruption was on its way out."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def before(path: Path) -> Path:

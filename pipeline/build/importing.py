@@ -19,7 +19,15 @@ from timbre_data.pipeline.build.recordings import (
     inventory_of,
     own_tables,
 )
-from timbre_data.pipeline.build.stage import Job, Report, missing_rows, new_version, restore_tag, run_stage
+from timbre_data.pipeline.build.stage import (
+    Job,
+    Report,
+    missing_rows,
+    new_version,
+    refuse_to_add,
+    restore_tag,
+    run_stage,
+)
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory
 from timbre_data.pipeline.catalogue.progress import NoProgress, Progress
 from timbre_data.pipeline.catalogue.validation import validate
@@ -139,6 +147,7 @@ def _raise_failures(importer: str, notes: list[dict[str, Any]], keep_going: bool
 def _prepare(writer: Writer, recipe: Recipe, inventory: Inventory) -> None:
     stored = meta(writer.peek())
     if stored:
+        refuse_to_add(writer.location, stored)
         before = Recipe.model_validate(stored["recipe"])
         if stored["inventory"] == inventory.digest and before.identity() == recipe.identity():
             return

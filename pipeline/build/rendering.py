@@ -31,6 +31,7 @@ from timbre_data.pipeline.build.stage import (
     missing_rows,
     new_version,
     refuse_other_files,
+    refuse_to_add,
     restore_tag,
     run_stage,
 )
@@ -179,6 +180,7 @@ def _prepare(writer: Writer, plan: Plan, progress: Progress | None = None) -> No
         )
         writer.commit(f"created for {recipe.n} rows")
         return
+    refuse_to_add(writer.location, stored)
     begun = Recipe.model_validate(stored["recipe"])
     untouched = not stored["version"] and len(missing_rows(writer, ROW_HASH, begun.n)) == begun.n
     if untouched and _differ_in_what_is_left_out(begun, recipe):
@@ -282,6 +284,7 @@ def _dry_run_report(recipe: Recipe, location: Location) -> Report:
     data = open_if_there(location.address)
     if data is None:
         return Report(location.address, recipe.n, recipe.n, "new dataset", estimated_bytes=estimate)
+    refuse_to_add(location, data.meta)
     _refuse_other_recipe(location, data.recipe, recipe)
     there = int(data.present()[: recipe.n].sum())
     left = recipe.n - there

@@ -14,12 +14,22 @@ from timbre_data.pipeline.build.row_rendering import Inputs, make_rows
 from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.pipeline.catalogue.seeding import Stage, generator
 from timbre_data.pipeline.sound.audio import decode
-from timbre_data.pipeline.store.columns import AUDIO, DRY_AUDIO, DRY_INDEX, DRY_MIDI, PARAMS
+from timbre_data.pipeline.store.columns import (
+    AUDIO,
+    DRY_AUDIO,
+    DRY_INDEX,
+    DRY_MIDI,
+    ORIGIN_DATASET,
+    ORIGIN_ROW,
+    PARAMS,
+)
+from timbre_data.pipeline.store.origins import origins_of, places
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.pipeline.synths.hosting.trust import require_recipe
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.origin import Origin
 from timbre_data.schemas.recipe import Recipe
 
 ROUNDING_DB = -84.0
@@ -55,27 +65,49 @@ def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
 
     Raises `UntrustedError` for a dataset whose recipe names a program or plug-in that is not trusted.
     """
-    if data.meta.get("kind") == "imported":
+    origins = origins_of(data)
+    rendered = np.array([origin.kind != "imported" for origin in origins])
+    usable = data.usable()
+    origin = data.read(ORIGIN_DATASET).astype(np.int64) if data.has(ORIGIN_DATASET) else np.zeros(data.n, np.int64)
+    usable = usable[rendered[origin[usable]]]
+    if not len(usable):
         raise UsageError(
             f"{data.location.address} was imported: there is nothing to render again; leave --rerender out."
         )
-    require_recipe(data.recipe)
+    for one in origins:
+        if one.kind != "imported":
+            require_recipe(one.recipe)
     quiet_threads()
-    isolation = data.meta.get("isolation") or {}
+    rows = np.sort(generator(seed, Stage.SOUND).choice(usable, min(count, len(usable)), replace=False))
+    comparisons = [
+        _rerender(data, origins[number], rows[origin[rows] == number]) for number in np.unique(origin[rows]).tolist()
+    ]
+    worst = max(comparisons, key=lambda comparison: (not comparison["same"], comparison["largest_db"]))
+    return worst | {
+        "rendered": len(rows),
+        "equal": sum(comparison["equal"] for comparison in comparisons),
+        "same": all(comparison["same"] for comparison in comparisons),
+    }
+
+
+def _rerender(data: Dataset, origin: Origin, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """Render rows of one origin again, by its recipe and under their numbers there, and compare."""
+    isolation = origin.isolation or {}
     floor = isolation.get("noise_floor_db")
     compared_by = isolation.get("compared_by", "waveform")
     spectral_floor = None if compared_by == "waveform" else isolation.get("spectral_floor_db")
-    plan = Plan(runtime_recipe(data.recipe, data.meta))
-    usable = data.usable()
-    rows = np.sort(generator(seed, Stage.SOUND).choice(usable, min(count, len(usable)), replace=False))
+    plan = Plan(runtime_recipe(origin.recipe, {"isolation": origin.isolation}))
+    numbers = data.read(ORIGIN_ROW, rows) if data.has(ORIGIN_ROW) else rows
+    labels = places(origin.parameters, data.names(PARAMS))
     equal, largest, spectral = 0, -np.inf, -np.inf
     try:
-        for row in rows.tolist():
+        for row, number in zip(rows.tolist(), numbers.tolist(), strict=True):
             dry = stored_input(data, row)
-            columns, _ = make_rows(plan, np.array([row]), dry)
+            columns, _ = make_rows(plan, np.array([number]), dry)
             stored, made = data.read(AUDIO, slice(row, row + 1)), columns[AUDIO]
             equal += bool(
-                np.array_equal(stored, made) and np.array_equal(data.read(PARAMS, slice(row, row + 1)), columns[PARAMS])
+                np.array_equal(stored, made)
+                and np.array_equal(data.read(PARAMS, slice(row, row + 1))[:, labels], columns[PARAMS])
             )
             error = float(np.abs(decode(stored) - decode(made)).max())
             largest = max(largest, 20 * np.log10(error) if error else -np.inf)

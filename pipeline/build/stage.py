@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -21,6 +21,7 @@ from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.columns import DRY_HASH, ROW_HASH, feature_hash
 from timbre_data.pipeline.store.location import Location
+from timbre_data.pipeline.store.origins import ORIGINS
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
@@ -107,6 +108,14 @@ def refuse_other_files(location: Location, stored: Sequence[dict[str, str]], fil
             raise UsageError(
                 f"{location.address} was made with another {file['name']}.py (SHA-256 {before[file['kind'], file['name']][:12]}): give that file, or choose another name with --out."
             )
+
+
+def refuse_to_add(location: Location, stored: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for a dataset of rows of others: nothing is rendered or imported into it."""
+    if stored.get(ORIGINS):
+        raise UsageError(
+            f"{location.address} was selected or merged from other datasets and takes no new rows: choose another name with --out."
+        )
 
 
 def refuse_unfinished(writer: Writer, features: Sequence[str] = ()) -> None:

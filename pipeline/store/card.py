@@ -15,6 +15,7 @@ from timbre_data.pipeline.catalogue.exporter import Exporter, Snippet
 from timbre_data.pipeline.store.citation import bibtex
 from timbre_data.pipeline.store.columns import MEANINGS, SPLITS
 from timbre_data.pipeline.store.description import dimension_names
+from timbre_data.pipeline.store.origins import ORIGINS, origin_rows
 from timbre_data.pipeline.store.privacy import without_private_paths
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.space import ParameterSpace
@@ -51,6 +52,10 @@ def card(data: Dataset, form: str = "", exporter: Exporter | None = None) -> str
         f"- made{' by ' + made['by'] if made.get('by') else ''}{' on ' + made['date'] if made.get('date') else ''}, snapshot {data.snapshot}, seed {recipe.seed}",
         f"- SHA-256 of the content, the same for every copy: `{data.digest() or 'unfinished'}`",
         f"- source of dry sound: {recipe.source.name} (synthetic unless it plays recordings)",
+        *(
+            f"- {origin['rows']} rows come from {origin['name']} {origin['version']}, SHA-256 of its content `{origin['digest']}`"
+            for origin in (origin_rows(data) if data.meta.get(ORIGINS) else ())
+        ),
         f"- {split_rule}" + (f"; isolation of rows: {isolation}" if isolation else ""),
         "- `gain` is what the stored sound was multiplied with; `effect_db` is how much the effect changed (below -60 dB nobody hears it)",
         "",

@@ -41,6 +41,13 @@ DRY_VELOCITY = "dry/velocity"
 DRY_F0 = "dry/f0_hz"
 ROW_HASH = "integrity/rows"
 DRY_HASH = "integrity/dry"
+ORIGIN_DATASET = "origin/dataset"
+ORIGIN_ROW = "origin/row"
+ORIGIN_DRY = "origin/dry_index"
+ORIGIN_HASH = "integrity/origin"
+SOURCE_ROW = "origin/source_row"
+SOURCE_DRY = "origin/source_dry"
+"""What a dataset is to take over, while it is being selected or merged."""
 
 ROW_ARRAYS = (
     AUDIO,
@@ -87,6 +94,10 @@ MEANINGS = {
     DRY_VELOCITY: "MIDI velocity",
     DRY_F0: "fundamental in Hz, nan where unknown",
     ROW_HASH: "hash of everything in the row; 0 means not there",
+    ORIGIN_DATASET: "number of the dataset that the row comes from, in the list of origins",
+    ORIGIN_ROW: "number of the row there",
+    ORIGIN_DRY: "number of its dry sound there",
+    ORIGIN_HASH: "hash of the arrays in which the row is told otherwise than there",
     DRY_HASH: "hash of the dry sound; 0 means not there",
 }
 """What every array holds, in words for cards and exports."""

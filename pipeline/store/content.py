@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
-from timbre_data.pipeline.store.columns import DRY_HASH, ROW_HASH, feature_hash
+from timbre_data.pipeline.store.columns import DRY_HASH, DRY_INDEX, ORIGIN_DRY, ROW_HASH, feature_hash
 from timbre_data.pipeline.store.description import dtype_name
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ def content_digest(data: Dataset) -> str | None:
             continue
         described[path] = {"attributes": node.attrs.asdict(), "dtype": dtype_name(node), "shape": list(node.shape)}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
+    if data.has(ORIGIN_DRY) and (data.read(DRY_INDEX) != data.read(ORIGIN_DRY)).any():
+        digest.update(
+            DRY_INDEX.encode() + data.read(DRY_INDEX).astype("<i4").tobytes()
+        )  # no part of hashes that rows keep
     for path in (ROW_HASH, DRY_HASH, *map(feature_hash, sorted(set(data.feature_sets()) - set(data.left_out)))):
         digest.update(path.encode() + np.asarray(data.read(path)).astype("<u8").tobytes())
     return digest.hexdigest()

@@ -38,6 +38,7 @@ from timbre_data.pipeline.store.repository import (
 from timbre_data.pipeline.store.writer import meta
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import CorruptDataError, NotFoundError
+from timbre_data.schemas.origin import Origin
 from timbre_data.schemas.recipe import Recipe
 from timbre_data.schemas.space import ParameterSpace
 
@@ -82,7 +83,8 @@ class Dataset:
             )
         try:
             self.recipe = Recipe.model_validate(self.meta["recipe"])
-        except ValueError as error:
+            _ = [Origin.model_validate(origin) for origin in self.meta.get("origins", ())]
+        except (ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:160]
             raise CorruptDataError(f"{self.location.address}: its recipe is not a valid one ({reason}).") from None
         self.n = int(self.array(PARAMS).shape[0])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.store.columns import AUDIO_CHUNK, DRY_HASH, FAILED, ROW_ARRAYS, ROW_HASH, dry_arrays
+from timbre_data.pipeline.store.columns import AUDIO_CHUNK, DRY_HASH, FAILED, ORIGIN_HASH, ROW_HASH, dry_arrays
 from timbre_data.pipeline.store.description import DIGEST
+from timbre_data.pipeline.store.origins import ORIGINS, RowHashes, origin_arrays
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.task_session import hashes
+from timbre_data.pipeline.store.task_session import Columns, hashes
 from timbre_data.schemas.errors import CorruptDataError
 
 
@@ -50,14 +51,25 @@ def verify(data: Dataset) -> Verdict:
     expected = int(data.recipe.n)
     if data.n < expected:
         verdict.missing["rows"] = list(range(data.n, expected))
-    _check(data, verdict, "rows", ROW_HASH, (*ROW_ARRAYS, *data.meta.get("extra_labels", ())))
+    row_hashes = RowHashes(data.root)
+    _check(data, verdict, "rows", ROW_HASH, row_hashes.paths, row_hashes)
+    if data.meta.get(ORIGINS):
+        _check(data, verdict, "origin", ORIGIN_HASH, origin_arrays(data.meta.get("extra_labels", ())))
     _check(data, verdict, "dry", DRY_HASH, dry_arrays(data.recipe))
     for name, feature_set in data.feature_sets().items():
         _check(data, verdict, name, f"integrity/{name}", (feature_set["path"],))
     return verdict
 
 
-def _check(data: Dataset, verdict: Verdict, what: str, bookkeeping: str, paths: Sequence[str]) -> None:
+def _check(
+    data: Dataset,
+    verdict: Verdict,
+    what: str,
+    bookkeeping: str,
+    paths: Sequence[str],
+    hashes_of: Callable[[Columns], NDArray[np.uint64]] | None = None,
+) -> None:
+    """Compare what is in `paths` with its hashes, by default those of the arrays as they are."""
     count = int(data.array(bookkeeping).shape[0])
     for start in range(0, count, AUDIO_CHUNK):
         rows = slice(start, min(start + AUDIO_CHUNK, count))
@@ -69,7 +81,9 @@ def _check(data: Dataset, verdict: Verdict, what: str, bookkeeping: str, paths: 
             verdict.messages.append(str(error))
             continue
         there = stored != 0
-        wrong = np.flatnonzero(there & (hashes(columns, paths) != stored)) + start
+        wrong = (
+            np.flatnonzero(there & ((hashes_of(columns) if hashes_of else hashes(columns, paths)) != stored)) + start
+        )
         absent = np.flatnonzero(~there) + start
         if len(wrong):
             verdict.damaged.setdefault(what, []).extend(wrong.tolist())

@@ -7,6 +7,7 @@ from typing import Any
 
 from timbre_data.pipeline.store.columns import ATTEMPT, DRY_NOTE, FAILED, SPLITS
 from timbre_data.pipeline.store.location import Location
+from timbre_data.pipeline.store.origins import ORIGINS, origin_rows
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import BRANCH, open_repository
 from timbre_data.pipeline.store.writer import Writer
@@ -85,4 +86,5 @@ def summary(data: Dataset) -> dict[str, Any]:
         "recipe": data.recipe.model_dump(mode="json"),
         "provenance": data.meta["provenance"],
         **({"isolation": data.meta["isolation"]} if data.meta.get("isolation") else {}),
+        **({"derived": data.meta["derived"], "origins": origin_rows(data)} if data.meta.get(ORIGINS) else {}),
     }

@@ -10,6 +10,7 @@ from timbre_data.pipeline.store.columns import feature_hash
 from timbre_data.pipeline.store.content import content_digest
 from timbre_data.pipeline.store.description import store_digest
 from timbre_data.pipeline.store.location import EXPORT
+from timbre_data.pipeline.store.origins import ORIGINS
 from timbre_data.pipeline.store.plain import EXPORTED
 from timbre_data.pipeline.store.privacy import without_private_paths
 from timbre_data.pipeline.store.reader import Dataset
@@ -44,7 +45,8 @@ def _write(data: Dataset, folder: Path) -> None:
     root = zarr.open_group(group, mode="r+", use_consolidated=False)
     about = {"version": data.version, "snapshot": data.snapshot, "made": data.made(), "objects": count}
     features = {name: about for name, about in data.feature_sets().items() if name not in data.left_out}
-    set_meta(root, features=features, recipe=without_private_paths(data.meta["recipe"]), exported=about)
+    private = {key: without_private_paths(data.meta[key]) for key in ("recipe", ORIGINS) if key in data.meta}
+    set_meta(root, features=features, exported=about, **private)
     store_digest(root)
     set_meta(root, **{EXPORTED: about | {"digest": content_digest(Dataset(str(group)))}})
     store_digest(root)
