@@ -1,4 +1,4 @@
-"""Commands that make something of datasets: select, merge, export."""
+"""Commands that make something of datasets: select, merge, finish, export."""
 
 from __future__ import annotations
 
@@ -81,6 +81,27 @@ def merge(
         cluster = cluster_of(workers, None, None)
         report = deriving.merge(opened, locate(out), cluster, progress=progress, dry_run=dry_run)
     _emit_derived(report, f"{sum(data.n for data in opened)} of {', '.join(sources)}", dry_run, as_json)
+
+
+def finish(
+    dataset: Annotated[str, typer.Argument(help="Dataset: name, path or s3:// address.")],
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Give the parts up: the dataset is as it was before them.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Join the parts of a dataset that several machines rendered (render --part). The last part does that by itself."""
+    from timbre_data.pipeline.build import part_rendering
+    from timbre_data.pipeline.store.location import locate
+    from timbre_data.pipeline.store.parts import drop_parts
+
+    location = locate(dataset)
+    if drop:
+        drop_parts(location)
+        emit({"dropped": location.address}, f"{location.address}: its parts are given up", as_json)
+        return
+    report = part_rendering.finish(location)
+    emit(vars(report), f"{report.dataset}: joined, {report.total} rows, version {report.version}", as_json)
 
 
 def _emit_derived(report: Report, of: str, dry_run: bool, as_json: bool) -> None:

@@ -71,6 +71,10 @@ def render(
     patience: Patience = 60.0,
     allow_mixed: AllowMixed = False,
     batch: Batch = None,
+    part: Annotated[
+        str | None,
+        typer.Option("--part", help="Render one part, such as 3/20, on one of several machines; the last joins them."),
+    ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Mark rows that fail and continue, instead of stopping.")
     ] = False,
@@ -79,7 +83,7 @@ def render(
     as_json: Json = False,
 ) -> None:
     """Render a dataset with random, known parameters. Repeat the command to resume; use a larger --n to add rows."""
-    from timbre_data.pipeline.build import recipes, rendering
+    from timbre_data.pipeline.build import part_rendering, recipes, rendering
     from timbre_data.pipeline.build.progress_bar import bar
     from timbre_data.pipeline.catalogue import validation
     from timbre_data.pipeline.effects import EFFECTS
@@ -105,12 +109,18 @@ def render(
     location = locate(out or resolved.name)
     cluster = cluster_of(workers, scheduler, batch, patience=patience, allow_mixed=allow_mixed)
     with bar(enabled=not dry_run, resume=resume_command()) as progress:
-        report = rendering.render(
-            resolved, location, cluster, progress=progress, dry_run=dry_run, keep_going=keep_going
-        )
+        if part is not None and not dry_run:
+            one = part_rendering.Part.parse(part)
+            report = part_rendering.render_part(
+                resolved, location, cluster, one, progress=progress, keep_going=keep_going
+            )
+        else:
+            report = rendering.render(
+                resolved, location, cluster, progress=progress, dry_run=dry_run, keep_going=keep_going
+            )
     for warning in report.warnings:
         warn(warning)
-    again = _compared_with(from_, location.address) if from_ and not dry_run else {}
+    again = _compared_with(from_, location.address) if from_ and report.version and not dry_run else {}
     text = f"{again['equal']} of {again['compared']} rows are equal to those of {from_}" if again else ""
     emit(vars(report) | again, "\n".join(line for line in (_summary(report, dry_run), text) if line), as_json)
     if report.failed:

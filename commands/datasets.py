@@ -1,5 +1,5 @@
-"""Commands that manage datasets: list, show, card, log, tag, diff, copy, select, merge, rename, rm, verify, export,
-gc.
+"""Commands that manage datasets: list, show, card, log, tag, diff, copy, select, merge, finish, rename, rm, verify,
+export, gc.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from timbre_data.commands._dataset_making import export, merge, select
+from timbre_data.commands._dataset_making import export, finish, merge, select
 from timbre_data.commands._dataset_text import comparison_text, difference_lines, listed_text, remedy
 from timbre_data.commands._shared import (
     DatasetName,
@@ -25,7 +25,9 @@ from timbre_data.schemas.errors import TimbreDataError, UsageError
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
 
-app = group("Manage datasets: list, show, card, log, tag, diff, copy, select, merge, rename, rm, verify, export, gc.")
+app = group(
+    "Manage datasets: list, show, card, log, tag, diff, copy, select, merge, finish, rename, rm, verify, export, gc."
+)
 GROUP = Group(app, order=40, name="dataset")
 
 
@@ -280,4 +282,5 @@ app.command(
     "select",
     epilog="Example: timbre-data dataset select drives --where 'drive_db > 40 and split == \"test\"' --out loud",
 )(select)
+app.command("finish", epilog="Example: timbre-data dataset finish s3://sounds/shared/distortion")(finish)
 app.command("merge", epilog="Example: timbre-data dataset merge distortion delay --out both")(merge)

@@ -173,7 +173,7 @@ def test_requirements_are_what_is_imported() -> None:
         {called.get(name, name) for name in imported} - set(sys.stdlib_module_names) - {"timbre_data", "", "__future__"}
     )
     assert third <= declared | {"pedalboard"}, third - declared
-    assert declared <= third, declared - third
+    assert declared - {"bokeh"} <= third, declared - third  # which Dask imports for its dashboard
 
 
 def test_nothing_reads_outside_the_project() -> None:

@@ -280,6 +280,11 @@ def _take_fingerprint(writer: Writer, cluster: Cluster, made_by: dict[str, str])
         return
     if not cluster.allow_mixed:
         refuse_other_code("a worker", made_by)
+    note_other_code(writer, made_by)
+
+
+def note_other_code(writer: Writer, made_by: dict[str, str]) -> None:
+    """Note with a dataset that other code made a part of it."""
     before = meta(writer.peek())["provenance"]
     if made_by not in before.get("mixed_with", []):
         set_meta(writer.root(), provenance=before | {"mixed_with": [*before.get("mixed_with", []), made_by]})

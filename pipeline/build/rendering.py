@@ -79,12 +79,12 @@ def render(
     progress = progress or NoProgress()
     with Writer(location, create=True) as writer:
         restore_tag(writer)
-        _prepare(writer, plan, progress)
+        prepare(writer, plan, progress)
         missing_dry = missing_rows(writer, DRY_HASH, plan.dry_count(recipe.n))
         missing = missing_rows(writer, ROW_HASH, recipe.n)
         if not len(missing) and not len(missing_dry) and meta(writer.peek()).get("version"):
             return replace(_finished(writer, location, recipe), failed=left_out_messages(left_out))
-        notes = _render_missing(writer, plan, cluster, missing_dry, missing, progress, keep_going)
+        notes = render_missing(writer, plan, cluster, missing_dry, missing, progress, keep_going)
         version = new_version(writer, f"{recipe.n} rows")
         return Report(
             dataset=location.address,
@@ -102,7 +102,7 @@ def render(
         )
 
 
-def _render_missing(
+def render_missing(
     writer: Writer,
     plan: Plan,
     cluster: Cluster,
@@ -111,6 +111,9 @@ def _render_missing(
     progress: Progress,
     keep_going: bool,
 ) -> list[dict[str, Any]]:
+    """Make dry sounds and rows of a prepared dataset. Returns the notes of the tasks that made rows. Raises
+    `SourceError` for dry sounds that cannot be used.
+    """
     played = plan.chain.synth is not None
     runtime = runtime_recipe(plan.recipe, meta(writer.peek()))
     recipe_json = json.dumps(runtime.model_dump(mode="json"))
@@ -146,7 +149,7 @@ def _dry_key(writer: Writer) -> str:
     return hashlib.sha256(np.asarray(stored[:]).tobytes()).hexdigest()
 
 
-def _prepare(writer: Writer, plan: Plan, progress: Progress | None = None) -> None:
+def prepare(writer: Writer, plan: Plan, progress: Progress | None = None) -> None:
     """Create the arrays, or grow them to the recipe's n; refuse a different recipe."""
     recipe, stored = plan.recipe, meta(writer.peek())
     dry = plan.dry_count(recipe.n)
@@ -189,7 +192,7 @@ def _prepare(writer: Writer, plan: Plan, progress: Progress | None = None) -> No
     _refuse_other_recipe(writer.location, begun, recipe)
     refuse_other_files(writer.location, stored.get("files", []), member_files(recipe))
     if recipe.n > stored["recipe"]["n"] or not stored["version"]:
-        _refuse_other_sound(writer.location, stored)
+        _refuse_other_sound(writer.location, writer.snapshot, stored)
     before = begun.n
     if stored["inventory"] != plan.inventory and untouched:
         root = writer.root()
@@ -234,13 +237,13 @@ def _resize(root: zarr.Group, specs: Sequence[layout.ArraySpec], rows: int, dry:
         array.resize((rows if spec.follows == "rows" else dry, *spec.row_shape))
 
 
-def _refuse_other_sound(location: Location, stored: dict[str, Any]) -> None:
+def _refuse_other_sound(location: Location, snapshot: str, stored: dict[str, Any]) -> None:
     """If other code or another machine continues a dataset: render some of its rows again first, and refuse if they
     differ.
     """
     if stored.get("provenance") == provenance():
         return
-    data = Dataset(location.address)
+    data = Dataset(location.address, snapshot)
     if not len(data.usable()):
         return
     comparison = rerender_rows(data, ROWS_MADE_AGAIN)

@@ -32,6 +32,7 @@ from timbre_data.pipeline.store.repository import (
     exists,
     first_line,
     guard_against_fork,
+    nothing_in,
     open_repository,
     snapshot_of,
 )
@@ -76,7 +77,7 @@ class Dataset:
         except (icechunk.IcechunkError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptDataError(f"{self.location.address} cannot be read: {first_line(error)}.") from None
         if "recipe" not in self.meta:
-            raise NotFoundError(f"{self.location.address} is empty: render it.")
+            raise nothing_in(self.location, self._repo)
         if self.meta["format_version"] > layout.FORMAT_VERSION:
             raise CorruptDataError(
                 f"{self.location.address} has format {self.meta['format_version']}, newer than this version reads ({layout.FORMAT_VERSION}): update timbre-data."

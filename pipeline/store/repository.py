@@ -21,6 +21,8 @@ from timbre_data.schemas.errors import BuildError, CorruptDataError, NotFoundErr
 INCOMPLETE = "store.incomplete"
 """Folder of a local repository before its first commit; the next attempt removes what a kill leaves there."""
 BRANCH = "main"
+PARTS = "parts"
+"""Branch on which several machines make their parts of a dataset, until all of them are there (`parts`)."""
 _opened_in: set[int] = set()
 
 
@@ -96,6 +98,23 @@ def open_repository(location: Location) -> icechunk.Repository:
         raise CorruptDataError(
             f"{location.address} cannot be opened: {first_line(error)}. Restore it from a copy, or delete it to begin anew."
         ) from None
+
+
+def parts_under_way(repo: icechunk.Repository) -> bool:
+    """Whether parts of the dataset are being made that have not been joined with it."""
+    if PARTS not in repo.list_branches():
+        return False
+    tip = repo.lookup_branch(PARTS)
+    return all(info.id != tip for info in repo.ancestry(branch=BRANCH))
+
+
+def nothing_in(location: Location, repo: icechunk.Repository | None) -> NotFoundError:
+    """The error for a dataset that was only begun."""
+    if repo is not None and parts_under_way(repo):
+        return NotFoundError(
+            f"{location.address} is being made in parts: when all are there, timbre-data dataset finish {location.address} joins them."
+        )
+    return NotFoundError(f"{location.address} is empty: render it.")
 
 
 def snapshot_of(repo: icechunk.Repository, version: str | None, name: str) -> str:

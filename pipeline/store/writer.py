@@ -31,19 +31,22 @@ from timbre_data.pipeline.store.repository import (
     first_line,
     guard_against_fork,
     open_repository,
+    parts_under_way,
 )
 from timbre_data.schemas.errors import BuildError, LockedError, TimbreDataError, UsageError
 
 
 class WriterLock:
-    """The lock of a local dataset's one writer, with a note of who holds it. Raises `LockedError`."""
+    """The lock of a local dataset's one writer, with a note of who holds it. Raises `LockedError`, after waiting for
+    `timeout` seconds.
+    """
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, timeout: float = 0) -> None:
         location.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(location.folder / "writer.lock")
         owner = location.folder / "writer.json"
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=timeout)
         except Timeout:
             by = _owner(owner)
             raise LockedError(
@@ -64,8 +67,12 @@ class Writer:
     """Exclusive access to one dataset; use as a context manager. Raises `LockedError` when somebody else is writing,
     `UsageError` for an older state.
 
-    Without `create`, a dataset that is not there is a `NotFoundError`.
+    Without `create`, a dataset that is not there is a `NotFoundError`; one of which parts are being made is a
+    `UsageError`.
     """
+
+    branch = BRANCH
+    lock_seconds = 0.0
 
     def __init__(self, location: Location, *, create: bool = False) -> None:
         if location.version is not None:
@@ -83,10 +90,14 @@ class Writer:
             open_repository(self.location)  # before the lock, which would leave a folder behind
         if not self.location.remote:
             with translated_errors(self.location.address):
-                self._lock = WriterLock(self.location)
+                self._lock = WriterLock(self.location, self.lock_seconds)
         try:
             with translated_errors(self.location.address):
                 self._repo = open_repository(self.location) if exists(self.location) else create(self.location)
+                if self.branch == BRANCH and parts_under_way(self._repo):
+                    raise UsageError(
+                        f"{self.location.address} is being made in parts: render those that are missing, then join them with timbre-data dataset finish {self.location.address}."
+                    )
                 self._begin()
                 if not self._has_root():
                     self.root()
@@ -118,14 +129,14 @@ class Writer:
         return True
 
     def _begin(self) -> None:
-        self._session = self._repo.writable_session(BRANCH)
+        self._session = self._repo.writable_session(self.branch)
         self._fork: bytes | None = None
         self._dirty = self._described_anew = False
 
     @property
     def snapshot(self) -> str:
         """Id of the last commit."""
-        return str(self._repo.lookup_branch(BRANCH))
+        return str(self._repo.lookup_branch(self.branch))
 
     @property
     def tags(self) -> list[str]:
@@ -163,9 +174,12 @@ class Writer:
             if self._described_anew and meta(self.peek()):
                 store_digest(zarr.open_group(self._session.store, mode="a"))
             if self._session.has_uncommitted_changes:
-                self._session.commit(message, metadata=metadata)
+                self._store(message, metadata)
             self._begin()
         return self.snapshot
+
+    def _store(self, message: str, metadata: dict[str, Any]) -> None:
+        self._session.commit(message, metadata=metadata)
 
     def collect_garbage(self, older_than: datetime) -> dict[str, int]:
         """Delete files that no commit refers to and that are older than a moment. Returns what was deleted."""
@@ -180,7 +194,7 @@ class Writer:
 
     def commit_of(self, version: str) -> str | None:
         """The snapshot that was committed as a version; None where there is none."""
-        history = self._repo.ancestry(branch=BRANCH)
+        history = self._repo.ancestry(branch=self.branch)
         return next((str(info.id) for info in history if info.metadata.get("version") == version), None)
 
 
@@ -208,7 +222,7 @@ class translated_errors:  # noqa: N801  # a context manager reads as a verb
         if error is None or isinstance(error, TimbreDataError) or not isinstance(error, Exception):
             return
         text = first_line(error)
-        if isinstance(error, icechunk.ConflictError):
+        if isinstance(error, icechunk.ConflictError | icechunk.RebaseFailedError):
             raise LockedError(
                 f"{self._address} was changed by another writer meanwhile: nothing of theirs is lost; run this again."
             ) from error

@@ -1,4 +1,4 @@
-"""Selected and merged datasets: rows keep hashes, say where they come from, verify, render again; however they were made."""
+"""Selected and merged datasets: rows keep hashes, say where they come from, verify, and render again."""
 
 from __future__ import annotations
 
@@ -44,8 +44,19 @@ def test_selected_rows_are_those_rows(render: Callable[..., Dataset]) -> None:
     source = Dataset("d")
     chosen = select(source, "c", 'drive_db > 20 and split == "train"')
     rows = chosen.read(ORIGIN_ROW)
-    assert (rows == np.flatnonzero((source.space.to_values(source.read("params"))[:, 0] > 20) & (source.split() == 0))).all()
-    for path in (ROW_HASH, "audio", "params", "labels/mask", "gain", "split", "features/autofx48", "spectrograms/logmel"):
+    assert (
+        rows == np.flatnonzero((source.space.to_values(source.read("params"))[:, 0] > 20) & (source.split() == 0))
+    ).all()
+    for path in (
+        ROW_HASH,
+        "audio",
+        "params",
+        "labels/mask",
+        "gain",
+        "split",
+        "features/autofx48",
+        "spectrograms/logmel",
+    ):
         assert (chosen.read(path) == source.read(path, rows)).all(), path
     assert (chosen.dry(slice(0, chosen.n)) == source.dry(rows)).all()
     assert chosen.feature_sets() == source.feature_sets()
@@ -57,7 +68,9 @@ def test_selected_rows_are_those_rows(render: Callable[..., Dataset]) -> None:
     assert again["equal"] == 32
 
 
-def test_merged_rows_are_those_rows_with_the_columns_of_all(render: Callable[..., Dataset], command: Callable[..., int]) -> None:
+def test_merged_rows_are_those_rows_with_the_columns_of_all(
+    render: Callable[..., Dataset], command: Callable[..., int]
+) -> None:
     first, second = render("distortion", "d", n=300), render("delay", "e", n=100)
     data = merge("d", "e")
     assert data.n == 400
@@ -120,7 +133,9 @@ def test_any_number_of_workers_and_any_resume_give_the_same_bytes(
     columns = all_columns(expected)
     for data in (other, killed):
         assert data.digest() == expected.digest()
-        assert all((values == columns[path]).all() for path, values in all_columns(data).items() if values.dtype.kind != "f")
+        assert all(
+            (values == columns[path]).all() for path, values in all_columns(data).items() if values.dtype.kind != "f"
+        )
         assert not data.has(SOURCE_ROW)
     assert merge("d", "e", out="killed").snapshot == killed.snapshot  # nothing more to do
 
@@ -137,7 +152,9 @@ def test_damage_is_not_copied(render: Callable[..., Dataset]) -> None:
     assert select("d", "other", "row != 7").n == 299
 
 
-@pytest.mark.parametrize("path", ["origin/row", "origin/dataset", "origin/dry_index", "dry/index", "labels/mask", "audio"])
+@pytest.mark.parametrize(
+    "path", ["origin/row", "origin/dataset", "origin/dry_index", "dry/index", "labels/mask", "audio"]
+)
 def test_changes_of_a_merged_dataset_are_found(render: Callable[..., Dataset], path: str) -> None:
     render("distortion", "d", n=300)
     render("delay", "e", n=100)
@@ -221,8 +238,8 @@ def test_imported_and_rendered_rows_are_one_dataset(command: Callable[..., int],
     assert verify(chosen).whole
     with pytest.raises(UsageError, match="was imported"):
         rerender_rows(chosen, 2)
-    changes = {"audio": imported.recipe.audio.model_dump(mode="json"), "n": 50}
-    build(small_recipe("chorus", **{f"audio.{key}": value for key, value in changes["audio"].items()}, n=50), "d")
+    audio = {f"audio.{key}": value for key, value in imported.recipe.audio.model_dump(mode="json").items()}
+    build(small_recipe("chorus", **audio, n=50), "d")
     both = merge("i", "d", out="both")
     assert verify(both).whole
     assert rerender_rows(both, 100)["equal"] == 50

@@ -114,7 +114,7 @@ def test_an_unfinished_dataset_is_not_handed_over(tmp_path: Path) -> None:
     from timbre_data.pipeline.store.writer import Writer
 
     with Writer(locate("d"), create=True) as writer:
-        rendering._prepare(writer, Plan(small_recipe(n=50)))
+        rendering.prepare(writer, Plan(small_recipe(n=50)))
     with pytest.raises(CorruptDataError, match="not finished"):
         export(Dataset("d"), tmp_path / "out", "zarr")
 

@@ -30,15 +30,13 @@ from timbre_data.schemas.errors import CorruptDataError, LockedError, NotFoundEr
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An empty bucket on a server of this test, on the loopback address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = shutil.which("moto_server") or str(Path(sys.executable).with_name("moto_server"))
-    server = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
-    endpoint = f"http://127.0.0.1:{port}"
+def moto_server() -> list[str]:
+    """The program of an S3 server."""
+    return [shutil.which("moto_server") or str(Path(sys.executable).with_name("moto_server"))]
+
+
+def credentials(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Let everything here use a server of the test's own."""
     for name, value in {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
@@ -47,6 +45,10 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
+
+
+def made_bucket(endpoint: str) -> str:
+    """Wait for a server, and make a bucket there."""
     import boto3
 
     client = boto3.client("s3", endpoint_url=endpoint)
@@ -58,7 +60,18 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             if attempt == 59:
                 raise
             time.sleep(0.25)
-    yield "s3://sounds"
+    return "s3://sounds"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty bucket on a server of this test, on the loopback address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen([*moto_server(), "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
+    credentials(monkeypatch, f"http://127.0.0.1:{port}")
+    yield made_bucket(f"http://127.0.0.1:{port}")
     server.kill()
     server.wait()
 
