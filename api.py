@@ -40,16 +40,22 @@ if TYPE_CHECKING:
     from timbre_data.models.evaluation.tables import StudyResult
     from timbre_data.models.inference.predicting import PredictResult
     from timbre_data.pipeline.build.stage import Report
+    from timbre_data.pipeline.store.comparing import Difference
+    from timbre_data.pipeline.store.copying import CopyReport
 
 FUNCTIONS = (
+    "copy",
+    "diff",
     "evaluate",
     "export",
     "featurize",
     "import_dataset",
     "list_members",
     "load_member",
+    "merge",
     "predict",
     "render",
+    "select",
     "train",
     "verify",
 )
@@ -201,6 +207,65 @@ def featurize(
     return featurizing.featurize(locate(dataset), named, _cluster(workers, scheduler))
 
 
+def select(
+    source: str,
+    out: str,
+    *,
+    where: str | None = None,
+    n: int | None = None,
+    balance: str | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Report:
+    """Make a dataset of some rows of another: those for which `where` holds, `n` of them, equally many of each value of
+    the column `balance`.
+
+        >>> select("tiny", "wet", where="mix > 0.5", n=4, workers=1).rows
+        4
+
+    Raises `UsageError` for a condition that is none.
+    """
+    from timbre_data.pipeline.build import deriving
+    from timbre_data.pipeline.store.location import locate
+    from timbre_data.pipeline.store.selecting import Selection
+
+    return deriving.select(Dataset(source), Selection(where, n, balance, seed), locate(out), _cluster(workers, None))
+
+
+def merge(sources: Iterable[str], out: str, *, workers: int | None = None) -> Report:
+    """Make one dataset of the rows of several, which keep their hashes; a row that is in several is taken once.
+
+    Raises `UsageError` for datasets of different formats, or where one parameter has two meanings.
+    """
+    from timbre_data.pipeline.build import deriving
+    from timbre_data.pipeline.store.location import locate
+
+    return deriving.merge([Dataset(source) for source in sources], locate(out), _cluster(workers, None))
+
+
+def copy(source: str, target: str) -> CopyReport:
+    """Copy a dataset with history, tags and features, or what a copy lacks of it, and verify what arrived.
+
+    Raises `UsageError` for a target that is another dataset.
+    """
+    from timbre_data.pipeline.catalogue.progress import NoProgress
+    from timbre_data.pipeline.store import copying
+    from timbre_data.pipeline.store.location import locate
+
+    return copying.copy(locate(source), locate(target), NoProgress())
+
+
+def diff(first: str, second: str) -> Difference:
+    """How two datasets, or two versions of one, differ: recipe, code, parameters, rows and features.
+
+    >>> diff("tiny", "tiny").same
+    True
+    """
+    from timbre_data.pipeline.store.comparing import compare
+
+    return compare(Dataset(first), Dataset(second))
+
+
 def train(model: str, data: str | Sequence[str], *, name: str | None = None, **settings: Any) -> Path:
     """Train a model on one or several datasets; resumes, and leaves a finished run unchanged. Returns the run's folder.
 
@@ -261,12 +326,7 @@ def verify(dataset: str, *, rerender: int = 0, trust: bool = False) -> dict[str,
 
     data = Dataset(dataset)
     verdict = verify_rows(data)
-    report: dict[str, Any] = {
-        "whole": verdict.whole,
-        "missing": verdict.missing,
-        "damaged": verdict.damaged,
-        "history": verdict.history,
-    }
+    report: dict[str, Any] = {key: getattr(verdict, key) for key in ("whole", "missing", "damaged", "history")}
     if rerender and verdict.whole:
         with trusting(trust):
             comparison = rerender_rows(data, rerender)

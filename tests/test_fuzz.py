@@ -173,10 +173,32 @@ def test_files_that_are_anything(
     judged(capsys, monkeypatch, command, *words[command])
 
 
+COMMANDS = [
+    "show",
+    "log",
+    "verify",
+    "gc",
+    "tag",
+    "render",
+    "export",
+    "evaluate",
+    "predict",
+    "card",
+    "diff",
+    "copy",
+    "select",
+    "merge",
+    "finish",
+    "rename",
+    "rm",
+    "list",
+]
+
+
 @fuzz
 @given(
     name=TEXTS,
-    command=st.sampled_from(["show", "log", "verify", "gc", "tag", "render", "export", "evaluate", "predict"]),
+    command=st.sampled_from(COMMANDS),
 )
 @example(name="x" * 300, command="evaluate")
 def test_names(
@@ -190,8 +212,49 @@ def test_names(
     elif command == "render":
         words = ["render", "--fx", "delay", "--n", "4", "--dry-run", "--out", name]
     else:
-        words = ["dataset", command, name, *{"tag": ["first"], "export": ["--to", "out"]}.get(command, [])]
+        more = {"tag": ["first"], "export": ["--to", "out"], "diff": [name], "copy": ["x"], "select": ["--out", "x"], "merge": [name, "--out", "x"], "rename": ["x"], "rm": ["--yes"]}  # fmt: skip
+        words = ["dataset", command, name, *more.get(command, [])]
     judged(capsys, monkeypatch, *words)
+
+
+WORDS = st.sampled_from(["mix", "delay.mix", "split", "effects", "row", "note", "tags", "x", '"test"', "1", "1e400", "(", ")", "[", "]", ",", ">", "==", "<=", "in", "not", "and", "or", "+", "%", "/", "-", "lambda", ":", "."])  # fmt: skip
+
+
+@fuzz
+@given(
+    where=TEXTS | st.lists(WORDS, max_size=9).map(" ".join),
+    n=st.none() | NUMBERS,
+    balance=st.none() | TEXTS | st.sampled_from(["split", "effect", "effects", "mix", "dry"]),
+    out=st.just("s") | TEXTS,
+)
+@example(where="not " * 5000 + "True", n=None, balance=None, out="s")
+def test_selections(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    shared: Path,
+    where: str,
+    n: Any,
+    balance: str | None,
+    out: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if out.startswith(("s3://", "-")):
+        return
+    more = [*(["--n", str(n)] if n is not None else []), *([f"--balance={balance}"] if balance is not None else [])]
+    words = ["dataset", "select", str(shared / "delay"), f"--where={where}", *more]
+    judged(capsys, monkeypatch, *words, "--out", out, "--dry-run")
+    assert not list(tmp_path.rglob("store"))
+
+
+@fuzz
+@given(text=TEXTS | st.tuples(st.integers(-9, 99), st.integers(-9, 99)).map(lambda pair: f"{pair[0]}/{pair[1]}"))
+def test_parts(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["render", "--fx", "delay", "--n", "4", "--set", "audio.seconds=0.05", "--workers", "1", "--out", "p"]
+    if judged(capsys, monkeypatch, *words, f"--part={text}") == 0:
+        assert judged(capsys, monkeypatch, "dataset", "finish", "p") in (1, 2)
+    shutil.rmtree(tmp_path / "datasets", ignore_errors=True)
 
 
 @fuzz

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
-import sys
 from pathlib import Path
 
+from timbre_data.pipeline.catalogue.threads import share_cores
 from timbre_data.schemas.errors import BuildError
 
 LEAST_FILES, WANTED_FILES = 64, 1024
 """Files that a build must, and should, be able to have open."""
-SWITCH_SECONDS = 0.0005
-"""The interpreter's switch interval between threads; with Python's 5 ms, cores wait for each other between renders."""
 
 
 def available_cores() -> int:
@@ -53,24 +49,8 @@ def quiet_threads() -> None:
     library.
     """
     import torch
-    from numcodecs import blosc
 
-    if sys.getswitchinterval() != SWITCH_SECONDS:
-        sys.setswitchinterval(SWITCH_SECONDS)
-        gc.freeze()  # a full collection over everything imported stops all threads for a tenth of a second
-        _keep_freed_memory()
+    share_cores()
     torch.set_flush_denormal(True)
     if torch.get_num_threads() != 1:
         torch.set_num_threads(1)
-    blosc.use_threads = False
-
-
-def _keep_freed_memory() -> None:
-    """Tell glibc to reuse buffers of a few megabytes instead of mapping and clearing new pages for each (elsewhere,
-    nothing).
-    """
-    trim_threshold, mmap_threshold = -1, -3
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(mmap_threshold, 32 * 2**20)
-        libc.mallopt(trim_threshold, 512 * 2**20)

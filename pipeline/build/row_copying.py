@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.engine import Task, TaskResult
 from timbre_data.pipeline.build.union import columns_there
+from timbre_data.pipeline.catalogue.threads import share_cores
 from timbre_data.pipeline.store.columns import (
     AUDIO,
     DRY_HASH,
@@ -111,6 +112,7 @@ def _refuse_damage(
 
 def copy_dry(session: bytes, address: str, task: Task, addresses: Sources) -> TaskResult:
     """Copy the dry sounds `task.start` to `task.stop`, each compared with its hash."""
+    share_cores()
     store = TaskSession(session, address)
     sources = [_opened(*one) for one in addresses]
     firsts = np.cumsum([0, *(int(data.array(DRY_HASH).shape[0]) for data in sources)])[:-1]
@@ -125,6 +127,7 @@ def copy_dry(session: bytes, address: str, task: Task, addresses: Sources) -> Ta
 
 def copy_rows(session: bytes, address: str, task: Task, addresses: Sources, features: tuple[str, ...]) -> TaskResult:
     """Copy the rows `task.start` to `task.stop`, each compared with the hash that it keeps, and their features."""
+    share_cores()
     store = TaskSession(session, address)
     sources = [_opened(*one) for one in addresses]
     firsts = np.cumsum([0, *(data.n for data in sources)])[:-1]

@@ -34,14 +34,15 @@ class FileSet:
 @dataclass(frozen=True, kw_only=True)
 class Exporter:
     """A hand-over format: `write(data, folder)` fills a new folder with a finished dataset; card, citation, Croissant
-    metadata and checksums are added to it.
+    metadata and checksums are added to it. It may return SHA-256 digests of files, by their path, that it knows from
+    writing them: the others are read again.
 
     The bytes depend on the dataset alone. `count_rows(folder)` reads an export back and counts its rows. `splits` is
     the pattern of a split's files for the `datasets` library, with `{split}` in it; empty if it cannot load them.
     """
 
     summary: str
-    write: Callable[[Dataset, Path], None]
+    write: Callable[[Dataset, Path], dict[str, str] | None]
     count_rows: Callable[[Path], int]
     files: tuple[FileSet, ...] = ()
     snippets: tuple[Snippet, ...] = ()

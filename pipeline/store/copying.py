@@ -20,6 +20,7 @@ from typing import Any
 import xxhash
 
 from timbre_data.pipeline.catalogue.progress import Progress
+from timbre_data.pipeline.catalogue.threads import share_cores
 from timbre_data.pipeline.store.columns import ROW_HASH
 from timbre_data.pipeline.store.location import STORE, Location
 from timbre_data.pipeline.store.objects import object_store, reaching, sizes
@@ -66,6 +67,7 @@ def copy(source: Location, target: Location, progress: Progress) -> CopyReport:
             )
     if _where(source) == _where(target):
         raise UsageError(f"{source.address} and {target.address} are the same place.")
+    share_cores()
     original = Dataset(source.address)
     open_repository(source)  # an export is none
     with reaching(source.address):

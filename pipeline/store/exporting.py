@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from timbre_data.pipeline.catalogue.files import OwnFolder
+from timbre_data.pipeline.catalogue.threads import share_cores
 from timbre_data.pipeline.store.card import card, description
 from timbre_data.pipeline.store.citation import bibtex, citation_file
 from timbre_data.pipeline.store.croissant import metadata
@@ -29,6 +31,7 @@ def export(data: Dataset, to: Path, form: str, *, leave_out_unfinished: bool = F
     `CITATION.cff` and `croissant.json` beside it.
     """
     exporter = EXPORTERS.load(form)
+    share_cores()
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError(f"{to} exists already: choose a new folder with --to.")
     if not data.complete():
@@ -47,12 +50,12 @@ def export(data: Dataset, to: Path, form: str, *, leave_out_unfinished: bool = F
         try:
             partial = ours.path / to.name
             partial.mkdir()
-            exporter.write(data, partial)
+            digests = exporter.write(data, partial) or {}
             about = metadata(data, exporter, description(data), bibtex(data))
             (partial / "README.md").write_text(card(data, form, exporter), encoding="utf-8")
             (partial / "CITATION.cff").write_text(citation_file(data, description(data)), encoding="utf-8")
             (partial / "croissant.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
-            count = _manifest(partial)
+            count = _manifest(partial, digests)
             if to.exists():
                 to.rmdir()
             partial.rename(to)
@@ -61,15 +64,14 @@ def export(data: Dataset, to: Path, form: str, *, leave_out_unfinished: bool = F
     return count
 
 
-def _manifest(folder: Path) -> int:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+def _manifest(folder: Path, known: Mapping[str, str]) -> int:
+    """List all files with their SHA-256: as known, or read again."""
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    unknown = [path for path in paths if path not in known]
     with ThreadPoolExecutor() as pool:
-        lines = [
-            f"{digest}  {path.relative_to(folder).as_posix()}\n"
-            for path, digest in zip(paths, pool.map(_sha256, paths), strict=True)
-        ]
-    (folder / MANIFEST).write_text("".join(lines), encoding="utf-8")
-    return len(lines)
+        digests = {**known, **dict(zip(unknown, pool.map(_sha256, (folder / path for path in unknown)), strict=True))}
+    (folder / MANIFEST).write_text("".join(f"{digests[path]}  {path}\n" for path in paths), encoding="utf-8")
+    return len(paths)
 
 
 def _sha256(path: Path) -> str:

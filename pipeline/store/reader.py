@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.chunks import blosc_of, read_rows
 from timbre_data.pipeline.store.columns import (
     AUDIO,
     DRY_AUDIO,
@@ -234,6 +235,9 @@ class Dataset:
         """Read rows of one array. Raises `CorruptDataError` naming array and rows where a checksum does not match."""
         array = self.array(path)
         try:
+            blosc = None if isinstance(rows, int) else blosc_of(array)
+            if blosc is not None and not isinstance(rows, int):
+                return read_rows(array, blosc, rows)
             if isinstance(rows, np.ndarray):
                 return np.asarray(array.oindex[rows] if len(rows) else array[:0])
             return np.asarray(array[rows])

@@ -8,16 +8,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import xxhash
 import zarr
-from numcodecs import Blosc
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from zarr.core.buffer import cpu
-from zarr.core.metadata import ArrayV3Metadata
 
+from timbre_data.pipeline.store.chunks import blosc_of, chunk_key, encoded
 from timbre_data.pipeline.store.repository import guard_against_fork
 from timbre_data.pipeline.store.writer import translated_errors
 
@@ -74,18 +71,14 @@ class TaskSession:
             for path, values in columns.items():
                 array = self.array(path)
                 size, stop = array.chunks[0], start + len(values)
-                whole = (
-                    array.chunks[1:] == tuple(max(size, 1) for size in array.shape[1:])
-                    and values.dtype.kind not in "OTU"
-                )
+                whole = values.dtype.kind not in "OTU" and blosc_of(array) is not None
                 first, last = (-(-start // size), stop // size) if whole else (0, 0)
                 if first >= last:
                     array[start:stop] = values
                     continue
                 for number in range(first, last):
-                    key = array.metadata.encode_chunk_key((number, *(0 for _ in array.chunks[1:])))
                     offset = number * size - start
-                    chunks.append((f"{path}/{key}", encoded(array, values[offset : offset + size])))
+                    chunks.append((chunk_key(array, number), encoded(array, values[offset : offset + size])))
                 for begin, end in ((start, first * size), (last * size, stop)):  # the parts of chunks at both ends
                     if begin < end:
                         array[begin:end] = values[begin - start : end - start]
@@ -104,21 +97,6 @@ class TaskSession:
         self._wait()
         self._background.shutdown()
         return pickle.dumps(self._session)
-
-
-def encoded(array: zarr.Array[Any], values: NDArray[Any]) -> bytes:
-    """The bytes of one whole chunk in the codecs that `layout` gives every numeric array: little-endian, Blosc,
-    crc32c.
-    """
-    assert isinstance(array.metadata, ArrayV3Metadata)
-    endian, blosc, checksum = array.metadata.codecs
-    assert isinstance(endian, BytesCodec)
-    assert isinstance(blosc, BloscCodec)
-    assert isinstance(checksum, Crc32cCodec)
-    shuffle = Blosc.SHUFFLE if blosc.shuffle.value == "shuffle" else Blosc.NOSHUFFLE
-    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    packed = bytes(Blosc(blosc.cname.value, blosc.clevel, shuffle, blosc.blocksize).encode(little))
-    return packed + google_crc32c.value(packed).to_bytes(4, "little")
 
 
 def hashes(columns: Columns, order: Sequence[str]) -> NDArray[np.uint64]:

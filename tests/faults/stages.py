@@ -24,7 +24,7 @@ SMALL = ("--set", "audio.seconds=0.1", "--set", "source={name: noise, sounds: 51
 @dataclass(frozen=True)
 class Stage:
     """A command on what the stages of `needs` left. `clusters` says whether it can run on one, `plays` the synth's
-    program.
+    program, `makes` the dataset that it makes of others. Some are there for others only and are not `struck`.
     """
 
     name: str
@@ -32,6 +32,8 @@ class Stage:
     needs: tuple[str, ...] = ()
     clusters: bool = False
     plays: str = ""
+    makes: str = ""
+    struck: bool = True
 
 
 STAGES = {
@@ -44,6 +46,12 @@ STAGES = {
         Stage("capture", ("render", "--synth", "amsynth", "--n", "512", "--out", "c", "--set", "audio.seconds=0.1", "--set", "source={name: notes, keys: [60]}", "--batch", "256", "--workers", "1"), plays="amsynth"),
         Stage("train", ("train", "regressor_mlp", "--data", "d", "--name", "r", "--set", "max_epochs=3"), ("dry", "featurize")),
         Stage("evaluate", ("evaluate", "r", "--sounds", "4"), ("dry", "featurize", "train")),
+        Stage("other", ("render", "--fx", "distortion", "--n", "512", "--out", "e", *SMALL), ("dry", "featurize"), struck=False),
+        Stage("half", ("render", "--fx", "delay", "--n", "1024", "--out", "d", "--part", "1/2", *SMALL), ("dry",), struck=False),
+        Stage("part", ("render", "--fx", "delay", "--n", "1024", "--out", "d", "--part", "2/2", *SMALL), ("dry", "half"), clusters=True),
+        Stage("select", ("dataset", "select", "d", "--where", "mix > 0.3", "--out", "s", "--workers", "1"), ("dry", "featurize"), makes="s"),
+        Stage("merge", ("dataset", "merge", "d", "e", "--out", "m", "--workers", "1"), ("dry", "featurize", "other"), makes="m"),
+        Stage("export_selection", ("dataset", "export", "d", "--where", "mix > 0.3", "--to", "out"), ("dry", "featurize")),
         Stage("copy", ("dataset", "copy", "d", "c"), ("dry", "featurize")),
         Stage("export_zarr", ("dataset", "export", "d", "--to", "out", "--format", "zarr"), ("dry", "featurize")),
         Stage("export_wav", ("dataset", "export", "d", "--to", "out", "--format", "wav"), ("dry", "featurize")),

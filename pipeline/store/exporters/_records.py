@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import wave
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import soundfile
@@ -35,7 +36,8 @@ from timbre_data.pipeline.store.columns import (
 from timbre_data.pipeline.store.layout import segments_of
 from timbre_data.pipeline.store.reader import Dataset
 
-AHEAD = 4
+THREADS = max(2, os.cpu_count() or 1)
+AHEAD = 2 * THREADS
 """Audio chunks that are made while another is written."""
 
 
@@ -89,19 +91,36 @@ def _extra_labels(data: Dataset) -> list[str]:
     return [str(path) for path in plain]
 
 
-def records(data: Dataset) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Yield each usable row as (labels in their own units, the sound as a WAV file), made ahead in threads."""
+Result = TypeVar("Result")
+Row = tuple[dict[str, Any], bytes]
+"""Labels of a row in their own units, and its sound as a WAV file."""
+
+
+def blocks(data: Dataset, finish: Callable[[list[Row]], Result]) -> Iterator[Result]:
+    """Make the usable rows of each audio chunk in threads, hand them to `finish` there, and yield what it returns, in
+    order.
+    """
     make = _BlockMaker(data)
     starts = iter(range(0, data.n, AUDIO_CHUNK))
-    with ThreadPoolExecutor() as pool:
-        ahead = deque(pool.submit(make, start) for start in itertools.islice(starts, AHEAD))
+
+    def work(start: int) -> Result:
+        return finish(make(start))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        ahead = deque(pool.submit(work, start) for start in itertools.islice(starts, AHEAD))
         try:
             while ahead:
-                block = ahead.popleft().result()
-                ahead.extend(pool.submit(make, start) for start in itertools.islice(starts, 1))
-                yield from block
+                result = ahead.popleft().result()
+                ahead.extend(pool.submit(work, start) for start in itertools.islice(starts, 1))
+                yield result
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def records(data: Dataset) -> Iterator[Row]:
+    """Yield each usable row."""
+    for block in blocks(data, list):
+        yield from block
 
 
 class _BlockMaker:
@@ -113,8 +132,10 @@ class _BlockMaker:
         self._extra = _extra_labels(data)
         self._known = data.meta.get("kind") != "imported"  # nobody knows the parameters of recordings
         self._identity = data.read(DRY_IDENTITY).tolist()
+        rate = data.recipe.audio.rate
+        self._header = wav_bytes(np.zeros((data.recipe.audio.channels, data.recipe.audio.samples), np.int16), rate)[:44]
 
-    def __call__(self, start: int) -> list[tuple[dict[str, Any], bytes]]:
+    def __call__(self, start: int) -> list[Row]:
         data, rows = self._data, slice(start, min(start + AUDIO_CHUNK, self._data.n))
         failed, rate = data.read(FAILED, rows), data.recipe.audio.rate
         sounds = data.read(AUDIO, rows)
@@ -136,8 +157,14 @@ class _BlockMaker:
             if self._known:
                 named = zip(self._space.names, values[k], mask[k], strict=True)
                 record |= {name: float(f"{value:.7g}") if applies else None for name, value, applies in named}
-            block.append((record, wav_bytes(sounds[k], rate)))
+            block.append((record, self._wav(sounds[k], rate)))
         return block
+
+    def _wav(self, sound: NDArray[Any], rate: int) -> bytes:
+        """A WAV file; those of int16 have all the same header."""
+        if sound.dtype == np.int16:
+            return self._header + np.ascontiguousarray(sound.T, "<i2").tobytes()
+        return wav_bytes(sound, rate)
 
 
 def _in_order(order: list[int], steps: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from timbre_data.pipeline.store.exporters._records import columns, records
+from timbre_data.pipeline.store.exporters._records import Row, blocks, columns
 from timbre_data.pipeline.store.reader import Dataset
 
 SHARD_BYTES = 400_000_000
@@ -32,23 +32,30 @@ class _Shards:
         )
         self._folder = folder
         self._block = max(1, min(512, 32_000_000 // (data.array("audio").nbytes // max(data.n, 1) + 1)))
-        self._pending: dict[str, list[dict[str, Any]]] = {}
+        self._pending: dict[str, list[pa.Table]] = {}
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._written: dict[str, int] = {}
         self.counts: dict[str, int] = {}
 
-    def add(self, record: dict[str, Any], sound: bytes) -> None:
-        """Write a row, some time."""
-        split = record["split"]
-        content = {"bytes": sound, "path": f"{record['row']:07d}.wav"}
-        self._pending.setdefault(split, []).append({"audio": content} | record)
-        if len(self._pending[split]) >= self._block:
+    def tables(self, block: list[Row]) -> dict[str, pa.Table]:
+        """Some rows as tables, by split."""
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for record, sound in block:
+            content = {"bytes": sound, "path": f"{record['row']:07d}.wav"}
+            rows.setdefault(record["split"], []).append({"audio": content} | record)
+        return {split: pa.Table.from_pylist(some, self._schema) for split, some in rows.items()}
+
+    def add(self, split: str, table: pa.Table) -> None:
+        """Write a table, some time."""
+        self._pending.setdefault(split, []).append(table)
+        if sum(map(len, self._pending[split])) >= self._block:
             self._flush(split)
 
     def _flush(self, split: str) -> None:
-        rows = self._pending.pop(split, [])
-        if not rows:
+        tables = self._pending.pop(split, [])
+        if not tables:
             return
+        table = pa.concat_tables(tables)
         if split not in self._writers:
             number = self.counts.get(split, 0)
             path = self._folder / f"{split}-{number:05d}.parquet"
@@ -58,8 +65,8 @@ class _Shards:
                 path, self._schema, compression=packed, use_dictionary=False, write_statistics=False
             )
             self.counts[split], self._written[split] = number + 1, 0
-        self._writers[split].write_table(pa.Table.from_pylist(rows, self._schema))
-        self._written[split] += sum(len(row["audio"]["bytes"]) for row in rows)
+        self._writers[split].write_table(table)
+        self._written[split] += table.nbytes
         if self._written[split] >= SHARD_BYTES:
             self._writers.pop(split).close()
 
@@ -80,8 +87,9 @@ def write_shards(data: Dataset, folder: Path) -> dict[str, int]:
     folder.mkdir()
     shards = _Shards(data, folder)
     try:
-        for record, sound in records(data):
-            shards.add(record, sound)
+        for tables in blocks(data, shards.tables):
+            for split, table in tables.items():
+                shards.add(split, table)
         shards.close()
     except BaseException:
         shards.abandon()

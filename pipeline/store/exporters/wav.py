@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from timbre_data.pipeline.catalogue.exporter import Exporter, FileSet, Snippet
-from timbre_data.pipeline.store.exporters._records import columns, records
+from timbre_data.pipeline.store.columns import SPLITS
+from timbre_data.pipeline.store.exporters._records import Row, blocks, columns
 from timbre_data.pipeline.store.exporters._shown import CROISSANT_RECORDS
 from timbre_data.pipeline.store.reader import Dataset
 
 
-def _write(data: Dataset, folder: Path) -> None:
-    """Hugging Face's `audiofolder` layout: train/, validation/, test/, each with metadata.csv and one WAV file a
-    row.
+def _write(data: Dataset, folder: Path) -> dict[str, str]:
+    """Hugging Face's `audiofolder` layout: train/, validation/, test/, each with metadata.csv and one WAV file a row.
+
+    The sounds are written, and their digests computed, in the threads that make them.
     """
-    tables: dict[str, tuple[Any, Any]] = {}
+    for split in SPLITS:
+        (folder / split).mkdir()
+
+    def write_sounds(block: list[Row]) -> list[tuple[dict[str, Any], str, str]]:
+        written = []
+        for record, sound in block:
+            path = f"{record['split']}/{record['row']:07d}.wav"
+            with open(f"{folder}/{path}", "wb", buffering=0) as file:
+                file.write(sound)
+            written.append((record, path, hashlib.sha256(sound).hexdigest()))
+        return written
+
     header = ["file_name", *(column.name for column in columns(data))]
+    tables: dict[str, tuple[Any, Any]] = {}
+    digests: dict[str, str] = {}
     try:
-        for record, sound in records(data):
-            split, name = record["split"], f"{record['row']:07d}.wav"
-            if split not in tables:
-                (folder / split).mkdir()
-                handle = (folder / split / "metadata.csv").open("w", newline="", encoding="utf-8")
-                tables[split] = (handle, csv.writer(handle))
-                tables[split][1].writerow(header)
-            tables[split][1].writerow([name, *record.values()])
-            (folder / split / name).write_bytes(sound)
+        for block in blocks(data, write_sounds):
+            for record, path, digest in block:
+                split, name = path.split("/")
+                if split not in tables:
+                    handle = (folder / split / "metadata.csv").open("w", newline="", encoding="utf-8")
+                    tables[split] = (handle, csv.writer(handle))
+                    tables[split][1].writerow(header)
+                tables[split][1].writerow([name, *record.values()])
+                digests[path] = digest
     finally:
         for handle, _ in tables.values():
             handle.close()
+    for split in SPLITS:
+        if split not in tables:
+            (folder / split).rmdir()
+    return digests
 
 
 def _count_rows(folder: Path) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 import json
 import math
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from timbre_data.pipeline.catalogue.exporter import Exporter, FileSet, Snippet
-from timbre_data.pipeline.store.exporters._records import records
+from timbre_data.pipeline.store.exporters._records import Row, blocks
 from timbre_data.pipeline.store.reader import Dataset
 
 SHARD_BYTES = 250_000_000
@@ -18,46 +18,67 @@ SHARD_BYTES = 250_000_000
 
 
 class _Shards:
-    """The open shard of every split."""
+    """The open shard of every split, and the digests of those that are full."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._open: dict[str, tarfile.TarFile] = {}
+        self._open: dict[str, tuple[str, BinaryIO, Any]] = {}
         self._counts: dict[str, int] = {}
-        self._written: dict[str, int] = {}
+        self.digests: dict[str, str] = {}
 
-    def add(self, split: str, key: str, parts: dict[str, bytes]) -> None:
-        """Add the files of one sample, one after the other."""
+    def add(self, split: str, members: bytes) -> None:
+        """Add some samples, as members of a tar file."""
         if split not in self._open:
             number = self._counts.get(split, 0)
             (self._folder / split).mkdir(exist_ok=True)
-            path = self._folder / split / f"{split}-{number:06d}.tar"
-            self._open[split] = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115  # open until it is full
-            self._counts[split], self._written[split] = number + 1, 0
-        for ending, content in parts.items():
-            about = tarfile.TarInfo(f"{key}.{ending}")  # without time and owner: bytes depend on the dataset alone
-            about.size = len(content)
-            self._open[split].addfile(about, io.BytesIO(content))
-            self._written[split] += len(content)
-        if self._written[split] >= SHARD_BYTES:
-            self._open.pop(split).close()
+            path = f"{split}/{split}-{number:06d}.tar"
+            self._open[split] = (path, (self._folder / path).open("wb", buffering=0), hashlib.sha256())
+            self._counts[split] = number + 1
+        _, file, digest = self._open[split]
+        file.write(members)
+        digest.update(members)
+        if file.tell() >= SHARD_BYTES:
+            self._end(split)
+
+    def _end(self, split: str) -> None:
+        path, file, digest = self._open.pop(split)
+        with file:
+            end = bytes(-(file.tell() + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE + 2 * tarfile.BLOCKSIZE)
+            file.write(end)
+        digest.update(end)
+        self.digests[path] = digest.hexdigest()
 
     def close(self) -> None:
         """End all tar files."""
-        while self._open:
-            self._open.popitem()[1].close()
+        for split in list(self._open):
+            self._end(split)
 
 
-def _write(data: Dataset, folder: Path) -> None:
+def _members(block: list[Row]) -> dict[str, bytes]:
+    """The samples of a block as members of tar files, by split; without time and owner: bytes depend on the dataset
+    alone.
+    """
+    parts: dict[str, list[bytes]] = {}
+    for record, sound in block:
+        labels = json.dumps({name: _json_value(value) for name, value in record.items()}).encode()
+        tar = parts.setdefault(record["split"], [])
+        for ending, content in (("wav", sound), ("json", labels)):
+            about = tarfile.TarInfo(f"{record['row']:07d}.{ending}")
+            about.size = len(content)
+            tar += [about.tobuf(tarfile.USTAR_FORMAT), content, bytes(-len(content) % tarfile.BLOCKSIZE)]
+    return {split: b"".join(tar) for split, tar in parts.items()}
+
+
+def _write(data: Dataset, folder: Path) -> dict[str, str]:
     """Shards under train/, validation/ and test/; a sample is `0000012.wav` and `0000012.json`."""
     shards = _Shards(folder)
     try:
-        for record, sound in records(data):
-            labels = json.dumps({name: _json_value(value) for name, value in record.items()})
-            parts = {"wav": sound, "json": labels.encode()}
-            shards.add(record["split"], f"{record['row']:07d}", parts)
+        for members in blocks(data, _members):
+            for split, samples in members.items():
+                shards.add(split, samples)
     finally:
         shards.close()
+    return shards.digests
 
 
 def _json_value(value: Any) -> Any:

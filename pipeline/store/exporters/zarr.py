@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from timbre_data.pipeline.catalogue.exporter import Exporter, FileSet, Snippet
+from timbre_data.pipeline.store.chunks import is_whole
 from timbre_data.pipeline.store.columns import feature_hash
 from timbre_data.pipeline.store.content import content_digest
 from timbre_data.pipeline.store.description import store_digest
+from timbre_data.pipeline.store.exporters._records import THREADS
 from timbre_data.pipeline.store.location import EXPORT
 from timbre_data.pipeline.store.origins import ORIGINS
 from timbre_data.pipeline.store.plain import EXPORTED
@@ -18,8 +23,28 @@ from timbre_data.pipeline.store.writer import set_meta
 from timbre_data.schemas.errors import CorruptDataError
 
 
-def _write(data: Dataset, folder: Path) -> None:
-    """Copy every key as it is: the chunks are not decoded."""
+def _refuse_damage(data: Dataset) -> Callable[[str, bytes], None]:
+    """A check of chunks against the checksum that they end with."""
+    import zarr
+    from zarr.codecs import Crc32cCodec
+
+    checked = {
+        path
+        for path, node in data.root.members(max_depth=None)
+        if isinstance(node, zarr.Array) and isinstance(getattr(node.metadata, "codecs", (None,))[-1], Crc32cCodec)
+    }
+
+    def check(key: str, chunk: bytes) -> None:
+        if key.rpartition("/c/")[0] in checked and not is_whole(chunk):
+            raise CorruptDataError(
+                f"{data.location.address}: {key} is damaged. See timbre-data dataset verify {data.name}."
+            )
+
+    return check
+
+
+def _write(data: Dataset, folder: Path) -> dict[str, str]:
+    """Copy every key as it is, chunks with their checksum compared: they are not decoded."""
     import zarr
     from zarr.core.buffer import default_buffer_prototype
     from zarr.core.sync import sync
@@ -27,21 +52,32 @@ def _write(data: Dataset, folder: Path) -> None:
     async def keys() -> list[str]:
         return [key async for key in data.store.list()]
 
-    paths = [data.feature_sets()[name]["path"] for name in data.left_out]
-    paths += [feature_hash(name) for name in data.left_out]
-    group, count = folder / EXPORT, 0
-    for key in sync(keys()):
-        if any(key.startswith(f"{path}/") for path in paths):
-            continue
+    left_out = [data.feature_sets()[name]["path"] for name in data.left_out]
+    left_out += [feature_hash(name) for name in data.left_out]
+    group, check = folder / EXPORT, _refuse_damage(data)
+    wanted = [key for key in sync(keys()) if not any(key.startswith(f"{path}/") for path in left_out)]
+    for parent in sorted({key.rpartition("/")[0] for key in wanted}):
+        (group / parent).mkdir(parents=True, exist_ok=True)
+
+    def copy(key: str) -> tuple[str, str]:
         value = sync(data.store.get(key, default_buffer_prototype()))
         if value is None:
             raise CorruptDataError(
                 f"{data.location.address}: {key} cannot be read. See timbre-data dataset verify {data.name}."
             )
-        path = group / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(value.to_bytes())
-        count += 1
+        content = value.to_bytes()
+        check(key, content)
+        with open(group / key, "wb", buffering=0) as file:
+            file.write(content)
+        return f"{EXPORT}/{key}", hashlib.sha256(content).hexdigest()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            digests = dict(pool.map(copy, wanted))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    count = len(wanted)
     root = zarr.open_group(group, mode="r+", use_consolidated=False)
     about = {"version": data.version, "snapshot": data.snapshot, "made": data.made(), "objects": count}
     features = {name: about for name, about in data.feature_sets().items() if name not in data.left_out}
@@ -53,6 +89,8 @@ def _write(data: Dataset, folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Zarr's, that format 3 does not specify it yet: xarray asks for it
         zarr.consolidate_metadata(group)
+    digests.pop(f"{EXPORT}/zarr.json")  # which was changed since
+    return digests
 
 
 def _count_rows(folder: Path) -> int:

@@ -161,6 +161,27 @@ def test_a_damaged_export_is_found(data: Dataset, tmp_path: Path, how: str) -> N
             Dataset(str(tmp_path / "out"))
 
 
+def test_a_damaged_chunk_is_never_exported(data: Dataset, tmp_path: Path) -> None:
+    """A bit of any file of chunks: the export refuses, or it was not part of this version."""
+    export(data, tmp_path / "whole", "zarr")
+    expected = {path: values.tolist() for path, values in all_columns(Dataset(str(tmp_path / "whole"))).items()}
+    refused = 0
+    chunks = sorted(path for path in (data.location.folder / "store" / "chunks").rglob("*") if path.is_file())
+    assert len(chunks) > 8
+    for number, path in enumerate(chunks):
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 4]) + whole[len(whole) // 2 + 1 :])
+        try:
+            export(Dataset("d"), tmp_path / str(number), "zarr")
+        except CorruptDataError:
+            refused += 1
+        else:
+            now = all_columns(Dataset(str(tmp_path / str(number))))
+            assert all(repr(values.tolist()) == repr(expected[name]) for name, values in now.items())
+        path.write_bytes(whole)
+    assert refused > len(chunks) // 2
+
+
 @pytest.mark.parametrize("where", ["export", "session"])
 def test_xarray_knows_every_dimension(data: Dataset, tmp_path: Path, where: str) -> None:
     featurizing.featurize(data.location, {"logmel": {"n_mels": 20}}, Cluster(workers=2))

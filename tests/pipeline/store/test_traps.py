@@ -21,11 +21,12 @@ from tests.conftest import build, small_recipe
 from timbre_data.pipeline.build import featurizing
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.store import layout
+from timbre_data.pipeline.store.chunks import encoded
 from timbre_data.pipeline.store.columns import AUDIO_CHUNK
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
 from timbre_data.pipeline.store.repository import BRANCH
-from timbre_data.pipeline.store.task_session import TaskSession, encoded
+from timbre_data.pipeline.store.task_session import TaskSession
 from timbre_data.pipeline.store.verify import verify
 from timbre_data.pipeline.store.versions import collect_garbage
 from timbre_data.pipeline.store.writer import Writer

@@ -1,0 +1,32 @@
+"""How threads that make or move sounds share the cores and the memory of this process."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+
+SWITCH_SECONDS = 0.0005
+"""The interpreter's switch interval between threads; with Python's 5 ms, cores wait for each other between calls."""
+
+
+def share_cores() -> None:
+    """Let threads take turns quickly, keep freed memory for the next block, and compress in the thread that asks."""
+    from numcodecs import blosc
+
+    if sys.getswitchinterval() != SWITCH_SECONDS:
+        sys.setswitchinterval(SWITCH_SECONDS)
+        gc.freeze()  # a full collection over everything imported stops all threads for a tenth of a second
+        _keep_freed_memory()
+    blosc.use_threads = False
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse buffers of a few megabytes instead of mapping and clearing new pages for each (elsewhere,
+    nothing).
+    """
+    trim_threshold, mmap_threshold = -1, -3
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(mmap_threshold, 32 * 2**20)
+        libc.mallopt(trim_threshold, 512 * 2**20)
