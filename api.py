@@ -217,8 +217,7 @@ def select(
     seed: int = 0,
     workers: int | None = None,
 ) -> Report:
-    """Make a dataset of some rows of another: those for which `where` holds, `n` of them, equally many of each value of
-    the column `balance`.
+    """Make a dataset of rows of another: where a condition holds, `n` of them, equally many of each value of `balance`.
 
         >>> select("tiny", "wet", where="mix > 0.5", n=4, workers=1).rows
         4
@@ -233,9 +232,9 @@ def select(
 
 
 def merge(sources: Iterable[str], out: str, *, workers: int | None = None) -> Report:
-    """Make one dataset of the rows of several, which keep their hashes; a row that is in several is taken once.
+    """Make one dataset of the rows of several; a row that is in several is taken once.
 
-    Raises `UsageError` for datasets of different formats, or where one parameter has two meanings.
+    Raises `UsageError` where one parameter has two meanings, or formats differ.
     """
     from timbre_data.pipeline.build import deriving
     from timbre_data.pipeline.store.location import locate
@@ -244,10 +243,7 @@ def merge(sources: Iterable[str], out: str, *, workers: int | None = None) -> Re
 
 
 def copy(source: str, target: str) -> CopyReport:
-    """Copy a dataset with history, tags and features, or what a copy lacks of it, and verify what arrived.
-
-    Raises `UsageError` for a target that is another dataset.
-    """
+    """Copy a dataset with history, tags and features, or what a copy lacks of it, and verify what arrived."""
     from timbre_data.pipeline.catalogue.progress import NoProgress
     from timbre_data.pipeline.store import copying
     from timbre_data.pipeline.store.location import locate
@@ -256,7 +252,7 @@ def copy(source: str, target: str) -> CopyReport:
 
 
 def diff(first: str, second: str) -> Difference:
-    """How two datasets, or two versions of one, differ: recipe, code, parameters, rows and features.
+    """How two datasets differ: recipe, code, parameters, rows and features.
 
     >>> diff("tiny", "tiny").same
     True

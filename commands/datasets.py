@@ -54,12 +54,15 @@ def list_datasets(
 def _listed(address: str) -> dict[str, Any]:
     """One line of the list; a damaged dataset is one, too. Empty for what was only begun."""
     from timbre_data.pipeline.store.location import locate
+    from timbre_data.pipeline.store.parts import open_parts
     from timbre_data.pipeline.store.reader import open_if_there
     from timbre_data.pipeline.store.shelf import size_of
 
     row: dict[str, Any] = {"name": locate(address).name, "address": address}
     try:
         data = open_if_there(address)
+        in_parts = data is None and open_parts(address)
+        data = data or in_parts or None
         if data is None:
             return {}
         made, size = data.made(), size_of(data.location)
@@ -67,7 +70,7 @@ def _listed(address: str) -> dict[str, Any]:
         return row | {"version": None, "rows": None, "present": None, "features": [], "damage": str(error)}
     present = _present(data)
     return row | {
-        "version": data.version,
+        "version": "in parts" if in_parts else data.version,
         "rows": data.recipe.n,
         "present": present,
         "finished": present == data.recipe.n,

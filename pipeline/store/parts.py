@@ -14,8 +14,9 @@ from typing import Any, Self
 
 import icechunk
 
-from timbre_data.pipeline.store.location import Location
-from timbre_data.pipeline.store.repository import BRANCH, PARTS, exists, open_repository
+from timbre_data.pipeline.store.location import Location, locate
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.pipeline.store.repository import BRANCH, PARTS, exists, open_repository, parts_under_way
 from timbre_data.pipeline.store.writer import Writer, WriterLock, translated_errors
 from timbre_data.schemas.errors import BuildError, LockedError, NotFoundError, UsageError
 
@@ -111,6 +112,17 @@ class PartWriter(Writer):
         if main != tip:
             self._repo.reset_branch(BRANCH, tip, from_snapshot_id=main)
         self._repo.delete_branch(PARTS)
+
+
+def open_parts(address: str) -> Dataset | None:
+    """What is there of a dataset that is being made in parts; None where none is, or nothing is described yet."""
+    repo = open_repository(locate(address))
+    if not parts_under_way(repo):
+        return None
+    try:
+        return Dataset(address, str(repo.lookup_branch(PARTS)))
+    except NotFoundError:
+        return None
 
 
 def refuse_without_parts(location: Location) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,11 +78,17 @@ def test_what_is_no_part_is_refused(text: str) -> None:
         Part.parse(text)
 
 
-def test_parts_in_any_order_are_the_dataset_that_is_made_in_one_go(home: Path) -> None:
+def test_parts_in_any_order_are_the_dataset_that_is_made_in_one_go(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     whole = build(recipe(), "whole")
     assert "still missing: 1/3, 3/3" in part("2/3").reason
     with pytest.raises(NotFoundError, match="is being made in parts"):
         Dataset("p")
+    assert command("dataset", "list", "--json") == 0
+    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert listed["p"]["version"] == "in parts"
+    assert (listed["p"]["present"], listed["p"]["rows"], listed["p"]["finished"]) == (512, N, False)
     with pytest.raises(BuildError, match="missing are 1/3, 3/3"):
         finish(locate("p"))
     assert part("3/3").version is None
