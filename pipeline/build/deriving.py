@@ -82,7 +82,10 @@ def selected(data: Dataset, selection: Selection, beside: Path) -> Iterator[Data
     try:
         location = locate(str(ours.path.absolute() / f"{data.name}-selection"))
         select(data, selection, location, Cluster())
-        yield Dataset(location.address)
+        chosen = Dataset(location.address)
+        chosen.made()  # found by the real snapshot, and kept
+        chosen.snapshot = str(chosen.digest())[:20]  # as for exports: an export's bytes depend on the content alone
+        yield chosen
     finally:
         ours.close()
 

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.connecting import dask_client
@@ -47,9 +46,9 @@ def featurize_rows(session: bytes, address: str, task: Task, name: str, settings
     path = f"{features.group}/{name}"
     parts: list[NDArray[Any]] = []
     for start, stop in task.audio_chunks():
-        mono = decode(np.asarray(store.array(AUDIO)[start:stop])).mean(axis=1)
-        index = np.asarray(store.array(DRY_INDEX)[start:stop]).astype(np.int64)
-        f0_hz = np.asarray(store.array(DRY_F0).oindex[index])
+        mono = decode(store.read(AUDIO, slice(start, stop))).mean(axis=1)
+        index = store.read(DRY_INDEX, slice(start, stop)).astype(np.int64)
+        f0_hz = store.read(DRY_F0, index)
         values = features.compute(np.ascontiguousarray(mono), rate, f0_hz, settings).astype(features.dtype)
         if features.group == "spectrograms":
             store.write(start, {path: values})
@@ -131,10 +130,7 @@ def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, 
             {"names": list(columns.names)} if columns.names else dict(columns.axes),
         )
     root = writer.peek()
-    there, present = root[feature_hash(name)], root[ROW_HASH]
-    assert isinstance(there, zarr.Array)
-    assert isinstance(present, zarr.Array)
-    missing = np.flatnonzero((np.asarray(present[:]) != 0) & (np.asarray(there[:]) == 0))
+    missing = np.flatnonzero((writer.read(ROW_HASH) != 0) & (writer.read(feature_hash(name)) == 0))
     version = meta(root).get("version")
     if not len(missing):
         reason = "finished already"

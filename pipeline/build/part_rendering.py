@@ -93,6 +93,10 @@ def render_part(
             prepare(writer, plan, progress)  # refuses another recipe
         return Report(location.address, 0, there.n, "finished already", there.snapshot, there.version)
     with PartWriter(location, create=True) as writer:
+        about = meta(writer.peek())
+        if about.get("version") and about["recipe"]["n"] == recipe.n:  # a join that was killed
+            prepare(writer, plan, progress)
+            return Report(location.address, 0, recipe.n, f"part {part} is there: joined", None, _join(writer))
         first = _begun(writer, plan, cluster, part, progress)
         _make_dry_sounds(writer, plan, cluster, part, progress)
         start, stop = part.rows(first, recipe.n)

@@ -144,9 +144,7 @@ def render_missing(
 def _dry_key(writer: Writer) -> str:
     if DRY_AUDIO not in writer.peek():
         return ""
-    stored = writer.peek()[DRY_HASH]
-    assert isinstance(stored, zarr.Array)
-    return hashlib.sha256(np.asarray(stored[:]).tobytes()).hexdigest()
+    return hashlib.sha256(writer.read(DRY_HASH).tobytes()).hexdigest()
 
 
 def prepare(writer: Writer, plan: Plan, progress: Progress | None = None) -> None:

@@ -118,7 +118,7 @@ def copy_dry(session: bytes, address: str, task: Task, addresses: Sources) -> Ta
     firsts = np.cumsum([0, *(int(data.array(DRY_HASH).shape[0]) for data in sources)])[:-1]
     paths = dry_arrays(sources[0].recipe)
     for start, stop in _blocks(task):
-        numbers = np.asarray(store.array(SOURCE_DRY)[start:stop])
+        numbers = store.read(SOURCE_DRY, slice(start, stop))
         columns = {path: _gathered(store, sources, firsts, numbers, path) for path in (*paths, DRY_HASH)}
         _refuse_damage(sources, firsts, numbers, hashes(columns, paths) == columns[DRY_HASH], "dry sound")
         store.write(start, columns)
@@ -138,8 +138,8 @@ def copy_rows(session: bytes, address: str, task: Task, addresses: Sources, feat
     sets = {name: about["features"][name]["path"] for name in features}
     tables: list[dict[str, NDArray[Any]]] = []
     for start, stop in _blocks(task):
-        numbers = np.asarray(store.array(SOURCE_ROW)[start:stop])
-        columns = {path: np.asarray(store.array(path)[start:stop]) for path in here}
+        numbers = store.read(SOURCE_ROW, slice(start, stop))
+        columns = {path: store.read(path, slice(start, stop)) for path in here}
         wanted = (*(path for path in row_hashes.paths if path not in here), ROW_HASH)
         columns |= {path: _gathered(store, sources, firsts, numbers, path) for path in wanted}
         _refuse_damage(sources, firsts, numbers, row_hashes(columns) == columns[ROW_HASH], "row")

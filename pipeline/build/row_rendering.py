@@ -246,7 +246,7 @@ class _DryCache:
             if (key, number) in self._chunks:
                 self._chunks.move_to_end((key, number))
                 return self._chunks[key, number]
-        chunk = np.asarray(store.array(DRY_AUDIO)[number * AUDIO_CHUNK : (number + 1) * AUDIO_CHUNK])
+        chunk = store.read(DRY_AUDIO, slice(number * AUDIO_CHUNK, (number + 1) * AUDIO_CHUNK))
         with self._lock:
             if (key, number) not in self._chunks:
                 self._chunks[key, number] = chunk

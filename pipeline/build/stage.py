@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.engine import Cluster, TaskResult, run, tasks_for
@@ -87,9 +86,7 @@ def run_stage(
 
 def missing_rows(writer: Writer, path: str, count: int | None = None) -> NDArray[np.int64]:
     """Rows whose hash, in the array at `path`, is not there yet, among the first `count`."""
-    stored = writer.peek()[path]
-    assert isinstance(stored, zarr.Array)
-    return np.flatnonzero(np.asarray(stored[:count]) == 0)
+    return np.flatnonzero(writer.read(path, slice(0, count)) == 0)
 
 
 def member_files(recipe: Recipe) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ import asyncio
 from typing import Any
 
 import google_crc32c
+import icechunk
 import numpy as np
 import zarr
 from numcodecs import Blosc
@@ -19,6 +20,9 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.core.sync import sync
+
+from timbre_data.pipeline.store.repository import first_line
+from timbre_data.schemas.errors import CorruptDataError
 
 CHECKSUM = 4
 """Bytes of the checksum at the end of a chunk."""
@@ -59,6 +63,24 @@ def chunk_key(array: zarr.Array[Any], number: int) -> str:
     assert isinstance(array.metadata, ArrayV3Metadata)
     key = array.metadata.encode_chunk_key((number, *(0 for _ in array.chunks[1:])))
     return f"{array.store_path.path}/{key}".lstrip("/")
+
+
+def read_array(array: zarr.Array[Any], rows: slice | NDArray[np.int64] | int, address: str) -> NDArray[Any]:
+    """Rows of an array of the dataset at an address. Raises `CorruptDataError` naming array and rows where a checksum
+    does not match, or an object is lost.
+    """
+    try:
+        blosc = None if isinstance(rows, int) else blosc_of(array)
+        if blosc is not None and not isinstance(rows, int):
+            return read_rows(array, blosc, rows)
+        if isinstance(rows, np.ndarray):
+            return np.asarray(array.oindex[rows] if len(rows) else array[:0])
+        return np.asarray(array[rows])
+    except (icechunk.IcechunkError, OSError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as error:
+        shown = rows if not isinstance(rows, slice) else f"{rows.start or 0} to {rows.stop or array.shape[0]}"
+        raise CorruptDataError(
+            f"{address}: {array.path}, rows {shown}, is damaged or missing ({first_line(error)}). See timbre-data dataset verify {address}."
+        ) from None
 
 
 def read_rows(array: zarr.Array[Any], blosc: Blosc, rows: slice | NDArray[np.int64]) -> NDArray[Any]:

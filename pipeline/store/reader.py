@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store import layout
-from timbre_data.pipeline.store.chunks import blosc_of, read_rows
+from timbre_data.pipeline.store.chunks import read_array
 from timbre_data.pipeline.store.columns import (
     AUDIO,
     DRY_AUDIO,
@@ -233,19 +233,7 @@ class Dataset:
 
     def read(self, path: str, rows: slice | NDArray[np.int64] | int = slice(None)) -> NDArray[Any]:
         """Read rows of one array. Raises `CorruptDataError` naming array and rows where a checksum does not match."""
-        array = self.array(path)
-        try:
-            blosc = None if isinstance(rows, int) else blosc_of(array)
-            if blosc is not None and not isinstance(rows, int):
-                return read_rows(array, blosc, rows)
-            if isinstance(rows, np.ndarray):
-                return np.asarray(array.oindex[rows] if len(rows) else array[:0])
-            return np.asarray(array[rows])
-        except (icechunk.IcechunkError, OSError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as error:
-            shown = rows if not isinstance(rows, slice) else f"{rows.start or 0} to {rows.stop or array.shape[0]}"
-            raise CorruptDataError(
-                f"{self.location.address}: {path}, rows {shown}, is damaged or missing ({first_line(error)}). See timbre-data dataset verify {self.name}."
-            ) from None
+        return read_array(self.array(path), rows, self.location.address)
 
     def audio(self, rows: slice | NDArray[np.int64] | int = slice(None), *, original_level: bool = False) -> Audio:
         """Wet sounds as float32 [shape=(n, channels, samples)] in [-1, 1]; `original_level` undoes the stored gain."""

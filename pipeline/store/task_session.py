@@ -14,7 +14,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.core.buffer import cpu
 
-from timbre_data.pipeline.store.chunks import blosc_of, chunk_key, encoded
+from timbre_data.pipeline.store.chunks import blosc_of, chunk_key, encoded, read_array
 from timbre_data.pipeline.store.repository import guard_against_fork
 from timbre_data.pipeline.store.writer import translated_errors
 
@@ -55,6 +55,10 @@ class TaskSession:
             assert isinstance(node, zarr.Array)
             self._arrays[path] = node
         return self._arrays[path]
+
+    def read(self, path: str, rows: slice | NDArray[np.int64]) -> NDArray[Any]:
+        """Rows of one array. Raises `CorruptDataError`."""
+        return read_array(self.array(path), rows, self._address)
 
     def write(self, start: int, columns: Columns) -> None:
         """Write rows `start` onwards of some arrays, in the background, while the next rows are made.

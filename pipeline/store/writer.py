@@ -20,8 +20,10 @@ from typing import Any, Self
 import icechunk
 import zarr
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from timbre_data.pipeline.catalogue.files import is_disk_full
+from timbre_data.pipeline.store.chunks import read_array
 from timbre_data.pipeline.store.description import META, check_description, store_digest
 from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.repository import (
@@ -151,6 +153,12 @@ class Writer:
     def peek(self) -> zarr.Group:
         """The root group, for reading."""
         return zarr.open_group(self._session.store, mode="r")
+
+    def read(self, path: str, rows: slice = slice(None)) -> NDArray[Any]:
+        """Rows of one array. Raises `CorruptDataError`."""
+        array = self.peek()[path]
+        assert isinstance(array, zarr.Array)
+        return read_array(array, rows, self.location.address)
 
     def task_session(self) -> bytes:
         """A session for one task, pickled: based on the last commit, to be given back to `merge`."""

@@ -111,7 +111,14 @@ CASES = (
     *(Case(stage.name, fault, 0.5) for stage in STAGES.values() if stage.clusters for fault in CLUSTER),
     *(Case(stage.name, fault, m) for stage in STAGES.values() if stage.plays for fault in PLAYERS for m in (0.6, 0.8)),
 )
-DAMAGED = tuple((name, what, how) for name in STRUCK if STAGES[name].needs for what in OBJECTS for how in DAMAGES)
+DAMAGED = tuple(
+    (name, what, how)
+    for name in STRUCK
+    if STAGES[name].needs
+    for what in OBJECTS
+    for how in DAMAGES
+    if (name, what, how) != ("part", "refs", "lost")
+)  # a branch that is lost is as one that never was: parts are missing
 
 
 def sample(cases: tuple[Any, ...], share: float) -> list[Any]:

@@ -219,6 +219,8 @@ def test_an_export_of_a_selection(render: Callable[..., Dataset], command: Calla
     assert [path.name for path in tmp_path.iterdir() if "selection" in path.name] == []
     again = select(str(out), "again")
     assert verify(again).whole
+    assert command("dataset", "export", "d", "--where", "drive_db > 30", "--n", "10", "--to", str(tmp_path / "o2")) == 0
+    assert (tmp_path / "o2" / "SHA256SUMS").read_text() == (out / "SHA256SUMS").read_text()
     for form in ("wav", "parquet", "huggingface", "webdataset"):
         assert command("dataset", "export", "d", "--n", "10", "--to", str(tmp_path / form), "--format", form) == 0
     assert len(list((tmp_path / "wav").rglob("*.wav"))) == 10

@@ -203,7 +203,8 @@ def test_two_machines_with_the_same_part_lose_nothing() -> None:
     assert same(build(recipe(), "whole"), Dataset("p"))
 
 
-def test_a_join_that_was_killed_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("again", ["part", "finish"])
+def test_a_join_that_was_killed_is_done_again(monkeypatch: pytest.MonkeyPatch, again: str) -> None:
     part("1/2")
     for method in ("tag", "join"):
         with monkeypatch.context() as patch:
@@ -212,8 +213,9 @@ def test_a_join_that_was_killed_is_done_again(monkeypatch: pytest.MonkeyPatch) -
                 part("2/2") if method == "tag" else finish(locate("p"))
         with pytest.raises(NotFoundError):
             Dataset("p")
-    assert finish(locate("p")).version == "1.0.0"
+    assert (part("2/2") if again == "part" else finish(locate("p"))).version == "1.0.0"
     assert Dataset("p@v1.0.0").complete()
+    assert Dataset("p").meta["parts"] is None
     assert branches("p") == {"main"}
 
 
