@@ -17,6 +17,7 @@ from timbre_data.pipeline.store.columns import (
     FAILED,
     GAIN,
     MASK,
+    ORIGIN_ROW,
     PARAMS,
     ROW_HASH,
     feature_hash,
@@ -32,10 +33,10 @@ _NO_LABEL = (AUDIO, GAIN, FAILED, DRY_INDEX)
 class Difference:
     """How two datasets differ. `same` says whether their content is the same; recipe and provenance may differ then.
 
-    `recipe` and `provenance` map a dotted field to its two values; `parameters` a name to what is different about it,
-    or to its `distance`: the 1-Wasserstein distance of the normalized values, a share of the range. Rows are compared
-    by number; `other_labels` and `other_sounds` list those that differ, `sounds_db` how much at most (full scale: 0
-    dB).
+    `recipe` and `provenance` map a dotted field to its two values; `parameters` a name to what is different about
+    it, or to its `distance`: the 1-Wasserstein distance of the normalized values, a share of the range. Rows are
+    compared by number, those of selected and merged datasets by hash; `other_labels` and `other_sounds` list those
+    that differ, `sounds_db` how much at most (full scale: 0 dB).
     """
 
     first: str
@@ -127,34 +128,47 @@ def _drawn(data: Dataset) -> dict[str, NDArray[Any]]:
     return {name: params[mask[:, i], i] for i, name in enumerate(data.space.names)}
 
 
+def _pairs(first: Dataset, second: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows that are compared with each other, by their numbers in both: those of one number, or where one of the
+    datasets was selected or merged, those of one hash, for rows keep it.
+    """
+    if first.has(ORIGIN_ROW) or second.has(ORIGIN_ROW):
+        hashes = first.read(ROW_HASH), second.read(ROW_HASH)
+        _, here, there = np.intersect1d(*hashes, return_indices=True)
+        known = hashes[0][here] != 0
+        return np.sort(here[known]), there[known][np.argsort(here[known])]
+    common = np.arange(min(first.n, second.n))
+    return common, common
+
+
 def _compare_rows(first: Dataset, second: Dataset, result: Difference) -> None:
-    common = min(first.n, second.n)
+    here, there = _pairs(first, second)
     one, other = first.read(ROW_HASH), second.read(ROW_HASH)
     result.missing = int((one == 0).sum()), int((other == 0).sum())
-    both = (one[:common] != 0) & (other[:common] != 0)
+    one, other = one[here], other[there]
     equal_here = _equal(one, other)
     result.equal_rows = int(equal_here.sum())
-    different = np.flatnonzero(both & ~equal_here)
+    different = np.flatnonzero((one != 0) & (other != 0) & ~equal_here)
     labels = [path for path in _row_arrays(first) if path in _row_arrays(second) and path not in _NO_LABEL]
     comparable = first.array(AUDIO).shape[1:] == second.array(AUDIO).shape[1:]
     largest = 0.0
-    for block in np.unique(different // AUDIO_CHUNK).tolist():
-        rows = slice(block * AUDIO_CHUNK, min((block + 1) * AUDIO_CHUNK, common))
-        numbers = different[(different >= rows.start) & (different < rows.stop)]
-        here = numbers - rows.start
-        differ = np.zeros(len(here), bool)
+    for start in range(0, len(different), AUDIO_CHUNK):
+        block = different[start : start + AUDIO_CHUNK]
+        numbers = here[block]
+        differ = np.zeros(len(block), bool)
         for path in labels:
-            a, b = first.read(path, rows)[here], second.read(path, rows)[here]
+            a, b = first.read(path, numbers), second.read(path, there[block])
             if a.shape != b.shape:
                 differ[:] = True
                 continue
             equal = (a == b) | ((a != a) & (b != b)) if a.dtype.kind == "f" else a == b  # NaN equals NaN
-            differ |= ~equal.reshape(len(here), -1).all(axis=1)
+            differ |= ~equal.reshape(len(block), -1).all(axis=1)
         result.other_labels += numbers[differ].tolist()
         if not comparable:
             result.other_sounds += numbers.tolist()
             continue
-        apart = np.abs(decode(first.read(AUDIO, rows)[here]) - decode(second.read(AUDIO, rows)[here])).max(axis=(1, 2))
+        sounds = decode(first.read(AUDIO, numbers)), decode(second.read(AUDIO, there[block]))
+        apart = np.abs(sounds[0] - sounds[1]).max(axis=(1, 2))
         result.other_sounds += numbers[apart > 0].tolist()
         largest = max(largest, float(apart.max(initial=0.0)))
     result.sounds_db = float(20 * np.log10(largest)) if largest else None
@@ -173,14 +187,14 @@ def _row_arrays(data: Dataset) -> list[str]:
 def _features(first: Dataset, second: Dataset) -> dict[str, str]:
     sets = first.feature_sets(), second.feature_sets()
     found = {}
-    common = min(first.n, second.n)
+    here, there = _pairs(first, second)
     for name in sets[0] | sets[1]:
         if name not in sets[0] or name not in sets[1]:
             found[name] = f"only in {first.name if name in sets[0] else second.name}"
         elif sets[0][name]["settings"] != sets[1][name]["settings"]:
             found[name] = "made with other settings"
         else:
-            one, other = (data.read(feature_hash(name), slice(0, common)) for data in (first, second))
+            one, other = first.read(feature_hash(name))[here], second.read(feature_hash(name))[there]
             differ = int((one != other).sum())
             found[name] = f"{differ} rows differ" if differ else "equal"
     return found

@@ -109,3 +109,19 @@ def test_a_received_dataset_is_made_again(
     assert command("render", "--from", "nothing", "--out", "x") == 2
     assert command("render", "--from", "d", "--fx", "delay", "--out", "x") == 2
     assert not (home / "x").exists()
+
+
+def test_rows_of_a_selection_are_found_again_by_their_hash(
+    render: Callable[..., Dataset], command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = render("distortion", "d", n=150)
+    featurizing.featurize(first.location, {"autofx48": {}}, Cluster(workers=1))
+    assert command("dataset", "select", "d", "--where", "row >= 50", "--out", "c") == 0
+    for difference in (compare(Dataset("d"), Dataset("c")), compare(Dataset("c"), Dataset("d"))):
+        assert difference.equal_rows == 100
+        assert not difference.other_labels
+        assert not difference.other_sounds
+        assert difference.features == {"autofx48": "equal"}
+        assert not difference.same
+    assert command("dataset", "diff", "d", "c") == 1
+    assert "rows: 150 -> 100 (50 fewer), 100 equal" in capsys.readouterr().out
