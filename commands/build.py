@@ -109,8 +109,8 @@ def render(
     location = locate(out or resolved.name)
     cluster = cluster_of(workers, scheduler, batch, patience=patience, allow_mixed=allow_mixed)
     with bar(enabled=not dry_run, resume=resume_command()) as progress:
-        if part is not None and not dry_run:
-            one = part_rendering.Part.parse(part)
+        one = part_rendering.Part.parse(part) if part is not None else None
+        if one is not None and not dry_run:
             report = part_rendering.render_part(
                 resolved, location, cluster, one, progress=progress, keep_going=keep_going
             )

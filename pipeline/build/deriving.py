@@ -127,9 +127,7 @@ def _refuse_unfinished(data: Dataset) -> None:
 
 @dataclass(frozen=True)
 class _Taken:
-    """What is taken over: for each new row its source and number there, for each new dry sound an
-    equal one.
-    """
+    """What is taken over: for each new row its source and number there, for each new dry sound one that equals it."""
 
     source: NDArray[np.int64]
     row: NDArray[np.int64]
