@@ -20,7 +20,7 @@ from timbre_data.commands._shared import (
     resume_command,
     warn,
 )
-from timbre_data.schemas.errors import TimbreDataError, UsageError
+from timbre_data.schemas.errors import CorruptDataError, NotFoundError, TimbreDataError, UsageError
 
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
@@ -66,7 +66,9 @@ def _listed(address: str) -> dict[str, Any]:
         if data is None:
             return {}
         made, size = data.made(), size_of(data.location)
-    except TimbreDataError as error:
+    except NotFoundError:  # another folder, or only begun
+        return {}
+    except CorruptDataError as error:
         return row | {"version": None, "rows": None, "present": None, "features": [], "damage": str(error)}
     present = _present(data)
     return row | {
@@ -203,11 +205,11 @@ def remove(
 
     from timbre_data.pipeline.store import copying
     from timbre_data.pipeline.store.location import locate
-    from timbre_data.pipeline.store.repository import open_repository
+    from timbre_data.pipeline.store.repository import refuse_absent
     from timbre_data.pipeline.store.shelf import size_of
 
     location = locate(dataset)
-    open_repository(location)
+    refuse_absent(location)
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(

@@ -6,6 +6,7 @@ The front matter is that of Hugging Face's dataset cards.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import yaml
@@ -69,7 +70,7 @@ def card(data: Dataset, form: str = "", exporter: Exporter | None = None) -> str
         "",
         "## Opening it",
         "",
-        *(line for snippet in (exporter.snippets if exporter else opening(data)) for line in _snippet(snippet)),
+        *(line for snippet in (exporter.snippets if exporter else opening(data)) for line in _snippet(data, snippet)),
         "## Citing it",
         "",
         "```bibtex",
@@ -105,8 +106,11 @@ def opening(data: Dataset) -> tuple[Snippet, ...]:
     )  # fmt: skip
 
 
-def _snippet(snippet: Snippet) -> list[str]:
-    return [f"With {snippet.tool}:", "", "```python", snippet.code, "```", ""]
+def _snippet(data: Dataset, snippet: Snippet) -> list[str]:
+    """A snippet, of a split that has rows: by default of the training one."""
+    there = [SPLITS[number] for number in sorted(set(data.read("split")[data.usable()].tolist()))]
+    code = snippet.code if "train" in there or not there else re.sub(r"\btrain\b", there[0], snippet.code)
+    return [f"With {snippet.tool}:", "", "```python", code, "```", ""]
 
 
 def _front_matter(data: Dataset, exporter: Exporter) -> list[str]:

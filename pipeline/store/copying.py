@@ -25,9 +25,9 @@ from timbre_data.pipeline.store.columns import ROW_HASH
 from timbre_data.pipeline.store.location import STORE, Location
 from timbre_data.pipeline.store.objects import object_store, reaching, sizes
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.repository import BRANCH, exists, open_repository
+from timbre_data.pipeline.store.repository import BRANCH, exists, open_repository, parts_under_way, refuse_absent
 from timbre_data.pipeline.store.shelf import size_of
-from timbre_data.pipeline.store.writer import WriterLock, translated_errors
+from timbre_data.pipeline.store.writer import WriterLock, refuse_while_parts_run, translated_errors
 from timbre_data.schemas.errors import CorruptDataError, UsageError
 
 IMMUTABLE = ("chunks/", "manifests/", "snapshots/", "transactions/")
@@ -120,7 +120,10 @@ def rename(source: Location, target: Location, progress: Progress) -> None:
     """
     if source.version is not None or target.version is not None:
         raise UsageError("a name without @VERSION: a dataset is renamed as a whole.")
-    open_repository(source)
+    if parts_under_way(open_repository(source)):
+        raise UsageError(
+            f"{source.address} is being made in parts, which are called by its name: join them with timbre-data dataset finish {source.address}, or give them up with --drop, before it is renamed."
+        )
     if exists(target) or (not target.remote and target.folder.exists()):
         raise UsageError(f"{target.address} exists already: choose another name, or remove it first.")
     if not source.remote and not target.remote:
@@ -142,7 +145,7 @@ def remove(location: Location) -> int:
         raise UsageError(
             f"{location.address}@{location.version}: a dataset is removed as a whole; leave out the version."
         )
-    open_repository(location)
+    refuse_absent(location)
     if location.remote:
         import obstore
 
@@ -181,6 +184,7 @@ def _locked(location: Location) -> Iterator[None]:
     with translated_errors(location.address):
         lock = WriterLock(location)
     try:
+        refuse_while_parts_run(location)
         yield
     finally:
         lock.release()

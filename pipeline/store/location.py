@@ -87,10 +87,17 @@ def known_datasets(folder: Path | None = None) -> list[str]:
 
 def not_found(location: Location) -> NotFoundError:
     """The error for a dataset that does not exist; it lists those beside it."""
-    beside = [] if location.remote else known_datasets(location.folder.parent)
-    where = location.address if location.remote else str(location.folder)
+    if location.remote:
+        above = location.address.rstrip("/").rpartition("/")[0]
+        return NotFoundError(
+            f"there is no dataset {location.address}. See timbre-data dataset list {above}, or make one with timbre-data render."
+        )
+    parent = location.folder.parent
+    beside = sorted(
+        {*known_datasets(parent), *(path.parent.parent.name for path in parent.glob(f"*/{EXPORT}/zarr.json"))}
+    )
     return NotFoundError(
-        f"there is no dataset {where}. Known there: {', '.join(beside) or 'none'}. Make one with timbre-data render."
+        f"there is no dataset {location.folder}. Known there: {', '.join(beside) or 'none'}. Make one with timbre-data render."
     )
 
 

@@ -7,17 +7,27 @@ it was before, or empty, until all parts are there; then its own branch follows 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import icechunk
+from filelock import FileLock
 
 from timbre_data.pipeline.store.location import Location, locate
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import BRANCH, PARTS, exists, open_repository, parts_under_way
-from timbre_data.pipeline.store.writer import Writer, WriterLock, translated_errors
+from timbre_data.pipeline.store.writer import (
+    RUNNING_PART,
+    Writer,
+    WriterLock,
+    refuse_while_parts_run,
+    translated_errors,
+)
 from timbre_data.schemas.errors import BuildError, LockedError, NotFoundError, UsageError
 
 LOCK_SECONDS = 30.0
@@ -44,8 +54,19 @@ class PartWriter(Writer):
                 if not self.location.remote or attempt == TRIES - 1 or not exists(self.location):
                     raise
                 time.sleep(0.1 * 2**attempt)  # another part creates it at this moment
+        if not self.location.remote:
+            self._running = FileLock(self.location.folder / RUNNING_PART.format(f"{os.getpid()}-{id(self)}"))
+            self._running.acquire()
         self._release()
         return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if not self.location.remote:
+            Path(self._running.lock_file).unlink(missing_ok=True)
+            self._running.release()
 
     def _begin(self) -> None:
         if PARTS not in self._repo.list_branches():
@@ -74,6 +95,12 @@ class PartWriter(Writer):
         except (icechunk.ConflictError, icechunk.RebaseFailedError, LockedError):
             self._begin()
             raise
+        except icechunk.IcechunkError as error:
+            if "ref not found" not in str(error):
+                raise
+            raise BuildError(
+                f"{self.location.address}: its parts were given up, or it was moved or removed, while this one was made."
+            ) from None
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -139,6 +166,7 @@ def drop_parts(location: Location) -> None:
     with translated_errors(location.address):
         lock = None if location.remote else WriterLock(location, LOCK_SECONDS)
         try:
+            refuse_while_parts_run(location)
             open_repository(location).delete_branch(PARTS)
         finally:
             if lock is not None:

@@ -83,8 +83,8 @@ def create(location: Location) -> icechunk.Repository:
     return icechunk.Repository.open(_storage(location))
 
 
-def open_repository(location: Location) -> icechunk.Repository:
-    """Open an existing repository. Raises `NotFoundError` listing what there is, or `CorruptDataError`."""
+def refuse_absent(location: Location) -> None:
+    """Raise `NotFoundError` listing what there is where there is no dataset, `UsageError` for an export."""
     guard_against_fork()
     if not exists(location):
         if not location.remote and export_group(location.folder):
@@ -92,6 +92,11 @@ def open_repository(location: Location) -> icechunk.Repository:
                 f"{location.address} is an export, of one version and only for reading: make a dataset of it with timbre-data dataset select {location.address} --out NAME."
             )
         raise not_found(location)
+
+
+def open_repository(location: Location) -> icechunk.Repository:
+    """Open an existing repository. Raises `NotFoundError` listing what there is, or `CorruptDataError`."""
+    refuse_absent(location)
     try:
         return icechunk.Repository.open(_storage(location))
     except icechunk.IcechunkError as error:

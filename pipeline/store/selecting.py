@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import difflib
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -150,7 +151,9 @@ class _Columns:
     def _refusal(self, name: str, ends: list[str]) -> str:
         if ends:
             return f"{name} may be {', '.join(ends)}: write which."
-        near = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
+        short = list(dict.fromkeys(one.rpartition(".")[2] for one in reversed(self.known)))
+        parts = [one for one in short if len(name) > 2 and (one.startswith(name) or f"_{name}_" in f"_{one}_")]
+        near = parts[:1] or difflib.get_close_matches(name, short, n=1, cutoff=0.5)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         return f"{self._data.location.address} has no column '{name}'.{hint} Columns: {', '.join(self.known)}."
 
@@ -200,7 +203,10 @@ class _Condition:
         try:
             self._tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise self._refused("it is not a condition") from None
+            hint = (
+                ", where '==' compares and 'and', 'or' and 'not' join" if re.search(r"[^=<>!]=[^=]|[&|!]", text) else ""
+            )
+            raise self._refused(f"it is not a condition{hint}") from None
 
     def _refused(self, reason: str) -> UsageError:
         return UsageError(
@@ -237,6 +243,8 @@ class _Condition:
                 return -self._number(node.operand)
             case ast.UnaryOp(op=ast.UAdd()):
                 return self._number(node.operand)
+            case ast.BinOp(op=ast.BitAnd() | ast.BitOr()):
+                raise self._refused("conditions are joined with 'and' and 'or'")
             case ast.BinOp() if type(node.op) in _ARITHMETIC:
                 return _ARITHMETIC[type(node.op)](self._number(node.left), self._number(node.right))
             case ast.Compare():
@@ -283,7 +291,7 @@ class _Condition:
             raise self._refused(f"{shown}: a row has several of them, so ask with 'in'")
         a, b = map(np.asarray, values)
         if (a.dtype.kind == "U") != (b.dtype.kind == "U"):
-            raise self._refused(f"{shown} are a number and a text")
+            raise self._refused(f"of {shown}, one is a number and the other a text")
         known = True
         for side in (a, b):
             if side.dtype.kind == "f":

@@ -35,7 +35,7 @@ from timbre_data.pipeline.store.repository import (
     open_repository,
     parts_under_way,
 )
-from timbre_data.schemas.errors import BuildError, LockedError, TimbreDataError, UsageError
+from timbre_data.schemas.errors import BuildError, CorruptDataError, LockedError, TimbreDataError, UsageError
 
 
 class WriterLock:
@@ -63,6 +63,24 @@ class WriterLock:
     def release(self) -> None:
         """Let others write."""
         self._lock.release()
+
+
+RUNNING_PART = "part.{}.lock"
+"""Locked in a local dataset's folder by each process that renders a part of it."""
+
+
+def refuse_while_parts_run(location: Location) -> None:
+    """Raise `LockedError` where a process of this machine renders a part of a local dataset at this moment."""
+    for file in sorted(location.folder.glob(RUNNING_PART.format("*"))):
+        lock = FileLock(file)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise LockedError(
+                f"{location.address}: process {file.name.split('.')[1].partition('-')[0]} is rendering a part of it: wait for it, or stop it and run this again."
+            ) from None
+        lock.release()
+        file.unlink(missing_ok=True)
 
 
 class Writer:
@@ -105,6 +123,11 @@ class Writer:
                     self.root()
                     self.commit("begun")
                 check_description(self.peek(), self.location.address)
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            self._release()
+            raise CorruptDataError(
+                f"{self.location.address}: its description cannot be read ({first_line(error)}). See timbre-data dataset verify {self.location.address}."
+            ) from None
         except BaseException:
             self._release()
             raise
@@ -138,7 +161,8 @@ class Writer:
     @property
     def snapshot(self) -> str:
         """Id of the last commit."""
-        return str(self._repo.lookup_branch(self.branch))
+        with translated_errors(self.location.address):
+            return str(self._repo.lookup_branch(self.branch))
 
     @property
     def tags(self) -> list[str]:

@@ -28,12 +28,15 @@ from timbre_data.pipeline.store.columns import (
     MASK,
     MEANINGS,
     ORDER,
+    ORIGIN_DATASET,
+    ORIGIN_ROW,
     PARAMS,
     SPLIT,
     SPLITS,
     TAGS,
 )
 from timbre_data.pipeline.store.layout import segments_of
+from timbre_data.pipeline.store.origins import origins_of
 from timbre_data.pipeline.store.reader import Dataset
 
 THREADS = max(2, os.cpu_count() or 1)
@@ -60,6 +63,9 @@ def columns(data: Dataset) -> list[Column]:
         Column("gain", "number", MEANINGS[GAIN]),
         Column("effect_db", "number", MEANINGS[EFFECT_DB]),
     ]
+    if data.has(ORIGIN_ROW):
+        found.append(Column("origin", "text", "dataset in which the row was rendered or imported"))
+        found.append(Column("origin_row", "integer", MEANINGS[ORIGIN_ROW]))
     for path in _extra_labels(data):
         if path == TAGS:
             found.append(Column("tags", "text", f"{MEANINGS[TAGS]}, joined by +"))
@@ -131,6 +137,7 @@ class _BlockMaker:
         self._space, self._steps = data.space, data.names(ORDER, "steps")
         self._extra = _extra_labels(data)
         self._known = data.meta.get("kind") != "imported"  # nobody knows the parameters of recordings
+        self._origins = [origin.name for origin in origins_of(data)] if data.has(ORIGIN_ROW) else []
         self._identity = data.read(DRY_IDENTITY).tolist()
         rate = data.recipe.audio.rate
         self._header = wav_bytes(np.zeros((data.recipe.audio.channels, data.recipe.audio.samples), np.int16), rate)[:44]
@@ -141,6 +148,9 @@ class _BlockMaker:
         sounds = data.read(AUDIO, rows)
         columns = {path: data.read(path, rows) for path in (SPLIT, GAIN, EFFECT_DB, DRY_INDEX, *self._extra)}
         mask, order = data.read(MASK, rows).tolist(), data.read(ORDER, rows).tolist()
+        origin, origin_row = (
+            (data.read(path, rows).tolist() for path in (ORIGIN_DATASET, ORIGIN_ROW)) if self._origins else ([], [])
+        )
         values = self._space.to_values(data.read(PARAMS, rows)).tolist()
         block = []
         for k in np.flatnonzero(~failed).tolist():
@@ -152,6 +162,8 @@ class _BlockMaker:
                 "gain": float(columns[GAIN][k]),
                 "effect_db": float(columns[EFFECT_DB][k]),
             }
+            if self._origins:
+                record |= {"origin": self._origins[origin[k]], "origin_row": origin_row[k]}
             for path in self._extra:
                 record |= _extra(data, path, columns[path][k])
             if self._known:

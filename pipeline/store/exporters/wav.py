@@ -75,8 +75,8 @@ EXPORTER = Exporter(
 import soundfile as sf
 from datasets import Audio, load_dataset
 
-rows = load_dataset(os.getcwd(), split="train")
-row = rows.cast_column("audio", Audio(decode=False))[0]  # with torchcodec installed, rows[0] is decoded
+rows = load_dataset(os.getcwd(), split="train")  # which asks for torchcodec in this layout
+row = rows.cast_column("audio", Audio(decode=False))[0]  # rows[0] is decoded
 sound, rate = sf.read(row["audio"]["path"])""",
         ),
         Snippet(

@@ -120,8 +120,8 @@ import os
 import soundfile as sf
 from datasets import Audio, load_dataset
 
-rows = load_dataset(os.getcwd(), split="train")
-row = rows.cast_column("wav", Audio(decode=False))[0]  # with torchcodec installed, rows[0] is decoded
+rows = load_dataset(os.getcwd(), split="train")  # which asks for torchcodec in this layout
+row = rows.cast_column("wav", Audio(decode=False))[0]  # rows[0] is decoded
 sound, rate = sf.read(io.BytesIO(row["wav"]["bytes"]))""",
         ),
         Snippet(

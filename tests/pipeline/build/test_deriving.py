@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 
@@ -224,6 +225,16 @@ def test_an_export_of_a_selection(render: Callable[..., Dataset], command: Calla
     for form in ("wav", "parquet", "huggingface", "webdataset"):
         assert command("dataset", "export", "d", "--n", "10", "--to", str(tmp_path / form), "--format", form) == 0
     assert len(list((tmp_path / "wav").rglob("*.wav"))) == 10
+    tables = [pd.read_csv(path) for path in (tmp_path / "wav").rglob("metadata.csv")]
+    labels = pd.concat(tables)
+    assert set(labels["origin"]) == {"d"}
+    drive = Dataset("d").space.to_values(Dataset("d").read("params", labels["origin_row"].to_numpy()))[:, 0]
+    assert np.allclose(labels["distortion.drive_db"], drive, rtol=1e-6)
+    tested = tmp_path / "tested"
+    words = ("--where", 'split == "test"', "--to", str(tested), "--format", "wav")
+    assert command("dataset", "export", "d", *words) == 0
+    assert "test/metadata.csv" in (tested / "README.md").read_text()
+    assert "train/" not in (tested / "README.md").read_text().partition("## Citing")[0].partition("## Opening")[2]
     assert command("dataset", "export", "d", "--where", "nothing > 1", "--to", str(tmp_path / "x")) == 2
     assert not (tmp_path / "x").exists()
 

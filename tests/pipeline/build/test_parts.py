@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,41 @@ def test_parts_that_were_given_up_leave_what_was_there(command: Callable[..., in
     assert branches("p") == {"main"}
     assert build(recipe(), "p").version == "1.1.0"
     assert command("dataset", "finish", "p") == 2
+
+
+def test_nobody_renames_or_removes_what_a_part_is_being_made_of(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    build(recipe(n=700), "p")
+    part("1/2")
+    with PartWriter(locate("p")):
+        capsys.readouterr()
+        for words in (("rename", "p", "q"), ("rm", "p", "--yes"), ("finish", "p", "--drop")):
+            assert command("dataset", *words) in (2, 4)
+            assert "part" in capsys.readouterr().err
+    assert command("dataset", "rename", "p", "q") == 2
+    assert "is being made in parts" in capsys.readouterr().err
+    (home / "p" / "part.99999.lock").touch()  # of a part that was killed
+    assert command("dataset", "finish", "p", "--drop") == 0
+    assert not list((home / "p").glob("part.*"))
+    assert command("dataset", "rename", "p", "q") == 0
+
+
+def test_a_part_whose_dataset_is_gone_says_so() -> None:
+    part("1/2")
+    with PartWriter(locate("p")) as writer:
+        open_repository(locate("p")).delete_branch("parts")
+        writer.root().attrs["x"] = 1
+        with pytest.raises(BuildError, match="given up, or it was moved or removed"):
+            writer.commit("late")
+
+
+def test_a_damaged_dataset_can_be_removed(command: Callable[..., int], home: Path) -> None:
+    build(recipe(n=20), "p")
+    for path in (home / "p" / "store" / "refs").rglob("*.json"):
+        path.unlink()
+    assert command("dataset", "rm", "p", "--yes") == 0
+    assert not (home / "p").exists()
 
 
 def test_parts_of_something_else_are_refused() -> None:

@@ -87,10 +87,13 @@ def test_a_number_of_rows_and_equally_many_of_each(chain: Dataset) -> None:
 @pytest.mark.parametrize(
     ("selection", "said"),
     [
-        (Selection("drive > 40"), "no column 'drive'"),
+        (Selection("drive > 40"), "no column 'drive'. Did you mean 'drive_db'"),
+        (Selection("drive_db = 40"), "'==' compares"),
+        (Selection("drive_db > 40 && mix > 1"), "'and', 'or'"),
+        (Selection("(drive_db > 40) & (mix > 1)"), "joined with 'and' and 'or'"),
         (Selection("drive_db >"), "not a condition"),
         (Selection("drive_db"), "a value and not a condition"),
-        (Selection("drive_db > 'loud'"), "a number and a text"),
+        (Selection("drive_db > 'loud'"), "one is a number and the other a text"),
         (Selection("mix.__class__ > 1"), "no column"),
         (Selection("__import__('os').system('touch gone') == 0"), "cannot stand in a condition"),
         (Selection("[row for row in (1, 2)] == 1"), "cannot stand in a condition"),
