@@ -7,8 +7,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from timbre_data.pipeline.build.machine import available_cores
 from timbre_data.pipeline.build.provenance import provenance
+from timbre_data.pipeline.catalogue.threads import available_cores
 
 RESULTS = Path(__file__).parent / "results"
 CORES = available_cores()

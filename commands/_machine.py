@@ -7,8 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from timbre_data.pipeline.build.machine import available_cores, nearest_existing
+from timbre_data.pipeline.build.machine import nearest_existing
 from timbre_data.pipeline.catalogue import shipped, validation
+from timbre_data.pipeline.catalogue.threads import available_cores
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.location import home
 from timbre_data.pipeline.synths import SYNTHS

@@ -61,8 +61,8 @@ def _listed(address: str) -> dict[str, Any]:
     row: dict[str, Any] = {"name": locate(address).name, "address": address}
     try:
         data = open_if_there(address)
-        in_parts = data is None and open_parts(address)
-        data = data or in_parts or None
+        in_parts = data is None
+        data = data or open_parts(address)
         if data is None:
             return {}
         made, size = data.made(), size_of(data.location)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.training.checkpoints import as_sound
-from timbre_data.pipeline.build.machine import available_cores
+from timbre_data.pipeline.catalogue.threads import available_cores
 from timbre_data.schemas.recipe import AudioFormat
 
 

@@ -25,8 +25,8 @@ from timbre_data.models.evaluation.equaliser_losses import FIRST_STAGE, Losses, 
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints, loop
 from timbre_data.models.training.checkpoints import Standardized, Trained
-from timbre_data.pipeline.build.machine import available_cores
 from timbre_data.pipeline.catalogue.files import whole
+from timbre_data.pipeline.catalogue.threads import available_cores
 from timbre_data.pipeline.store.columns import DRY_AUDIO
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError

@@ -24,7 +24,7 @@ from timbre_data.models.targets._target import Target
 from timbre_data.models.training import checkpoints, loop
 from timbre_data.models.training.checkpoints import Standardized, Trained, as_sound
 from timbre_data.models.training.runs import find_run
-from timbre_data.pipeline.build.machine import available_cores
+from timbre_data.pipeline.catalogue.threads import available_cores
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 

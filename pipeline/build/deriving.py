@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.build.connecting import dask_client
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.provenance import provenance
-from timbre_data.pipeline.build.row_copying import Sources, copy_dry, copy_rows
+from timbre_data.pipeline.build.row_copying import Sources, copy_dry, copy_rows, first_dry_sounds, first_rows
 from timbre_data.pipeline.build.stage import Job, Report, missing_rows, new_version, restore_tag, run_stage
 from timbre_data.pipeline.build.union import Union, union_of
 from timbre_data.pipeline.catalogue.files import OwnFolder
@@ -263,11 +263,9 @@ def _create(writer: Writer, sources: Sequence[Dataset], union: Union, taken: _Ta
     ]
     for spec in specs:
         layout.create(root, spec, rows if spec.follows == "rows" else sounds, union.recipe.audio.codec)
-    first = np.cumsum([0, *(data.n for data in sources)])
-    first_dry = np.cumsum([0, *(int(data.array(DRY_HASH).shape[0]) for data in sources)])
     tables: dict[str, NDArray[Any]] = {
-        SOURCE_ROW: first[taken.source] + taken.row,
-        SOURCE_DRY: first_dry[taken.dry_source] + taken.dry_row,
+        SOURCE_ROW: first_rows(sources)[taken.source] + taken.row,
+        SOURCE_DRY: first_dry_sounds(sources)[taken.dry_source] + taken.dry_row,
         DRY_INDEX: taken.dry_index,
         ORIGIN_DATASET: np.empty(rows, np.uint16),
         ORIGIN_ROW: np.empty(rows, np.int64),

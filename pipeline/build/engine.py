@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.connecting import refuse_other_code, refuse_other_workers
-from timbre_data.pipeline.build.machine import available_cores
 from timbre_data.pipeline.build.provenance import fingerprint
 from timbre_data.pipeline.build.watching import ClusterWatch, Patience, answers, known_workers
 from timbre_data.pipeline.catalogue.progress import Progress
 from timbre_data.pipeline.catalogue.registry import MemberFile, add_files, named_files
+from timbre_data.pipeline.catalogue.threads import available_cores
 from timbre_data.pipeline.store.columns import AUDIO_CHUNK, TABLE_CHUNK
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments

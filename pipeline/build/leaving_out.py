@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from timbre_data.pipeline.build.machine import available_cores
 from timbre_data.pipeline.build.recipes import open_source
+from timbre_data.pipeline.catalogue.threads import available_cores
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.reader import open_if_there

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from timbre_data.pipeline.catalogue.threads import share_cores
@@ -10,11 +9,6 @@ from timbre_data.schemas.errors import BuildError
 
 LEAST_FILES, WANTED_FILES = 64, 1024
 """Files that a build must, and should, be able to have open."""
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def allow_open_files() -> None:

@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +16,17 @@ import numpy as np
 
 from timbre_data.pipeline.build.connecting import check_cluster, refuse_other_code
 from timbre_data.pipeline.build.engine import Cluster, note_other_code
-from timbre_data.pipeline.build.leaving_out import left_out_messages, without_unusable
+from timbre_data.pipeline.build.leaving_out import left_out_messages
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.build.provenance import fingerprint
-from timbre_data.pipeline.build.rendering import prepare, render_missing
+from timbre_data.pipeline.build.rendering import planned, prepare, render, render_missing
 from timbre_data.pipeline.build.stage import Report, missing_rows, new_version, restore_tag
 from timbre_data.pipeline.catalogue.progress import NoProgress, Progress
 from timbre_data.pipeline.store.columns import DRY_HASH, ROW_HASH, TABLE_CHUNK
 from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.parts import PartWriter, refuse_without_parts
 from timbre_data.pipeline.store.reader import open_if_there
-from timbre_data.pipeline.store.writer import Writer, meta, set_meta
+from timbre_data.pipeline.store.writer import meta, set_meta
 from timbre_data.pipeline.synths.hosting.trust import require_recipe
 from timbre_data.schemas.errors import BuildError, LockedError, UsageError
 from timbre_data.schemas.recipe import Recipe
@@ -78,20 +79,14 @@ def render_part(
 
     Raises `UsageError` where parts of another number or recipe are being made, `ClusterLostError` for other code.
     """
-    left_out: dict[str, str] = {}
-    if keep_going:
-        recipe, left_out = without_unusable(recipe, location)
-    plan = Plan(recipe)
-    _ = plan.source
+    plan, left_out = planned(recipe, location, keep_going=keep_going)
+    recipe = plan.recipe
     require_recipe(recipe)
     check_cluster(cluster)
     progress = progress or NoProgress()
     there = open_if_there(location.address)
     if there and there.complete() and there.n >= recipe.n and there.meta.get("version"):
-        with Writer(location) as writer:
-            restore_tag(writer)
-            prepare(writer, plan, progress)  # refuses another recipe
-        return Report(location.address, 0, there.n, "finished already", there.snapshot, there.version)
+        return render(recipe, location, cluster, progress=progress)  # which finds nothing to do, or another recipe
     with PartWriter(location, create=True) as writer:
         about = meta(writer.peek())
         if about.get("version") and about["recipe"]["n"] == recipe.n:  # a join that was killed
@@ -105,19 +100,13 @@ def render_part(
         notes = render_missing(writer, plan, cluster, missing[:0], missing, progress, keep_going)
         writer.refresh()
         left = unfinished_parts(writer)
-        version = None
-        if not left:
-            version = _join(writer)
-        reason = (
-            f"part {part} rendered, the last one: joined"
-            if not left
-            else f"part {part} rendered, still missing: {shown(left)}"
-        )
+        version = None if left else _join(writer)
+        state = f"still missing: {shown(left)}" if left else "the last one: joined"
         return Report(
             location.address,
             len(missing),
             recipe.n,
-            reason,
+            f"part {part} rendered, {state}",
             writer.snapshot if left else None,
             version,
             rejected=sum(note.get("rejected", 0) for note in notes),
@@ -162,11 +151,19 @@ def unfinished_parts(writer: PartWriter) -> list[Part]:
     ]
 
 
+def _attempts(writer: PartWriter) -> Iterator[int]:
+    """Count how often something is tried that other parts may be faster with. Raises `LockedError` where they always
+    are.
+    """
+    yield from range(TRIES)
+    raise LockedError(f"{writer.location.address} is changed by other parts all the time: run this again.")
+
+
 def _begun(writer: PartWriter, plan: Plan, cluster: Cluster, part: Part, progress: Progress) -> int:
     """Create or grow the dataset, unless another part has done so, and refuse other code than it was begun with.
     Returns the first row that the parts make.
     """
-    for _ in range(TRIES):
+    for _ in _attempts(writer):
         try:
             before = meta(writer.peek())
             if before.get(BUILDING) and before["recipe"]["n"] != plan.recipe.n:
@@ -195,12 +192,12 @@ def _begun(writer: PartWriter, plan: Plan, cluster: Cluster, part: Part, progres
                 f"{writer.location.address} is being made in {building['count']} parts, not {part.count}: say --part {min(part.number, building['count'])}/{building['count']}."
             )
         return int(building["first"])
-    raise LockedError(f"{writer.location.address} is changed by other parts all the time: run this again.")
+    raise AssertionError("attempts end with an error")
 
 
 def _make_dry_sounds(writer: PartWriter, plan: Plan, cluster: Cluster, part: Part, progress: Progress) -> None:
     count = plan.dry_count(plan.recipe.n)
-    for attempt in range(TRIES):
+    for attempt in _attempts(writer):
         writer.refresh()
         missing = missing_rows(writer, DRY_HASH, count)
         if not len(missing):
@@ -211,12 +208,12 @@ def _make_dry_sounds(writer: PartWriter, plan: Plan, cluster: Cluster, part: Par
             render_missing(writer, plan, cluster, share, share[:0], progress, keep_going=False)
         except LockedError:  # some of them were made by another part meanwhile
             continue
-    raise LockedError(f"{writer.location.address} is changed by other parts all the time: run this again.")
 
 
 def _join(writer: PartWriter) -> str:
     """Make a version of the parts and let the dataset follow them, whoever of the parts does it first."""
-    for _ in range(TRIES):
+    version = ""
+    for _ in _attempts(writer):
         about = meta(writer.peek())
         if about.get("version"):
             version = str(about["version"])
@@ -229,7 +226,5 @@ def _join(writer: PartWriter) -> str:
             break
         except LockedError:
             writer.refresh()
-    else:
-        raise LockedError(f"{writer.location.address} is changed by other parts all the time: run this again.")
     writer.join()
     return version

@@ -64,11 +64,8 @@ def render(
     A new dataset is created, an unfinished one resumed, a finished one grown when `recipe.n` is larger; else nothing is
     done. Raises `UsageError` when the stored dataset was made from a different recipe.
     """
-    left_out: dict[str, str] = {}
-    if keep_going:
-        recipe, left_out = without_unusable(recipe, location)
-    plan = Plan(recipe)
-    _ = plan.source  # one that cannot be opened ends it here
+    plan, left_out = planned(recipe, location, keep_going=keep_going)
+    recipe = plan.recipe
     if dry_run:
         if hasattr(plan.source, "check"):
             plan.source.check()
@@ -100,6 +97,18 @@ def render(
             ),
             warnings=(*plan.warnings(), *not_repeatable(meta(writer.peek()))),
         )
+
+
+def planned(recipe: Recipe, location: Location, *, keep_going: bool) -> tuple[Plan, dict[str, str]]:
+    """The plan of a recipe with its source opened, and the sounds that `keep_going` leaves out of it. Raises
+    `SourceError`.
+    """
+    left_out: dict[str, str] = {}
+    if keep_going:
+        recipe, left_out = without_unusable(recipe, location)
+    plan = Plan(recipe)
+    _ = plan.source  # one that cannot be opened ends it here
+    return plan, left_out
 
 
 def render_missing(

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.engine import Task, TaskResult
-from timbre_data.pipeline.build.union import columns_there
 from timbre_data.pipeline.catalogue.threads import share_cores
 from timbre_data.pipeline.store.columns import (
     AUDIO,
@@ -30,7 +29,7 @@ from timbre_data.pipeline.store.columns import (
     dry_arrays,
     feature_hash,
 )
-from timbre_data.pipeline.store.origins import RowHashes, origin_arrays
+from timbre_data.pipeline.store.origins import NAMED, RowHashes, are_all, origin_arrays, places
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.task_session import TaskSession, hashes
 from timbre_data.pipeline.store.writer import meta
@@ -54,12 +53,14 @@ def _blocks(task: Task) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def _read(data: Dataset, path: str, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Rows of one array; neighbours are read as a slice, which is faster."""
-    first, last = int(rows[0]), int(rows[-1])
-    return data.read(
-        path, slice(first, last + 1) if last - first + 1 == len(rows) and (np.diff(rows) == 1).all() else rows
-    )
+def first_rows(sources: Sequence[Dataset]) -> NDArray[np.int64]:
+    """The number of the first row of each source, where their rows are numbered through."""
+    return np.cumsum([0, *(data.n for data in sources)])[:-1]
+
+
+def first_dry_sounds(sources: Sequence[Dataset]) -> NDArray[np.int64]:
+    """The same of dry sounds."""
+    return np.cumsum([0, *(int(data.array(DRY_HASH).shape[0]) for data in sources)])[:-1]
 
 
 def _gathered(
@@ -67,32 +68,28 @@ def _gathered(
 ) -> NDArray[Any]:
     """Rows of one array, numbered through all sources, with the columns of the new dataset [shape=(n, ...)]."""
     target = store.array(path)
-    which = np.searchsorted(firsts, numbers, side="right") - 1
-    attributes = target.attrs.asdict()
+    text = target.dtype.kind in "OTU"
+
+    def unused() -> NDArray[Any]:
+        fill: Any = "" if text else UNUSED.get(path, 0)
+        return np.full((len(numbers), *target.shape[1:]), fill, object if text else target.dtype)
+
     out: NDArray[Any] | None = None
+    which = np.searchsorted(firsts, numbers, side="right") - 1
     for number in np.unique(which).tolist():
         data, here = sources[number], which == number
         if not data.has(path):
             continue
-        values = _read(data, path, numbers[here] - firsts[number])
-        columns = columns_there(data, path, attributes)
-        if here.all() and (columns is None or len(columns) == target.shape[1]) and _ascending(columns):
-            return values.astype(object) if values.dtype.kind in "OTU" else values
-        if out is None:
-            text = values.dtype.kind in "OTU"
-            fill: Any = "" if text else UNUSED.get(path, 0)
-            out = np.full((len(numbers), *target.shape[1:]), fill, object if text else values.dtype)
+        values = data.read(path, numbers[here] - firsts[number])
+        names = target.attrs[NAMED[path]] if path in NAMED else None
+        columns = None if names is None else places(data.names(path, NAMED[path]), names)  # type: ignore[arg-type]  # a list
+        if columns is None or are_all(columns, target.shape[1]):
+            if here.all():
+                return values.astype(object) if text else values
+            columns = None
+        out = unused() if out is None else out
         out[here if columns is None else np.ix_(here, columns)] = values
-    if out is None:
-        text = target.dtype.kind in "OTU"
-        out = np.full(
-            (len(numbers), *target.shape[1:]), "" if text else UNUSED.get(path, 0), object if text else target.dtype
-        )
-    return out
-
-
-def _ascending(columns: NDArray[np.int64] | None) -> bool:
-    return columns is None or bool((np.diff(columns) == 1).all())
+    return unused() if out is None else out
 
 
 def _refuse_damage(
@@ -103,11 +100,13 @@ def _refuse_damage(
     what: str,
 ) -> None:
     """Raise `CorruptDataError` where something is not what its hash says."""
-    for number in numbers[~same].tolist():
-        which = int(np.searchsorted(firsts, number, side="right")) - 1
-        raise CorruptDataError(
-            f"{sources[which].location.address}: {what} {number - int(firsts[which])} is damaged. See timbre-data dataset verify {sources[which].name}."
-        )
+    if same.all():
+        return
+    number = int(numbers[~same][0])
+    which = int(np.searchsorted(firsts, number, side="right")) - 1
+    raise CorruptDataError(
+        f"{sources[which].location.address}: {what} {number - int(firsts[which])} is damaged. See timbre-data dataset verify {sources[which].name}."
+    )
 
 
 def copy_dry(session: bytes, address: str, task: Task, addresses: Sources) -> TaskResult:
@@ -115,7 +114,7 @@ def copy_dry(session: bytes, address: str, task: Task, addresses: Sources) -> Ta
     share_cores()
     store = TaskSession(session, address)
     sources = [_opened(*one) for one in addresses]
-    firsts = np.cumsum([0, *(int(data.array(DRY_HASH).shape[0]) for data in sources)])[:-1]
+    firsts = first_dry_sounds(sources)
     paths = dry_arrays(sources[0].recipe)
     for start, stop in _blocks(task):
         numbers = store.read(SOURCE_DRY, slice(start, stop))
@@ -130,7 +129,7 @@ def copy_rows(session: bytes, address: str, task: Task, addresses: Sources, feat
     share_cores()
     store = TaskSession(session, address)
     sources = [_opened(*one) for one in addresses]
-    firsts = np.cumsum([0, *(data.n for data in sources)])[:-1]
+    firsts = first_rows(sources)
     row_hashes = RowHashes(store.root)
     about = meta(store.root)
     here = (ORIGIN_DATASET, ORIGIN_ROW, ORIGIN_DRY, DRY_INDEX)

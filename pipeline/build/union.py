@@ -18,17 +18,13 @@ from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.columns import (
     CLIP,
     FRAMES,
-    IDENTIFIABLE,
-    MASK,
-    ORDER,
-    PARAMS,
     RESPONSE,
     TAGS,
     feature_hash,
 )
 from timbre_data.pipeline.store.comparing import flattened
 from timbre_data.pipeline.store.description import dimension_names
-from timbre_data.pipeline.store.origins import origins_of, places
+from timbre_data.pipeline.store.origins import origins_of
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.origin import Origin
@@ -47,10 +43,7 @@ class Union:
     """
 
     recipe: Recipe
-    parameters: list[dict[str, Any]]
-    steps: list[str]
     families: list[str]
-    tags: list[str]
     extra_labels: list[str]
     features: dict[str, dict[str, Any]]
     left_features: list[str]
@@ -90,10 +83,7 @@ def union_of(sources: Sequence[Dataset], name: str, rows: int, description: str)
         numbers.append(np.array([origins.index(one) for one in own], np.int64))
     return Union(
         recipe=recipe,
-        parameters=parameters,
-        steps=[step.label for step in steps],
         families=families,
-        tags=tags,
         extra_labels=extra_labels,
         features=features,
         left_features=left,
@@ -101,12 +91,6 @@ def union_of(sources: Sequence[Dataset], name: str, rows: int, description: str)
         origin_numbers=numbers,
         specs=specs,
     )
-
-
-def columns_there(data: Dataset, path: str, attributes: dict[str, Any]) -> NDArray[np.int64] | None:
-    """The places of a source's columns among those of the union, for the arrays that have named columns."""
-    keys = {PARAMS: "names", MASK: "names", IDENTIFIABLE: "names", ORDER: "steps", TAGS: "names"}
-    return places(data.names(path, keys[path]), attributes[keys[path]]) if path in keys else None
 
 
 def _first_with(sources: Sequence[Dataset], path: str) -> Dataset:

@@ -1,13 +1,19 @@
-"""How threads that make or move sounds share the cores and the memory of this process."""
+"""The cores that this process may use, and how threads that make or move sounds share them."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 
 SWITCH_SECONDS = 0.0005
 """The interpreter's switch interval between threads; with Python's 5 ms, cores wait for each other between calls."""
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share_cores() -> None:

@@ -40,8 +40,10 @@ def card(data: Dataset, form: str = "", exporter: Exporter | None = None) -> str
         else "splits go by dry sound: none is in two of them"
     )
     isolation = data.meta.get("isolation")
+    there = set(data.read("split")[data.usable()].tolist())
+    splits = [split for number, split in enumerate(SPLITS) if number in there]
     lines = [
-        *(["---", *_front_matter(data, exporter), "---", ""] if exporter else []),
+        *(["---", *_front_matter(data, exporter, splits), "---", ""] if exporter else []),
         f"# {recipe.name} {data.version}",
         "",
         description(data),
@@ -70,7 +72,7 @@ def card(data: Dataset, form: str = "", exporter: Exporter | None = None) -> str
         "",
         "## Opening it",
         "",
-        *(line for snippet in (exporter.snippets if exporter else opening(data)) for line in _snippet(data, snippet)),
+        *(line for snippet in (exporter.snippets if exporter else opening(data)) for line in _snippet(snippet, splits)),
         "## Citing it",
         "",
         "```bibtex",
@@ -106,14 +108,13 @@ def opening(data: Dataset) -> tuple[Snippet, ...]:
     )  # fmt: skip
 
 
-def _snippet(data: Dataset, snippet: Snippet) -> list[str]:
+def _snippet(snippet: Snippet, splits: list[str]) -> list[str]:
     """A snippet, of a split that has rows: by default of the training one."""
-    there = [SPLITS[number] for number in sorted(set(data.read("split")[data.usable()].tolist()))]
-    code = snippet.code if "train" in there or not there else re.sub(r"\btrain\b", there[0], snippet.code)
+    code = snippet.code if "train" in splits or not splits else re.sub(r"\btrain\b", splits[0], snippet.code)
     return [f"With {snippet.tool}:", "", "```python", code, "```", ""]
 
 
-def _front_matter(data: Dataset, exporter: Exporter) -> list[str]:
+def _front_matter(data: Dataset, exporter: Exporter, splits: list[str]) -> list[str]:
     licence = data.recipe.licence
     fields: dict[str, Any] = {
         "pretty_name": f"{data.recipe.name} {data.version}",
@@ -124,12 +125,7 @@ def _front_matter(data: Dataset, exporter: Exporter) -> list[str]:
         **exporter.front_matter,
     }
     if exporter.splits:
-        present = set(data.read("split")[data.usable()].tolist())
-        patterns = [
-            {"split": split, "path": exporter.splits.format(split=split)}
-            for number, split in enumerate(SPLITS)
-            if number in present
-        ]
+        patterns = [{"split": split, "path": exporter.splits.format(split=split)} for split in splits]
         fields["configs"] = [{"config_name": "default", "data_files": patterns}]
     return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True).rstrip().splitlines()
 

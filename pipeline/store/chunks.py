@@ -37,8 +37,7 @@ def blosc_of(array: zarr.Array[Any]) -> Blosc | None:
     if not whole or len(metadata.codecs) != 3 or 0 in array.shape[1:]:
         return None
     endian, blosc, checksum = metadata.codecs
-    ours = isinstance(endian, BytesCodec) and isinstance(blosc, BloscCodec) and isinstance(checksum, Crc32cCodec)
-    if not ours or not isinstance(blosc, BloscCodec):
+    if not (isinstance(endian, BytesCodec) and isinstance(blosc, BloscCodec) and isinstance(checksum, Crc32cCodec)):
         return None
     shuffle = Blosc.SHUFFLE if blosc.shuffle.value == "shuffle" else Blosc.NOSHUFFLE
     return Blosc(blosc.cname.value, blosc.clevel, shuffle, blosc.blocksize)
@@ -70,7 +69,7 @@ def read_array(array: zarr.Array[Any], rows: slice | NDArray[np.int64] | int, ad
     does not match, or an object is lost.
     """
     try:
-        blosc = None if isinstance(rows, int) else blosc_of(array)
+        blosc = blosc_of(array)
         if blosc is not None and not isinstance(rows, int):
             return read_rows(array, blosc, rows)
         if isinstance(rows, np.ndarray):
@@ -86,6 +85,8 @@ def read_array(array: zarr.Array[Any], rows: slice | NDArray[np.int64] | int, ad
 def read_rows(array: zarr.Array[Any], blosc: Blosc, rows: slice | NDArray[np.int64]) -> NDArray[Any]:
     """Rows of an array, each of its chunks decoded once. Raises `ValueError` for a chunk that is damaged."""
     size = array.chunks[0]
+    if not isinstance(rows, slice) and _are_neighbours(rows, array.shape[0]):
+        rows = slice(int(rows[0]), int(rows[-1]) + 1)  # whole chunks are decoded into their places
     if isinstance(rows, slice):
         start, stop, _ = rows.indices(array.shape[0])
         numbers = range(start // size, -(-stop // size)) if start < stop else range(0)
@@ -109,6 +110,10 @@ def read_rows(array: zarr.Array[Any], blosc: Blosc, rows: slice | NDArray[np.int
             here = rows // size == number
             out[here] = _decoded(array, blosc, chunk)[rows[here] - first]
     return out
+
+
+def _are_neighbours(rows: NDArray[np.int64], count: int) -> bool:
+    return len(rows) > 0 and bool(0 <= rows[0] <= rows[-1] < count and (np.diff(rows) == 1).all())
 
 
 def _fetched(array: zarr.Array[Any], numbers: Any) -> list[Any]:

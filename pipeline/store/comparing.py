@@ -62,8 +62,9 @@ def compare(first: Dataset, second: Dataset) -> Difference:
     one, other = (flattened(data.meta["provenance"]) for data in (first, second))
     result.provenance = _changes(one, other)
     result.parameters = _parameters(first, second)
-    _compare_rows(first, second, result)
-    result.features = _features(first, second)
+    pairs = _pairs(first, second)
+    _compare_rows(first, second, pairs, result)
+    result.features = _features(first, second, pairs)
     digests = first.digest(), second.digest()
     result.same = digests[0] is not None and digests[0] == digests[1]
     return result
@@ -128,7 +129,10 @@ def _drawn(data: Dataset) -> dict[str, NDArray[Any]]:
     return {name: params[mask[:, i], i] for i, name in enumerate(data.space.names)}
 
 
-def _pairs(first: Dataset, second: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _pairs(first: Dataset, second: Dataset) -> Pairs:
     """The rows that are compared with each other, by their numbers in both: those of one number, or where one of the
     datasets was selected or merged, those of one hash, for rows keep it.
     """
@@ -141,8 +145,8 @@ def _pairs(first: Dataset, second: Dataset) -> tuple[NDArray[np.int64], NDArray[
     return common, common
 
 
-def _compare_rows(first: Dataset, second: Dataset, result: Difference) -> None:
-    here, there = _pairs(first, second)
+def _compare_rows(first: Dataset, second: Dataset, pairs: Pairs, result: Difference) -> None:
+    here, there = pairs
     one, other = first.read(ROW_HASH), second.read(ROW_HASH)
     result.missing = int((one == 0).sum()), int((other == 0).sum())
     one, other = one[here], other[there]
@@ -184,10 +188,10 @@ def _row_arrays(data: Dataset) -> list[str]:
     ]
 
 
-def _features(first: Dataset, second: Dataset) -> dict[str, str]:
+def _features(first: Dataset, second: Dataset, pairs: Pairs) -> dict[str, str]:
     sets = first.feature_sets(), second.feature_sets()
     found = {}
-    here, there = _pairs(first, second)
+    here, there = pairs
     for name in sets[0] | sets[1]:
         if name not in sets[0] or name not in sets[1]:
             found[name] = f"only in {first.name if name in sets[0] else second.name}"

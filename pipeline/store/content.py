@@ -37,10 +37,10 @@ def content_digest(data: Dataset) -> str | None:
             continue
         described[path] = {"attributes": node.attrs.asdict(), "dtype": dtype_name(node), "shape": list(node.shape)}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
-    if data.has(ORIGIN_DRY) and (data.read(DRY_INDEX) != data.read(ORIGIN_DRY)).any():
-        digest.update(
-            DRY_INDEX.encode() + data.read(DRY_INDEX).astype("<i4").tobytes()
-        )  # no part of hashes that rows keep
+    if data.has(ORIGIN_DRY):  # no part of the hashes that rows keep
+        index = data.read(DRY_INDEX)
+        if (index != data.read(ORIGIN_DRY)).any():
+            digest.update(DRY_INDEX.encode() + index.astype("<i4").tobytes())
     for path in (ROW_HASH, DRY_HASH, *map(feature_hash, sorted(set(data.feature_sets()) - set(data.left_out)))):
         digest.update(path.encode() + np.asarray(data.read(path)).astype("<u8").tobytes())
     return digest.hexdigest()

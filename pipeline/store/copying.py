@@ -27,7 +27,7 @@ from timbre_data.pipeline.store.objects import object_store, reaching, sizes
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.repository import BRANCH, exists, open_repository, parts_under_way, refuse_absent
 from timbre_data.pipeline.store.shelf import size_of
-from timbre_data.pipeline.store.writer import WriterLock, refuse_while_parts_run, translated_errors
+from timbre_data.pipeline.store.writer import locked, refuse_while_parts_run, translated_errors
 from timbre_data.schemas.errors import CorruptDataError, UsageError
 
 IMMUTABLE = ("chunks/", "manifests/", "snapshots/", "transactions/")
@@ -177,17 +177,10 @@ def _where(location: Location) -> str:
 
 @contextmanager
 def _locked(location: Location) -> Iterator[None]:
-    """Hold off writers of a local dataset; in object storage the references decide."""
-    if location.remote:
-        yield
-        return
-    with translated_errors(location.address):
-        lock = WriterLock(location)
-    try:
+    """Hold off writers of a local dataset, those of parts too."""
+    with locked(location):
         refuse_while_parts_run(location)
         yield
-    finally:
-        lock.release()
 
 
 def _refuse_other_history(source: Location, target: Location) -> None:

@@ -189,6 +189,12 @@ def segments_of(frames: NDArray[Any], classes: Sequence[str]) -> list[Segment]:
     ]
 
 
+def effects_text(order: Sequence[int], steps: Sequence[str]) -> str:
+    """The effects of one row in their order, joined by +, given the place of each step."""
+    used = sorted((place, step) for place, step in zip(order, steps, strict=True) if place >= 0)
+    return "+".join(step for _, step in used)
+
+
 def tag_table(rows: Sequence[Sequence[str]], tags: Sequence[str]) -> NDArray[np.bool_]:
     """A mask of the tags of each row [shape=(n, k)]. Raises `ValueError` for one that is not in the list."""
     index_of = {tag: column for column, tag in enumerate(tags)}

@@ -85,6 +85,11 @@ def known_datasets(folder: Path | None = None) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"*/{STORE}") if path.is_dir()) if folder.is_dir() else []
 
 
+def known_exports(folder: Path) -> list[str]:
+    """Names of the exports as plain Zarr in a folder."""
+    return sorted(path.parents[1].name for path in folder.glob(f"*/{EXPORT}/zarr.json"))
+
+
 def not_found(location: Location) -> NotFoundError:
     """The error for a dataset that does not exist; it lists those beside it."""
     if location.remote:
@@ -93,9 +98,7 @@ def not_found(location: Location) -> NotFoundError:
             f"there is no dataset {location.address}. See timbre-data dataset list {above}, or make one with timbre-data render."
         )
     parent = location.folder.parent
-    beside = sorted(
-        {*known_datasets(parent), *(path.parent.parent.name for path in parent.glob(f"*/{EXPORT}/zarr.json"))}
-    )
+    beside = sorted({*known_datasets(parent), *known_exports(parent)})
     return NotFoundError(
         f"there is no dataset {location.folder}. Known there: {', '.join(beside) or 'none'}. Make one with timbre-data render."
     )

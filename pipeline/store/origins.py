@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 ORIGINS = "origins"
 """Field of a description: the datasets that rows come from; not there where a dataset was rendered or imported."""
 _BY_PARAMETER = (PARAMS, MASK, IDENTIFIABLE)
+NAMED = {**dict.fromkeys(_BY_PARAMETER, "names"), ORDER: "steps", TAGS: "names"}
+"""The arrays whose columns have names, and the attribute that lists them."""
 
 
 def origins_of(data: Dataset) -> list[Origin]:
@@ -84,6 +86,11 @@ def places(names: Sequence[str], among: Sequence[str]) -> NDArray[np.int64]:
     return np.array([list(among).index(name) for name in names], np.int64)
 
 
+def are_all(columns: NDArray[np.int64], width: int) -> bool:
+    """Whether some columns of a table of that width are all of them, in order."""
+    return len(columns) == width and bool((np.diff(columns) == 1).all())
+
+
 @dataclass(frozen=True)
 class _View:
     """The rows of one origin as they are there: its own columns, in its order."""
@@ -95,7 +102,7 @@ class _View:
         every = len(rows) == len(table[DRY_INDEX])
         shown = {path: table[path] if every else table[path][rows] for path in (*self.paths, ORIGIN_DRY)}
         for path, chosen in self.columns.items():
-            if len(chosen) != shown[path].shape[1] or (np.diff(chosen) != 1).any():
+            if not are_all(chosen, shown[path].shape[1]):
                 shown[path] = shown[path][:, chosen]
         shown[DRY_INDEX] = shown[ORIGIN_DRY].astype(np.int32)
         return shown
@@ -111,8 +118,7 @@ class RowHashes:
         if not about.get(ORIGINS):
             return
         self.paths = (*self.paths, ORIGIN_DATASET, ORIGIN_DRY)
-        names = {PARAMS: "names", ORDER: "steps", TAGS: "names"}
-        here: dict[str, Any] = {path: root[path].attrs[key] for path, key in names.items() if path in root}
+        here: dict[str, Any] = {path: root[path].attrs[key] for path, key in NAMED.items() if path in root}
         for origin in map(Origin.model_validate, about[ORIGINS]):
             parameters = places(origin.parameters, here[PARAMS])
             columns = dict.fromkeys(_BY_PARAMETER, parameters) | {ORDER: places(origin.steps, here[ORDER])}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +24,7 @@ from timbre_data.pipeline.store.repository import BRANCH, PARTS, exists, open_re
 from timbre_data.pipeline.store.writer import (
     RUNNING_PART,
     Writer,
-    WriterLock,
+    locked,
     refuse_while_parts_run,
     translated_errors,
 )
@@ -105,12 +105,8 @@ class PartWriter(Writer):
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the lock of a local dataset; object storage compares references itself."""
-        lock = None if self.location.remote or self._lock is not None else WriterLock(self.location, LOCK_SECONDS)
-        try:
+        with nullcontext() if self._lock else locked(self.location, LOCK_SECONDS):
             yield
-        finally:
-            if lock is not None:
-                lock.release()
 
     def tag(self, name: str, snapshot: str | None = None) -> None:
         """Name a commit, unless another part has done so."""
@@ -163,11 +159,6 @@ def drop_parts(location: Location) -> None:
     they wrote.
     """
     refuse_without_parts(location)
-    with translated_errors(location.address):
-        lock = None if location.remote else WriterLock(location, LOCK_SECONDS)
-        try:
-            refuse_while_parts_run(location)
-            open_repository(location).delete_branch(PARTS)
-        finally:
-            if lock is not None:
-                lock.release()
+    with translated_errors(location.address), locked(location, LOCK_SECONDS):
+        refuse_while_parts_run(location)
+        open_repository(location).delete_branch(PARTS)

@@ -37,6 +37,7 @@ from timbre_data.pipeline.store.columns import (
     SPLITS,
     TAGS,
 )
+from timbre_data.pipeline.store.layout import effects_text
 from timbre_data.pipeline.store.origins import origins_of
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
@@ -168,7 +169,10 @@ class _Columns:
             return names[data.read(ORIGIN_DATASET)] if data.has(ORIGIN_DATASET) else np.repeat(names, data.n)
         if name in ("effect", "effects"):
             steps, order = data.names(ORDER, "steps"), data.read(ORDER)
-            return Names(steps, order >= 0) if name == "effects" else _in_order(steps, order)
+            if name == "effects":
+                return Names(steps, order >= 0)
+            kinds, back = np.unique(order, axis=0, return_inverse=True)
+            return np.array([effects_text(kind, steps) for kind in kinds.tolist()])[back.reshape(-1)]
         if name in _OF_ROW:
             return data.read(_OF_ROW[name])
         if name in _OF_DRY:
@@ -183,16 +187,6 @@ class _Columns:
 
 def _comparable(values: NDArray[Any]) -> NDArray[Any]:
     return np.array(values.tolist(), str) if values.dtype.kind in "OTU" else values
-
-
-def _in_order(steps: list[str], order: NDArray[Any]) -> NDArray[Any]:
-    """The effects of each row in order, joined by +."""
-    kinds, back = np.unique(order, axis=0, return_inverse=True)
-    names = []
-    for places in kinds.tolist():
-        used = sorted((place, step) for place, step in zip(places, steps, strict=True) if place >= 0)
-        names.append("+".join(step for _, step in used))
-    return np.array(names)[back.reshape(-1)]
 
 
 class _Condition:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from timbre_data.pipeline.store.location import EXPORT, STORE, Location, export_group, known_datasets, locate
+from timbre_data.pipeline.store.location import STORE, Location, export_group, known_datasets, known_exports, locate
 from timbre_data.pipeline.store.objects import object_store, reaching, sizes
 
 
@@ -10,8 +10,8 @@ def datasets_in(place: str) -> list[str]:
     """Addresses of the datasets in a folder or under an `s3://` prefix, exports as plain Zarr among them."""
     location = locate(place if "/" in place or place.startswith(".") else f"./{place}")
     if not location.remote:
-        exports = {path.parents[1].name for path in location.folder.glob(f"*/{EXPORT}/zarr.json")}
-        return [str(location.folder / name) for name in sorted({*known_datasets(location.folder), *exports})]
+        names = {*known_datasets(location.folder), *known_exports(location.folder)}
+        return [str(location.folder / name) for name in sorted(names)]
     import obstore
 
     with reaching(location.address):

@@ -12,6 +12,8 @@ import os
 import pickle
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -65,12 +67,30 @@ class WriterLock:
         self._lock.release()
 
 
+@contextmanager
+def locked(location: Location, timeout: float = 0) -> Iterator[None]:
+    """Hold off writers of a local dataset; in object storage the references decide. Raises `LockedError`, after waiting
+    for `timeout` seconds.
+    """
+    if location.remote:
+        yield
+        return
+    with translated_errors(location.address):
+        lock = WriterLock(location, timeout)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 RUNNING_PART = "part.{}.lock"
 """Locked in a local dataset's folder by each process that renders a part of it."""
 
 
 def refuse_while_parts_run(location: Location) -> None:
     """Raise `LockedError` where a process of this machine renders a part of a local dataset at this moment."""
+    if location.remote:
+        return
     for file in sorted(location.folder.glob(RUNNING_PART.format("*"))):
         lock = FileLock(file)
         try:

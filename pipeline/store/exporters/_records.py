@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 import wave
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.catalogue.threads import available_cores
 from timbre_data.pipeline.store.columns import (
     AUDIO,
     AUDIO_CHUNK,
@@ -35,11 +35,11 @@ from timbre_data.pipeline.store.columns import (
     SPLITS,
     TAGS,
 )
-from timbre_data.pipeline.store.layout import segments_of
+from timbre_data.pipeline.store.layout import effects_text, segments_of
 from timbre_data.pipeline.store.origins import origins_of
 from timbre_data.pipeline.store.reader import Dataset
 
-THREADS = max(2, os.cpu_count() or 1)
+THREADS = max(2, available_cores())
 AHEAD = 2 * THREADS
 """Audio chunks that are made while another is written."""
 
@@ -158,7 +158,7 @@ class _BlockMaker:
                 "row": start + k,
                 "split": SPLITS[columns[SPLIT][k]],
                 "dry": str(self._identity[columns[DRY_INDEX][k]]),
-                "effects": "+".join(_in_order(order[k], self._steps)),
+                "effects": effects_text(order[k], self._steps),
                 "gain": float(columns[GAIN][k]),
                 "effect_db": float(columns[EFFECT_DB][k]),
             }
@@ -177,10 +177,6 @@ class _BlockMaker:
         if sound.dtype == np.int16:
             return self._header + np.ascontiguousarray(sound.T, "<i2").tobytes()
         return wav_bytes(sound, rate)
-
-
-def _in_order(order: list[int], steps: list[str]) -> list[str]:
-    return [step for _, step in sorted((place, step) for place, step in zip(order, steps, strict=True) if place >= 0)]
 
 
 def _extra(data: Dataset, path: str, value: Any) -> dict[str, Any]:

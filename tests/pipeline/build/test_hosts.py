@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import all_columns, build, small_recipe
+from tests.conftest import build, same_bytes, small_recipe
 from tests.pipeline.store.test_s3 import credentials, made_bucket, moto_server
 from timbre_data.pipeline.build import rendering
 from timbre_data.pipeline.build.engine import Cluster
@@ -30,11 +30,12 @@ PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 BRIDGE = f"timbre{PROCESS}"
 NET = f"10.77.{31 + PROCESS}"
 S3_PORT = 9321
+IP = shutil.which("ip") or "/usr/sbin/ip"
 
 
 def ip(*words: str) -> None:
     """Run `ip` of iproute2."""
-    subprocess.run([shutil.which("ip") or "/usr/sbin/ip", *words], check=True, capture_output=True)
+    subprocess.run([IP, *words], check=True, capture_output=True)
 
 
 @dataclass
@@ -56,13 +57,14 @@ class Hosts:
         home = self.folder / host
         home.mkdir(exist_ok=True)
         own = {"TIMBRE_DATA_HOME": str(home / "datasets"), "TMPDIR": str(home)}
-        process = subprocess.Popen(
-            [shutil.which("ip") or "/usr/sbin/ip", "netns", "exec", f"{BRIDGE}-{host}", *words],
-            cwd=home,
-            env=os.environ | own | environment,
-            stdout=subprocess.PIPE,
-            stderr=(home / "said").open("ab"),
-        )
+        with (home / "said").open("ab") as said:
+            process = subprocess.Popen(
+                [IP, "netns", "exec", f"{BRIDGE}-{host}", *words],
+                cwd=home,
+                env=os.environ | own | environment,
+                stdout=said,
+                stderr=said,
+            )
         self.started.append(process)
         return process
 
@@ -106,7 +108,7 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
 def remove(hosts: Hosts) -> None:
     """Remove what is left of the hosts."""
     for words in (*(("netns", "del", f"{BRIDGE}-{name}") for name in hosts.names), ("link", "del", BRIDGE)):
-        subprocess.run([shutil.which("ip") or "/usr/sbin/ip", *words], capture_output=True)
+        subprocess.run([IP, *words], capture_output=True)
 
 
 @pytest.fixture
@@ -116,14 +118,6 @@ def bucket(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> str:
     credentials(monkeypatch, endpoint)
     hosts.start("store", *moto_server(), "-H", "0.0.0.0", "-p", str(S3_PORT))
     return made_bucket(endpoint)
-
-
-def same(first: Dataset, second: Dataset) -> bool:
-    """Whether two datasets hold the same bytes."""
-    one, other = all_columns(first), all_columns(second)
-    return first.digest() == second.digest() and all(
-        values.tobytes() == other[path].tobytes() for path, values in one.items() if values.dtype.kind not in "OT"
-    )
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -151,7 +145,7 @@ def test_ten_thousand_rows_travel_and_grow_on_two_hosts_of_which_one_is_killed(
     assert "rows: 6000 -> 10000 (4000 added), 6000 equal" in capsys.readouterr().out
     assert command("dataset", "verify", "d", "--rerender", "64") == 0
     assert "64 of 64 re-rendered rows are bit-equal" in capsys.readouterr().out
-    assert same(build(recipe, "one-go"), Dataset("d"))
+    assert same_bytes(build(recipe, "one-go"), Dataset("d"))
 
 
 def wait_for_a_commit(address: str, process: subprocess.Popen[bytes]) -> int:
@@ -185,7 +179,7 @@ def test_a_dask_cluster_of_hosts_makes_the_same_bytes_and_shows_itself(hosts: Ho
     address = f"{bucket}/cluster"
     report = rendering.render(recipe, locate(address), Cluster(scheduler=scheduler))
     assert report.version == "1.0.0"
-    assert same(build(recipe, "here"), Dataset(address))
+    assert same_bytes(build(recipe, "here"), Dataset(address))
     with urllib.request.urlopen(f"http://{hosts.address('one')}:8787/status", timeout=20) as page:
         shown = page.read().decode()
     assert page.status == 200

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import zarr
 
-from tests.conftest import all_columns, build, small_recipe
+from tests.conftest import build, same_bytes, small_recipe
 from timbre_data.pipeline.build import part_rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.part_rendering import Part, finish, render_part
@@ -55,14 +55,6 @@ def branches(name: str) -> set[str]:
     return set(open_repository(locate(name)).list_branches())
 
 
-def same(first: Dataset, second: Dataset) -> bool:
-    """Whether two datasets hold the same bytes."""
-    one, other = all_columns(first), all_columns(second)
-    return first.digest() == second.digest() and all(
-        values.tobytes() == other[path].tobytes() for path, values in one.items() if values.dtype.kind not in "OT"
-    )
-
-
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 7, 20])
 @pytest.mark.parametrize(("first", "rows"), [(0, 1500), (100, 1500), (512, 513), (0, 10), (1000, 1500)])
 def test_parts_cover_every_row_once_and_share_no_chunk(count: int, first: int, rows: int) -> None:
@@ -96,7 +88,7 @@ def test_parts_in_any_order_are_the_dataset_that_is_made_in_one_go(
     assert part("2/3").rows == 0  # done already
     assert part("1/3").version == "1.0.0"
     made = Dataset("p")
-    assert same(whole, made)
+    assert same_bytes(whole, made)
     assert verify(made).whole
     assert branches("p") == {"main"}
     assert part("1/3").reason == "finished already"
@@ -112,7 +104,7 @@ def test_a_finished_dataset_grows_in_parts_and_stays_as_it_was_until_they_are_jo
         with pytest.raises(UsageError, match="is being made in parts"):
             words()
     assert part("2/2").version == "1.1.0"
-    assert same(build(recipe(), "whole"), Dataset("p"))
+    assert same_bytes(build(recipe(), "whole"), Dataset("p"))
     assert Dataset("p@v1.0.0").n == 700
 
 
@@ -210,7 +202,7 @@ def test_another_part_in_the_middle_of_everything(method: str, at: int) -> None:
     with entered(method, at, *RENDER, "--part", "2/2") as calls:
         part("1/2")
     assert len(calls) >= at
-    assert same(build(recipe(), "whole"), Dataset("p"))
+    assert same_bytes(build(recipe(), "whole"), Dataset("p"))
     assert branches("p") == {"main"}
 
 
@@ -221,7 +213,7 @@ def test_another_join_in_the_middle_of_a_join(method: str) -> None:
     with entered(method, 1, "dataset", "finish", "p") as calls:
         assert part("1/2").version == "1.0.0"
     assert calls
-    assert same(build(recipe(), "whole"), Dataset("p"))
+    assert same_bytes(build(recipe(), "whole"), Dataset("p"))
     assert branches("p") == {"main"}
 
 
@@ -236,7 +228,7 @@ def test_two_machines_with_the_same_part_lose_nothing() -> None:
             other.commit("other")
         assert other.snapshot == one.snapshot
     assert render_part(recipe(), locate("p"), Cluster(workers=1), Part(2, 2), progress=NoProgress()).version == "1.0.0"
-    assert same(build(recipe(), "whole"), Dataset("p"))
+    assert same_bytes(build(recipe(), "whole"), Dataset("p"))
 
 
 @pytest.mark.parametrize("again", ["part", "finish"])
