@@ -45,6 +45,12 @@ def recipe(**changes: Any) -> Any:
     return small_recipe("distortion", **({"n": N, "audio.seconds": 0.1} | changes))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """What is made in one go; nobody changes it."""
+    return build(recipe(), str(tmp_path_factory.mktemp("parts") / "whole"))
+
+
 def part(text: str, name: str = "p", **changes: Any) -> Any:
     """Render one part."""
     return render_part(recipe(**changes), locate(name), Cluster(workers=1), Part.parse(text))
@@ -72,9 +78,8 @@ def test_what_is_no_part_is_refused(text: str) -> None:
 
 
 def test_parts_in_any_order_are_the_dataset_that_is_made_in_one_go(
-    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    whole: Dataset, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = build(recipe(), "whole")
     assert "still missing: 1/3, 3/3" in part("2/3").reason
     with pytest.raises(NotFoundError, match="is being made in parts"):
         Dataset("p")
@@ -95,7 +100,7 @@ def test_parts_in_any_order_are_the_dataset_that_is_made_in_one_go(
     assert build(recipe(), "p").snapshot == made.snapshot
 
 
-def test_a_finished_dataset_grows_in_parts_and_stays_as_it_was_until_they_are_joined() -> None:
+def test_a_finished_dataset_grows_in_parts_and_stays_as_it_was_until_they_are_joined(whole: Dataset) -> None:
     build(recipe(n=700), "p")
     part("1/2")
     assert Dataset("p").n == 700
@@ -104,7 +109,7 @@ def test_a_finished_dataset_grows_in_parts_and_stays_as_it_was_until_they_are_jo
         with pytest.raises(UsageError, match="is being made in parts"):
             words()
     assert part("2/2").version == "1.1.0"
-    assert same_bytes(build(recipe(), "whole"), Dataset("p"))
+    assert same_bytes(whole, Dataset("p"))
     assert Dataset("p@v1.0.0").n == 700
 
 
@@ -198,26 +203,26 @@ def entered(method: str, at: int, *words: str) -> Iterator[list[str]]:
 
 @pytest.mark.slow  # processes of their own
 @pytest.mark.parametrize(("method", "at"), [("_store", 2), ("_store", 3), ("_store", 4), ("_store", 5), ("refresh", 1), ("refresh", 2), ("refresh", 3)])  # fmt: skip
-def test_another_part_in_the_middle_of_everything(method: str, at: int) -> None:
+def test_another_part_in_the_middle_of_everything(whole: Dataset, method: str, at: int) -> None:
     with entered(method, at, *RENDER, "--part", "2/2") as calls:
         part("1/2")
     assert len(calls) >= at
-    assert same_bytes(build(recipe(), "whole"), Dataset("p"))
+    assert same_bytes(whole, Dataset("p"))
     assert branches("p") == {"main"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["tag", "join"])
-def test_another_join_in_the_middle_of_a_join(method: str) -> None:
+def test_another_join_in_the_middle_of_a_join(whole: Dataset, method: str) -> None:
     part("2/2")
     with entered(method, 1, "dataset", "finish", "p") as calls:
         assert part("1/2").version == "1.0.0"
     assert calls
-    assert same_bytes(build(recipe(), "whole"), Dataset("p"))
+    assert same_bytes(whole, Dataset("p"))
     assert branches("p") == {"main"}
 
 
-def test_two_machines_with_the_same_part_lose_nothing() -> None:
+def test_two_machines_with_the_same_part_lose_nothing(whole: Dataset) -> None:
     part("1/2")
     with PartWriter(locate("p")) as one, PartWriter(locate("p")) as other:
         for writer in (one, other):
@@ -228,7 +233,7 @@ def test_two_machines_with_the_same_part_lose_nothing() -> None:
             other.commit("other")
         assert other.snapshot == one.snapshot
     assert render_part(recipe(), locate("p"), Cluster(workers=1), Part(2, 2), progress=NoProgress()).version == "1.0.0"
-    assert same_bytes(build(recipe(), "whole"), Dataset("p"))
+    assert same_bytes(whole, Dataset("p"))
 
 
 @pytest.mark.parametrize("again", ["part", "finish"])

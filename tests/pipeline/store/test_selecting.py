@@ -20,12 +20,12 @@ from timbre_data.pipeline.store.selecting import Selection, select_rows
 from timbre_data.schemas.errors import UsageError
 
 
-@pytest.fixture
-def chain() -> Dataset:
-    """Rows with distortion, delay, both or neither."""
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Rows with distortion, delay, both or neither; nobody changes them."""
     steps = [{"effect": "distortion", "probability": 0.6}, {"effect": "delay", "probability": 0.5}]
     changes: dict[str, Any] = {"chain.steps": steps, "audio.seconds": 0.2}
-    return build(small_recipe(n=300, **changes), "chain")
+    return build(small_recipe(n=300, **changes), str(tmp_path_factory.mktemp("selecting") / "chain"))
 
 
 def table(data: Dataset) -> pd.DataFrame:
