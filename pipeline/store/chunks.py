@@ -8,6 +8,7 @@ keys and bytes are those of Zarr. Any other array is left to Zarr.
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import google_crc32c
@@ -122,7 +123,38 @@ def _fetched(array: zarr.Array[Any], numbers: Any) -> list[Any]:
     async def fetch() -> list[Any]:
         return list(await asyncio.gather(*(array.store.get(key, default_buffer_prototype()) for key in keys)))
 
-    return sync(fetch()) if keys else []
+    if not keys:
+        return []
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _LOOPS.mine().run_until_complete(fetch())
+    return sync(fetch())  # in a notebook, this thread is busy with a loop of its own
+
+
+class _Loop:
+    """An event loop that is closed with the thread it belongs to."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+
+    def __del__(self) -> None:
+        self.loop.close()
+
+
+class _Loops(threading.local):
+    """An event loop for each thread: Zarr's own is one for all, and every answer of it wakes two threads in turn."""
+
+    _own: _Loop | None = None
+
+    def mine(self) -> asyncio.AbstractEventLoop:
+        """The loop of the thread that asks."""
+        if self._own is None:
+            self._own = _Loop()
+        return self._own.loop
+
+
+_LOOPS = _Loops()
 
 
 def _decoded(array: zarr.Array[Any], blosc: Blosc, chunk: Any) -> NDArray[Any]:

@@ -191,7 +191,7 @@ class Dataset:
 
     def has(self, path: str) -> bool:
         """Whether there is such an array."""
-        return path in self.root
+        return path in self._arrays or path in self.root
 
     def feature_sets(self) -> dict[str, dict[str, Any]]:
         """The feature sets and spectrograms that are stored: name -> path, settings, complete."""

@@ -6,6 +6,7 @@ import asyncio
 import pickle
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import xxhash
 import zarr
 from numpy.typing import NDArray
 from zarr.core.buffer import cpu
+from zarr.storage import StorePath
 
 from timbre_data.pipeline.store.chunks import blosc_of, chunk_key, encoded, read_array
 from timbre_data.pipeline.store.repository import guard_against_fork
@@ -36,6 +38,14 @@ SMALL_BYTES = 4096
 Columns = Mapping[str, NDArray[Any]]
 
 
+@lru_cache(maxsize=8)
+def _described(address: str, snapshot: str) -> dict[str, Any]:
+    """The metadata of the arrays of a commit, by path, as far as tasks of this process have read it: tasks do not
+    change it.
+    """
+    return {}
+
+
 class TaskSession:
     """A worker's end of the store: write chunks, then give `close()` back to the writer."""
 
@@ -51,9 +61,13 @@ class TaskSession:
     def array(self, path: str) -> zarr.Array[Any]:
         """One array by path."""
         if path not in self._arrays:
-            node = self.root[path]
-            assert isinstance(node, zarr.Array)
-            self._arrays[path] = node
+            known = _described(self._address, self._session.snapshot_id)
+            if path not in known:
+                node = self.root[path]
+                assert isinstance(node, zarr.Array)
+                known[path] = node.metadata
+            place = StorePath(self._session.store, path)
+            self._arrays[path] = zarr.Array(zarr.AsyncArray(metadata=known[path], store_path=place))
         return self._arrays[path]
 
     def read(self, path: str, rows: slice | NDArray[np.int64]) -> NDArray[Any]:

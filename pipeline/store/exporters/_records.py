@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -35,6 +37,7 @@ from timbre_data.pipeline.store.columns import (
     SPLITS,
     TAGS,
 )
+from timbre_data.pipeline.store.exporters._files import Piece
 from timbre_data.pipeline.store.layout import effects_text, segments_of
 from timbre_data.pipeline.store.origins import origins_of
 from timbre_data.pipeline.store.reader import Dataset
@@ -97,9 +100,24 @@ def _extra_labels(data: Dataset) -> list[str]:
     return [str(path) for path in plain]
 
 
+LABEL_ROWS = 2048
+"""Rows whose labels are read at once: they are small, and each read has a price."""
+
 Result = TypeVar("Result")
-Row = tuple[dict[str, Any], bytes]
-"""Labels of a row in their own units, and its sound as a WAV file."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as it is exported: labels in their own units, and its sound as a WAV file in two pieces."""
+
+    labels: dict[str, Any]
+    header: bytes
+    samples: Piece
+
+    @property
+    def wav(self) -> bytes:
+        """The WAV file."""
+        return b"".join((self.header, self.samples))
 
 
 def blocks(data: Dataset, finish: Callable[[list[Row]], Result]) -> Iterator[Result]:
@@ -123,14 +141,8 @@ def blocks(data: Dataset, finish: Callable[[list[Row]], Result]) -> Iterator[Res
             pool.shutdown(cancel_futures=True)
 
 
-def records(data: Dataset) -> Iterator[Row]:
-    """Yield each usable row."""
-    for block in blocks(data, list):
-        yield from block
-
-
 class _BlockMaker:
-    """Makes the records of the rows of one audio chunk."""
+    """Makes the rows of one audio chunk."""
 
     def __init__(self, data: Dataset) -> None:
         self._data = data
@@ -141,18 +153,39 @@ class _BlockMaker:
         self._identity = data.read(DRY_IDENTITY).tolist()
         rate = data.recipe.audio.rate
         self._header = wav_bytes(np.zeros((data.recipe.audio.channels, data.recipe.audio.samples), np.int16), rate)[:44]
+        self._labels = lru_cache(maxsize=2)(self._read_labels)
+        self._reading = Lock()
 
     def __call__(self, start: int) -> list[Row]:
-        data, rows = self._data, slice(start, min(start + AUDIO_CHUNK, self._data.n))
-        failed, rate = data.read(FAILED, rows), data.recipe.audio.rate
-        sounds = data.read(AUDIO, rows)
+        data = self._data
+        sounds = data.read(AUDIO, slice(start, min(start + AUDIO_CHUNK, data.n)))
+        first = start // LABEL_ROWS * LABEL_ROWS
+        with self._reading:
+            labels = self._labels(first)
+        return [
+            self._row(row, sound)
+            for row, sound in zip(labels[start - first :], sounds, strict=False)
+            if row is not None  # those that failed
+        ]
+
+    def _row(self, labels: dict[str, Any], sound: NDArray[Any]) -> Row:
+        """One row; WAV files of int16 have all the same header."""
+        if sound.dtype == np.int16:
+            return Row(labels, self._header, np.ascontiguousarray(sound.T, "<i2").data.cast("B"))
+        wav = wav_bytes(sound, self._data.recipe.audio.rate)
+        return Row(labels, b"", wav)
+
+    def _read_labels(self, start: int) -> list[dict[str, Any] | None]:
+        """The labels of some rows; None for those that failed."""
+        data, rows = self._data, slice(start, min(start + LABEL_ROWS, self._data.n))
+        failed = data.read(FAILED, rows)
         columns = {path: data.read(path, rows) for path in (SPLIT, GAIN, EFFECT_DB, DRY_INDEX, *self._extra)}
         mask, order = data.read(MASK, rows).tolist(), data.read(ORDER, rows).tolist()
         origin, origin_row = (
             (data.read(path, rows).tolist() for path in (ORIGIN_DATASET, ORIGIN_ROW)) if self._origins else ([], [])
         )
         values = self._space.to_values(data.read(PARAMS, rows)).tolist()
-        block = []
+        table: list[dict[str, Any] | None] = [None] * len(failed)
         for k in np.flatnonzero(~failed).tolist():
             record: dict[str, Any] = {
                 "row": start + k,
@@ -169,14 +202,8 @@ class _BlockMaker:
             if self._known:
                 named = zip(self._space.names, values[k], mask[k], strict=True)
                 record |= {name: float(f"{value:.7g}") if applies else None for name, value, applies in named}
-            block.append((record, self._wav(sounds[k], rate)))
-        return block
-
-    def _wav(self, sound: NDArray[Any], rate: int) -> bytes:
-        """A WAV file; those of int16 have all the same header."""
-        if sound.dtype == np.int16:
-            return self._header + np.ascontiguousarray(sound.T, "<i2").tobytes()
-        return wav_bytes(sound, rate)
+            table[k] = record
+        return table
 
 
 def _extra(data: Dataset, path: str, value: Any) -> dict[str, Any]:

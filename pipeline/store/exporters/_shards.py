@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from timbre_data.pipeline.store.exporters._files import HashedFile
 from timbre_data.pipeline.store.exporters._records import Row, blocks, columns
 from timbre_data.pipeline.store.reader import Dataset
 
@@ -33,16 +35,17 @@ class _Shards:
         self._folder = folder
         self._block = max(1, min(512, 32_000_000 // (data.array("audio").nbytes // max(data.n, 1) + 1)))
         self._pending: dict[str, list[pa.Table]] = {}
-        self._writers: dict[str, pq.ParquetWriter] = {}
+        self._writers: dict[str, tuple[pq.ParquetWriter, HashedFile, str]] = {}
         self._written: dict[str, int] = {}
         self.counts: dict[str, int] = {}
+        self.digests: dict[str, str] = {}
 
     def tables(self, block: list[Row]) -> dict[str, pa.Table]:
         """Some rows as tables, by split."""
         rows: dict[str, list[dict[str, Any]]] = {}
-        for record, sound in block:
-            content = {"bytes": sound, "path": f"{record['row']:07d}.wav"}
-            rows.setdefault(record["split"], []).append({"audio": content} | record)
+        for row in block:
+            content = {"bytes": row.wav, "path": f"{row.labels['row']:07d}.wav"}
+            rows.setdefault(row.labels["split"], []).append({"audio": content} | row.labels)
         return {split: pa.Table.from_pylist(some, self._schema) for split, some in rows.items()}
 
     def add(self, split: str, table: pa.Table) -> None:
@@ -58,32 +61,45 @@ class _Shards:
         table = pa.concat_tables(tables)
         if split not in self._writers:
             number = self.counts.get(split, 0)
-            path = self._folder / f"{split}-{number:05d}.parquet"
+            name = f"{split}-{number:05d}.parquet"
+            file = HashedFile(self._folder / name)
             # sounds do not shrink, and to pack them takes longer than everything else
             packed = {"audio.bytes": "NONE"} | {name: "SNAPPY" for name in self._schema.names if name != "audio"}
-            self._writers[split] = pq.ParquetWriter(
-                path, self._schema, compression=packed, use_dictionary=False, write_statistics=False
+            writer = pq.ParquetWriter(
+                file, self._schema, compression=packed, use_dictionary=False, write_statistics=False
             )
+            self._writers[split] = (writer, file, name)
             self.counts[split], self._written[split] = number + 1, 0
-        self._writers[split].write_table(table)
+        self._writers[split][0].write_table(table)
         self._written[split] += table.nbytes
         if self._written[split] >= SHARD_BYTES:
-            self._writers.pop(split).close()
+            self._end(split)
+
+    def _end(self, split: str) -> None:
+        writer, file, name = self._writers.pop(split)
+        with file:
+            writer.close()
+            self.digests[name] = file.digest()
 
     def close(self) -> None:
         """Write what is left."""
         for split in list(self._pending):
             self._flush(split)
-        self.abandon()
+        for split in list(self._writers):
+            self._end(split)
 
     def abandon(self) -> None:
         """Close the files as they are."""
         while self._writers:
-            self._writers.popitem()[1].close()
+            writer, file, _ = self._writers.popitem()[1]
+            with file, suppress(OSError, ValueError):  # of a full disk, once more
+                writer.close()
 
 
-def write_shards(data: Dataset, folder: Path) -> dict[str, int]:
-    """Write `SPLIT-00000.parquet` and so on into a new folder. Returns the number of shards of every split."""
+def write_shards(data: Dataset, folder: Path) -> tuple[dict[str, int], dict[str, str]]:
+    """Write `SPLIT-00000.parquet` and so on into a new folder. Returns the number of shards of every split, and the
+    SHA-256 of each shard by its name.
+    """
     folder.mkdir()
     shards = _Shards(data, folder)
     try:
@@ -94,7 +110,7 @@ def write_shards(data: Dataset, folder: Path) -> dict[str, int]:
     except BaseException:
         shards.abandon()
         raise
-    return shards.counts
+    return shards.counts, shards.digests
 
 
 def count_rows(folder: Path) -> int:

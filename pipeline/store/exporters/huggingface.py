@@ -9,14 +9,18 @@ from timbre_data.pipeline.store.exporters._shown import PARQUET_FILES, PARQUET_S
 from timbre_data.pipeline.store.reader import Dataset
 
 
-def _write(data: Dataset, folder: Path) -> None:
+def _write(data: Dataset, folder: Path) -> dict[str, str]:
     """Shards under data/ whose names say how many there are: `train-00000-of-00003.parquet`."""
     from timbre_data.pipeline.store.exporters._shards import write_shards
 
-    for split, count in write_shards(data, folder / "data").items():
+    counts, digests = write_shards(data, folder / "data")
+    renamed = {}
+    for split, count in counts.items():
         for number in range(count):
             shard = folder / "data" / f"{split}-{number:05d}.parquet"
-            shard.rename(shard.with_name(f"{split}-{number:05d}-of-{count:05d}.parquet"))
+            final = shard.rename(shard.with_name(f"{split}-{number:05d}-of-{count:05d}.parquet"))
+            renamed[f"data/{final.name}"] = digests[shard.name]
+    return renamed
 
 
 def _count_rows(folder: Path) -> int:

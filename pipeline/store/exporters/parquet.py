@@ -9,11 +9,12 @@ from timbre_data.pipeline.store.exporters._shown import PARQUET_FILES, PARQUET_S
 from timbre_data.pipeline.store.reader import Dataset
 
 
-def _write(data: Dataset, folder: Path) -> None:
+def _write(data: Dataset, folder: Path) -> dict[str, str]:
     """Shards of every split under data/, with the sound as a WAV file in a column."""
     from timbre_data.pipeline.store.exporters._shards import write_shards
 
-    write_shards(data, folder / "data")
+    _, digests = write_shards(data, folder / "data")
+    return {f"data/{name}": digest for name, digest in digests.items()}
 
 
 def _count_rows(folder: Path) -> int:

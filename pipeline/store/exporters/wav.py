@@ -9,6 +9,7 @@ from typing import Any
 
 from timbre_data.pipeline.catalogue.exporter import Exporter, FileSet, Snippet
 from timbre_data.pipeline.store.columns import SPLITS
+from timbre_data.pipeline.store.exporters._files import write_pieces
 from timbre_data.pipeline.store.exporters._records import Row, blocks, columns
 from timbre_data.pipeline.store.exporters._shown import CROISSANT_RECORDS
 from timbre_data.pipeline.store.reader import Dataset
@@ -24,11 +25,13 @@ def _write(data: Dataset, folder: Path) -> dict[str, str]:
 
     def write_sounds(block: list[Row]) -> list[tuple[dict[str, Any], str, str]]:
         written = []
-        for record, sound in block:
-            path = f"{record['split']}/{record['row']:07d}.wav"
+        for row in block:
+            path = f"{row.labels['split']}/{row.labels['row']:07d}.wav"
             with open(f"{folder}/{path}", "wb", buffering=0) as file:
-                file.write(sound)
-            written.append((record, path, hashlib.sha256(sound).hexdigest()))
+                write_pieces(file.fileno(), (row.header, row.samples))
+            digest = hashlib.sha256(row.header)
+            digest.update(row.samples)
+            written.append((row.labels, path, digest.hexdigest()))
         return written
 
     header = ["file_name", *(column.name for column in columns(data))]

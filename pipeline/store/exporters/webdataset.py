@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import tarfile
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from timbre_data.pipeline.catalogue.exporter import Exporter, FileSet, Snippet
+from timbre_data.pipeline.store.exporters._files import HashedFile, Piece
 from timbre_data.pipeline.store.exporters._records import Row, blocks
 from timbre_data.pipeline.store.reader import Dataset
 
@@ -22,51 +23,78 @@ class _Shards:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._open: dict[str, tuple[str, BinaryIO, Any]] = {}
+        self._open: dict[str, tuple[str, HashedFile]] = {}
         self._counts: dict[str, int] = {}
         self.digests: dict[str, str] = {}
 
-    def add(self, split: str, members: bytes) -> None:
+    def add(self, split: str, members: list[Piece]) -> None:
         """Add some samples, as members of a tar file."""
         if split not in self._open:
             number = self._counts.get(split, 0)
             (self._folder / split).mkdir(exist_ok=True)
             path = f"{split}/{split}-{number:06d}.tar"
-            self._open[split] = (path, (self._folder / path).open("wb", buffering=0), hashlib.sha256())
+            self._open[split] = (path, HashedFile(self._folder / path))
             self._counts[split] = number + 1
-        _, file, digest = self._open[split]
-        file.write(members)
-        digest.update(members)
-        if file.tell() >= SHARD_BYTES:
+        file = self._open[split][1]
+        file.append(members)
+        if file.size >= SHARD_BYTES:
             self._end(split)
 
     def _end(self, split: str) -> None:
-        path, file, digest = self._open.pop(split)
+        path, file = self._open.pop(split)
         with file:
-            end = bytes(-(file.tell() + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE + 2 * tarfile.BLOCKSIZE)
-            file.write(end)
-        digest.update(end)
-        self.digests[path] = digest.hexdigest()
+            file.write(bytes(-(file.size + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE + 2 * tarfile.BLOCKSIZE))
+            self.digests[path] = file.digest()
 
     def close(self) -> None:
         """End all tar files."""
         for split in list(self._open):
             self._end(split)
 
+    def abandon(self) -> None:
+        """Close the files as they are."""
+        while self._open:
+            self._open.popitem()[1][1].close()
 
-def _members(block: list[Row]) -> dict[str, bytes]:
-    """The samples of a block as members of tar files, by split; without time and owner: bytes depend on the dataset
-    alone.
+
+def _members(block: list[Row]) -> dict[str, list[Piece]]:
+    """The samples of a block as members of tar files, by split, in pieces."""
+    parts: dict[str, list[Piece]] = {}
+    for row in block:
+        name, size = f"{row.labels['row']:07d}", len(row.header) + len(row.samples)
+        labels = json.dumps({label: _json_value(value) for label, value in row.labels.items()}).encode()
+        between = (_padding(size), _header(f"{name}.json", len(labels)), labels, _padding(len(labels)))
+        pieces = (_header(f"{name}.wav", size) + row.header, row.samples, b"".join(between))
+        parts.setdefault(row.labels["split"], []).extend(pieces)
+    return parts
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % tarfile.BLOCKSIZE)
+
+
+@lru_cache(maxsize=256)
+def _template(size: int) -> tuple[bytes, bytes, int]:
+    """A header for members of a size, before and after its checksum, and the sum of its bytes; without a name, time and
+    owner: bytes depend on the dataset alone.
     """
-    parts: dict[str, list[bytes]] = {}
-    for record, sound in block:
-        labels = json.dumps({name: _json_value(value) for name, value in record.items()}).encode()
-        tar = parts.setdefault(record["split"], [])
-        for ending, content in (("wav", sound), ("json", labels)):
-            about = tarfile.TarInfo(f"{record['row']:07d}.{ending}")
-            about.size = len(content)
-            tar += [about.tobuf(tarfile.USTAR_FORMAT), content, bytes(-len(content) % tarfile.BLOCKSIZE)]
-    return {split: b"".join(tar) for split, tar in parts.items()}
+    about = tarfile.TarInfo("")
+    about.size = size
+    header = about.tobuf(tarfile.USTAR_FORMAT)
+    before, after = header[_NAME:_CHECKSUM], header[_CHECKSUM + 8 :]
+    return before, after, sum(before) + sum(after) + 8 * ord(" ")
+
+
+_NAME, _CHECKSUM = 100, 148
+"""Where in a tar header the name ends, and where the checksum lies: eight bytes, counted as blanks."""
+
+
+def _header(name: str, size: int) -> bytes:
+    """The header of a member: that of `tarfile`, in a tenth of the time."""
+    before, after, total = _template(size)
+    encoded = name.encode("ascii")
+    checksum = f"{total + sum(encoded):06o}\0 ".encode()
+    return b"".join((encoded.ljust(_NAME, b"\0"), before, checksum, after))
 
 
 def _write(data: Dataset, folder: Path) -> dict[str, str]:
@@ -76,8 +104,9 @@ def _write(data: Dataset, folder: Path) -> dict[str, str]:
         for members in blocks(data, _members):
             for split, samples in members.items():
                 shards.add(split, samples)
-    finally:
         shards.close()
+    finally:
+        shards.abandon()
     return shards.digests
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import importlib.machinery
 import importlib.util
 import re
 import subprocess
 import sys
+import tarfile
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +23,13 @@ import soundfile
 import xarray as xr
 import yaml
 import zarr
+from numpy.typing import NDArray
 
 from tests.conftest import all_columns, small_recipe
 from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.store.columns import SPLITS
-from timbre_data.pipeline.store.exporters import EXPORTERS, _records
+from timbre_data.pipeline.store.exporters import EXPORTERS, _files, _records, webdataset
 from timbre_data.pipeline.store.exporting import export
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
@@ -107,6 +111,50 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(
     with pytest.raises(BuildError, match="is full"):
         export(data, tmp_path / "other", "wav")
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("datasets", "runs")] == ["out"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 66_194, 8**11 - 1])
+def test_headers_of_tar_members_are_those_of_tarfile(size: int) -> None:
+    for name in ("0000000.wav", "1234567.json", "12345678901.json"):
+        about = tarfile.TarInfo(name)
+        about.size = size
+        assert webdataset._header(name, size) == about.tobuf(tarfile.USTAR_FORMAT)
+
+
+@pytest.mark.parametrize("form", ["wav", "parquet", "webdataset"])
+def test_an_export_is_the_same_however_many_labels_are_read_at_once(
+    data: Dataset, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(data, tmp_path / "out", form)
+    monkeypatch.setattr(_records, "LABEL_ROWS", 64)
+    monkeypatch.setattr(_files, "FLUSH_BYTES", 1)
+    monkeypatch.setattr(_files, "MOST_PIECES", 7)
+    export(data, tmp_path / "again", form)
+    assert (tmp_path / "out" / "SHA256SUMS").read_text() == (tmp_path / "again" / "SHA256SUMS").read_text()
+    for line in (tmp_path / "again" / "SHA256SUMS").read_text().splitlines():
+        digest, _, path = line.partition("  ")
+        assert hashlib.sha256((tmp_path / "again" / path).read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.parametrize("form", ["parquet", "webdataset"])
+def test_a_disk_that_fills_up_while_a_shard_is_written_out_is_said(
+    data: Dataset, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_files, "FLUSH_BYTES", 1)
+    monkeypatch.setattr(_files, "_write_out", full)
+    with pytest.raises(BuildError, match="is full"):
+        export(data, tmp_path / "out", form)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_dataset_is_read_in_a_notebook_whose_loop_is_running(data: Dataset) -> None:
+    async def cell() -> NDArray[Any]:
+        return data.read("params")
+
+    assert (asyncio.run(cell()) == data.read("params")).all()
 
 
 def test_an_unfinished_dataset_is_not_handed_over(tmp_path: Path) -> None:
