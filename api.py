@@ -280,11 +280,9 @@ def train(model: str, data: str | Sequence[str], *, name: str | None = None, **s
     return train_run(validation.validate(TrainSettings, fields, "train"), name=name)[0]
 
 
-def evaluate(
-    run: str | Path, *, split: str = "test", allow_leak: bool = False, sounds: int = 48, trust: bool = False
-) -> StudyResult:
+def evaluate(run: str | Path, *, trust: bool = False, **options: Any) -> StudyResult:
     """Evaluate a finished run: `metrics` (numbers), `tables` and `markdown()`; plots and predictions go into its
-    folder.
+    folder. Options: `data` (names of other datasets), `split`, `allow_leak`, `sounds`, `distances`, `seed`.
 
     Raises `LeakingSplitError` where test rows share dry notes with training rows, unless `allow_leak`.
     """
@@ -293,7 +291,7 @@ def evaluate(
     from timbre_data.pipeline.synths.hosting.trust import trusting
 
     with trusting(trust):
-        return evaluate_run(find_run(str(run)), split=split, allow_leak=allow_leak, sounds=sounds)
+        return evaluate_run(find_run(str(run)), **options)
 
 
 def predict(run: str | Path, file: str | Path, *, trust: bool = False, **request: Any) -> PredictResult:

@@ -126,9 +126,19 @@ def train(
 @app.command(epilog="Example: timbre-data evaluate runs/regressor-mlp-distortion-1a2b3c")
 def evaluate(
     run: RunName,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            help="Comma-separated other datasets with the same parameters or classes. Default: those it was trained on.",
+        ),
+    ] = None,
     split: Annotated[
-        str, typer.Option("--split", "--on", help="Split to evaluate on: train, validation or test.")
-    ] = "test",
+        str | None,
+        typer.Option(
+            "--split", "--on", help="train, validation or test (the default), or of other data all (the default)."
+        ),
+    ] = None,
     allow_leak: Annotated[
         bool, typer.Option("--allow-leak", help="Evaluate although training and test rows share dry notes.")
     ] = False,
@@ -150,17 +160,22 @@ def evaluate(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a run: tables of metrics, plots, and distances between re-rendered and stored sounds."""
+    """Evaluate a run: tables of metrics, plots, and distances between re-rendered and stored sounds; on other data also
+    how far that is from what the run has learned.
+    """
     from timbre_data.models.evaluation.distances import DISTANCES
     from timbre_data.models.training.runs import find_run
     from timbre_data.pipeline.store.columns import check_split
 
     names = names_of(distances, DISTANCES)
-    check_split(split)
+    if split is not None and not (data and split == "all"):
+        check_split(split)
     folder = find_run(run)
+    others = [name.strip() for name in data.split(",")] if data else []
+    check_datasets(others)
     from timbre_data.models.studies.evaluate import evaluate as evaluate_run
 
-    result = evaluate_run(folder, split=split, allow_leak=allow_leak, sounds=sounds, distances=names)
+    result = evaluate_run(folder, data=others, split=split, allow_leak=allow_leak, sounds=sounds, distances=names)
     say(f"tables, plots and predictions are in {result.folder}")
     emit(result.metrics, result.markdown(), as_json)
 

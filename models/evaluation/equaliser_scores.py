@@ -44,7 +44,7 @@ def evaluate_transformation(evaluated: Evaluated) -> EvaluationResult:
     options = EqOptions.model_validate(trained.options)
     data = evaluated.datasets[0]
     pairs = Pairs(data, options.level_db)
-    every = pairs.where(SPLITS.index(split))
+    every = pairs.where(SPLITS.index(split)) if evaluated.row_indices is None else evaluated.row_indices
     if not len(every):
         raise UsageError(f"the {split} split is empty: render more rows.")
     indices = every[np.linspace(0, len(every) - 1, min(max(notes, 1), len(every))).astype(int)]

@@ -27,7 +27,7 @@ from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, decode, encode, storing_gains
 from timbre_data.pipeline.store.columns import FRAME_SECONDS
 from timbre_data.schemas.arrays import Audio
-from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.errors import TimbreDataError, UsageError
 from timbre_data.schemas.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -54,15 +54,23 @@ class Predictor:
         if self.trained.task == "classification":
             self.classifier = self.trained
         elif made.settings.conditioning:
-            self.classifier = checkpoints.load(runs.find_run(made.settings.conditioning))
+            self.classifier = checkpoints.load(runs.classifier_of(run, made.settings))
 
     @cached_property
     def data(self) -> Dataset:
-        """The first dataset that the run was trained on; only synths and older runs need it."""
+        """The first dataset that the run was trained on, or where that is not at hand the row of it that the run keeps;
+        only synths and older runs need it.
+        """
         from timbre_data.models.data.opening import open_named
+        from timbre_data.pipeline.store.reader import Dataset
 
-        name = self._run.settings.data[0]
-        return open_named(name, self._run.snapshots[name])
+        name, example = self._run.settings.data[0], self._run.folder / runs.EXAMPLE
+        try:
+            return open_named(name, self._run.snapshots[name])
+        except TimbreDataError:
+            if not example.is_dir():
+                raise
+            return Dataset(str(example))
 
     @property
     def of_a_synth(self) -> bool:

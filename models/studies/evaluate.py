@@ -12,11 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from timbre_data.models.architectures.eq_autoencoder import EqOptions
+from timbre_data.models.data import learned
 from timbre_data.models.data.opening import open_named
+from timbre_data.models.data.pairs import Pairs
+from timbre_data.models.data.rows import Rows, contents_of
 from timbre_data.models.evaluation import epochs, plots
 from timbre_data.models.evaluation.distances import DISTANCES
 from timbre_data.models.evaluation.tables import StudyResult, Table
 from timbre_data.models.layers.counting import parameter_count
+from timbre_data.models.studies import other_data
 from timbre_data.models.studies.cost import cost_of
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.targets._target import Evaluated
@@ -24,10 +29,11 @@ from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.preparing import prepare
 from timbre_data.pipeline.catalogue.files import write_whole
 from timbre_data.pipeline.store.columns import SPLITS, check_split
-from timbre_data.schemas.errors import LeakingSplitError, UsageError
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import LeakingSplitError, NotFoundError, UsageError
 
 FOLDER = "evaluation"
-"""Of the test split; evaluations of other splits lie beside it."""
+"""Of the test split; evaluations of other splits and on other data lie beside it."""
 METRICS = "metrics.json"
 """Written last: where it is, an evaluation is complete."""
 
@@ -35,41 +41,57 @@ METRICS = "metrics.json"
 def evaluate(
     run: Path,
     *,
-    split: str = "test",
+    data: Sequence[str] = (),
+    split: str | None = None,
     allow_leak: bool = False,
     sounds: int = 48,
     distances: Sequence[str] | None = None,
     seed: int = 0,
 ) -> StudyResult:
-    """Evaluate a finished run on one split of the snapshots it was trained on.
+    """Evaluate a finished run: on one split (by default "test") of the snapshots it was trained on, or on other
+    datasets `data` with the same parameters or classes, there on all rows of sounds that it has not learned, or on a
+    split of them.
 
-    Raises `LeakingSplitError` when test rows share dry notes with training rows, unless `allow_leak`.
+    Raises `LeakingSplitError` when test rows share dry notes with training rows, unless `allow_leak`, and `UsageError`
+    for datasets that do not fit the run.
     """
-    check_split(split)
     made, trained = runs.open_run(run), checkpoints.load(run)
     target = TARGETS.load(trained.target)
+    datasets = _opened(made, data)
+    other = bool(data) and contents_of(datasets, made.settings.features or ()) != made.contents
+    split = split or (other_data.ALL if other else "test")
+    if not (other and split == other_data.ALL):
+        check_split(split)
+    settings = made.settings
+    if other:
+        other_data.refuse_other_formats(trained, datasets)
+        settings = settings.model_copy(update={"data": tuple(data), "limit": None, "train_rows": None})
     evaluated = Evaluated(
         run=run,
         trained=trained,
-        settings=made.settings,
-        datasets=[open_named(name, made.snapshots[name]) for name in made.settings.data],
+        settings=settings,
+        datasets=datasets,
         split=split,
-        folder=run / (FOLDER if split == "test" else f"{FOLDER}-{split}"),
+        folder=run / _folder(datasets if other else [], split),
         sounds=sounds,
         distances=list(distances or DISTANCES.names()),
         seed=seed,
+        learned=learned.load(run) if other else None,
     )
     facts: dict[str, Any] = {
         "run": run.name,
         "model": made.settings.model,
         "parameters": parameter_count(trained.network.network),
-        "data": {name: made.snapshots[name] for name in made.settings.data},
+        "data": {name: one.snapshot for name, one in zip(settings.data, datasets, strict=True)},
         "split": split,
     }
     head: tuple[Table, ...] = ()
     tail: tuple[Table, ...] = ()
     if target.learns_from == "rows":
-        evaluated, spent, head, tail = _predict(evaluated, facts, allow_leak)
+        evaluated, spent, head, tail = _predict(evaluated, facts, allow_leak, other=other)
+        facts |= spent
+    elif other:
+        evaluated, spent = _new_pairs(evaluated, allow_leak)
         facts |= spent
     (evaluated.folder / METRICS).unlink(missing_ok=True)
     evaluated.folder.mkdir(exist_ok=True)
@@ -77,26 +99,95 @@ def evaluate(
     plots.loss_curves(epochs.read(run), evaluated.folder / "loss.png")
     if target.learns_from == "rows":
         _keep(evaluated)
+    if other:
+        facts["distance"], table = _distance(evaluated)
+        tail = (*tail, *([table] if table else []))
     evaluation = StudyResult(evaluated.folder, facts | result, (*head, *tables, *tail))
     write_whole(evaluation.folder / "tables.md", evaluation.markdown() + "\n")
     write_whole(evaluation.folder / METRICS, json.dumps(evaluation.metrics, indent=2))
     return evaluation
 
 
+def _opened(made: runs.Run, data: Sequence[str]) -> list[Dataset]:
+    """The datasets to evaluate on: those named, or those of the run."""
+    if data:
+        return [open_named(name) for name in data]
+    try:
+        return [open_named(name, made.snapshots[name]) for name in made.settings.data]
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"{str(error).rstrip('.')}. The run was trained on it; to evaluate it on another dataset, give that with --data."
+        ) from None
+
+
+def _folder(others: Sequence[Dataset], split: str) -> str:
+    """Where an evaluation lies in a run's folder."""
+    name = "-".join([FOLDER, *(["on", *(data.name for data in others)] if others else [])])[:150]
+    return name if split == (other_data.ALL if others else "test") else f"{name}-{split}"
+
+
+def _new_pairs(evaluated: Evaluated, allow_leak: bool) -> tuple[Evaluated, dict[str, Any]]:
+    """The pairs of another dataset that the run has not learned."""
+    data = evaluated.datasets[0]
+    if len(evaluated.datasets) > 1:
+        raise UsageError("this run learned one transformation: give one dataset.")
+    pairs = Pairs(data, EqOptions.model_validate(evaluated.trained.options).level_db)
+    other_data.refuse_other_pairs(pairs, evaluated.trained)
+    every = evaluated.split == other_data.ALL
+    chosen = np.arange(len(pairs.rows)) if every else pairs.where(SPLITS.index(evaluated.split))
+    known = np.zeros(len(pairs.rows), bool)
+    if evaluated.learned is not None:
+        known = evaluated.learned.knows(data, pairs.rows)
+    new = chosen if allow_leak else chosen[~known[chosen]]
+    _refuse_nothing_new(evaluated, len(chosen), len(new))
+    return replace(evaluated, row_indices=new), {"learned_rows": int(known[chosen].sum())}
+
+
+def _refuse_nothing_new(evaluated: Evaluated, rows: int, new: int) -> None:
+    if not rows:
+        raise UsageError(f"the {evaluated.split} split is empty: render more rows.")
+    if not new:
+        raise LeakingSplitError(
+            f"{evaluated.run.name} has learned the sounds of all {rows} rows: its scores on them would be too good. Ask for it with --allow-leak."
+        )
+
+
+def _distance(evaluated: Evaluated) -> tuple[dict[str, Any] | None, Table | None]:
+    """How far other datasets are from what the run learned; None for runs of older versions, which do not keep it."""
+    if evaluated.learned is None or not len(evaluated.learned.sample):
+        return None, None
+    assert evaluated.row_indices is not None
+    rows = evaluated.rows
+    per_dataset = [
+        evaluated.datasets[0].usable()[evaluated.row_indices]
+        if rows is None
+        else rows.row[evaluated.row_indices][rows.dataset[evaluated.row_indices] == k]
+        for k in range(len(evaluated.datasets))
+    ]
+    return other_data.distance(evaluated.learned, evaluated.datasets, per_dataset, evaluated.seed)
+
+
 def _predict(
-    evaluated: Evaluated, facts: dict[str, Any], allow_leak: bool
+    evaluated: Evaluated, facts: dict[str, Any], allow_leak: bool, *, other: bool
 ) -> tuple[Evaluated, dict[str, Any], tuple[Table, ...], tuple[Table, ...]]:
     """Load the rows and predict those of the split; what is known of them, the table before all others, and what it
     cost.
     """
-    settings, trained = evaluated.settings, evaluated.trained
-    rows, probabilities = prepare(settings, list(evaluated.datasets))
-    leaking = rows.leaking_groups()
-    if leaking and not allow_leak:
-        raise LeakingSplitError(
-            f"{evaluated.run.name} was trained with --split {settings.split}: {len(leaking)} dry notes are in both training and test, so its scores are too good. Train with --split note, or ask for it with --allow-leak."
-        )
-    row_indices = rows.where(SPLITS.index(evaluated.split))
+    settings, trained, run = evaluated.settings, evaluated.trained, evaluated.run
+    rows, probabilities = prepare(settings, list(evaluated.datasets), run if settings.conditioning else None)
+    leaks, said = 0, str(settings.split)
+    if other:
+        rows = other_data.fitted(rows, trained)
+        row_indices, known = _new_rows(evaluated, rows, allow_leak)
+        said = f"{evaluated.split}, {known} rows of learned sounds {'kept in (leak)' if allow_leak else 'left out'}"
+    else:
+        leaks = len(rows.leaking_groups())
+        if leaks and not allow_leak:
+            raise LeakingSplitError(
+                f"{run.name} was trained with --split {settings.split}: {leaks} dry notes are in both training and test, so its scores are too good. Train with --split note, or ask for it with --allow-leak."
+            )
+        said += " (leaks)" if leaks else ""
+        row_indices, known = rows.where(SPLITS.index(evaluated.split)), 0
     if not len(row_indices):
         raise UsageError(f"the {evaluated.split} split is empty: render more rows.")
     predicted = trained.predict(
@@ -104,22 +195,30 @@ def _predict(
         None if probabilities is None else probabilities[row_indices],
         rows.sounds(row_indices),
     ).numpy()
-    cost, price = cost_of(evaluated.run, trained, evaluated.datasets, rows, row_indices, probabilities)
+    if other:
+        predicted = predicted[:, other_data.columns_of(rows, trained)]
+    cost, price = cost_of(run, trained, evaluated.datasets, rows, row_indices, probabilities)
     head = Table(
-        f"{evaluated.run.name}, {evaluated.split} split",
-        ("model", "parameters", "split by", "rows", "data"),
-        (
-            (
-                settings.model,
-                str(facts["parameters"]),
-                settings.split + (" (leaks)" if leaking else ""),
-                str(len(row_indices)),
-                ", ".join(settings.data),
-            ),
-        ),
+        f"{run.name}, {'on other data' if other else f'{evaluated.split} split'}",
+        ("model", "parameters", "rows of" if other else "split by", "rows", "data"),
+        ((settings.model, str(facts["parameters"]), said, str(len(row_indices)), ", ".join(settings.data)),),
     )
-    spent = {"split_rule": settings.split, "rows": len(row_indices), "leaking_notes": len(leaking), "cost": cost}
+    spent = {"split_rule": settings.split, "rows": len(row_indices), "leaking_notes": leaks, "cost": cost}
+    if other:
+        spent["learned_rows"] = known
     return replace(evaluated, rows=rows, row_indices=row_indices, predicted=predicted), spent, (head,), (price,)
+
+
+def _new_rows(evaluated: Evaluated, rows: Rows, allow_leak: bool) -> tuple[NDArray[np.int64], int]:
+    """The rows of other datasets to evaluate on, and how many of the split are of sounds that the run has learned."""
+    every = evaluated.split == other_data.ALL
+    chosen = np.arange(len(rows.row)) if every else rows.where(SPLITS.index(evaluated.split))
+    known = np.zeros(len(rows.row), bool)
+    if evaluated.learned is not None:
+        known = other_data.known_rows(rows, evaluated.datasets, evaluated.learned)
+    new = chosen if allow_leak else chosen[~known[chosen]]
+    _refuse_nothing_new(evaluated, len(chosen), len(new))
+    return new, int(known[chosen].sum())
 
 
 def _keep(evaluated: Evaluated) -> None:

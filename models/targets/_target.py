@@ -19,6 +19,7 @@ from timbre_data.models.evaluation.tables import EvaluationResult
 from timbre_data.schemas.errors import UsageError
 
 if TYPE_CHECKING:
+    from timbre_data.models.data.learned import Learned
     from timbre_data.models.training.checkpoints import Trained
     from timbre_data.pipeline.store.reader import Dataset
     from timbre_data.schemas.settings import TrainSettings
@@ -34,8 +35,9 @@ class Evaluated:
     """The input of an evaluation: a finished run, its datasets, the rows of one split and their predictions.
 
     `predicted` [shape=(n, outputs)] is of the rows `row_indices` [shape=(n,)]. Targets that learn from pairs have
-    neither rows nor predictions. `sounds` rows are rendered again and compared by `distances`; pictures and sounds go
-    into `folder`.
+    neither rows nor predictions, and with `row_indices` the positions of pairs. `learned` is what the run keeps of what
+    it learned, where it is evaluated on other data. `sounds` rows are rendered again and compared by `distances`;
+    pictures and sounds go into `folder`.
     """
 
     run: Path
@@ -50,6 +52,7 @@ class Evaluated:
     rows: Rows | None = None
     row_indices: NDArray[np.int64] | None = None
     predicted: NDArray[np.float32] | None = None
+    learned: Learned | None = None
 
     @property
     def row_predictions(self) -> tuple[Rows, NDArray[np.int64], NDArray[np.float32]]:

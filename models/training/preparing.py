@@ -18,7 +18,7 @@ from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints
 from timbre_data.models.training.checkpoints import Trained
 from timbre_data.models.training.frontends import sound_frontend, stored_frontend
-from timbre_data.models.training.runs import find_run, open_run
+from timbre_data.models.training.runs import classifier_of, find_run, open_run
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
@@ -67,8 +67,12 @@ def default_name(settings: TrainSettings, contents: list[str]) -> str:
     return f"{settings.model}-{data}-{digest}"
 
 
-def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, torch.Tensor | None]:
-    """Load the rows of a run, and the class probabilities where it is conditioned [shape=(n, 6)]."""
+def prepare(
+    settings: TrainSettings, datasets: list[Dataset], run: Path | None = None
+) -> tuple[Rows, torch.Tensor | None]:
+    """Load the rows of a run, and the class probabilities where it is conditioned [shape=(n, 6)], by the classifier
+    that lies in the folder `run` or, without one, that the settings name.
+    """
     assert settings.features is not None
     model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
     check_target(settings)
@@ -78,7 +82,7 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
     rows = target.load(settings, datasets, model, settings.features, frontend)
     if not settings.conditioning:
         return rows, None
-    classifier = _classifier_for(settings, model)
+    classifier = _classifier_for(settings, model, run)
     inputs = load_rows(datasets, classifier.features, settings.split, settings.limit)
     if inputs.feature_settings != classifier.feature_settings:
         raise UsageError(
@@ -89,11 +93,11 @@ def prepare(settings: TrainSettings, datasets: list[Dataset]) -> tuple[Rows, tor
     return rows, family_probabilities(probabilities, classifier.families, multi_label=multi_label)
 
 
-def _classifier_for(settings: TrainSettings, model: Model) -> Trained:
+def _classifier_for(settings: TrainSettings, model: Model, of: Path | None) -> Trained:
     """The classifier that conditions a run. Raises `UsageError` for what cannot: a regressor, one that takes sounds or
     knows the notes kept for testing.
     """
-    run = find_run(settings.conditioning or "")
+    run = find_run(settings.conditioning or "") if of is None else classifier_of(of, settings)
     classifier = checkpoints.load(run)
     if not model.conditioned:
         raise UsageError(f"{settings.model} takes no --conditioning; regressor_mlp and autofx do.")

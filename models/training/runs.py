@@ -14,6 +14,10 @@ from timbre_data.schemas.recipe import AudioFormat
 from timbre_data.schemas.settings import TrainSettings
 
 SETTINGS, LOCK, MODEL_FILE = "settings.json", "run.lock", "model.pt"
+CLASSIFIER = "conditioning"
+"""In a run's folder: its copy of the run that it is conditioned on."""
+EXAMPLE = "example"
+"""In a run's folder, where a synth played: one row of its dataset, as plain Zarr."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,12 @@ def find_run(name: str) -> Path:
     raise NotFoundError(
         f"there is no run {name}. Known: {', '.join(known) or 'none'}. Make one with timbre-data train."
     )
+
+
+def classifier_of(folder: Path, settings: TrainSettings) -> Path:
+    """The run that a run is conditioned on: the copy in its folder; for older runs the one that its settings name."""
+    copied = folder / CLASSIFIER
+    return copied if (copied / MODEL_FILE).is_file() else find_run(settings.conditioning or "")
 
 
 def open_run(folder: Path) -> Run:

@@ -4,6 +4,9 @@ RUN/settings.json     resolved settings, dataset names, snapshots and digests of
 RUN/epochs.csv        losses of every epoch
 RUN/last.ckpt         where training resumes (Lightning)
 RUN/model.pt          the network of the best epoch, with its standardization
+RUN/learned.npz       which sounds it has learned, and what they are like
+RUN/conditioning/     the classifier that it is conditioned on, where it is
+RUN/example/          one row, where a synth played
 RUN/evaluation/       what `evaluate` wrote
 """
 
@@ -22,6 +25,7 @@ from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import contents_of
 from timbre_data.models.evaluation import epochs
 from timbre_data.models.targets import TARGETS
+from timbre_data.models.training.keeping import take_classifier, take_example, take_learned
 from timbre_data.models.training.preparing import check_target, default_name, default_target, prepare, resolve
 from timbre_data.models.training.runs import LOCK, SETTINGS, open_run, runs_home
 from timbre_data.pipeline.build.provenance import provenance
@@ -101,9 +105,14 @@ def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Ca
     if TARGETS.load(settings.target or "").learns_from == "pairs":
         from timbre_data.models.training.pair_training import fit_pairs
 
+        take_learned(folder, datasets, settings)
         fit_pairs(settings, datasets, folder, say)
         return
     from timbre_data.models.training.row_training import fit_rows
 
-    rows, probabilities = prepare(settings, datasets)
+    if settings.conditioning:
+        take_classifier(folder, settings)
+    rows, probabilities = prepare(settings, datasets, folder if settings.conditioning else None)
+    take_example(folder, datasets[0], settings)
+    take_learned(folder, datasets, settings, rows)
     fit_rows(settings, rows, probabilities, folder, say)

@@ -1,0 +1,128 @@
+"""What a run keeps of the rows that it learned from, so that it can be judged on other datasets where these are not at
+hand: which sounds it knows, and what they are like.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from timbre_data.models.data.rows import mono_sounds
+from timbre_data.pipeline.catalogue.files import whole
+from timbre_data.pipeline.features import FEATURE_SETS
+from timbre_data.pipeline.sound.audio import decode
+from timbre_data.pipeline.store.columns import AUDIO, DRY_GROUP, DRY_HASH, DRY_INDEX, ROW_HASH
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import CorruptDataError
+
+FILE = "learned.npz"
+"""In a run's folder."""
+SAMPLE = 256
+"""Sounds that are described, at most."""
+SECONDS = 3.0
+"""The beginning of a sound that is described."""
+MOST_BYTES = 500_000_000
+"""Keys of sixty million rows; more is damage."""
+BLOCK = 64
+"""Sounds described at once."""
+DESCRIPTOR = "autofx163_sound"
+"""The feature set that describes sounds: of any kind, with no pitch to be known."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The rows that training has seen (training and validation split): `keys`, sorted hashes of their dry sounds, or
+    with a synth of the rows, and of the recordings they are pieces of; `sample` [shape=(k, 163)], features of some of
+    their sounds.
+    """
+
+    keys: NDArray[np.uint64]
+    sample: NDArray[np.float32]
+
+    def knows(self, data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which rows of a dataset are of sounds that training has seen [shape=(n,)]."""
+        return np.asarray(np.isin(keys_of(data, rows), self.keys).any(axis=1))
+
+    def save(self, folder: Path) -> None:
+        """Write it into a run's folder, whole or not at all."""
+        with whole(folder / FILE) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, keys=self.keys, sample=self.sample)
+
+
+def load(folder: Path) -> Learned | None:
+    """What a run keeps; None for runs of older versions. Raises `CorruptDataError`."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
+                raise ValueError("too large")
+        with np.load(path, allow_pickle=False) as content:
+            keys, sample = content["keys"].astype(np.uint64), content["sample"].astype(np.float32)
+        if keys.ndim != 1 or sample.ndim != 2 or not np.isfinite(sample).all():
+            raise ValueError("of another shape")
+        return Learned(keys, sample)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise CorruptDataError(
+            f"{path} is damaged ({type(error).__name__}): restore it from a copy, or delete it (then nobody can tell which sounds the run has learned)."
+        ) from None
+
+
+def learned_from(datasets: Sequence[Dataset], rows: Sequence[NDArray[np.int64]], seed: int) -> Learned:
+    """What to keep of some rows of each dataset."""
+    keys = np.unique(
+        np.concatenate([keys_of(data, chosen).ravel() for data, chosen in zip(datasets, rows, strict=True)])
+    )
+    share = -(-SAMPLE // len(datasets))
+    samples = [described(data, some(chosen, share, seed)) for data, chosen in zip(datasets, rows, strict=True)]
+    return Learned(keys[keys != 0], np.concatenate(samples))
+
+
+def some(rows: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """At most so many rows, at random, in order."""
+    if len(rows) <= count:
+        return rows
+    return np.sort(np.random.default_rng([seed, count]).choice(rows, count, replace=False))
+
+
+def keys_of(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """What identifies the sound of each row: its dry sound, or with a synth the row itself, and the recording that an
+    imported one is a piece of, else 0 [shape=(n, 2)].
+    """
+    index = data.read(DRY_INDEX)[rows].astype(np.int64)
+    keys = np.zeros((len(rows), 2), np.uint64)
+    keys[:, 0] = data.read(ROW_HASH)[rows] if data.recipe.chain.synth else data.read(DRY_HASH)[index]
+    if data.meta.get("kind") == "imported":
+        groups = [xxhash.xxh3_64_intdigest(str(name).encode()) for name in data.read(DRY_GROUP).tolist()]
+        keys[:, 1] = np.array(groups, np.uint64)[index]
+    return keys
+
+
+def described(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Features of the sounds of some rows [shape=(n, 163)]; 0 in place of what is not finite."""
+    features, rate = FEATURE_SETS.load(DESCRIPTOR), data.recipe.audio.rate
+    length = min(data.recipe.audio.samples, round(SECONDS * rate))
+    settings = features.settings()
+    out = np.empty((len(rows), *features.columns(rate, length, settings).shape), np.float32)
+    for first in range(0, len(rows), BLOCK):
+        sounds = mono_sounds(data, AUDIO, rows[first : first + BLOCK])[:, :length]
+        nothing = np.full(len(sounds), np.nan, np.float32)
+        out[first : first + BLOCK] = features.compute(np.ascontiguousarray(decode(sounds)), rate, nothing, settings)
+    return np.nan_to_num(out, nan=0.0, posinf=0.0, neginf=0.0)
