@@ -88,6 +88,11 @@ def emit(data: Any, text: str, as_json: bool) -> None:
     typer.echo(json.dumps(_finite(data), indent=2, default=str, allow_nan=False) if as_json else text)
 
 
+def json_line(data: Any) -> str:
+    """A result as one line of JSON."""
+    return json.dumps(_finite(data), default=str, allow_nan=False)
+
+
 def _finite(data: Any) -> Any:
     if isinstance(data, dict):
         return {key: _finite(value) for key, value in data.items()}

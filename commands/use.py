@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from timbre_data.commands._shared import Group, Json, RunName, Trust, emit, group, numbers_of, say, warn
+from timbre_data.commands._shared import Group, Json, RunName, Trust, emit, group, json_line, numbers_of, say, warn
+from timbre_data.schemas.errors import TimbreDataError, UsageError
 
 app = group()
 GROUP = Group(app, order=30)
@@ -16,7 +17,10 @@ GROUP = Group(app, order=30)
 @app.command(epilog="Example: timbre-data predict runs/autofx take.wav --dry clean.wav --out matched.wav")
 def predict(
     run: RunName,
-    file: Annotated[Path, typer.Argument(help="Sound file of any format, rate, channel count and number of notes.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Sound files of any format, rate, channel count and number of notes."),
+    ] = None,
     dry: Annotated[
         Path | None,
         typer.Option("--dry", help="Dry recording: its pitch is measured, and --out plays it through the effect."),
@@ -25,7 +29,7 @@ def predict(
         Path | None,
         typer.Option(
             "--out",
-            help="WAV file to write: the dry sound through the effect, the synth with these parameters, or the equalised file.",
+            help="WAV file to write: the dry sound through the effect, the synth with these parameters, or the equalised file (a folder for several).",
         ),
     ] = None,
     effect: Annotated[
@@ -44,18 +48,39 @@ def predict(
             "--at", help="Setting of a learned equaliser: --effect peaking --at gain_db=6,frequency_hz=800,q=1"
         ),
     ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream",
+            help="Read PCM (or a WAV file) from standard input as it comes, and print a line of JSON a note.",
+        ),
+    ] = False,
+    stream_format: Annotated[
+        str,
+        typer.Option(
+            "--stream-format",
+            help="Samples of the stream: s16, s24, s32 or f32, rate and channels, such as s16:44100:2. Default: the run's rate, mono.",
+        ),
+    ] = "s16",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Predict what made a sound: effects and their settings, synth parameters, instruments, tags or phonemes."""
+    """Predict what made sounds: effects and their settings, synth parameters, instruments, tags or phonemes."""
     from timbre_data.models.training.runs import find_run
 
     folder = find_run(run)
+    if stream:
+        if files or dry or out or effect or refine or textgrid or at:
+            raise UsageError("--stream takes no files and no other options than --stream-format.")
+        _follow(folder, stream_format)
+        return
+    if not files:
+        raise UsageError("give the sound files to predict, or --stream.")
     from timbre_data.models.inference import report
-    from timbre_data.models.inference.predicting import PredictRequest, predict_file
+    from timbre_data.models.inference.predicting import PredictRequest, predict_file, predict_files
 
     request = PredictRequest(
-        file=file,
+        file=files[0],
         dry=dry,
         out=out,
         effect=effect,
@@ -64,8 +89,41 @@ def predict(
         textgrid=textgrid,
         at=None if at is None else numbers_of(at, "--at"),
     )
-    result = predict_file(folder, request, say=say, warn=warn)
-    emit(*report.shown(result), as_json)
+    if len(files) == 1:
+        emit(*report.shown(predict_file(folder, request, say=say, warn=warn)), as_json)
+        return
+    answers: list[dict[str, Any]] = []
+    failed = 0
+    for file, answer in zip(files, predict_files(folder, files, request, say=say, warn=warn), strict=True):
+        if isinstance(answer, UsageError):
+            failed += 1
+            warn(str(answer))
+            answers.append({"file": str(file), "error": str(answer)})
+        elif as_json:
+            answers.append(report.shown(answer)[0])
+        else:
+            emit(None, report.shown(answer)[1], as_json=False)
+    if as_json:
+        emit(answers, "", as_json)
+    if failed:
+        raise TimbreDataError(f"{failed} of {len(files)} files could not be used.")
+
+
+def _follow(folder: Path, text: str) -> None:
+    """Print what is predicted of each note of standard input."""
+    import sys
+
+    from timbre_data.models.inference.predictor import Predictor
+    from timbre_data.models.inference.streaming import WIDTH, PcmFormat, predictions
+
+    predictor = Predictor(folder)
+    sample, *numbers = text.split(":")
+    if sample not in WIDTH or len(numbers) > 2 or not all(one.isdigit() for one in numbers):
+        raise UsageError(f"--stream-format {text}: give samples, rate and channels, such as s16:44100:2.")
+    rate, channels = [*map(int, numbers), *[predictor.rate, 1][len(numbers) :]]
+    for line in predictions(predictor, sys.stdin.buffer, PcmFormat(rate, channels, sample)):  # type: ignore[arg-type]  # one of WIDTH
+        typer.echo(json_line(line))
+        sys.stdout.flush()
 
 
 @app.command("export-model", epilog="Example: timbre-data export-model runs/autofx --out autofx.pt2")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,54 @@ def predict_file(
     return _predicted(run, request, say, warn)
 
 
+def predict_files(
+    run: Path,
+    files: Sequence[Path],
+    request: PredictRequest,
+    *,
+    say: Say = lambda line: None,
+    warn: Say = lambda line: None,
+) -> Iterator[PredictResult | UsageError]:
+    """Predict several files with a run, as `request` says for each; a `UsageError` in place of a file that cannot be
+    used. `out` is a folder then, for a run that maps sounds to sounds. Raises `UsageError` for what the run cannot do.
+    """
+    target = TARGETS.load(open_run(run).settings.target or "effect")
+    if target.learns_from == "pairs":
+        if request.out is None or not request.out.is_dir():
+            raise UsageError(
+                "this run maps sounds to sounds: with several files, give a folder that is there with --out."
+            )
+        for file in files:
+            try:
+                yield predict_file(run, replace(request, file=file, out=request.out / f"{file.stem}.wav"))
+            except UsageError as error:
+                yield error
+        return
+    from timbre_data.models.inference.predictor import Predictor
+
+    if request.out is not None or request.textgrid is not None or request.refine:
+        raise UsageError("--out, --textgrid and --refine are for one file at a time.")
+    predictor = Predictor(run)
+    _refuse(predictor, request, run.name)
+    f0_hz = float("nan") if request.f0_hz is None else request.f0_hz
+    for prediction in predictor.predict_many(files, f0_hz=f0_hz, dry=request.dry):
+        if isinstance(prediction, UsageError):
+            yield prediction
+            continue
+        try:
+            steps = predictor.steps(prediction, request.effect) if prediction.parameters else []
+        except UsageError as error:  # of an effect without known parameters
+            yield UsageError(f"{prediction.file}: {error}")
+        else:
+            yield PredictResult(prediction, tuple(steps))
+    _warn_of_pitch(predictor, request, warn)
+
+
+def _warn_of_pitch(predictor: Any, request: PredictRequest, warn: Say) -> None:
+    if predictor.needs_pitch and request.f0_hz is None and request.dry is None:
+        warn("this run was trained with known pitches: give --f0 or --dry, or train on autofx163_sound for recordings.")
+
+
 def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> PredictResult:
     from timbre_data.models.inference.predictor import Predictor
 
@@ -67,8 +115,7 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
     settings = predictor.steps(prediction, request.effect) if prediction.parameters else []
     if request.refine or request.out is not None:
         settings = _with_sounds(predictor, prediction, settings, request, say)
-    if predictor.needs_pitch and request.f0_hz is None and request.dry is None:
-        warn("this run was trained with known pitches: give --f0 or --dry, or train on autofx163_sound for recordings.")
+    _warn_of_pitch(predictor, request, warn)
     if request.textgrid is not None:
         from timbre_data.models.inference.report import write_textgrid
 

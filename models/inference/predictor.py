@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +16,7 @@ from timbre_data.models.architectures import MODELS, Model
 from timbre_data.models.data.classes import class_of, family_probabilities
 from timbre_data.models.data.windows import windows_of
 from timbre_data.models.inference.report import NotePrediction, Prediction, Setting
-from timbre_data.models.inference.sound_files import load_sound, note_starts
+from timbre_data.models.inference.sound_files import cut_notes, load_sound, note_starts
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.targets._target import Target
 from timbre_data.models.training import checkpoints, runs
@@ -32,6 +32,10 @@ from timbre_data.schemas.parameter import Parameter
 
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
+
+
+NOTES_AT_ONCE = 64
+"""Notes of several files that go through the networks together."""
 
 
 class Predictor:
@@ -149,20 +153,75 @@ class Predictor:
 
         Raises `UsageError` for files that cannot be read, are silent or too short.
         """
+        (prediction,) = self.predict_many([path], f0_hz=f0_hz, dry=dry)
+        if isinstance(prediction, UsageError):
+            raise prediction
+        return prediction
+
+    def predict_many(
+        self, paths: Iterable[Path], *, f0_hz: float = float("nan"), dry: Path | None = None
+    ) -> Iterator[Prediction | UsageError]:
+        """Predict files in order, the notes of several at once; a `UsageError` in place of a file that cannot be read,
+        is silent or too short.
+        """
+        waiting: list[tuple[Path, list[int], Audio] | Prediction | UsageError] = []
+        for path in paths:
+            try:
+                waiting.append(self._heard(path))
+            except UsageError as error:
+                waiting.append(error)
+            if sum(len(one[1]) for one in waiting if isinstance(one, tuple)) >= NOTES_AT_ONCE:
+                yield from self._predicted(waiting, f0_hz, dry)
+                waiting = []
+        yield from self._predicted(waiting, f0_hz, dry)
+
+    def _heard(self, path: Path) -> tuple[Path, list[int], Audio] | Prediction:
+        """The notes of a file: where they start, and their sounds [shape=(n, samples)]; for a run that names frames the
+        prediction.
+        """
         sound = load_sound(path, self.rate)
         if self.target.windows:
             return Prediction(str(path), (), {}, {}, {}, segments=self._segments(sound))
         starts = self._starts(sound)
-        notes = np.zeros((len(starts), self.samples), np.float32)
-        for k, start in enumerate(starts):
-            part = sound[start : start + self.samples]
-            notes[k, : len(part)] = part
-        pitches = np.full(len(starts), f0_hz, np.float32)
+        return path, starts, cut_notes(sound, starts, self.samples)
+
+    def _predicted(
+        self, waiting: Sequence[tuple[Path, list[int], Audio] | Prediction | UsageError], f0_hz: float, dry: Path | None
+    ) -> Iterator[Prediction | UsageError]:
+        heard = [one for one in waiting if isinstance(one, tuple)]
+        pitches = [np.full(len(starts), f0_hz, np.float32) for _, starts, _ in heard]
         if dry is not None and not np.isfinite(f0_hz):
-            pitches = self._pitches(load_sound(dry, self.rate), len(starts))
-        probabilities, labels = self.predict_arrays(notes, pitches)
+            known = load_sound(dry, self.rate)
+            pitches = [self._pitches(known, len(starts)) for _, starts, _ in heard]
+        probabilities = labels = None
+        if heard:
+            notes = np.concatenate([notes for _, _, notes in heard])
+            probabilities, labels = self.predict_arrays(notes, np.concatenate(pitches))
+        first = 0
+        for one in waiting:
+            if not isinstance(one, tuple):
+                yield one
+                continue
+            path, starts, _ = one
+            here = slice(first, first + len(starts))
+            first += len(starts)
+            yield self.prediction_of(
+                str(path),
+                [start / self.rate for start in starts],
+                None if probabilities is None else probabilities[here],
+                None if labels is None else labels[here],
+            )
+
+    def prediction_of(
+        self,
+        file: str,
+        onsets: Sequence[float],
+        probabilities: NDArray[np.float32] | None,
+        labels: NDArray[np.float32] | None,
+    ) -> Prediction:
+        """A prediction from what `predict_arrays` gives for the notes of a file that set in at `onsets` (seconds)."""
         names = self.classifier.outputs if self.classifier else ()
-        described = [Parameter.model_validate(one) for one in self.trained.parameters]
+        described = self._described
 
         def named(values: NDArray[np.float32]) -> dict[str, float]:
             return {
@@ -172,15 +231,15 @@ class Predictor:
 
         each = tuple(
             NotePrediction(
-                onset_seconds=start / self.rate,
+                onset_seconds=seconds,
                 probabilities={} if probabilities is None else _named(names, probabilities[k]),
                 parameters={} if labels is None else named(labels[k]),
             )
-            for k, start in enumerate(starts)
+            for k, seconds in enumerate(onsets)
         )
         middle = None if labels is None else np.median(labels, axis=0)
         return Prediction(
-            file=str(path),
+            file=file,
             notes=each,
             probabilities={} if probabilities is None else _named(names, probabilities.mean(axis=0)),
             parameters={} if middle is None else named(middle),
@@ -188,6 +247,10 @@ class Predictor:
             units={parameter.name: parameter.unit for parameter in described},
             texts={} if middle is None else self._texts(described, middle),
         )
+
+    @cached_property
+    def _described(self) -> list[Parameter]:
+        return [Parameter.model_validate(one) for one in self.trained.parameters]
 
     def _texts(self, parameters: Sequence[Parameter], labels: NDArray[np.float32]) -> dict[str, str]:
         """Parameters as text, without those that are masked by the predicted values of others."""
@@ -261,7 +324,8 @@ class Predictor:
         elif prediction.probabilities:
             wanted = {prediction.classes()[0]}
         else:
-            wanted = {owner for _, owner in by_step} if len(by_step) == 1 else set()
+            whole_chain = len(by_step) == 1 or {step for step, _ in by_step} <= set(self._run.always)
+            wanted = {owner for _, owner in by_step} if whole_chain else set()
         selected = [
             setting
             for (step, owner), setting in by_step.items()
@@ -272,7 +336,7 @@ class Predictor:
             raise UsageError(
                 f"this run knows no parameters of {', '.join(sorted(wanted)) or 'one effect alone'}; it knows those of {known}: choose with --effect."
             )
-        return selected if multi_label or effect is not None else selected[:1]
+        return selected[:1] if prediction.probabilities and not multi_label and effect is None else selected
 
 
 def _named(names: Sequence[str], values: NDArray[np.float32]) -> dict[str, float]:

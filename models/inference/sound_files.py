@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from timbre_data.schemas.errors import UnusableSoundError, UsageError
 SHORTEST_SECONDS = 0.1
 """Less than this is no note."""
 LONGEST_SECONDS = 3600.0
+N_FFT, HOP = 2048, 256
+"""Of the frames in which onsets are looked for."""
 BLOCK_SECONDS = 30.0
 """Onsets of long recordings are looked for in blocks of so much."""
 
@@ -55,29 +58,40 @@ def note_starts(sound: Audio, rate: int, window: int) -> list[int]:
     starts = [first]
     if len(sound) - first < 1.2 * window:
         return starts
-    n_fft, hop = 2048, 256
-    starts_, counts, weights = log_filters(rate, n_fft)
-    block = int(BLOCK_SECONDS * rate) // hop * hop
+    block = int(BLOCK_SECONDS * rate) // HOP * HOP
     peak = np.abs(sound).max()
     for begin in range(0, len(sound), block):
         part = np.ascontiguousarray(sound[max(0, begin - rate) : begin + block] / peak)
-        transform = ShortTimeTransform(len(part), n_fft, hop)
-        magnitudes = np.empty((transform.frames, n_fft // 2 + 1), np.float32)
-        magnitude(transform(part), magnitudes)
-        strength = superflux(magnitudes, starts_, counts, weights)
-        times, _ = first_onsets(strength, rate / hop, 16 * int(BLOCK_SECONDS))
-        for seconds in times[times > 0].tolist():
-            at = max(0, begin - rate) + round(seconds * rate) - hop
-            if (
-                at - starts[-1] >= window
-                and len(sound) - at > SHORTEST_SECONDS * rate
-                and _rises(sound, at, rate, peak)
-            ):
-                starts.append(_sharpened(sound, at, rate))
+        for offset in onset_candidates(part, rate):
+            at = max(0, begin - rate) + offset
+            if at - starts[-1] >= window and len(sound) - at > SHORTEST_SECONDS * rate and rises(sound, at, rate, peak):
+                starts.append(sharpened(sound, at, rate))
     return starts
 
 
-def _sharpened(sound: Audio, at: int, rate: int) -> int:
+def onset_candidates(part: Audio, rate: int) -> list[int]:
+    """Places in a sound, whose notes have a peak of about 1, at which something begins, by spectral flux."""
+    bands = _bands(rate)
+    transform = ShortTimeTransform(len(part), N_FFT, HOP)
+    magnitudes = np.empty((transform.frames, N_FFT // 2 + 1), np.float32)
+    magnitude(transform(part), magnitudes)
+    times, _ = first_onsets(superflux(magnitudes, *bands), rate / HOP, 16 * int(BLOCK_SECONDS))
+    return [round(seconds * rate) - HOP for seconds in times[times > 0].tolist()]
+
+
+_bands = lru_cache(maxsize=4)(lambda rate: log_filters(rate, N_FFT))
+
+
+def cut_notes(sound: Audio, starts: Sequence[int], samples: int) -> Audio:
+    """Notes of a sound [shape=(n, samples)], with zeros where it ends before them."""
+    notes = np.zeros((len(starts), samples), np.float32)
+    for k, start in enumerate(starts):
+        part = sound[start : start + samples]
+        notes[k, : len(part)] = part
+    return notes
+
+
+def sharpened(sound: Audio, at: int, rate: int) -> int:
     """The 3 ms frame in which a note found by spectral flux sets in: a twentieth of the way up from what sounded
     before.
     """
@@ -90,7 +104,7 @@ def _sharpened(sound: Audio, at: int, rate: int) -> int:
     return begin + max(0, int(risen[0]) - 1) * frame if len(risen) else at
 
 
-def _rises(sound: Audio, at: int, rate: int, peak: float) -> bool:
+def rises(sound: Audio, at: int, rate: int, peak: float) -> bool:
     """Whether a sound is louder after a moment than before, and loud enough to be a note: the click of an end is
     neither.
     """

@@ -22,8 +22,8 @@ EXAMPLE = "example"
 
 @dataclass(frozen=True)
 class Run:
-    """A training run on disk. `audio` is the format of the sounds it was trained on, `synth` whether a synth made them;
-    None in older runs.
+    """A training run on disk. `audio` is the format of the sounds it was trained on, `synth` whether a synth made them
+    (None in older runs), `always` the steps that every row of them went through.
     """
 
     folder: Path
@@ -33,6 +33,7 @@ class Run:
     finished: bool
     audio: AudioFormat | None = None
     synth: bool | None = None
+    always: tuple[str, ...] = ()
 
 
 def runs_home() -> Path:
@@ -64,6 +65,7 @@ def open_run(folder: Path) -> Run:
         data = json.loads(path.read_text(encoding="utf-8"))
         settings = validation.validate(TrainSettings, data["settings"], str(folder))
         snapshots = {str(name): str(snapshot) for name, snapshot in data["snapshots"].items()}
+        always = tuple(map(str, data.get("always", ())))
         audio = AudioFormat.model_validate(data["audio"]) if "audio" in data else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecipeError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
@@ -73,4 +75,4 @@ def open_run(folder: Path) -> Run:
     if settings.target != "parameters" and MODELS.load(settings.model).task == "regression":
         settings = settings.model_copy(update={"target": "parameters"})  # before regressors had a target of their own
     finished = (folder / MODEL_FILE).is_file()
-    return Run(folder, settings, snapshots, data.get("contents", []), finished, audio, data.get("synth"))
+    return Run(folder, settings, snapshots, data.get("contents", []), finished, audio, data.get("synth"), always)

@@ -72,6 +72,7 @@ def train(
                 "contents": contents,
                 "audio": datasets[0].recipe.audio.model_dump(mode="json"),
                 "synth": datasets[0].recipe.chain.synth is not None,
+                "always": _always_used(datasets),
                 "provenance": provenance(),
                 "files": [asdict(file) for file in _files_of(settings)],
             }
@@ -85,6 +86,14 @@ def train(
     except Timeout:
         raise LockedError(f"{folder} is being trained by another process.") from None
     return folder, "resumed" if resumed else "trained"
+
+
+def _always_used(datasets: list[Dataset]) -> list[str]:
+    """The steps that every row went through, of one chain."""
+    chain = datasets[0].recipe.chain
+    if len(datasets) > 1 or chain.choose:
+        return []
+    return [step.label for step in chain.steps if step.probability == 1]
 
 
 def _files_of(settings: TrainSettings) -> list[MemberFile]:

@@ -7,7 +7,7 @@ import glob
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,7 +23,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 class OwnFolder:
     """A new folder `PREFIX*` in `parent`, for as long as this process uses it. Folders of that kind whose process was
-    killed are deleted first: they hold a lock file that nobody has locked any more.
+    killed are deleted first: they hold a lock file that nobody has locked any more, or nothing yet.
     """
 
     def __init__(self, parent: Path, prefix: str) -> None:
@@ -35,13 +35,16 @@ class OwnFolder:
                 continue
             shutil.rmtree(left.parent, ignore_errors=True)
             lock.release()
+        for empty in parent.glob(f"{glob.escape(prefix)}*"):
+            with suppress(OSError):  # not empty: in use, or not ours
+                empty.rmdir()
         while True:  # somebody who clears up may be faster than we
             self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
             self._lock = FileLock(self.path / OWNER)
             try:
                 self._lock.acquire(timeout=0)
                 return
-            except Timeout:
+            except (Timeout, FileNotFoundError):
                 continue
             except BaseException:
                 shutil.rmtree(self.path, ignore_errors=True)
