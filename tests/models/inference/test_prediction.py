@@ -18,12 +18,10 @@ from timbre_data.models.inference.matching import match, refine, write_match
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.inference.sound_files import load_sound, note_starts
 from timbre_data.models.inference.spectral_search import distances
-from timbre_data.models.inference.standalone import Features163, Yin, export_model
+from timbre_data.models.inference.standalone import export_model
+from timbre_data.models.inference.tensor_features import Features163, Yin
 from timbre_data.models.studies.evaluate import evaluate
 from timbre_data.models.training import train
-from timbre_data.models.training.runs import MODEL_FILE
-from timbre_data.pipeline.build import featurizing
-from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.pitch import note_f0
@@ -238,18 +236,6 @@ def test_an_exported_run_says_the_same_without_this_project(
     assert shown == pytest.approx(dict(zip(NAMES, 100 * probabilities[0], strict=True)), abs=0.1)
     with pytest.raises(UsageError, match="exists already"):
         export_model(runs / model, tmp_path / "model.pt2")
-
-
-def test_features_that_cannot_be_exported_are_named(runs: Path, render: Callable[..., Dataset], tmp_path: Path) -> None:
-    data = render("delay", "d", n=100)
-    featurizing.featurize(data.location, {"autofx163": {}, "autofx48": {}}, Cluster(workers=2))
-    settings = TrainSettings(model="regressor-mlp", data=("d",), features=("autofx163", "autofx48"), max_epochs=1)
-    run, _ = train.train(settings)
-    with pytest.raises(UsageError, match="autofx48 cannot be exported"):
-        export_model(run, tmp_path / "model.pt2")
-    assert not (tmp_path / "model.pt2").exists()
-    old = runs / "class" / MODEL_FILE
-    assert old.is_file()
 
 
 @pytest.mark.slow
