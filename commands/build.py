@@ -271,7 +271,7 @@ def run(
     from timbre_data.schemas.settings import PipelineRecipe
 
     checked = validation.validate(PipelineRecipe, validation.override(recipes.read(recipe), settings or []), recipe)
-    from timbre_data.models.studies.pipeline_run import run_pipeline
+    from timbre_data.models.studies.pipeline_run import run_pipeline, summary
 
     with bar(enabled=not dry_run, resume=resume_command()) as progress:
         report = run_pipeline(
@@ -282,3 +282,5 @@ def run(
             dry_run=dry_run,
         )
     emit(report, "\n".join(f"{stage['stage']}: {stage['done']}" for stage in report), as_json)
+    if not dry_run and (text := summary(report)):
+        say(text)

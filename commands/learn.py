@@ -84,6 +84,10 @@ def train(
     name: Annotated[str | None, typer.Option("--name", help="Name of the run. Default: from the settings.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of all random numbers.")] = None,
     settings: Settings = None,
+    logger: Annotated[
+        str | None,
+        typer.Option("--logger", help="Also log curves with tensorboard, mlflow, wandb or trackio. Default: none."),
+    ] = None,
     dry_run: DryRun = False,
     trust: Trust = False,
     as_json: Json = False,
@@ -117,9 +121,16 @@ def train(
     check_datasets(checked.data)
     from timbre_data.models.training import train as training
 
-    folder, done = training.train(checked, name=name, say=say, dry_run=dry_run)
+    folder, done = training.train(checked, name=name, say=say, dry_run=dry_run, logger=logger)
+    if done == "would train":
+        from timbre_data.models.training.planning import plan
+
+        planned = plan(checked, folder)
+        emit(planned.data(), planned.text(), as_json)
+        return
     if done != "trained":
         say(f"{folder}: {done}")
+    say(f"next: timbre-data evaluate {folder}")
     emit({"run": str(folder), "done": done}, str(folder), as_json)
 
 
@@ -176,7 +187,7 @@ def evaluate(
     from timbre_data.models.studies.evaluate import evaluate as evaluate_run
 
     result = evaluate_run(folder, data=others, split=split, allow_leak=allow_leak, sounds=sounds, distances=names)
-    say(f"tables, plots and predictions are in {result.folder}")
+    say(f"tables, plots and predictions are in {result.folder}; next: timbre-data predict {folder} SOUND.wav")
     emit(result.metrics, result.markdown(), as_json)
 
 

@@ -133,12 +133,7 @@ def load_rows(
     `classes` says which classes there are; by default each effect is one. Raises `UsageError` where features are
     missing or rows are not labelled alike.
     """
-    parameters = {
-        described["name"]: (described, _effect_of(data, described["name"]))
-        for data in datasets
-        for described in data.parameters
-        if not _constant(data, described)
-    }
+    parameters = learned_parameters(datasets)
     names = list(parameters)
     chosen_classes = (classes or effect_classes)(datasets)
     if (
@@ -212,6 +207,16 @@ def load_rows(
         rate=datasets[0].recipe.audio.rate,
         samples=datasets[0].recipe.audio.samples,
     )
+
+
+def learned_parameters(datasets: Sequence[Dataset]) -> dict[str, tuple[dict[str, Any], str]]:
+    """The parameters of some datasets that there is something to learn of: description and effect, by name."""
+    return {
+        described["name"]: (described, _effect_of(data, described["name"]))
+        for data in datasets
+        for described in data.parameters
+        if not _constant(data, described)
+    }
 
 
 def some_rows(data: Dataset, limit: int | None) -> NDArray[np.int64]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from timbre_data.models.training.preparing import resolve
 from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue import validation
+from timbre_data.pipeline.catalogue.journal import duration
 from timbre_data.pipeline.catalogue.progress import Progress
 from timbre_data.pipeline.store.location import locate
 from timbre_data.schemas.errors import RecipeError
@@ -33,8 +35,9 @@ def run_pipeline(
     ]
     _check(recipe, resolved)
     report: list[dict[str, Any]] = []
+    stages = _Stages(_kinds(recipe, resolved), say)
     for dataset in resolved:
-        say(f"render {dataset.name}: {dataset.n} rows")
+        stages.begin(f"render {dataset.name}, {dataset.n} rows")
         rendered = rendering.render(dataset, locate(dataset.name), cluster, progress=progress, dry_run=dry_run)
         report.append({"stage": f"render {dataset.name}", "done": rendered.reason, "version": rendered.version})
         if dry_run and rendered.snapshot is None:
@@ -43,6 +46,8 @@ def run_pipeline(
             ]
             continue
         names: dict[str, dict[str, Any]] = {name: {} for name in dataset.features}
+        if names:
+            stages.begin(f"featurize {dataset.name}, {', '.join(names)}")
         for report_of_features in (
             featurizing.featurize(locate(dataset.name), names, cluster, progress=progress, dry_run=dry_run)
             if names
@@ -60,7 +65,7 @@ def run_pipeline(
         if dry_run:
             report.append({"stage": f"compare {comparison.name}", "done": "would compare what is not yet compared"})
             continue
-        say(f"compare {comparison.name}")
+        stages.begin(f"compare {comparison.name}")
         compared = compare(comparison.settings, name=f"{recipe.name}-{comparison.name}", say=say)
         say(compared.markdown())
         report.append({"stage": f"compare {comparison.name}", "done": f"tables in {compared.folder}"})
@@ -73,8 +78,46 @@ def run_pipeline(
                 }
             )
             continue
-        report += _train_and_evaluate(recipe, stage, runs, say)
+        report += _train_and_evaluate(recipe, stage, runs, say, stages)
     return report
+
+
+def _kinds(recipe: PipelineRecipe, resolved: Sequence[Recipe]) -> list[str]:
+    """The kind of every stage, in order."""
+    kinds = [kind for dataset in resolved for kind in ("render", *(["featurize"] if dataset.features else []))]
+    return [*kinds, *["compare"] * len(recipe.compare), *["train", "evaluate"] * len(recipe.train)]
+
+
+class _Stages:
+    """Says which stage of how many begins, and how long the rest takes, as far as stages of its kinds were timed."""
+
+    def __init__(self, kinds: Sequence[str], say: Callable[[str], None]) -> None:
+        self._kinds, self._say, self._number = kinds, say, 0
+        self._took: dict[str, list[float]] = {}
+        self._began = 0.0
+
+    def begin(self, title: str) -> None:
+        """The stage before is over, this one begins."""
+        now = time.monotonic()
+        if self._number:
+            self._took.setdefault(self._kinds[self._number - 1], []).append(now - self._began)
+        rest = self._kinds[self._number :]
+        known = [sum(self._took[kind]) / len(self._took[kind]) for kind in rest if kind in self._took]
+        left = f", {'about' if len(known) == len(rest) else 'at least'} {duration(sum(known))} left" if known else ""
+        self._number, self._began = self._number + 1, now
+        self._say(f"stage {self._number} of {len(self._kinds)}: {title}{left}")
+
+
+def summary(report: Sequence[Mapping[str, Any]]) -> str:
+    """What there is now, and what can be done with it."""
+    versions = {one["stage"].partition(" ")[2]: one["version"] for one in report if one.get("version")}
+    runs = [str(one["run"]) for one in report if one.get("run")]
+    lines = [f"dataset {name} {version}" for name, version in versions.items()] + [f"run {run}" for run in runs]
+    if not lines:
+        return ""
+    next_steps = [f"timbre-data dataset show {name}" for name in list(versions)[:1]]
+    next_steps += [f"timbre-data predict {run} SOUND.wav" for run in runs[-1:]]
+    return "\n".join(["there is now:", *(f"  {line}" for line in lines), "next:", *(f"  {one}" for one in next_steps)])
 
 
 def _check(recipe: PipelineRecipe, resolved: list[Recipe]) -> None:
@@ -105,15 +148,16 @@ def _check(recipe: PipelineRecipe, resolved: list[Recipe]) -> None:
 
 
 def _train_and_evaluate(
-    recipe: PipelineRecipe, stage: TrainStage, runs: dict[str, Path], say: Callable[[str], None]
+    recipe: PipelineRecipe, stage: TrainStage, runs: dict[str, Path], say: Callable[[str], None], stages: _Stages
 ) -> list[dict[str, Any]]:
     settings: TrainSettings = stage.settings
     if settings.conditioning:
         settings = settings.model_copy(update={"conditioning": str(runs[settings.conditioning])})
-    say(f"train {stage.name}")
+    stages.begin(f"train {stage.name}")
     folder, done = train.train(settings, name=f"{recipe.name}-{stage.name}", say=say)
     runs[stage.name] = folder
     report: list[dict[str, Any]] = [{"stage": f"train {stage.name}", "done": done, "run": str(folder)}]
+    stages.begin(f"evaluate {stage.name}")
     metrics = is_evaluated(folder)
     if done == "finished already" and metrics is not None:
         report.append(

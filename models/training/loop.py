@@ -17,6 +17,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from timbre_data.models.evaluation import epochs
 from timbre_data.models.training import energy
 from timbre_data.models.training.checkpoint_io import SafeCheckpointIO, load_checkpoint, newest_checkpoint, writing
+from timbre_data.models.training.loggers import open_logger
+from timbre_data.pipeline.catalogue.journal import Sparing
 from timbre_data.schemas.errors import InterruptedBuildError
 from timbre_data.schemas.settings import TrainSettings
 
@@ -31,6 +33,7 @@ class Record(Callback):
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self._folder, self._say, self._began = folder, say, 0.0
+        self._sparing = Sparing(say)
         self._rows: list[dict[str, Any]] = []
         self._random: torch.Tensor | None = None
 
@@ -52,6 +55,7 @@ class Record(Callback):
         """On resuming: what the state was saved too early to know, and the random numbers of dropout."""
         if not self._rows:
             return
+        self._say(f"going on from epoch {self._rows[-1]['epoch'] + 1}")
         for config in trainer.lr_scheduler_configs:
             if config.reduce_on_plateau:
                 config.scheduler.step(self._rows[-1]["validation_loss"])
@@ -77,9 +81,12 @@ class Record(Callback):
         epochs.write(self._folder, self._rows)
         title = getattr(module, "title_of_epoch", lambda: f"epoch {row['epoch']}")()
         detail = getattr(module, "detail_of_epoch", str)()
-        self._say(
-            f"{title}: training loss {row['train_loss']:.5f}, validation {row['validation_loss']:.5f}{detail}, {row['seconds']:.1f} s"
-        )
+        line = f"{title}: training loss {row['train_loss']:.5f}, validation {row['validation_loss']:.5f}{detail}, {row['seconds']:.1f} s"
+        self._sparing(line)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Say the last epoch."""
+        self._sparing.flush()
 
 
 def _interrupted(folder: Path) -> InterruptedBuildError:
@@ -98,6 +105,7 @@ def fit(
     epochs_to_run: int | None,
     patience: int | None,
     select: str = "validation_loss",
+    logger: str | None = None,
 ) -> None:
     """Train a module in a run's folder; resumes where it stopped. Leaves it with the weights of the epoch whose
     `select` is lowest.
@@ -117,7 +125,8 @@ def fit(
         trainer = L.Trainer(
             max_epochs=epochs_to_run,
             callbacks=[Record(folder, say), best, *stop, last],
-            logger=False,
+            logger=open_logger(logger, folder, settings) or False,
+            log_every_n_steps=1,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -139,4 +148,6 @@ def fit(
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise _interrupted(folder) from None
             raise
+    if stop and stop[0].stopped_epoch:
+        say(f"stopped: no better for {patience} epochs")
     module.load_state_dict(load_checkpoint(folder / "best.ckpt")["state_dict"])

@@ -190,7 +190,13 @@ class _PairModule(L.LightningModule):
         return f" (kl {losses_of_epoch.kl:.5f}, mse {losses_of_epoch.mse:.5f}, mae {losses_of_epoch.mae:.5f})"
 
 
-def fit_pairs(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path, say: Callable[[str], None]) -> None:
+def fit_pairs(
+    settings: TrainSettings,
+    datasets: Sequence[Dataset],
+    folder: Path,
+    say: Callable[[str], None],
+    logger: str | None = None,
+) -> None:
     """Train on the pairs of a dataset, into a folder, by resolved settings; resumes where it stopped. Leaves `model.pt`
     there.
 
@@ -220,6 +226,7 @@ def fit_pairs(settings: TrainSettings, datasets: Sequence[Dataset], folder: Path
         epochs_to_run=len(rounds_of(options)),
         patience=None,
         select=loop.SELECTION,
+        logger=logger,
     )
     trained = Trained(
         model=settings.model,

@@ -129,24 +129,11 @@ class _Module(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "validation_loss"}}
 
 
-def fit_rows(
-    settings: TrainSettings,
-    rows: Rows,
-    probabilities: torch.Tensor | None,
-    folder: Path,
-    say: Callable[[str], None] = lambda line: None,
-) -> None:
-    """Train on rows that are loaded already, into a folder, by resolved settings. Leaves `model.pt` there."""
+def build(
+    settings: TrainSettings, rows: Rows, probabilities: torch.Tensor | None, multi_label: bool
+) -> tuple[Standardized, Trained]:
+    """The network of a run, not trained yet, and what will be stored with it."""
     model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
-    target.check(rows)
-    train_rows, validation_rows = rows.where(0), rows.where(1)
-    multi_label = target.multi_label(model, rows, np.concatenate([train_rows, validation_rows]))
-    if settings.train_rows:
-        train_rows = _first_of_each(rows, train_rows, settings.train_rows)
-        validation_rows = _first_of_each(rows, validation_rows, settings.train_rows // 8)
-    train_rows, validation_rows = train_rows[:: settings.frame_step], validation_rows[:: settings.frame_step]
-    if not len(train_rows) or not len(validation_rows):
-        raise UsageError("there are too few rows for a training and a validation split: render more.")
     L.seed_everything(settings.seed, verbose=False)
     outputs = target.outputs(rows)
     shape = Shape(rows.features.shape[1], len(outputs), 0 if probabilities is None else probabilities.shape[1])
@@ -154,14 +141,6 @@ def fit_rows(
         shape = replace(shape, samples=rows.samples, rate=rows.rate)
     shape = target.fitted_shape(shape, rows)
     network = Standardized(model.build(shape, model.options.model_validate(settings.options)), shape.inputs)
-    network.fit(torch.from_numpy(rows.features[train_rows]))
-    fit_frontend: Callable[[Iterator[torch.Tensor]], None] | None = getattr(network.network, "fit_front", None)
-    if fit_frontend is not None and rows.audio is not None:
-        fit_frontend(
-            torch.as_tensor(rows.audio[part]) for part in np.array_split(train_rows, len(train_rows) // 4096 + 1)
-        )
-    if settings.initial:
-        _begin_with(network, settings.initial)
     trained = Trained(
         model=settings.model,
         network=network,
@@ -178,6 +157,58 @@ def fit_rows(
         precision=settings.precision,
         **target.describe(rows),
     )
+    return network, trained
+
+
+def seconds_per_step(
+    settings: TrainSettings, rows: Rows, probabilities: torch.Tensor | None, network: Standardized, multi_label: bool
+) -> float:
+    """How long one batch of training takes on this machine, measured on a few rows, with an optimizer of any kind."""
+    model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
+    module = _Module(network, model, target, settings, multi_label)
+    index = np.arange(settings.batch_size or 64) % len(rows.row)
+    tensors = tensors_of(target, rows, probabilities, multi_label)
+    optimizer = Adam(network.parameters(), lr=1e-6)
+    torch.set_num_threads(available_cores() if model.input == "audio" else min(2, available_cores()))
+    times = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        (batch,) = Batches(tensors, index, len(index), None)
+        optimizer.zero_grad()
+        module._loss(batch).backward()
+        optimizer.step()
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def fit_rows(
+    settings: TrainSettings,
+    rows: Rows,
+    probabilities: torch.Tensor | None,
+    folder: Path,
+    say: Callable[[str], None] = lambda line: None,
+    logger: str | None = None,
+) -> None:
+    """Train on rows that are loaded already, into a folder, by resolved settings. Leaves `model.pt` there."""
+    model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
+    target.check(rows)
+    train_rows, validation_rows = rows.where(0), rows.where(1)
+    multi_label = target.multi_label(model, rows, np.concatenate([train_rows, validation_rows]))
+    if settings.train_rows:
+        train_rows = _first_of_each(rows, train_rows, settings.train_rows)
+        validation_rows = _first_of_each(rows, validation_rows, settings.train_rows // 8)
+    train_rows, validation_rows = train_rows[:: settings.frame_step], validation_rows[:: settings.frame_step]
+    if not len(train_rows) or not len(validation_rows):
+        raise UsageError("there are too few rows for a training and a validation split: render more.")
+    network, trained = build(settings, rows, probabilities, multi_label)
+    network.fit(torch.from_numpy(rows.features[train_rows]))
+    fit_frontend: Callable[[Iterator[torch.Tensor]], None] | None = getattr(network.network, "fit_front", None)
+    if fit_frontend is not None and rows.audio is not None:
+        fit_frontend(
+            torch.as_tensor(rows.audio[part]) for part in np.array_split(train_rows, len(train_rows) // 4096 + 1)
+        )
+    if settings.initial:
+        _begin_with(network, settings.initial)
     fit_classes: Callable[..., None] | None = getattr(network.network, "fit_classes", None)
     if fit_classes is not None:
         begun = time.monotonic()
@@ -191,7 +222,8 @@ def fit_rows(
     feed = _Feed(tensors_of(target, rows, probabilities, multi_label), train_rows, validation_rows, settings)
     module = _Module(network, model, target, settings, multi_label)
     torch.set_num_threads(available_cores() if model.input == "audio" else min(2, available_cores()))
-    loop.fit(module, feed, settings, folder, say, epochs_to_run=settings.max_epochs, patience=settings.patience or 10)
+    patience = settings.patience or 10
+    loop.fit(module, feed, settings, folder, say, epochs_to_run=settings.max_epochs, patience=patience, logger=logger)
     checkpoints.save(replace(trained, network=module.network), folder)
 
 

@@ -2,6 +2,7 @@
 
 RUN/settings.json     resolved settings, dataset names, snapshots and digests of what is used of them, own files
 RUN/epochs.csv        losses of every epoch
+RUN/log.txt           what was said, with the time
 RUN/last.ckpt         where training resumes (Lightning)
 RUN/model.pt          the network of the best epoch, with its standardization
 RUN/learned.npz       which sounds it has learned, and what they are like
@@ -16,6 +17,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -26,10 +28,12 @@ from timbre_data.models.data.rows import contents_of
 from timbre_data.models.evaluation import epochs
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training.keeping import take_classifier, take_example, take_learned
+from timbre_data.models.training.loggers import check_logger
 from timbre_data.models.training.preparing import check_target, default_name, default_target, prepare, resolve
 from timbre_data.models.training.runs import LOCK, SETTINGS, open_run, runs_home
 from timbre_data.pipeline.build.provenance import provenance
 from timbre_data.pipeline.catalogue.files import write_whole
+from timbre_data.pipeline.catalogue.journal import note
 from timbre_data.pipeline.catalogue.registry import MemberFile
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.store.reader import Dataset
@@ -43,8 +47,13 @@ def train(
     name: str | None = None,
     say: Callable[[str], None] = lambda line: None,
     dry_run: bool = False,
+    logger: str | None = None,
 ) -> tuple[Path, str]:
-    """Train a model. Returns the run's folder and what was done: "trained", "resumed" or "finished already"."""
+    """Train a model. Returns the run's folder and what was done: "trained", "resumed" or "finished already".
+
+    `logger` is one of `loggers.NAMES`, or None. What is said stands in RUN/log.txt, too.
+    """
+    check_logger(logger)
     datasets = [open_named(data) for data in settings.data]
     if settings.target is None:
         settings = settings.model_copy(update={"target": default_target(settings, datasets)})
@@ -77,12 +86,25 @@ def train(
                 "files": [asdict(file) for file in _files_of(settings)],
             }
             write_whole(folder / SETTINGS, json.dumps(about, indent=2))
+
+            def say_and_note(line: str) -> None:
+                note(folder, line)
+                say(line)
+
+            note(
+                folder,
+                f"training {settings.model} on {', '.join(settings.data)}, timbre-data {metadata.version('timbre-data')}",
+            )
             try:
-                _fit(settings, datasets, folder, say)
+                _fit(settings, datasets, folder, say_and_note, logger)
             except UsageError:
                 if not (folder / epochs.FILE).is_file():
                     shutil.rmtree(folder)  # a request that was refused leaves no run behind
                 raise
+            except BaseException as error:
+                note(folder, f"stopped: {error or type(error).__name__}")
+                raise
+            note(folder, "finished")
     except Timeout:
         raise LockedError(f"{folder} is being trained by another process.") from None
     return folder, "resumed" if resumed else "trained"
@@ -103,7 +125,9 @@ def _files_of(settings: TrainSettings) -> list[MemberFile]:
     return [file for file in files if file is not None]
 
 
-def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Callable[[str], None]) -> None:
+def _fit(
+    settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Callable[[str], None], logger: str | None
+) -> None:
     """Train in a folder that nobody else trains in. Raises `UsageError` for what the model does not take."""
     model = MODELS.load(settings.model)
     augmented = settings.crop_frames or settings.filter_range or settings.mask_bands
@@ -115,7 +139,7 @@ def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Ca
         from timbre_data.models.training.pair_training import fit_pairs
 
         take_learned(folder, datasets, settings)
-        fit_pairs(settings, datasets, folder, say)
+        fit_pairs(settings, datasets, folder, say, logger)
         return
     from timbre_data.models.training.row_training import fit_rows
 
@@ -124,4 +148,4 @@ def _fit(settings: TrainSettings, datasets: list[Dataset], folder: Path, say: Ca
     rows, probabilities = prepare(settings, datasets, folder if settings.conditioning else None)
     take_example(folder, datasets[0], settings)
     take_learned(folder, datasets, settings, rows)
-    fit_rows(settings, rows, probabilities, folder, say)
+    fit_rows(settings, rows, probabilities, folder, say, logger)

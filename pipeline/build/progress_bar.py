@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from timbre_data.pipeline.catalogue.journal import QUIET_SECONDS, Sparing, duration
 from timbre_data.pipeline.catalogue.progress import NoProgress
 from timbre_data.schemas.errors import AbandonedBuildError, ClusterLostError, InterruptedBuildError
 
@@ -64,6 +65,7 @@ class Bar:
         """A stage of `total` rows, or bytes, begins."""
         self._title, self._rows, self._rejected, self._began = title, 0, 0, time.monotonic()
         self._about: Any = {"unit": unit, "seconds_per_row": seconds_per_row}
+        self._total, self._sparing = total, Sparing(self._line)
         self._task = self._bar.add_task(title, total=total, about=self._about, rejected="")
 
     def advance(self, rows: int, rejected: int = 0) -> None:
@@ -71,6 +73,14 @@ class Bar:
         self._rows += rows
         self._rejected += rejected
         self._bar.update(self._task, advance=rows, rejected=f"{self._rejected} rejected" if self._rejected else "")
+        took = time.monotonic() - self._began
+        if not self._console.is_terminal and self._rows < self._total and took > QUIET_SECONDS:
+            left = duration(took / max(self._rows, 1) * (self._total - self._rows))
+            speed = _speed_text(self._rows / took, **self._about)
+            self._sparing(f"{self._title}: {self._rows} of {self._total} {self._about['unit']} ({speed}), {left} left")
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def notice(self, text: str) -> None:
         """A line about trouble that the build waits for."""

@@ -78,9 +78,11 @@ def run_stage(
     if not len(job.missing):
         return []
     progress.start(job.title, len(job.missing), seconds_per_row)
+    writer.note(f"{job.title}: {len(job.missing)} rows to do")
     tasks = tasks_for(job.missing, job.rows_per_task)
     notes = run(client, cluster, writer, tasks, job.function, job.arguments, message=job.message, progress=progress)
     progress.stop()
+    writer.note(f"{job.title}: done")
     return notes
 
 
@@ -150,4 +152,5 @@ def new_version(writer: Writer, what: str, features: Sequence[str] = ()) -> str:
     set_meta(root, version=version)
     writer.commit(f"version {version}: {what}", version=version, by=author())
     writer.tag(f"v{version}")
+    writer.note(f"version {version}: {what}")
     return version

@@ -19,6 +19,7 @@ from typing import Any
 
 import xxhash
 
+from timbre_data.pipeline.catalogue import journal
 from timbre_data.pipeline.catalogue.progress import Progress
 from timbre_data.pipeline.catalogue.threads import share_cores
 from timbre_data.pipeline.store.columns import ROW_HASH
@@ -163,7 +164,7 @@ def remove(location: Location) -> int:
         (location.folder / STORE).rename(gone)
         for folder in (gone, location.folder / ARRIVING):
             shutil.rmtree(folder, ignore_errors=True)
-    for name in ("writer.json", "writer.lock"):
+    for name in ("writer.json", "writer.lock", journal.FILE):
         (location.folder / name).unlink(missing_ok=True)
     if not any(location.folder.iterdir()):
         location.folder.rmdir()

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.catalogue.files import is_disk_full
+from timbre_data.pipeline.catalogue.journal import note
 from timbre_data.pipeline.store.chunks import read_array
 from timbre_data.pipeline.store.description import META, check_description, store_digest
 from timbre_data.pipeline.store.location import Location
@@ -122,7 +123,7 @@ class Writer:
         self.location = location
         self._may_create = create
         self._lock: WriterLock | None = None
-        self._dirty = False
+        self._dirty = self._noted = False
 
     def __enter__(self) -> Self:
         guard_against_fork()
@@ -156,7 +157,15 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._noted and error is not None:
+            self.note(f"stopped: {error or type(error).__name__}")
         self._release()
+
+    def note(self, line: str) -> None:
+        """Append a line to the log file beside a local dataset."""
+        if not self.location.remote:
+            note(self.location.folder, line)
+            self._noted = True
 
     def _release(self) -> None:
         if self._lock is not None:
