@@ -1,5 +1,5 @@
-"""Predicting 100 files in one call, processor time a sound once the run is loaded, features included; and a stream, as a
-share of real time. The reference, in the same run, is reading and resampling the same files with soundfile and soxr.
+"""Predicting 100 files in one call, processor time a sound once the run is loaded, features included; and a stream, as
+a share of real time. The reference, in the same run, is reading and resampling the same files.
 """
 
 from __future__ import annotations
