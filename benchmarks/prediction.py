@@ -17,8 +17,8 @@ import soxr
 
 from benchmarks._common import report
 from timbre_data import api
+from timbre_data.models.inference.note_stream import PcmFormat, predictions
 from timbre_data.models.inference.predictor import Predictor
-from timbre_data.models.inference.streaming import PcmFormat, predictions
 from timbre_data.pipeline.store.reader import Dataset
 
 FILES = 100

@@ -123,7 +123,7 @@ def train(
 
     folder, done = training.train(checked, name=name, say=say, dry_run=dry_run, logger=logger)
     if done == "would train":
-        from timbre_data.models.training.planning import plan
+        from timbre_data.models.studies.planning import plan
 
         planned = plan(checked, folder)
         emit(planned.data(), planned.text(), as_json)

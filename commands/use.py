@@ -113,8 +113,8 @@ def _follow(folder: Path, text: str) -> None:
     """Print what is predicted of each note of standard input."""
     import sys
 
+    from timbre_data.models.inference.note_stream import WIDTH, PcmFormat, predictions
     from timbre_data.models.inference.predictor import Predictor
-    from timbre_data.models.inference.streaming import WIDTH, PcmFormat, predictions
 
     predictor = Predictor(folder)
     sample, *numbers = text.split(":")

@@ -110,7 +110,8 @@ def keys_of(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     keys = np.zeros((len(rows), 2), np.uint64)
     keys[:, 0] = data.read(ROW_HASH)[rows] if data.recipe.chain.synth else data.read(DRY_HASH)[index]
     if data.meta.get("kind") == "imported":
-        groups = [xxhash.xxh3_64_intdigest(str(name).encode()) for name in data.read(DRY_GROUP).tolist()]
+        source = data.recipe.source.name  # two collections may have recordings of one name
+        groups = [xxhash.xxh3_64_intdigest(f"{source} {name}".encode()) for name in data.read(DRY_GROUP).tolist()]
         keys[:, 1] = np.array(groups, np.uint64)[index]
     return keys
 

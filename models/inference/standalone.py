@@ -249,8 +249,7 @@ def export_model(run: Path, out: Path) -> dict[str, Any]:
         warnings.simplefilter("ignore")
         exported = torch.export.export(
             program.module,
-            (),
-            dict(program.inputs),
+            tuple(program.inputs.values()),
             dynamic_shapes=program.free,
             strict=False,
             prefer_deferred_runtime_asserts_over_guards=True,
@@ -272,7 +271,8 @@ def _as_pt2(exported: torch.export.ExportedProgram, program: _Program) -> bytes:
 
 def _as_onnx(exported: torch.export.ExportedProgram, program: _Program) -> bytes:
     try:
-        import onnxscript  # noqa: F401  # which torch.onnx needs
+        import onnx  # noqa: F401  # which torch.onnx needs
+        import onnxscript  # noqa: F401  # and this
     except ImportError:
         raise MissingDependencyError(
             "to export as ONNX, install onnx and onnxscript: pip install 'timbre-data[onnx]'."
@@ -280,8 +280,7 @@ def _as_onnx(exported: torch.export.ExportedProgram, program: _Program) -> bytes
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     made = torch.onnx.export(
         exported,
-        (),
-        kwargs=dict(program.inputs),
+        tuple(program.inputs.values()),
         dynamic_shapes=program.free,
         input_names=list(program.inputs),
         output_names=program.about["outputs"],

@@ -16,7 +16,7 @@ from timbre_data.models.architectures.eq_autoencoder import EqOptions
 from timbre_data.models.data import learned
 from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.pairs import Pairs
-from timbre_data.models.data.rows import Rows, contents_of
+from timbre_data.models.data.rows import contents_of
 from timbre_data.models.evaluation import epochs, plots
 from timbre_data.models.evaluation.distances import DISTANCES
 from timbre_data.models.evaluation.tables import StudyResult, Table
@@ -133,23 +133,35 @@ def _new_pairs(evaluated: Evaluated, allow_leak: bool) -> tuple[Evaluated, dict[
         raise UsageError("this run learned one transformation: give one dataset.")
     pairs = Pairs(data, EqOptions.model_validate(evaluated.trained.options).level_db)
     other_data.refuse_other_pairs(pairs, evaluated.trained)
+    dataset = np.zeros(len(pairs.rows), np.int64)
+    new, known = _new_rows(evaluated, pairs.split, dataset, pairs.rows, allow_leak)
+    return replace(evaluated, row_indices=new), {"learned_rows": known}
+
+
+def _new_rows(
+    evaluated: Evaluated,
+    split: NDArray[np.uint8],
+    dataset: NDArray[np.int64],
+    row: NDArray[np.int64],
+    allow_leak: bool,
+) -> tuple[NDArray[np.int64], int]:
+    """Which rows of other datasets, given their split, dataset and number there [shape=(n,) each], to evaluate on, and
+    how many of the split are of sounds that the run has learned.
+    """
     every = evaluated.split == other_data.ALL
-    chosen = np.arange(len(pairs.rows)) if every else pairs.where(SPLITS.index(evaluated.split))
-    known = np.zeros(len(pairs.rows), bool)
-    if evaluated.learned is not None:
-        known = evaluated.learned.knows(data, pairs.rows)
-    new = chosen if allow_leak else chosen[~known[chosen]]
-    _refuse_nothing_new(evaluated, len(chosen), len(new))
-    return replace(evaluated, row_indices=new), {"learned_rows": int(known[chosen].sum())}
-
-
-def _refuse_nothing_new(evaluated: Evaluated, rows: int, new: int) -> None:
-    if not rows:
+    chosen = np.arange(len(row)) if every else np.flatnonzero(split == SPLITS.index(evaluated.split))
+    if not len(chosen):
         raise UsageError(f"the {evaluated.split} split is empty: render more rows.")
-    if not new:
+    known = np.zeros(len(row), bool)
+    for number, data in enumerate(evaluated.datasets if evaluated.learned is not None else ()):
+        assert evaluated.learned is not None
+        known[dataset == number] = evaluated.learned.knows(data, row[dataset == number])
+    new = chosen if allow_leak else chosen[~known[chosen]]
+    if not len(new):
         raise LeakingSplitError(
-            f"{evaluated.run.name} has learned the sounds of all {rows} rows: its scores on them would be too good. Ask for it with --allow-leak."
+            f"{evaluated.run.name} has learned the sounds of all {len(chosen)} rows: its scores on them would be too good. Ask for it with --allow-leak."
         )
+    return new, int(known[chosen].sum())
 
 
 def _distance(evaluated: Evaluated) -> tuple[dict[str, Any] | None, Table | None]:
@@ -178,7 +190,7 @@ def _predict(
     leaks, said = 0, str(settings.split)
     if other:
         rows = other_data.fitted(rows, trained)
-        row_indices, known = _new_rows(evaluated, rows, allow_leak)
+        row_indices, known = _new_rows(evaluated, rows.split, rows.dataset, rows.row, allow_leak)
         said = f"{evaluated.split}, {known} rows of learned sounds {'kept in (leak)' if allow_leak else 'left out'}"
     else:
         leaks = len(rows.leaking_groups())
@@ -207,18 +219,6 @@ def _predict(
     if other:
         spent["learned_rows"] = known
     return replace(evaluated, rows=rows, row_indices=row_indices, predicted=predicted), spent, (head,), (price,)
-
-
-def _new_rows(evaluated: Evaluated, rows: Rows, allow_leak: bool) -> tuple[NDArray[np.int64], int]:
-    """The rows of other datasets to evaluate on, and how many of the split are of sounds that the run has learned."""
-    every = evaluated.split == other_data.ALL
-    chosen = np.arange(len(rows.row)) if every else rows.where(SPLITS.index(evaluated.split))
-    known = np.zeros(len(rows.row), bool)
-    if evaluated.learned is not None:
-        known = other_data.known_rows(rows, evaluated.datasets, evaluated.learned)
-    new = chosen if allow_leak else chosen[~known[chosen]]
-    _refuse_nothing_new(evaluated, len(chosen), len(new))
-    return new, int(known[chosen].sum())
 
 
 def _keep(evaluated: Evaluated) -> None:

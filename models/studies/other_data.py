@@ -21,13 +21,13 @@ from timbre_data.models.training.checkpoints import Trained
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.parameter import Parameter
 
 ALL = "all"
 """In place of a split: every row."""
 FOLDS = 5
 FURTHEST = 5
 """Features named that differ most."""
-SAME_PARAMETER = ("kind", "low", "high", "choices", "unit")
 
 
 def refuse_other_formats(trained: Trained, datasets: Sequence[Dataset]) -> None:
@@ -74,15 +74,21 @@ def fitted(rows: Rows, trained: Trained) -> Rows:
 
 
 def _refuse_other_parameters(rows: Rows, trained: Trained) -> None:
-    known = {one["name"]: one for one in trained.parameters}
+    known = {one["name"]: Parameter.model_validate(one) for one in trained.parameters}
     if unknown := [name for name in rows.parameter_names if name not in known]:
         raise UsageError(f"the run does not know the parameters {', '.join(unknown)}; it knows {', '.join(known)}.")
-    for one in rows.parameters:
-        before = known[one["name"]]
-        if any(one.get(key) != before.get(key) for key in SAME_PARAMETER):
-            raise UsageError(
-                f"{one['name']} goes from {one['low']:g} to {one['high']:g} {one.get('unit', '')} here, in the run from {before['low']:g} to {before['high']:g} {before.get('unit', '')}: make the data with the same range."
-            )
+    for one in map(Parameter.model_validate, rows.parameters):
+        before = known[one.name]
+        if (one.kind, one.bounds, one.positions) != (before.kind, before.bounds, before.positions):
+            raise UsageError(f"{one.name} is {_range(one)} here, in the run {_range(before)}: make the data with that.")
+
+
+def _range(parameter: Parameter) -> str:
+    """The values of a parameter, for people."""
+    if parameter.positions:
+        return f"one of {', '.join(parameter.positions)}"
+    low, high = parameter.bounds
+    return f"{low:g} to {high:g} {parameter.unit_text} ({parameter.kind})".replace("  ", " ")
 
 
 def columns_of(rows: Rows, trained: Trained) -> list[int]:
@@ -99,15 +105,6 @@ def refuse_other_pairs(pairs: Pairs, trained: Trained) -> None:
         raise UsageError(
             f"{pairs.data.name} varies {', '.join((*pairs.names, *pairs.steps)) or 'nothing'}, the run learned {', '.join((*names, *trained.effects)) or 'one fixed setting'}."
         )
-
-
-def known_rows(rows: Rows, datasets: Sequence[Dataset], learned: Learned) -> NDArray[np.bool_]:
-    """Which rows are of sounds that the run has learned [shape=(n,)]."""
-    known = np.zeros(len(rows.row), bool)
-    for number_, data in enumerate(datasets):
-        here = rows.dataset == number_
-        known[here] = learned.knows(data, rows.row[here])
-    return known
 
 
 def distance(

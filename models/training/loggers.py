@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -54,8 +55,7 @@ class _Trackio(Logger):
     @property
     def _opened(self) -> Any:
         if self._run is None:
-            import trackio  # type: ignore[import-not-found,unused-ignore]  # optional
-
+            trackio: Any = importlib.import_module("trackio")
             self._run = trackio.init(project=self.name, name=self._name, resume="allow")
         return self._run
 

@@ -196,7 +196,7 @@ def test_an_exported_run_says_what_predict_says(name: str, sounds: NDArray[np.fl
     about = export_model(run, tmp_path / "m.pt2")
     program = torch.export.load(tmp_path / "m.pt2").module()
     with torch.inference_mode():
-        results = program(**{key: torch.from_numpy(value) for key, value in expected.inputs.items()})
+        results = program(*map(torch.from_numpy, expected.inputs.values()))
     results = results if isinstance(results, tuple) else (results,)
     made = {key: value.numpy() for key, value in zip(about["outputs"], results, strict=True)}
     assert difference(about, made, expected) < 1e-4

@@ -17,9 +17,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from timbre_data.models.inference.note_stream import NoteListener, PcmFormat, mono_blocks, predictions
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.inference.sound_files import note_starts
-from timbre_data.models.inference.streaming import NoteListener, PcmFormat, mono_blocks, predictions
 from timbre_data.models.training import train
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.reader import Dataset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,19 @@ import soundfile
 
 from tests.conftest import build, small_recipe
 from timbre_data.models.data import learned
+from timbre_data.models.data.rows import load_rows
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.inference.standalone import export_model
+from timbre_data.models.studies import other_data
 from timbre_data.models.studies.evaluate import evaluate
-from timbre_data.models.training import train
+from timbre_data.models.training import checkpoints, train
 from timbre_data.models.training.runs import CLASSIFIER, EXAMPLE, SETTINGS
 from timbre_data.pipeline.build import featurizing, recipes
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.schemas.errors import CorruptDataError, LeakingSplitError, NotFoundError
+from timbre_data.schemas.errors import CorruptDataError, LeakingSplitError, NotFoundError, UsageError
 from timbre_data.schemas.settings import TrainSettings
 
 NAMES = ("modulation", "delay", "distortion")
@@ -149,6 +152,17 @@ def test_data_that_does_not_fit_a_run_is_refused(
         assert said in (error := capsys.readouterr().err)
         assert len(error.splitlines()) == 1
     assert command("evaluate", str(made / "class"), "--data", "crushed", "--split", "some") == 2
+
+
+def test_parameters_of_another_range_are_refused(made: Path, shared: Path) -> None:
+    trained = checkpoints.load(made / "regressor")
+    rows = load_rows([Dataset(str(shared / "distortion"))], ("autofx163",), "note")
+    assert other_data.fitted(rows, trained) is rows
+    wider = tuple(one | {"high": one["high"] + 1} for one in trained.parameters)
+    with pytest.raises(UsageError, match=r"is 0 to 60 dB \(\w+\) here, in the run 0 to 61 dB"):
+        other_data.fitted(rows, replace(trained, parameters=wider))
+    with pytest.raises(UsageError, match="other settings"):
+        other_data.fitted(rows, replace(trained, feature_settings={"autofx163": {"hop_length": 1}}))
 
 
 def test_what_a_run_keeps_is_never_code_and_damage_is_said(made: Path, moved: Path, other: Dataset) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -25,6 +27,8 @@ from timbre_data.models.evaluation import epochs
 from timbre_data.models.evaluation.equaliser_losses import Losses, play, validate
 from timbre_data.models.evaluation.equaliser_scores import measured_response, probes
 from timbre_data.models.inference import processing, report
+from timbre_data.models.inference.note_stream import PcmFormat, predictions
+from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.inference.standalone import export_model
 from timbre_data.models.layers import sparse_filters as sf
 from timbre_data.models.studies.evaluate import evaluate
@@ -319,6 +323,15 @@ def test_one_network_for_many_settings(
             processing.condition_from(trained, {"gain_db": 0.0, "frequency_hz": value, "q": 1.0}, "peaking")
     found = evaluate(run, sounds=3).metrics
     assert "noise, 3 held-out settings" in found["response"]
+    grown = tmp_path / "grown"
+    shutil.copytree(several, grown)
+    recipe = Dataset(str(grown)).recipe
+    build(recipe.model_copy(update={"n": recipe.n + 40}), str(grown))
+    other = evaluate(run, data=[str(grown)], sounds=3).metrics
+    assert int((Dataset(str(grown)).split()[: recipe.n] < 2).sum()) <= other["learned_rows"] < recipe.n + 40
+    assert other["distance"]["nearest"] > 0
+    with pytest.raises(UsageError, match="with --out"):
+        list(predictions(Predictor(run), io.BytesIO(), PcmFormat(RATE)))
     assert (run / "evaluation" / "settings.png").stat().st_size > 1000
     pairs = Pairs(Dataset(str(several)), -10.0)
     for place in range(8):

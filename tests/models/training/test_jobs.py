@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from timbre_data.models.training import planning, train
+from timbre_data.models.studies import planning
+from timbre_data.models.training import train
 from timbre_data.pipeline.catalogue import journal
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.settings import TrainSettings

@@ -210,6 +210,8 @@ def predictions(predictor: Predictor, stream: BinaryIO, form: PcmFormat) -> Iter
     """
     if predictor.target.windows:
         raise UsageError("this run names the frames of a whole recording: it cannot follow a stream.")
+    if predictor.target.learns_from == "pairs":
+        raise UsageError("this run maps sounds to sounds: give it files, with --out.")
     listener = NoteListener(predictor.rate, predictor.samples, side_by_side=predictor.target.side_by_side)
 
     def predicted(notes: list[tuple[int, Audio]]) -> Iterator[dict[str, Any]]:
