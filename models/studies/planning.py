@@ -28,7 +28,7 @@ from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
-SAMPLE_ROWS = 128
+SAMPLE_ROWS = 64
 """Rows of each dataset by which the time is measured."""
 
 
@@ -92,7 +92,11 @@ def plan(settings: TrainSettings, folder: Path) -> TrainingPlan:
     few = settings.model_copy(update={"limit": min(SAMPLE_ROWS, settings.limit or SAMPLE_ROWS), "train_rows": None})
     sample, probabilities = prepare(few, datasets)
     multi_label = target.multi_label(model, sample, np.arange(len(sample.row)))
-    built, _ = build(settings, sample, probabilities, multi_label)
+    try:
+        built, _ = build(settings, sample, probabilities, multi_label)
+    except (RuntimeError, MemoryError, OverflowError) as error:  # PyTorch's, of options without measure
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise UsageError(f"{settings.model} cannot be built with these options ({reason}).") from None
     train_rows = min(rows["train"], (settings.train_rows or rows["train"]) * len(datasets)) // settings.frame_step
     batches = -(-train_rows // (settings.batch_size or 64))
     seconds = None

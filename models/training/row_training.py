@@ -171,7 +171,7 @@ def seconds_per_step(
     optimizer = Adam(network.parameters(), lr=1e-6)
     torch.set_num_threads(available_cores() if model.input == "audio" else min(2, available_cores()))
     times = []
-    for _ in range(3):
+    for _ in range(2):
         begun = time.perf_counter()
         (batch,) = Batches(tensors, index, len(index), None)
         optimizer.zero_grad()

@@ -53,7 +53,7 @@ class Kind:
 CLASSES = Kind("class_mlp", ("autofx163",), target="effect")
 KINDS = {
     "211C": Kind("regressor_mlp", ("autofx163", "autofx48"), conditioned=True),
-    "AutoFX with features": Kind("autofx", ("autofx48",), conditioned=True),
+    "AutoFX with features": Kind("autofx", ("autofx48",)),
     "tags": Kind("irmas_single", target="tags", rate=12_000, samples=32_768),
     "frames": Kind("jingju_proposed", target="frames", rate=44_100, samples=9261),
     "equaliser of any setting": Kind("eq_autoencoder", target="transformation", rate=16_000, condition=3),
