@@ -28,7 +28,7 @@ SMALL: dict[str, tuple[dict[str, Any], set[str]]] = {
         | SPLIT,
         {"mlp", "gmm"},
     ),
-    "instruments": ({"n": 132, "source.phrases": 132, "audio.rate": 12_000, "audio.seconds": 1}, {"single", "svm", "cnn"}),
+    "instruments": ({"n": 132, "source.phrases": 132, "audio.rate": 12_000, "audio.seconds": 1}, {"single", "svm"}),
     "tagging": ({"n": 60, "source.clips": 30, "source.pieces": 2}, {"proposed", "dieleman"}),
 }  # fmt: skip
 
