@@ -85,12 +85,12 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")
 
 def emit(data: Any, text: str, as_json: bool) -> None:
     """Print a result on stdout: as JSON (null for numbers that are not finite), or as text."""
-    typer.echo(json.dumps(_finite(data), indent=2, default=str, allow_nan=False) if as_json else text)
+    typer.echo(as_json_text(data, indent=2) if as_json else text)
 
 
-def json_line(data: Any) -> str:
-    """A result as one line of JSON."""
-    return json.dumps(_finite(data), default=str, allow_nan=False)
+def as_json_text(data: Any, indent: int | None = None) -> str:
+    """A result as JSON, in one line without `indent`."""
+    return json.dumps(_finite(data), indent=indent, default=str, allow_nan=False)
 
 
 def _finite(data: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from timbre_data.commands._shared import Group, Json, RunName, Trust, emit, group, json_line, numbers_of, say, warn
+from timbre_data.commands._shared import Group, Json, RunName, Trust, as_json_text, emit, group, numbers_of, say, warn
 from timbre_data.schemas.errors import TimbreDataError, UsageError
 
 app = group()
@@ -122,7 +122,7 @@ def _follow(folder: Path, text: str) -> None:
         raise UsageError(f"--stream-format {text}: give samples, rate and channels, such as s16:44100:2.")
     rate, channels = [*map(int, numbers), *[predictor.rate, 1][len(numbers) :]]
     for line in predictions(predictor, sys.stdin.buffer, PcmFormat(rate, channels, sample)):  # type: ignore[arg-type]  # one of WIDTH
-        typer.echo(json_line(line))
+        typer.echo(as_json_text(line))
         sys.stdout.flush()
 
 

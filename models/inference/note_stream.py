@@ -219,7 +219,7 @@ def predictions(predictor: Predictor, stream: BinaryIO, form: PcmFormat) -> Iter
             probabilities, labels = predictor.predict_arrays(note[None], np.full(1, np.nan, np.float32))
             prediction = predictor.prediction_of("", [start / predictor.rate], probabilities, labels)
             try:
-                settings = predictor.steps(prediction) if prediction.parameters else []
+                settings = predictor.steps(prediction)
             except UsageError:  # an effect without known parameters; its class is said
                 settings = []
             data = as_data(prediction, settings)

@@ -92,7 +92,7 @@ def predict_files(
             yield prediction
             continue
         try:
-            steps = predictor.steps(prediction, request.effect) if prediction.parameters else []
+            steps = predictor.steps(prediction, request.effect)
         except UsageError as error:  # of an effect without known parameters
             yield UsageError(f"{prediction.file}: {error}")
         else:
@@ -112,7 +112,7 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
     _refuse(predictor, request, run.name)
     f0_hz = float("nan") if request.f0_hz is None else request.f0_hz
     prediction = predictor.predict(request.file, f0_hz=f0_hz, dry=request.dry)
-    settings = predictor.steps(prediction, request.effect) if prediction.parameters else []
+    settings = predictor.steps(prediction, request.effect)
     if request.refine or request.out is not None:
         settings = _with_sounds(predictor, prediction, settings, request, say)
     _warn_of_pitch(predictor, request, warn)

@@ -307,8 +307,11 @@ class Predictor:
         """The effects to put a dry sound through, in order, with their parameters.
 
         `effect` chooses one by name or class; otherwise the most probable class, or with several labels all that are
-        more likely than not. Raises `UsageError` where the run knows no parameters for it.
+        more likely than not; none of a prediction without parameters. Raises `UsageError` where the run knows no
+        parameters for it.
         """
+        if not prediction.parameters:
+            return []
         by_step: dict[tuple[str, str], Setting] = {}
         for (name, value), owner in zip(prediction.parameters.items(), self.trained.effects, strict=True):
             step, _, parameter = name.partition(".")

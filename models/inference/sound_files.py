@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -71,15 +70,11 @@ def note_starts(sound: Audio, rate: int, window: int) -> list[int]:
 
 def onset_candidates(part: Audio, rate: int) -> list[int]:
     """Places in a sound, whose notes have a peak of about 1, at which something begins, by spectral flux."""
-    bands = _bands(rate)
     transform = ShortTimeTransform(len(part), N_FFT, HOP)
     magnitudes = np.empty((transform.frames, N_FFT // 2 + 1), np.float32)
     magnitude(transform(part), magnitudes)
-    times, _ = first_onsets(superflux(magnitudes, *bands), rate / HOP, 16 * int(BLOCK_SECONDS))
+    times, _ = first_onsets(superflux(magnitudes, *log_filters(rate, N_FFT)), rate / HOP, 16 * int(BLOCK_SECONDS))
     return [round(seconds * rate) - HOP for seconds in times[times > 0].tolist()]
-
-
-_bands = lru_cache(maxsize=4)(lambda rate: log_filters(rate, N_FFT))
 
 
 def cut_notes(sound: Audio, starts: Sequence[int], samples: int) -> Audio:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.models.architectures import MODELS
 from timbre_data.models.data.learned import DESCRIPTOR, SAMPLE, Learned, described, some
 from timbre_data.models.data.pairs import Pairs
 from timbre_data.models.data.rows import Rows
@@ -39,7 +38,7 @@ def refuse_other_formats(trained: Trained, datasets: Sequence[Dataset]) -> None:
                 f"{data.name} has {audio.rate} Hz, the run learned {trained.rate} Hz: make it with that rate."
             )
         whole_sounds = trained.shape.samples and not TARGETS.load(trained.target).windows and trained.samples
-        if whole_sounds and MODELS.load(trained.model).task != "transformation" and audio.samples != trained.samples:
+        if whole_sounds and trained.task != "transformation" and audio.samples != trained.samples:
             raise UsageError(
                 f"{data.name} has sounds of {audio.seconds:g} s, the run takes {trained.samples / trained.rate:g} s: make it with that length."
             )

@@ -19,7 +19,7 @@ from timbre_data.models.data.rows import learned_parameters, some_rows
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training.pair_training import rounds_of, stage_losses
-from timbre_data.models.training.preparing import default_target, prepare, resolve
+from timbre_data.models.training.preparing import complete, prepare
 from timbre_data.models.training.row_training import build, seconds_per_step
 from timbre_data.pipeline.build.splits import row_split
 from timbre_data.pipeline.catalogue.journal import duration
@@ -74,9 +74,7 @@ class TrainingPlan:
 def plan(settings: TrainSettings, folder: Path) -> TrainingPlan:
     """Say what a training would do, without doing it. Raises `UsageError` for what it could not do."""
     datasets = [open_named(data) for data in settings.data]
-    if settings.target is None:
-        settings = settings.model_copy(update={"target": default_target(settings, datasets)})
-    settings = resolve(settings)
+    settings = complete(settings, datasets)
     model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
     counts = [_splits(settings, data, number, frames=target.windows) for number, data in enumerate(datasets)]
     rows = {name: sum(int((split == k).sum()) for split in counts) for k, name in enumerate(SPLITS)}

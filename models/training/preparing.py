@@ -43,6 +43,13 @@ def resolve(settings: TrainSettings) -> TrainSettings:
     return settings.model_copy(update=filled)
 
 
+def complete(settings: TrainSettings, datasets: list[Dataset]) -> TrainSettings:
+    """The settings with the default target on these datasets and the model's own values."""
+    if settings.target is None:
+        settings = settings.model_copy(update={"target": default_target(settings, datasets)})
+    return resolve(settings)
+
+
 def default_target(settings: TrainSettings, datasets: list[Dataset]) -> str:
     """The target that a model learns on these datasets by default."""
     model = MODELS.load(settings.model)

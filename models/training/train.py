@@ -29,7 +29,7 @@ from timbre_data.models.evaluation import epochs
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training.keeping import take_classifier, take_example, take_learned
 from timbre_data.models.training.loggers import check_logger
-from timbre_data.models.training.preparing import check_target, default_name, default_target, prepare, resolve
+from timbre_data.models.training.preparing import check_target, complete, default_name, prepare, resolve
 from timbre_data.models.training.runs import LOCK, SETTINGS, open_run, runs_home
 from timbre_data.pipeline.build.provenance import provenance
 from timbre_data.pipeline.catalogue.files import write_whole
@@ -55,9 +55,7 @@ def train(
     """
     check_logger(logger)
     datasets = [open_named(data) for data in settings.data]
-    if settings.target is None:
-        settings = settings.model_copy(update={"target": default_target(settings, datasets)})
-    settings = resolve(settings)
+    settings = complete(settings, datasets)
     check_target(settings)
     contents = contents_of(datasets, settings.features or ())
     folder = runs_home() / (name or default_name(settings, contents))
