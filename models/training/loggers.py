@@ -92,7 +92,7 @@ def check_logger(name: str | None) -> None:
 
 
 def open_logger(name: str | None, folder: Path, settings: TrainSettings) -> Logger | None:
-    """The logger of a run, or None. It goes on where it was when the run is resumed."""
+    """The logger of a run, or None. TensorBoard's goes on where it was when the run is resumed."""
     if name is None:
         return None
     logger = _MAKERS[name][1](folder, settings)
