@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from timbre_data.schemas.base import Frozen
-from timbre_data.schemas.parameter import Distribution, Kind, Parameter, Uniform
+from timbre_data.schemas.parameter import Condition, Distribution, Kind, Parameter, Uniform
 from timbre_data.schemas.recipe import NAME
 from timbre_data.schemas.space import ParameterSpace
 
@@ -19,8 +19,9 @@ class ProfileParameter(Frozen):
     """One knob and the message that turns it: a control change (`cc`), an NRPN (its two numbers) or a program change.
 
     `values` are the controller values at which positions begin (a choice or switch); other knobs run over 0 to 127, or
-    over `sent` (14 bits with an NRPN). `target` is what the program itself calls the knob, where a file tells it which
-    controller drives which.
+    over `sent` (14 bits with an NRPN), the other way round where `sent` falls. `target` is what the program itself
+    calls the knob, where a file tells it which controller drives which. `when` tells where the knob is heard at all,
+    `response` what was measured as it rises: `timbre-data synth check` finds both.
     """
 
     name: str = Field(description="name in the dataset")
@@ -36,7 +37,17 @@ class ProfileParameter(Frozen):
     sent: tuple[int, int] | None = Field(None, description="lowest and highest value that is sent")
     target: str = Field("", description="name of the parameter in the program")
     distribution: Distribution = Field(Uniform(), description="how values are drawn")
+    when: Condition | None = Field(None, description="setting of another knob at which this one is heard")
+    response: dict[str, float] = Field(
+        default_factory=dict, description="measured change of each quantity over the knob's range"
+    )
     description: str = Field("", description="what the parameter does")
+
+    @model_serializer(mode="wrap")
+    def _as_stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not set: profiles stored before these fields were there stay the same."""
+        data: dict[str, Any] = serialize(self)
+        return {name: value for name, value in data.items() if value or name not in ("when", "response")}
 
     @model_validator(mode="after")
     def _one_message(self) -> Self:
@@ -69,6 +80,7 @@ class ProfileParameter(Frozen):
             distribution=self.distribution,
             resolution=1 / max(abs(high - low), 2) if continuous else None,
             midi_cc=self.cc,
+            condition=self.when,
             description=self.description,
             **fields,
         )

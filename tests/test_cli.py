@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.fixtures.idmt_smt_audio_effects import make
 from timbre_data.cli import main
 from timbre_data.commands._kinds import KINDS
@@ -20,7 +20,7 @@ HEAVY = {"torch", "zarr", "icechunk", "dask", "distributed", "numba", "scipy", "
 
 
 def run(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*MAIN, *arguments], capture_output=True, text=True, env=os.environ | options, timeout=200)
+    return warm.run(*arguments, env=options)
 
 
 WRONG = {

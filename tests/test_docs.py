@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from tests import warm
 from tests.conftest import SMALL
 from timbre_data import api, cli
 
@@ -81,8 +80,7 @@ def test_the_dry_runs_of_the_readme(home: Path) -> None:
     for line in commands_in((ROOT / "README.md").read_text(encoding="utf-8")):
         words = shlex.split(line)[1:]
         if words[0] in ("render", "run") and "./" not in line:
-            command = [sys.executable, "-c", "from timbre_data.cli import main; main()", *words, "--dry-run"]
-            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+            done = warm.run(*words, "--dry-run", cwd=ROOT)
             assert done.returncode == 0, (line, done.stderr)
 
 
@@ -90,10 +88,7 @@ def test_the_dry_runs_of_the_readme(home: Path) -> None:
 @pytest.mark.parametrize("name", RUN)
 def test_a_page_is_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = next(page for page in PAGES if page.name == name)
-    environment = os.environ | {
-        "TIMBRE_DATA_HOME": str(tmp_path / "datasets"),
-        "TIMBRE_DATA_RUNS": str(tmp_path / "runs"),
-    }
+    environment = {"TIMBRE_DATA_HOME": str(tmp_path / "datasets"), "TIMBRE_DATA_RUNS": str(tmp_path / "runs")}
     monkeypatch.setenv("TIMBRE_DATA_HOME", environment["TIMBRE_DATA_HOME"])
     if name == "readers.md":
         api.render(fx="distortion", overrides=SMALL | {"n": 64})
@@ -108,12 +103,12 @@ def test_a_page_is_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         elif language == "console":
             for line in text.strip().splitlines():
                 words = shlex.split(line)
-                done = subprocess.run([sys.executable, "-c", "from timbre_data.cli import main; main()", *words[1:]], capture_output=True, text=True, cwd=tmp_path, env=environment)  # fmt: skip
+                done = warm.run(*words[1:], cwd=tmp_path, env=environment)
                 assert done.returncode == 0, (line, done.stdout[-800:], done.stderr[-800:])
                 ran += 1
         elif language == "python":
             code += text
-            done = subprocess.run([sys.executable, "-W", "error::SyntaxWarning", "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)  # fmt: skip
+            done = warm.run(code=code, cwd=tmp_path, env=environment)
             assert done.returncode == 0, (text, done.stderr[-800:])
             ran += 1
             if name == "tutorial.md":

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import warm
 from tests.conftest import SMALL
 from timbre_data import api
 from timbre_data.commands._kinds import REGISTRIES
@@ -128,10 +129,7 @@ TARGET = HalvesTarget()
 
 def run_apart(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """A command in a process of its own, which has been told of no file."""
-    return subprocess.run(
-        [sys.executable, "-c", "from timbre_data.cli import main; main()", *arguments],
-        capture_output=True, text=True, cwd=home.parent,
-    )  # fmt: skip
+    return warm.run(*arguments, cwd=home.parent)
 
 
 @pytest.mark.slow  # ten commands in processes of their own, which must not know the file

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
 from timbre_data.pipeline.catalogue.files import OwnFolder
@@ -152,7 +153,7 @@ class Programs:
     def _start(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
         with (self._folder / f"{name}.log").open("wb") as log:
             self._running[name] = subprocess.Popen(
-                command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent if sys.platform == "linux" else None
+                command, env=dict(environment), stdin=subprocess.PIPE, stdout=log, stderr=log, preexec_fn=die_with_parent if sys.platform == "linux" else None
             )  # fmt: skip
 
     def check(self) -> None:
@@ -194,6 +195,7 @@ class Programs:
         process = self._running.pop(name, None)
         if process is None:
             return
+        below = _below(process.pid)  # of a script that starts the synth, which would run on
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
             process.send_signal(signal.SIGCONT)  # a stopped one would not hear
@@ -202,6 +204,17 @@ class Programs:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for child in below:
+            with suppress(psutil.Error):
+                child.kill()
+
+
+def _below(process_id: int) -> list[psutil.Process]:
+    """The processes that a process has started, and those that they have."""
+    try:
+        return psutil.Process(process_id).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def _shared_folder() -> Path:

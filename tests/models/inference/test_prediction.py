@@ -14,6 +14,7 @@ import soundfile
 import soxr
 import torch
 
+from tests import warm
 from timbre_data.models.inference.matching import match, refine, write_match
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.inference.sound_files import load_sound, note_starts
@@ -258,17 +259,13 @@ def test_refining_brings_the_match_closer(
 
 @pytest.mark.slow
 def test_the_command_line_predicts_and_exports(runs: Path, take: Callable[[str, int], Path], tmp_path: Path) -> None:
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        main = "from timbre_data.cli import main; main()"
-        return subprocess.run([sys.executable, "-c", main, *arguments], capture_output=True, text=True)
-
     wav = str(take("distortion", 3))
-    said = run("predict", str(runs / "regressor"), wav, "--dry", wav, "--out", str(tmp_path / "m.wav"), "--json")
+    said = warm.run("predict", str(runs / "regressor"), wav, "--dry", wav, "--out", str(tmp_path / "m.wav"), "--json")
     assert said.returncode == 0, said.stderr
     assert json.loads(said.stdout)["effects"][0]["effect"] == "distortion"
     assert (tmp_path / "m.wav").is_file()
-    assert "drive_db" in run("predict", str(runs / "regressor"), wav).stdout
-    wrong = run("predict", str(runs / "regressor"), str(tmp_path / "nothing.wav"))
+    assert "drive_db" in warm.run("predict", str(runs / "regressor"), wav).stdout
+    wrong = warm.run("predict", str(runs / "regressor"), str(tmp_path / "nothing.wav"))
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
-    assert run("predict", str(runs / "regressor"), wav, "--out", "x.wav").returncode == 2
-    assert run("export-model", str(runs / "class"), "--out", str(tmp_path / "c.pt2")).returncode == 0
+    assert warm.run("predict", str(runs / "regressor"), wav, "--out", "x.wav").returncode == 2
+    assert warm.run("export-model", str(runs / "class"), "--out", str(tmp_path / "c.pt2")).returncode == 0
