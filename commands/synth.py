@@ -108,7 +108,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Sweep the knobs of a running synth: are any dead, inverted, exchanged, masked or noisy? Exit code 1 if so."""
-    from timbre_data.pipeline.build.profiling.checking import as_data, as_text, check_profile
+    from timbre_data.pipeline.build.profiling.checking import check_profile
     from timbre_data.pipeline.build.progress_bar import bar
     from timbre_data.pipeline.catalogue import validation
     from timbre_data.pipeline.synths.capture.profiles import profile_file
@@ -136,7 +136,6 @@ def check(
 
         _write(out, corrected(file.read_text(encoding="utf-8"), found))
         say(f"{out}: the profile, corrected; look at it, then check it again")
-    emit(as_data(found), as_text(found), as_json)
     if found.problems:
         raise typer.Exit(1)
 

@@ -10,6 +10,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from timbre_data.pipeline.build.profiling.checking import Check
 from timbre_data.pipeline.build.profiling.verdicts import Verdict
+from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.profile import Profile, ProfileParameter
 
 MESSAGE = ("cc", "nrpn", "program")
@@ -17,8 +18,8 @@ MESSAGE = ("cc", "nrpn", "program")
 
 def corrected(text: str, check: Check) -> str:
     """The text of a profile, put right: inverted knobs run the other way, exchanged ones change their messages, dead
-    ones are gone, masked ones say when they are heard, and what was measured is recorded. Raises `ValidationError` if
-    nothing would be left of it.
+    ones are gone, masked ones say when they are heard, and what was measured is recorded. Raises `UsageError` if no
+    knob would be left.
     """
     yaml = YAML()
     yaml.width = 10_000
@@ -45,6 +46,8 @@ def corrected(text: str, check: Check) -> str:
     for position in reversed(range(len(data["parameters"]))):
         if data["parameters"][position] not in alive:
             del data["parameters"][position]
+    if not data["parameters"]:
+        raise UsageError(f"{check.profile.name}: all its knobs are dead, so there is no corrected profile to write.")
     for name, (_, seconds) in check.short_times.items():
         data[name] = seconds
     out = io.StringIO()

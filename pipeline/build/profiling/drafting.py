@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from timbre_data.pipeline.build.profiling.bench import HELD_SECONDS, KEY, RATE, SECONDS, VELOCITY, Bench
 from timbre_data.pipeline.build.profiling.quantities import (
@@ -157,7 +158,14 @@ def _profile(name: str, command: Sequence[str], ports: Ports) -> Profile:
     """A profile with one knob, which is not turned: patches are empty."""
     parameters = [{"name": "modulation", "cc": 1}]
     found = {"midi": _pattern(ports.midi[0]), "audio": [_pattern(one) for one in ports.audio]}
-    return Profile.model_validate({"name": name, "command": list(command), "ports": found, "parameters": parameters})
+    try:
+        return Profile.model_validate(
+            {"name": name, "command": list(command), "ports": found, "parameters": parameters}
+        )
+    except ValidationError:
+        raise UsageError(
+            f"{name!r} is no name for a profile: letters, digits, _, - and . only; choose one with --name."
+        ) from None
 
 
 def _pattern(port: str) -> str:

@@ -207,6 +207,7 @@ def test_misuse_is_told_in_a_line(tmp_path: Path) -> None:
         (["synth", "check", "amsynth", "--picture", "a.gif"], "a picture ends in"),
         (["synth", "draft", "x", "--out", str(there)], "exists already"),
         (["synth", "draft", "", "--out", str(tmp_path / "new.yaml")], "the command is empty"),
+        (["synth", "draft", "x", "--name", "a b", "--out", str(tmp_path / "new.yaml")], "is no name for a profile"),
         (["synth", "draft", "a 'b", "--out", str(tmp_path / "new.yaml")], "No closing quotation"),
     ):
         done = warm.run(*words, cwd=tmp_path)
