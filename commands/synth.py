@@ -125,6 +125,7 @@ def check(
     names = [part.strip() for part in knobs.split(",")] if knobs else []
     with bar(enabled=True, resume=resume_command()) as progress:
         found = check_profile(chosen, knobs=names, seed=seed, isolation=isolation, progress=progress)
+    emit(as_data(found), as_text(found), as_json)
     if picture is not None:
         from timbre_data.pipeline.build.profiling.picture import draw
         from timbre_data.pipeline.catalogue.files import whole
