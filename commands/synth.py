@@ -108,7 +108,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Sweep the knobs of a running synth: are any dead, inverted, exchanged, masked or noisy? Exit code 1 if so."""
-    from timbre_data.pipeline.build.profiling.checking import check_profile
+    from timbre_data.pipeline.build.profiling.checking import as_data, as_text, check_profile
     from timbre_data.pipeline.build.progress_bar import bar
     from timbre_data.pipeline.catalogue import validation
     from timbre_data.pipeline.synths.capture.profiles import profile_file

@@ -214,3 +214,17 @@ def test_misuse_is_told_in_a_line(tmp_path: Path) -> None:
         assert done.returncode == 2, (words, done.stderr)
         assert told in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow  # plays a program
+def test_the_command_checks_a_shipped_profile(tmp_path: Path) -> None:
+    words = ["synth", "check", "zynaddsubfx", "--knobs", "expression", "--no-isolation"]
+    done = warm.run(*words, "--picture", "z.png", "--out", "z.yaml", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (knob,) = json.loads(done.stdout)["knobs"]
+    assert (knob["name"], knob["problem"]) == ("expression", "")
+    assert knob["response"]["level"] > 20
+    assert (tmp_path / "z.png").is_file()
+    mended = Profile.model_validate(yaml.safe_load((tmp_path / "z.yaml").read_text()))
+    assert [p.name for p in mended.parameters if p.response] == ["expression"]
+    assert "level" in warm.run(*words, cwd=tmp_path).stdout
