@@ -57,6 +57,8 @@ class Masks:
             others = [p for p in self._others(parameter) if alive[p.name] != dead.patch[p.name]]
             found = self._first(parameter, dead, [(p, float(p.to_unit(alive[p.name]))) for p in others])
             return self._scan(parameter, found[0], alive, dead) if found else None
+        if self._passes > 1:
+            return None  # of so many settings that would be tried, some differ by chance
         tried = [
             (p, float(place)) for p in self._others(parameter) for place in (places_of(p) if p.steps else PROBES[::2])
         ]
