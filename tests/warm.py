@@ -43,7 +43,7 @@ def run(
     global _server  # one for each process of the tests
     if _server is None or _server.poll() is not None:
         _server = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        atexit.register(_server.kill)
+        atexit.register(_end, _server)
     assert _server.stdin is not None
     assert _server.stdout is not None
     with tempfile.TemporaryDirectory() as folder:
@@ -65,6 +65,11 @@ def run(
         )
     assert not late, f"it ran for more than {SECONDS:.0f} s: {done}"
     return done
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    server.kill()
+    server.communicate()
 
 
 def _serve() -> None:

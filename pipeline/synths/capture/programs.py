@@ -207,6 +207,9 @@ class Programs:
         for child in below:
             with suppress(psutil.Error):
                 child.kill()
+        if process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.close()
 
 
 def _below(process_id: int) -> list[psutil.Process]:
