@@ -30,7 +30,7 @@ class Bench:
         self.progress = progress or NoProgress()
         self.counting = False  # whether notes are counted by the progress, which has been started
         self.channels = min(len(self.profile.ports.audio), 2)
-        self._player = SYNTHS.load("midi").open(settings, RATE, self.channels, "settle")
+        self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -43,6 +43,9 @@ class Bench:
     def restart(self) -> None:
         """Start the program anew: what it was told before is forgotten."""
         self._player.close()
+        self._open()
+
+    def _open(self) -> None:
         self._player = SYNTHS.load("midi").open(self.settings, RATE, self.channels, "settle")
 
     def notes(self, patches: Sequence[Patch]) -> list[Measured]:
@@ -56,6 +59,13 @@ class Bench:
             if self.counting:
                 self.progress.advance(len(part))
         return measured
+
+    def note_after(self, messages: Sequence[bytes], pause: float, patch: Patch) -> Measured:
+        """Play with a patch, send messages, and measure a note that is struck `pause` seconds after them."""
+        turned = [(0.0, message) for message in messages]
+        note = Performance.of(PlayedNote(pause, pause + HELD_SECONDS, KEY, VELOCITY))
+        sound = self.play([Performance((*turned, *note.events))], [patch], pause + SECONDS)[0]
+        return measure(sound[:, round(pause * RATE) :], RATE, KEY, HELD_SECONDS)
 
     def play(self, performances: Sequence[Performance], patches: Sequence[Patch], seconds: float) -> Audio:
         """Play any performances [shape=(n, channels, samples)]."""

@@ -96,8 +96,7 @@ def check_profile(
         passes, noise = passes_for(contexts), max(context.noise_db for context in contexts)
         if passes > 1:
             progress.notice(f"two renders of one patch are {noise:.1f} dB apart: every sweep is made {passes} times")
-        swept = type(space)(parameters=tuple(p.model_copy(update={"condition": None}) for p in chosen))
-        progress.start("sweep", rows_to_play(swept, len(contexts), passes), SECONDS, "notes")
+        progress.start("sweep", rows_to_play(chosen, len(contexts), passes), SECONDS, "notes")
         bench.counting = True
         sweeps = {parameter.name: sweep(bench, contexts, parameter, passes) for parameter in chosen}
         bench.counting = False

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from timbre_data.pipeline.build.profiling.checking import Check
-from timbre_data.pipeline.build.profiling.verdicts import Verdict
+from timbre_data.pipeline.build.profiling.verdicts import MIDDLE, Verdict
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.profile import Profile, ProfileParameter
 
@@ -64,7 +64,7 @@ def _record(entry: CommentedMap, verdict: Verdict, check: Check) -> None:
     """Write what was measured, as it is once the knob is put right."""
     response = dict(verdict.response)
     if verdict.problem == "inverted":
-        response = {name: change if name.endswith("_middle") else -change for name, change in response.items()}
+        response = {name: change if name.endswith(MIDDLE) else -change for name, change in response.items()}
     if verdict.problem == "exchanged":
         partner = next(one for one in check.verdicts if one.name == verdict.partner)
         response = dict(partner.response)

@@ -13,18 +13,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from timbre_data.pipeline.build.profiling.bench import HELD_SECONDS, KEY, RATE, SECONDS, VELOCITY, Bench
-from timbre_data.pipeline.build.profiling.quantities import (
-    QUANTITIES,
-    Measured,
-    distance_db,
-    measure,
-    semitones_between,
-)
+from timbre_data.pipeline.build.profiling.bench import RATE, SECONDS, Bench, spread_db
+from timbre_data.pipeline.build.profiling.quantities import QUANTITIES, Measured, semitones_between
 from timbre_data.pipeline.build.profiling.sweeping import LEAST_DB
 from timbre_data.pipeline.build.profiling.timing import measure_timing
 from timbre_data.pipeline.build.profiling.verdicts import describe
-from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
 from timbre_data.pipeline.catalogue.progress import NoProgress, Progress
 from timbre_data.pipeline.synths.capture.jack import PERIOD
 from timbre_data.pipeline.synths.capture.programs import CaptureError, Programs, require_jack
@@ -50,6 +43,7 @@ STANDARD = {
 FIXED = {7: 100, 11: 127}
 SENT = (0, 64, 127)
 NOISE_FACTOR = 2.5
+PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -182,32 +176,25 @@ def _screen(bench: Bench) -> tuple[dict[int, dict[str, float]], float]:
     base = [_note(bench, None, 0) for _ in range(4)]
     if all(note.silent for note in base):
         raise SynthError(bench.profile.name, ["it makes no sound when a note is played"])
-    noise = max(distance_db(a, b) for i, a in enumerate(base) for b in base[:i])
+    noise = spread_db(base)
+    different = max(NOISE_FACTOR * noise, LEAST_DB)
     found: dict[int, dict[str, float]] = {}
     for number in controllers:
         notes = [_note(bench, number, value) for value in SENT]
         bench.progress.advance(1)
-        if _far(notes, base) > max(NOISE_FACTOR * noise, LEAST_DB):
+        if spread_db([*notes, base[0]]) > different:
             bench.restart()
             again = [_note(bench, number, value) for value in SENT]  # what another one left behind is not its doing
-            if _far(again, base) > max(NOISE_FACTOR * noise, LEAST_DB):
+            if spread_db([*again, base[0]]) > different:
                 found[number] = _response(again, base)
                 bench.restart()
     bench.progress.stop()
     return found, noise
 
 
-def _far(notes: Sequence[Measured], base: Sequence[Measured]) -> float:
-    return max(distance_db(a, b) for i, a in enumerate([*notes, base[0]]) for b in notes[:i])
-
-
 def _note(bench: Bench, number: int | None, value: int) -> Measured:
     """A note after one controller."""
-    pause = 0.2
-    turned = () if number is None else ((0.0, bytes((0xB0, number, value))),)
-    note = Performance.of(PlayedNote(pause, pause + HELD_SECONDS, KEY, VELOCITY))
-    sound = bench.play([Performance((*turned, *note.events))], [{}], pause + SECONDS)[0]
-    return measure(sound[:, round(pause * RATE) :], RATE, KEY, HELD_SECONDS)
+    return bench.note_after([] if number is None else [bytes((0xB0, number, value))], PAUSE_SECONDS, {})
 
 
 def _response(notes: Sequence[Measured], base: Sequence[Measured]) -> dict[str, float]:

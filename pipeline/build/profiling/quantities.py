@@ -80,7 +80,7 @@ def measure(sound: Audio, rate: int, key: int, held_seconds: float) -> Measured:
         "brightness": _centroid(mean, hertz),
         "noise": _flatness_db(mean, hertz),
         "motion": _motion_db(_db(bands)),
-        **_times(envelope, rate, held_seconds),
+        **_times(envelope, held_seconds),
         **_stereo(sound),
     }
     values |= _partials(held, rate, key, values["level"])
@@ -164,7 +164,7 @@ def _motion_db(bands_db: FloatArray) -> float:
     return float(np.sqrt(np.mean(np.diff(floored, axis=0) ** 2)))
 
 
-def _times(envelope: FloatArray, rate: int, held_seconds: float) -> dict[str, float]:
+def _times(envelope: FloatArray, held_seconds: float) -> dict[str, float]:
     smooth = np.convolve(10 ** (envelope / 10), np.ones(4) / 4, "same")
     level = _db(smooth)
     off = min(round(held_seconds / 0.005), len(level) - 1)

@@ -200,6 +200,6 @@ def sweep(bench: Bench, contexts: Sequence[Context], parameter: Parameter, passe
     return made
 
 
-def rows_to_play(space: ParameterSpace, contexts: int, passes: int) -> int:
-    """How many notes sweeping all knobs plays."""
-    return sum(len(places_of(parameter)) for parameter in space) * (contexts * passes + (passes == 1))
+def rows_to_play(knobs: Sequence[Parameter], contexts: int, passes: int) -> int:
+    """How many notes sweeping some knobs plays."""
+    return sum(len(places_of(parameter)) for parameter in knobs) * (contexts * passes + (passes == 1))

@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from timbre_data.pipeline.build.profiling.bench import HELD_SECONDS, KEY, RATE, SECONDS, VELOCITY, Bench, Patch
-from timbre_data.pipeline.build.profiling.quantities import Measured, distance_db, measure
+from timbre_data.pipeline.build.profiling.bench import HELD_SECONDS, KEY, RATE, VELOCITY, Bench, Patch
+from timbre_data.pipeline.build.profiling.quantities import Measured, distance_db
 from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
 from timbre_data.pipeline.synths.capture.messages import row_messages
 
@@ -75,18 +75,13 @@ def _control(bench: Bench, patches: Sequence[Patch], noise_db: float) -> float |
     """The smallest pause between a patch's messages and its note with which the note sounds as after a long one."""
     pairs = list(pairwise(patches)) or [(patches[0], patches[0])]
     longest = CONTROL_SECONDS[-1] * 2
-    reference = [_after(bench, first, second, longest) for first, second in pairs]
+
+    def played(pause: float) -> list[Measured]:
+        return [bench.note_after(row_messages(bench.profile, second), pause, first) for first, second in pairs]
+
+    reference = played(longest)
     for pause in CONTROL_SECONDS:
-        played = [_after(bench, first, second, pause) for first, second in pairs]
-        far = max(distance_db(a, b) for a, b in zip(reference, played, strict=True))
+        far = max(distance_db(a, b) for a, b in zip(reference, played(pause), strict=True))
         if far <= max(2 * noise_db, 0.5):
             return pause
     return None
-
-
-def _after(bench: Bench, first: Patch, second: Patch, pause: float) -> Measured:
-    """A note with the second patch, which is sent `pause` seconds before it, while the first one is set."""
-    turn = [(0.0, message) for message in row_messages(bench.profile, second)]
-    note = Performance.of(PlayedNote(pause, pause + HELD_SECONDS, KEY, VELOCITY))
-    sound = bench.play([Performance((*turn, *note.events))], [first], pause + SECONDS)[0]
-    return measure(sound[:, round(pause * RATE) :], RATE, KEY, HELD_SECONDS)
