@@ -20,6 +20,7 @@ from timbre_data.pipeline.importers import IMPORTERS
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.exporters import EXPORTERS
 from timbre_data.pipeline.synths import SYNTHS
+from timbre_data.pipeline.synths.banks import BANKS
 from timbre_data.schemas.errors import UnknownNameError, UsageError
 
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -27,6 +28,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     for registry in (
         EFFECTS,
         SYNTHS,
+        BANKS,
         SOURCES,
         FEATURE_SETS,
         IMPORTERS,

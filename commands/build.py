@@ -53,6 +53,18 @@ def render(
         ),
     ] = None,
     recipe: Annotated[str | None, typer.Option("--recipe", help="Recipe: YAML file or shipped name.")] = None,
+    around: Annotated[
+        str | None,
+        typer.Option(
+            "--around", help="Presets of the synth that rows are drawn around: a bank or folder, or 'presets', its own."
+        ),
+    ] = None,
+    spread: Annotated[
+        float | None,
+        typer.Option(
+            "--spread", help="How far around: standard deviation, as a share of a knob's range. Default: 0.1."
+        ),
+    ] = None,
     from_: Annotated[
         str | None,
         typer.Option("--from", help="Dataset to make again from its own recipe, and to compare with; needs --out."),
@@ -102,6 +114,8 @@ def render(
         data = _recipe_of(from_, out)
     else:
         data = recipes.for_synth(synth) if synth else recipes.read(recipe or "")
+    if around is not None or spread is not None:
+        data = recipes.around_presets(data, around, spread)
     named = {"name": known(source, SOURCES)} if source else None
     short = {"n": n, "seed": seed, "audio.rate": rate, "source": named}
     data = validation.override(data, {key: value for key, value in short.items() if value is not None})

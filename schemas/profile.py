@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -13,10 +13,26 @@ from timbre_data.schemas.recipe import NAME
 from timbre_data.schemas.space import ParameterSpace
 
 STEPS_7, STEPS_14 = 127, 16383
+NEAR = 4
+"""Controller values by which a preset's position may differ from a profile's."""
+
+
+VALUE = "{value}"
+
+
+def _is_exclusive(text: str) -> bool:
+    """Whether a hexadecimal text with one `{value}` is a system exclusive message."""
+    try:
+        message = bytes.fromhex(text.replace(VALUE, "00"))
+    except ValueError:
+        return False
+    begins_and_ends = message[:1] == b"\xf0" and message[-1:] == b"\xf7"
+    return text.count(VALUE) == 1 and begins_and_ends and len(message) > 2 and max(message[1:-1]) < 0x80
 
 
 class ProfileParameter(Frozen):
-    """One knob and the message that turns it: a control change (`cc`), an NRPN (its two numbers) or a program change.
+    """One knob and the message that turns it: a control change (`cc`), an NRPN (its two numbers), a program change, or
+    a system exclusive message (hexadecimal, with `{value}` where the value stands).
 
     `values` are the controller values at which positions begin (a choice or switch); other knobs run over 0 to 127, or
     over `sent` (14 bits with an NRPN), the other way round where `sent` falls. `target` is what the program itself
@@ -28,6 +44,7 @@ class ProfileParameter(Frozen):
     cc: int | None = Field(None, ge=0, le=119, description="control change number")
     nrpn: tuple[int, int] | None = Field(None, description="the two numbers of an NRPN")
     program: bool = Field(False, description="whether it is sent as a program change")
+    sysex: str = Field("", description="system exclusive message, hexadecimal, with {value} in it")
     kind: Kind = Field("linear", description="scale of the values")
     low: float = Field(0.0, description="lowest value, in the parameter's own unit")
     high: float = Field(127.0, description="highest value, in the parameter's own unit")
@@ -36,6 +53,9 @@ class ProfileParameter(Frozen):
     values: tuple[int, ...] = Field((), description="controller value at which each position starts")
     sent: tuple[int, int] | None = Field(None, description="lowest and highest value that is sent")
     target: str = Field("", description="name of the parameter in the program")
+    stored: tuple[float, float] | None = Field(
+        None, description="value in the program's presets at the lowest and the highest place"
+    )
     distribution: Distribution = Field(Uniform(), description="how values are drawn")
     when: Condition | None = Field(None, description="setting of another knob at which this one is heard")
     response: dict[str, float] = Field(
@@ -47,12 +67,18 @@ class ProfileParameter(Frozen):
     def _as_stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what is not set: profiles stored before these fields were there stay the same."""
         data: dict[str, Any] = serialize(self)
-        return {name: value for name, value in data.items() if value or name not in ("when", "response")}
+        return {
+            name: value for name, value in data.items() if value or name not in ("when", "response", "stored", "sysex")
+        }
 
     @model_validator(mode="after")
     def _one_message(self) -> Self:
-        if [self.cc is not None, self.nrpn is not None, self.program].count(True) != 1:
-            raise ValueError(f"{self.name} needs exactly one of cc, nrpn and program")
+        if [self.cc is not None, self.nrpn is not None, self.program, bool(self.sysex)].count(True) != 1:
+            raise ValueError(f"{self.name} needs exactly one of cc, nrpn, program and sysex")
+        if self.sysex and not _is_exclusive(self.sysex):
+            raise ValueError(f"{self.name}: {self.sysex!r} is not a system exclusive message with one {{value}}")
+        if self.stored and self.stored[0] == self.stored[1]:
+            raise ValueError(f"{self.name}: the two values of stored are the same")
         count = 2 if self.kind == "switch" else len(self.positions)
         if self.kind in ("choice", "switch") and self.values and len(self.values) != count:
             raise ValueError(f"{self.name} has {count} positions and {len(self.values)} values")
@@ -85,6 +111,21 @@ class ProfileParameter(Frozen):
             **fields,
         )
 
+    def place(self, stored: float) -> float | None:
+        """The normalized value of a value in a preset, clipped to the range; None for one that lies between two
+        positions, or where nothing says what the values mean.
+        """
+        if self.stored is None:
+            return None
+        low, high = self.stored
+        share = min(max((stored - low) / (high - low), 0.0), 1.0)
+        if self.kind not in ("choice", "switch"):
+            return share
+        count = max(self.parameter().steps - 1, 1)
+        values = self.values or tuple(round(k * self.most / count) for k in range(count + 1))
+        nearest = min(range(len(values)), key=lambda k: abs(values[k] - share * self.most))
+        return nearest / count if abs(values[nearest] - share * self.most) <= NEAR else None
+
     def messages(self, value: float) -> list[bytes]:
         """The MIDI messages (channel 1) that set the knob to a value in its own unit."""
         parameter = self.parameter()
@@ -96,6 +137,8 @@ class ProfileParameter(Frozen):
             number = round(low + (high - low) * float(parameter.to_unit(value)))
         if self.program:
             return [bytes((0xC0, number))]
+        if self.sysex:
+            return [bytes.fromhex(self.sysex.replace(VALUE, f"{number:02x}"))]
         if self.cc is not None:
             return [bytes((0xB0, self.cc, number))]
         assert self.nrpn is not None
@@ -115,6 +158,20 @@ class Ports(Frozen):
     audio: tuple[str, ...] = Field(
         min_length=1, description="regular expressions for the audio output ports: left, right ..."
     )
+
+
+class ProfilePresets(Frozen):
+    """The presets of an external synth: their format, and how one is called up.
+
+    `load` "program" is a program change of its place in the bank, which is written into the program's own folder as
+    `file`, and named by `arguments` behind the command; "message" sends what the file holds, for synths that take it.
+    """
+
+    format: str = Field(pattern=NAME, description="format of the presets; see timbre-data list banks")
+    path: str = Field("", description="bank, or folder of presets, that is used where none is named")
+    load: Literal["program", "message"] = Field("program", description="program: by its number; message: sent whole")
+    file: str = Field("", description="where the bank is written in the program's own folder")
+    arguments: tuple[str, ...] = Field((), description="words behind the command where presets are used")
 
 
 class Profile(Frozen):
@@ -149,11 +206,19 @@ class Profile(Frozen):
         description="how long a row's notes are played unheard before it, for a synth that glides from the last patch to the next",
     )
     settle_seconds: float = Field(1.0, ge=0, description="what isolation `settle` waits before a row")
+    presets: ProfilePresets | None = Field(None, description="its presets, which rows can be drawn around")
     parameters: tuple[ProfileParameter, ...] = Field(min_length=1, description="the parameters and their messages")
+
+    @model_serializer(mode="wrap")
+    def _as_stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without presets where there are none: profiles stored before there were any stay the same."""
+        data: dict[str, Any] = serialize(self)
+        return {name: value for name, value in data.items() if value is not None or name != "presets"}
 
     @model_validator(mode="after")
     def _playable(self) -> Self:
-        for name in self.files:
+        own = (self.presets.file,) if self.presets and self.presets.file else ()
+        for name in (*self.files, *own):
             path = PurePosixPath(name.replace("\\", "/"))
             if not name or path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
                 raise ValueError(f"file {name!r} does not stay in the program's own folder")

@@ -32,7 +32,7 @@ class ProfileContract(SynthContract):
     def checks(cls) -> list[str]:
         """Those of a profile, then that it plays. How far its rows can be kept apart is measured for every dataset."""
         inherited_not = [name for name in vars(cls) if name.startswith("check_")]
-        return [*inherited_not, "check_plays_in_the_requested_format", "check_its_parameters_reach_the_sound"]
+        return [*inherited_not, "check_plays_in_the_requested_format", "check_every_parameter_is_heard"]
 
     def check_says_what_it_is(self) -> None:
         """A description, a licence, and how to install a program that is started."""

@@ -15,8 +15,11 @@ from timbre_data.pipeline.build.isolation import difference_db
 from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
 from timbre_data.pipeline.catalogue.synth import Instrument, Synth
 from timbre_data.pipeline.synths import SYNTHS
+from timbre_data.schemas.parameter import Parameter
 
 RATE, SAMPLES = 22_050, 11_025
+TRIED = 6
+"""Patches in which a parameter may be heard."""
 NOTE = Performance.of(PlayedNote(0.0, 0.3, 60, 100))
 
 
@@ -86,10 +89,26 @@ class SynthContract(Contract):
         assert difference_db(one[None, None], three[None, None]) > -30, "a chord sounds like one note"
         assert (spectra[1] > 0.1 * spectra[1].max()).sum() > (spectra[0] > 0.1 * spectra[0].max()).sum()
 
-    def check_its_parameters_reach_the_sound(self) -> None:
-        """Two random patches sound different: labels that do not reach the synth are invalid."""
-        sounds = self.player.play([NOTE] * 2, self.patches(2), SAMPLES)
-        assert np.abs(sounds[0] - sounds[1]).max() > 1e-2 * np.abs(sounds).max(), "two patches sound the same"
+    def check_every_parameter_is_heard(self) -> None:
+        """Each parameter that is drawn changes the sound of some patch: labels that do not reach it are invalid."""
+        space = self.kind.space(self.parsed_settings)
+        unheard = [each.name for each in space if each.distribution.type != "fixed" and not self._is_heard(each)]
+        assert not unheard, f"no sound changes with {', '.join(unheard)}"
+
+    def _is_heard(self, parameter: Parameter) -> bool:
+        """Whether some patch sounds different, by more than two plays of it differ, at two values of a parameter."""
+        space = self.kind.space(self.parsed_settings)
+        ends = parameter.to_value([0.0, 1.0] if parameter.steps else [0.1, 0.9]).tolist()
+        for patch in self.patches(TRIED):
+            low, high = ({**patch, parameter.name: value} for value in ends)
+            active = space.active(np.array([[one[name] for name in space.names] for one in (low, high)]))
+            unheard = self.kind.unidentifiable(high, SAMPLES / RATE)
+            if not active[:, space.names.index(parameter.name)].all() or parameter.name in unheard:
+                continue
+            one, again, other = self.player.play([NOTE] * 3, [low, low, high], SAMPLES)[:, None]
+            if difference_db(one, other) > max(-60.0, difference_db(one, again) + 6):
+                return True
+        return False
 
 
 CONTRACT = SynthContract

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.build.around import Around
 from timbre_data.pipeline.catalogue.effect import Effect
 from timbre_data.pipeline.catalogue.seeding import Stage, generator, number_of
 from timbre_data.pipeline.catalogue.synth import Synth
@@ -18,6 +19,7 @@ from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import FloatArray
+from timbre_data.schemas.presets import Presets, space_around
 from timbre_data.schemas.recipe import ChainSpec, Step
 from timbre_data.schemas.space import ParameterSpace
 
@@ -29,8 +31,9 @@ UNUSED = -1
 class Draw:
     """The labels of some rows, drawn before any sound is made.
 
-    `labels` normalized [shape=(n, p)] (0 where `mask` is false); `values` physical [shape=(n, p)]; `mask` which mean
-    anything; `order` position of each step in the row's chain, or `UNUSED` [shape=(n, steps)].
+    `labels` normalized [shape=(n, p)] (0 where `mask` is false); `values` physical [shape=(n, p)], NaN where a preset
+    has off what a parameter turns; `mask` which mean anything; `order` position of each step in the row's chain, or
+    `UNUSED` [shape=(n, steps)].
     """
 
     labels: NDArray[np.float32]
@@ -59,6 +62,7 @@ class Chain:
                 for parameter in space
             )
         )
+        self._around = Around.of(self.presets, self._spaces[0], chain.steps[0].parameters)
         self._salt = number_of(" ".join(self.space.names))  # two chains of one seed draw independently
         self.always_whole = (
             not chain.shuffle and chain.choose is None and all(step.probability == 1 for step in chain.steps)
@@ -90,6 +94,11 @@ class Chain:
         assert self._chain.synth is not None
         return self.synth.settings.model_validate(self._chain.synth.settings)
 
+    @cached_property
+    def presets(self) -> Presets | None:
+        """The presets that rows of the chain's synth are drawn around."""
+        return getattr(self.synth_settings, "presets", None) if self.synth else None
+
     @property
     def families(self) -> list[str]:
         """The family of each step's effect; "synth" for a synth."""
@@ -100,7 +109,7 @@ class Chain:
         if effect is not None:
             return effect.space
         assert self.synth is not None
-        return self.synth.space(self.synth_settings)
+        return space_around(self.synth.space(self.synth_settings), self.presets)
 
     def _unidentifiable(self, step: int) -> Callable[[Mapping[str, float], float], set[str]]:
         effect = self.effects[step]
@@ -120,8 +129,11 @@ class Chain:
         if self.space.sobol and attempt == 0:
             self._use_sobol(probability, seed, rows)
         labels = self.space.quantile(probability)
+        if self._around is not None:
+            columns = self._columns[0]
+            labels[:, columns] = self._around.labels(probability[:, columns], labels[:, columns])
         values = self.space.to_values(labels)
-        mask = self.active(values, order)
+        mask = self.active(values, order) & ~np.isnan(values)
         return Draw(labels=np.where(mask, labels, np.float32(0)), values=values, mask=mask, order=order)
 
     def active(self, values: FloatArray, order: NDArray[np.int8]) -> NDArray[np.bool_]:

@@ -17,8 +17,8 @@ from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.pipeline.synths.capture.profiles import read_profile
-from timbre_data.schemas.errors import NotFoundError, RecipeError, UnknownNameError
-from timbre_data.schemas.recipe import Recipe, SourceSpec
+from timbre_data.schemas.errors import NotFoundError, RecipeError, UnknownNameError, UsageError
+from timbre_data.schemas.recipe import Recipe, SourceSpec, as_chain
 
 
 def read(file: str | Path) -> dict[str, Any]:
@@ -69,6 +69,28 @@ def _of_profile(name: str, profile: str) -> dict[str, Any]:
     """The recipe of one profile: its synth alone, captured."""
     label = re.sub(r"[^a-z0-9_]", "_", name.lower())
     return {"name": name, "chain": [{"synth": "midi", "name": label, "settings": {"profile": profile}}]}
+
+
+def around_presets(data: dict[str, Any], presets: str | None, spread: float | None) -> dict[str, Any]:
+    """A recipe whose synth is drawn around presets: those of a bank or folder, or its own for the word "presets".
+    Raises `UsageError` where the recipe has no synth, or `spread` stands alone.
+    """
+    spelled = as_chain(data.get("chain"))
+    chain = spelled if isinstance(spelled, dict) else {}
+    steps = chain.get("steps")
+    first = steps[0] if isinstance(steps, list) and steps else None
+    if not isinstance(steps, list) or not isinstance(first, dict) or not first.get("synth"):
+        raise UsageError("--around and --spread go with a synth: the recipe begins with an effect.")
+    known = (first.get("settings") or {}).get("presets")
+    if presets is None and known is None:
+        raise UsageError("--spread says how far around presets: name them with --around.")
+    fields = {"path": known} if isinstance(known, str) else dict(known or {})
+    if presets is not None:
+        fields = {"path": "" if presets == "presets" else presets}
+    if spread is not None:
+        fields["spread"] = spread
+    step = first | {"settings": (first.get("settings") or {}) | {"presets": fields}}
+    return data | {"chain": chain | {"steps": [step, *steps[1:]]}}
 
 
 def for_equaliser(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -60,6 +61,11 @@ class PluginSettings(Frozen):
 def unit_values(space: ParameterSpace, patch: Any) -> dict[str, float]:
     """A patch as the raw values in [0, 1] that a plug-in takes."""
     return {name: float(space[name].to_unit(value)) for name, value in patch.items()}
+
+
+def sent(patch: Any) -> dict[str, float]:
+    """What of a patch is sent: not what a row's preset has off (NaN)."""
+    return {name: value for name, value in patch.items() if not math.isnan(value)}
 
 
 class _Plugin(Hosted):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from timbre_data.pipeline.catalogue.performance import Performance
-from timbre_data.pipeline.synths.capture.messages import CHECK, SILENCE, first_keys, row_messages, with_channels
+from timbre_data.pipeline.synths.capture.messages import CHECK, SILENCE, Calls, first_keys, row_messages, with_channels
 from timbre_data.pipeline.synths.capture.programs import CaptureError, Programs, require_jack, wait_for
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.profile import Profile
@@ -32,9 +32,9 @@ HUNG_SECONDS = 4.0
 class JackCapture:
     """A synth in freewheel, opened inside a host process."""
 
-    def __init__(self, profile: Profile, rate: int, channels: int, soundfont: str = "") -> None:
+    def __init__(self, profile: Profile, rate: int, channels: int, soundfont: str = "", presets: Calls = ()) -> None:
         require_jack()
-        self._profile, self._rate, self._channels = profile, rate, channels
+        self._profile, self._rate, self._channels, self._presets = profile, rate, channels, presets
         self._programs = Programs(profile, rate, PERIOD, soundfont)
         self._job: _Job | None = None
         try:
@@ -107,7 +107,7 @@ class JackCapture:
         profile, rate = self._profile, self._rate
         before = profile.settle_seconds if settle else profile.control_seconds
         for performance, patch in zip(performances, values, strict=True):
-            events += [(now, message) for message in row_messages(profile, patch)]
+            events += [(now, message) for message in row_messages(profile, patch, self._presets)]
             if patch and profile.primer_seconds:
                 now += _whole_periods(round(profile.control_seconds * rate))
                 events += [(now, bytes((0x90, key, 100))) for key in first_keys(performance)]

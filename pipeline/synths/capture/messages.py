@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
 from timbre_data.schemas.arrays import Audio
+from timbre_data.schemas.presets import PRESET
 from timbre_data.schemas.profile import Profile
 
 CHECK = Performance.of(PlayedNote(0.0, 0.4, 60, 110))
@@ -15,12 +16,20 @@ CHECK = Performance.of(PlayedNote(0.0, 0.4, 60, 110))
 
 SILENCE = 1e-5
 
+Calls = Sequence[Sequence[bytes]]
+"""The messages that call up each preset."""
 
-def row_messages(profile: Profile, patch: Mapping[str, float]) -> list[bytes]:
-    """The messages before a row's note: the reset, then every knob. An empty patch sends only the reset."""
+
+def row_messages(profile: Profile, patch: Mapping[str, float], presets: Calls = ()) -> list[bytes]:
+    """The messages before a row's note: the reset, the preset of the row where there are `presets`, then every knob. An
+    empty patch sends only the reset; a knob that the patch leaves out stays as the preset has it.
+    """
     messages = [bytes.fromhex(message) for message in profile.reset]
+    if presets and patch:
+        messages += presets[int(patch.get(PRESET, 0))]
     for parameter in profile.parameters if patch else ():
-        messages += parameter.messages(patch[parameter.name])
+        if not presets or parameter.name in patch:
+            messages += parameter.messages(patch[parameter.name])
     return messages
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from timbre_data.pipeline.catalogue.performance import Performance
-from timbre_data.pipeline.synths.capture.messages import CHECK, SILENCE, first_keys, row_messages, with_channels
+from timbre_data.pipeline.synths.capture.messages import CHECK, SILENCE, Calls, first_keys, row_messages, with_channels
 from timbre_data.pipeline.synths.capture.programs import CaptureError, Programs, require_jack, wait_for
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import MissingDependencyError
@@ -65,7 +65,9 @@ class RealTimeCapture:
         soundfont: str = "",
         midi_port: str = "",
         audio_device: str = "",
+        presets: Calls = (),
     ) -> None:
+        self._presets = presets
         self._profile, self._rate, self._channels = profile, rate, channels
         self._midi_port, self._audio_device = midi_port or profile.ports.midi, audio_device
         self._programs: Programs | None = None
@@ -212,7 +214,7 @@ class RealTimeCapture:
 
     def _play_one(self, performance: Performance, patch: Mapping[str, float], samples: int, *, settle: bool) -> Audio:
         profile = self._profile
-        self._send_all(row_messages(profile, patch))
+        self._send_all(row_messages(profile, patch, self._presets))
         if patch and profile.primer_seconds:
             time.sleep(profile.control_seconds)
             self._send_all([bytes((0x90, key, 100)) for key in first_keys(performance)])

@@ -70,7 +70,13 @@ def trusted() -> tuple[str, ...]:
 
 def digest_of(profile: Profile) -> str:
     """SHA-256 of what a profile starts: command, environment and files."""
-    started = {"command": profile.command, "environment": profile.environment, "files": profile.files}
+    started: dict[str, object] = {
+        "command": profile.command,
+        "environment": profile.environment,
+        "files": profile.files,
+    }
+    if profile.presets and profile.presets.arguments:
+        started["arguments"] = profile.presets.arguments
     return hashlib.sha256(json.dumps(started, sort_keys=True).encode()).hexdigest()
 
 
@@ -88,7 +94,7 @@ def require_program(profile: Profile) -> None:
     digest = digest_of(profile)
     if digest in _shipped_digests():
         return
-    shown = shlex.join(profile.command)
+    shown = shlex.join((*profile.command, *(profile.presets.arguments if profile.presets else ())))
     if profile.environment:
         shown = " ".join(f"{key}={shlex.quote(value)}" for key, value in profile.environment.items()) + f" {shown}"
     if profile.files:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.pipeline.synths.hosting.vst3 import fitted
 from timbre_data.schemas.arrays import Audio
-from timbre_data.schemas.errors import MissingDependencyError
+from timbre_data.schemas.errors import MissingDependencyError, UsageError
+from timbre_data.schemas.presets import PRESET
 
 INSTALL = "pip install 'timbre-data[vital]'"
 SETTLE_SECONDS = 0.5
+FRAME, LAST_FRAME, PARTIALS = 2048, 256, 400
+"""Samples of one frame of a wavetable, the place of its last one, and how many partials ours have."""
 
 
 def require_vita() -> None:
@@ -23,14 +29,61 @@ def require_vita() -> None:
         raise MissingDependencyError(f"vital: the vita package is missing; {INSTALL}.") from None
 
 
+def normaliser() -> Callable[[Mapping[str, float]], dict[str, float]]:
+    """What turns values of controls in Vital's own units into places in [0, 1], clipped to their ranges."""
+    require_vita()
+    import vita
+
+    synth = vita.Synth()  # type: ignore[attr-defined]  # made in C++; its controls do not outlive it
+    controls = synth.get_controls()
+
+    def normalized(values: Mapping[str, float], _: Any = synth) -> dict[str, float]:
+        places = {}
+        for name, value in values.items():
+            controls[name].set(float(value))
+            places[name] = min(max(float(controls[name].get_normalized()), 0.0), 1.0)
+        return places
+
+    return normalized
+
+
+def morphing(preset: str) -> str:
+    """A preset, as JSON, with a wavetable for its first oscillator that goes from a sine over a triangle and a saw to a
+    square. The initial preset's has one frame only, and no place in it.
+    """
+    data = json.loads(preset)
+    phase = np.arange(FRAME) / FRAME
+    orders = np.arange(1, PARTIALS + 1)
+    odd = orders % 2 == 1
+    frames = (
+        orders == 1,
+        np.where(odd, np.where(orders % 4 == 1, 1.0, -1.0) / orders**2, 0.0),
+        1.0 / orders,
+        np.where(odd, 1.0 / orders, 0.0),
+    )
+    source = data["settings"]["wavetables"][0]["groups"][0]["components"][0]
+    source["keyframes"] = []
+    for place, amplitudes in zip(np.rint(np.linspace(0, LAST_FRAME, len(frames))), frames, strict=True):
+        wave = amplitudes @ np.sin(2 * np.pi * np.outer(orders, phase))
+        content = base64.b64encode((wave / np.abs(wave).max()).astype("<f4").tobytes()).decode()
+        source["keyframes"].append({"position": int(place), "wave_data": content})
+    return json.dumps(data)
+
+
 class HostedVital:
-    """Vital with its initial preset; controls set by name as normalized values."""
+    """Vital, its controls set by name as normalized values, with its initial preset or the one of a row."""
 
     def __init__(
-        self, rate: int, channels: int, fixed: Mapping[str, float], modulations: Sequence[tuple[str, str]]
+        self,
+        rate: int,
+        channels: int,
+        fixed: Mapping[str, float],
+        modulations: Sequence[tuple[str, str]],
+        presets: Sequence[str] | None = None,
     ) -> None:
         require_vita()
         self._rate, self._channels, self._fixed, self._modulations = rate, channels, fixed, modulations
+        self._presets = presets
         self.reopen()
 
     def reopen(self) -> None:
@@ -40,9 +93,15 @@ class HostedVital:
         self._synth = vita.Synth()  # type: ignore[attr-defined]  # made in C++
         self._synth.set_sample_rate(self._rate)
         self._synth.load_init_preset()
-        for source, destination in self._modulations:
-            self._synth.connect_modulation(source, destination)
+        if self._presets is None:
+            self._synth.load_json(morphing(self._synth.to_json()))
+            for source, destination in self._modulations:
+                self._synth.connect_modulation(source, destination)
         self._controls = self._synth.get_controls()
+
+    def _load(self, file: str) -> None:
+        if not self._synth.load_preset(file):
+            raise UsageError(f"presets: Vital does not take {file}: it is broken, or of a newer version.")
 
     def play(
         self, performances: Sequence[Performance], values: Sequence[Mapping[str, float]], samples: int, *, settle: bool
@@ -51,7 +110,11 @@ class HostedVital:
         are added up.
         """
         rows = []
-        for performance, patch in zip(performances, values, strict=True):
+        for performance, sent in zip(performances, values, strict=True):
+            patch = dict(sent)
+            which = int(patch.pop(PRESET, 0))
+            if self._presets is not None:
+                self._load(self._presets[which])
             for name, value in self._fixed.items():
                 self._controls[name].set(value)
             for name, value in patch.items():
