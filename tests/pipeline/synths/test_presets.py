@@ -260,7 +260,7 @@ def test_a_dx7_gets_its_voice_and_then_its_knobs(tmp_path: Path) -> None:
         {"profile": profile.model_dump(), "presets": str(tmp_path), "backend": "rtmidi"}
     )
     assert settings.presets is not None
-    assert settings.presets.entries[0].places == (pytest.approx(21 / 31),)
+    assert settings.presets.entries[0].places[0] == pytest.approx(21 / 31)
     voice = b"a voice"
     messages = row_messages(profile, {"algorithm": 21.0}, [[voice]])
     assert messages == [bytes.fromhex("b07b00"), voice, bytes.fromhex("f04310010615f7")]
