@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from timbre_data.commands._shared import Group, Json, Seed, Settings, Trust, emit, group, resume_command, say
+from timbre_data.commands._shared import Group, Json, Seed, Settings, Trust, emit, group, say
 from timbre_data.schemas.errors import UsageError
 
 app = group("Inspect plug-ins, play synths, draft and check profiles of external ones.")
@@ -78,7 +78,7 @@ def draft(
         words = shlex.split(program)
     except ValueError as error:
         raise UsageError(f"{program}: {error}.") from None
-    with bar(enabled=True, resume=resume_command()) as progress:
+    with bar(enabled=True, resume=None) as progress:
         made = draft_profile(words, name or out.stem, progress=progress)
     _write(out, made.text)
     knobs = [parameter.name for parameter in made.profile.parameters]
@@ -123,7 +123,7 @@ def check(
     data = validation.override({"profile": profile}, settings or [])
     chosen = validation.validate(MidiSettings, data, "settings")
     names = [part.strip() for part in knobs.split(",")] if knobs else []
-    with bar(enabled=True, resume=resume_command()) as progress:
+    with bar(enabled=True, resume=None) as progress:
         found = check_profile(chosen, knobs=names, seed=seed, isolation=isolation, progress=progress)
     emit(as_data(found), as_text(found), as_json)
     if picture is not None:

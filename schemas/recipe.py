@@ -235,8 +235,11 @@ class Recipe(Frozen):
         return fields
 
 
+DESCRIBING = ("description", "unit", "response", "stored")
+
+
 def _undescribed(node: Any) -> Any:
-    """Settings without what only describes: texts and units of a profile's parameters decide no byte."""
+    """Settings without what only describes: texts, units and measurements of a profile's parameters decide no byte."""
     if isinstance(node, dict):
-        return {key: _undescribed(value) for key, value in node.items() if key not in ("description", "unit")}
+        return {key: _undescribed(value) for key, value in node.items() if key not in DESCRIBING}
     return [_undescribed(one) for one in node] if isinstance(node, list) else node

@@ -263,6 +263,7 @@ def test_parts(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     value=VALUES,
     model=st.sampled_from(["regressor_mlp", "class_mlp", "autofx", "eq_autoencoder", "irmas_single"]),
 )
+@example(field="features", value=[], model="regressor_mlp")
 def test_settings_of_a_training(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

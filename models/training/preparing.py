@@ -58,11 +58,15 @@ def default_target(settings: TrainSettings, datasets: list[Dataset]) -> str:
 
 
 def check_target(settings: TrainSettings) -> None:
-    """Raise `UsageError` for a target that the model cannot learn."""
+    """Raise `UsageError` for a target that the model cannot learn, and for no features where it has nothing else."""
     model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "")
     if not target.suits(model):
         fitting = [name for name in TARGETS.names() if TARGETS.load(name).suits(model)]
         raise UsageError(f"{settings.model} cannot learn --target {settings.target}; it learns {', '.join(fitting)}.")
+    if model.features and not settings.features:
+        raise UsageError(
+            f"features = []: {settings.model} learns from feature sets, such as {', '.join(model.features)}."
+        )
 
 
 def default_name(settings: TrainSettings, contents: list[str]) -> str:

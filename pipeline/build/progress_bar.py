@@ -101,8 +101,8 @@ class Bar:
 
 
 @contextmanager
-def bar(*, enabled: bool, resume: str) -> Iterator[Bar | NoProgress]:
-    """A progress bar on stderr; after Ctrl-C and other stops it says which command goes on."""
+def bar(*, enabled: bool, resume: str | None) -> Iterator[Bar | NoProgress]:
+    """A progress bar on stderr; after Ctrl-C and other stops it says which command goes on, where one does."""
     if not enabled:
         yield NoProgress()
         return
@@ -114,6 +114,8 @@ def bar(*, enabled: bool, resume: str) -> Iterator[Bar | NoProgress]:
     except ClusterLostError as error:
         raise ClusterLostError(f"{error} Resume with: {resume}") from None
     except KeyboardInterrupt:
+        if resume is None:
+            raise AbandonedBuildError("stopped; nothing was written. The same command begins anew.") from None
         raise AbandonedBuildError(f"stopped at once; what was committed is safe. Resume with: {resume}") from None
     finally:
         shown.close()

@@ -128,7 +128,7 @@ def _open(settings: MidiSettings, rate: int, channels: int, isolation: str) -> I
 
 
 SYNTH = Synth(
-    summary="External soft-synths over MIDI, by a profile: amsynth, zynaddsubfx, fluidsynth, setbfree, or your own.",
+    summary="External soft-synths over MIDI, by a profile: amsynth, fluidsynth, setbfree, yoshimi, zynaddsubfx, or your own.",
     settings=MidiSettings,
     space=lambda settings: settings.profile.space(),
     open=_open,

@@ -18,6 +18,8 @@ from timbre_data.pipeline.build.profiling.bench import HELD_SECONDS, KEY, RATE, 
 from timbre_data.pipeline.build.profiling.correcting import corrected
 from timbre_data.pipeline.build.profiling.picture import draw
 from timbre_data.pipeline.build.profiling.quantities import distance_db, measure, semitones_between
+from timbre_data.pipeline.catalogue.shipped import shipped
+from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.capture.profiles import read_profile
 from timbre_data.pipeline.synths.hosting.trust import trusting
 from timbre_data.pipeline.synths.midi import MidiSettings
@@ -172,30 +174,62 @@ def test_quantities_are_those_that_others_measure() -> None:
     assert np.isnan(low.values["partial_0.5"])
 
 
-@pytest.mark.slow  # plays a thousand notes of the organ
-def test_faults_planted_in_the_organs_profile_are_found() -> None:
-    """An inverted drawbar, one that was cut off, and two that change places."""
-    profile = read_profile("setbfree")
-    changed: dict[str, dict[str, Any]] = {
+Changes = dict[str, dict[str, Any]]
+SAWS: Changes = {
+    "filter_cutoff": {"sent": (127, 0)},
+    "bandwidth": {"cc": 102},
+    "pan": {"cc": 71},
+    "filter_resonance": {"cc": 10},
+}
+PLANTED: dict[str, Changes] = {
+    "setbfree": {
         "drawbar_8": {"sent": (0, 127)},
         "drawbar_2": {"cc": 102},
         "drawbar_16": {"cc": 73},
         "drawbar_4": {"cc": 70},
-    }
+    },
+    "amsynth": {  # which controller turns what is said by the targets
+        "filter_cutoff": {"sent": (127, 0)},
+        "osc_mix": {"target": "nothing"},
+        "amp_release": {"target": "amp_attack"},
+        "amp_attack": {"target": "amp_release"},
+    },
+    "fluidsynth": {
+        "filter_cutoff": {"sent": (8192, 5192)},
+        "filter_resonance": {"nrpn": (120, 99)},
+        "attack": {"nrpn": (120, 38), "sent": (8192, 10192)},
+        "release": {"nrpn": (120, 34), "sent": (8192, 11192)},
+    },
+    "yoshimi": SAWS,
+    "zynaddsubfx": SAWS,
+}
+"""Of each shipped profile: a knob to run backwards, one to cut off, and two to change places."""
+UNTOUCHED = {"setbfree": "drawbar_2_2_3", "amsynth": "filter_env_amount", "fluidsynth": "pan"}
+
+
+def test_every_shipped_profile_has_planted_faults() -> None:
+    assert set(PLANTED) == set(shipped("profile"))
+
+
+@pytest.mark.slow  # plays hundreds of notes
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_faults_are_found(name: str) -> None:
+    """An inverted knob, one that was cut off, and two that change places; and one that is as it should be."""
+    profile, changed = read_profile(name), PLANTED[name]
     parameters = tuple(p.model_copy(update=changed.get(p.name, {})) for p in profile.parameters)
     planted = profile.model_copy(update={"parameters": parameters})
+    untouched = UNTOUCHED.get(name, "expression")
     with trusting():
-        found = checking.check_profile(
-            MidiSettings(profile=planted), knobs=[*changed, "drawbar_2_2_3"], isolation=False
-        )
+        found = checking.check_profile(MidiSettings(profile=planted), knobs=[*changed, untouched], isolation=False)
+    inverted, dead, one, other = changed
     assert problems(found) == {
-        "drawbar_8": "inverted",
-        "drawbar_2": "dead",
-        "drawbar_16": "exchanged",
-        "drawbar_4": "exchanged",
-        "drawbar_2_2_3": "",
+        inverted: "inverted",
+        dead: "dead",
+        one: "exchanged",
+        other: "exchanged",
+        untouched: "",
     }
-    assert found.verdicts[[v.name for v in found.verdicts].index("drawbar_8")].r < -0.6
+    assert found.verdicts[[v.name for v in found.verdicts].index(inverted)].r < -0.5
 
 
 def test_misuse_is_told_in_a_line(tmp_path: Path) -> None:
@@ -228,3 +262,23 @@ def test_the_command_checks_a_shipped_profile(tmp_path: Path) -> None:
     mended = Profile.model_validate(yaml.safe_load((tmp_path / "z.yaml").read_text()))
     assert [p.name for p in mended.parameters if p.response] == ["expression"]
     assert "level" in warm.run(*words, cwd=tmp_path).stdout
+
+
+@pytest.mark.slow  # plays a program, two hundred notes, and measures how its rows must be kept apart
+def test_from_the_command_of_an_unknown_program_to_verified_rows(tmp_path: Path) -> None:
+    """An LV2 synth in a host for plug-ins, neither of which this project knows."""
+    program = "jalv http://drobilla.net/plugins/mda/JX10"
+    home = {"TIMBRE_DATA_HOME": str(tmp_path)}
+    for words in (
+        ["synth", "draft", program, "--out", "jx10.yaml"],
+        ["render", "--synth", "./jx10.yaml", "--trust", "--n", "10", "--set", "chain.0.isolation=settle"],
+    ):
+        done = warm.run(*words, cwd=tmp_path, env=home)
+        assert done.returncode == 0, done.stderr
+    profile = read_profile(str(tmp_path / "jx10.yaml"))
+    assert profile.parameters
+    done = warm.run("dataset", "verify", "jx10", cwd=tmp_path, env=home)
+    assert done.stdout.strip().endswith("whole"), done.stdout + done.stderr
+    data = Dataset(str(tmp_path / "jx10"))
+    assert len(data.usable()) == 10
+    assert np.abs(data.read("audio")).max(axis=(1, 2)).min() > 100
