@@ -9,17 +9,19 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from timbre_data.commands.contracts._contract import Contract, sentence
 from timbre_data.pipeline.build.isolation import difference_db
 from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
 from timbre_data.pipeline.catalogue.synth import Instrument, Synth
 from timbre_data.pipeline.synths import SYNTHS
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import Parameter
 
 RATE, SAMPLES = 22_050, 11_025
-TRIED = 6
-"""Patches in which a parameter may be heard."""
+TRIED, FRAME, HEARD = 6, 2205, 1e-3
+"""Patches in which a parameter may be heard; samples of a spectrum; share of the largest magnitude that is heard."""
 NOTE = Performance.of(PlayedNote(0.0, 0.3, 60, 100))
 
 
@@ -42,10 +44,17 @@ class SynthContract(Contract):
         isolation = "settle" if "settle" in self.kind.isolations else self.kind.isolations[0]
         return self.kind.open(self.parsed_settings, RATE, 1, isolation)
 
+    @cached_property
+    def stereo_player(self) -> Instrument:
+        """The same with two channels."""
+        isolation = "settle" if "settle" in self.kind.isolations else self.kind.isolations[0]
+        return self.kind.open(self.parsed_settings, RATE, 2, isolation)
+
     def close(self) -> None:
         """Close the synth, where it was opened."""
-        if "player" in vars(self):
-            self.player.close()
+        for name in ("player", "stereo_player"):
+            if name in vars(self):
+                vars(self)[name].close()
 
     def patches(self, count: int) -> list[Mapping[str, float]]:
         """Random patches from the middle of every range."""
@@ -96,7 +105,9 @@ class SynthContract(Contract):
         assert not unheard, f"no sound changes with {', '.join(unheard)}"
 
     def _is_heard(self, parameter: Parameter) -> bool:
-        """Whether some patch sounds different, by more than two plays of it differ, at two values of a parameter."""
+        """Whether some patch sounds different, by more than two plays of it differ, at two values of a parameter.
+        Phases do not count, as those of some synths run freely.
+        """
         space = self.kind.space(self.parsed_settings)
         ends = parameter.to_value([0.0, 1.0] if parameter.steps else [0.1, 0.9]).tolist()
         for patch in self.patches(TRIED):
@@ -105,10 +116,16 @@ class SynthContract(Contract):
             unheard = self.kind.unidentifiable(high, SAMPLES / RATE)
             if not active[:, space.names.index(parameter.name)].all() or parameter.name in unheard:
                 continue
-            one, again, other = self.player.play([NOTE] * 3, [low, low, high], SAMPLES)[:, None]
-            if difference_db(one, other) > max(-60.0, difference_db(one, again) + 6):
+            one, again, other = map(_spectra, self.stereo_player.play([NOTE] * 3, [low, low, high], SAMPLES))
+            if np.abs(one - other).max() > max(HEARD * one.max(), 2 * np.abs(one - again).max()):
                 return True
         return False
+
+
+def _spectra(sound: Audio) -> NDArray[np.float64]:
+    """Magnitudes of short spectra of a sound [shape=(channels, frames, bins)]."""
+    frames = sound.reshape(len(sound), -1, FRAME)
+    return np.abs(np.fft.rfft(frames * np.hanning(FRAME)))
 
 
 CONTRACT = SynthContract
