@@ -1,6 +1,7 @@
-"""Rendering against a bare pedalboard loop and against a plain script, on the same cores, notes and parameters.
+"""Rendering distortion, delay and modulation against a bare pedalboard loop and against a plain script, on the same
+cores, notes and parameters.
 
-The bare loop: pedalboard's three plug-ins, one thread per core, flush-to-zero, dry notes in memory, parameters drawn
+The bare loop: pedalboard's plug-ins, one thread per core, flush-to-zero, dry notes in memory, parameters drawn
 already, nothing kept. The plain script: one loop; reads the dry WAV, renders, writes a WAV and a line of JSON for each
 row. Everything of ours is counted: Dask's start, dry notes, drawing, rendering, encoding, writing, committing.
 """
@@ -11,20 +12,20 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pedalboard
 import soundfile
 import torch
-from pedalboard._pedalboard import Pedalboard  # the package does not export it to type checkers
 
 from benchmarks._common import CORES, report
 from timbre_data.pipeline.build import recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.plan import Plan
+from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.store.location import locate
 from timbre_data.schemas.arrays import Audio
 
@@ -33,19 +34,20 @@ REFERENCE_ROWS = 8_000
 SCRIPT_ROWS = 1_500
 
 
-def _pedalboard_alone(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    low, high = ([values[f"{side}_shelf_{name}"] for name in ("cutoff_hz", "gain_db", "q")] for side in ("low", "high"))
-    plugins = [
-        pedalboard.Distortion(values["drive_db"]),
-        pedalboard.LowShelfFilter(*low),
-        pedalboard.HighShelfFilter(*high),
-    ]
-    return Pedalboard(plugins)(audio, rate)
-
-
 def main() -> None:
-    recipe = recipes.load(recipes.for_effect("distortion"))
+    figures: dict[str, Any] = {"rows": ROWS}
+    for effect in ("distortion", "delay", "modulation"):
+        figures |= {f"{effect}: {name}": value for name, value in measured(effect).items()}
+    report("render", **figures)
+
+
+def measured(effect: str) -> dict[str, Any]:
+    """The rates of one effect."""
+    recipe = recipes.load(recipes.for_effect(effect))
     plan = Plan(recipe)
+    known = EFFECTS.load(effect).pedalboard
+    assert known is not None
+    alone: Callable[[Audio, int, Mapping[str, float]], Audio] = known
     draw = plan.chain.draw(0, np.arange(REFERENCE_ROWS))
     values = [plan.chain.step_values(row, 0) for row in draw.values]
     rate, samples = recipe.audio.rate, recipe.audio.samples
@@ -54,7 +56,7 @@ def main() -> None:
     def bare(rows: range) -> None:
         torch.set_flush_denormal(True)
         for row in rows:
-            _pedalboard_alone(notes[row % len(notes)], rate, values[row])
+            alone(notes[row % len(notes)], rate, values[row])
 
     def bare_rate() -> float:
         start = time.perf_counter()
@@ -77,7 +79,7 @@ def main() -> None:
             with Path(f"{folder}/rows.json").open("w") as labels:
                 for row in range(SCRIPT_ROWS):
                     dry, _ = soundfile.read(f"{folder}/dry{row}.wav", dtype="float32")
-                    wet = _pedalboard_alone(dry[None], rate, values[row])
+                    wet = alone(dry[None], rate, values[row])
                     soundfile.write(f"{folder}/wet{row}.wav", wet[0] / np.abs(wet).max(), rate)
                     labels.write(json.dumps(values[row]) + "\n")
             return SCRIPT_ROWS / (time.perf_counter() - start)
@@ -90,16 +92,14 @@ def main() -> None:
             memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
             script_rates.append(script())
         bare_rates.append(bare_rate())
-    report(
-        "render",
-        rows=ROWS,
-        ours_rows_per_s=float(np.median(our_rates)),
-        bare_rows_per_s=float(np.median(bare_rates)),
-        script_rows_per_s=float(np.median(script_rates)),
-        ratio_to_bare=float(np.median(our_rates) / np.median(bare_rates)),
-        ratio_to_script=float(np.median(our_rates) / np.median(script_rates)),
-        peak_memory_gb_after_each_of_three_builds=[round(value, 2) for value in memory],
-    )
+    return {
+        "ours, rows/s": float(np.median(our_rates)),
+        "bare, rows/s": float(np.median(bare_rates)),
+        "script, rows/s": float(np.median(script_rates)),
+        "ratio to bare": float(np.median(our_rates) / np.median(bare_rates)),
+        "ratio to script": float(np.median(our_rates) / np.median(script_rates)),
+        "peak memory in GB after each of three builds": [round(value, 2) for value in memory],
+    }
 
 
 if __name__ == "__main__":

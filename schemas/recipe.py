@@ -85,7 +85,7 @@ class ChainSpec(Frozen):
     """Effects in a row.
 
     `choose` lets each row have only so many of the steps, drawn at random: a number, or [fewest, most]. `shuffle` draws
-    their order too. Both are labels (`labels/order`).
+    their order too. Both are labels (`labels/order`). `engine` says what renders the effects that both know.
     """
 
     steps: tuple[Step, ...] = Field(min_length=1, description="effects in order, or a synth and effects")
@@ -93,6 +93,9 @@ class ChainSpec(Frozen):
         None, description="how many of the steps a row has: a number, or [fewest, most]"
     )
     shuffle: bool = Field(False, description="whether the order of the steps is drawn")
+    engine: Literal["compiled", "pedalboard"] = Field(
+        "compiled", description="compiled: our own kernels, where an effect has one; pedalboard: its plug-ins always"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -226,6 +229,8 @@ class Recipe(Frozen):
     def identity(self) -> dict[str, Any]:
         """The fields that decide bytes: what must not change while a dataset grows (n may) or gains features."""
         fields = self.model_dump(mode="json", include={"source", "chain", "audio", "seed", "split"})
+        if fields["chain"]["engine"] == "compiled":  # as it was written before there was another
+            del fields["chain"]["engine"]
         for step in fields["chain"]["steps"]:
             step["settings"] = _undescribed(step["settings"])
             # as they were written before there were synths

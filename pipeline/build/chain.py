@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -50,7 +50,7 @@ class Chain:
         self.step_names = tuple(step.label for step in chain.steps)
         self.synth: Synth | None = SYNTHS.load(chain.synth.synth) if chain.synth else None
         self.effects: tuple[Effect | None, ...] = tuple(
-            _configured(step) if step.effect else None for step in chain.steps
+            _with_engine(_configured(step), chain.engine) if step.effect else None for step in chain.steps
         )
         self._spaces = [_drawn_space(step, self._own_space(i), i) for i, step in enumerate(chain.steps)]
         ends = np.cumsum([0, *map(len, self._spaces)])
@@ -211,6 +211,13 @@ def _configured(step: Step) -> Effect:
     if effect.configure is None or effect.settings is None:
         return effect
     return effect.configure(effect.settings.model_validate(step.settings))
+
+
+def _with_engine(effect: Effect, engine: str) -> Effect:
+    """The effect as the engine of a chain renders it."""
+    if engine == "compiled" or effect.pedalboard is None:
+        return effect
+    return replace(effect, render=effect.pedalboard)
 
 
 def _drawn_space(step: Step, space: ParameterSpace, position: int) -> ParameterSpace:

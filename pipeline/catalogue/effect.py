@@ -24,6 +24,9 @@ def _all_identifiable(values: Mapping[str, float], seconds: float) -> set[str]:
     return set()
 
 
+Render = Callable[[Audio, int, Mapping[str, float]], Audio]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Effect:
     """An audio effect with a parameter space.
@@ -33,14 +36,16 @@ class Effect:
     `effect_class` is what a classifier is to call it where that is not its own name: several choruses are one class. An
     effect with `settings` (which plug-in?) becomes one with a space by `configure(settings)`. A linear one may have a
     `response(values, rate, hertz)`: what it does to each frequency, complex [shape=(f,)]; it is stored with every row.
+    Where `render` is a kernel of ours, `pedalboard` is the same by pedalboard's plug-ins: for chains with that engine.
     """
 
     summary: str
     family: Family
     space: ParameterSpace
-    render: Callable[[Audio, int, Mapping[str, float]], Audio]
+    render: Render
     unidentifiable: Callable[[Mapping[str, float], float], set[str]] = _all_identifiable
     effect_class: str = ""
+    pedalboard: Render | None = None
     response: Callable[[Mapping[str, float], int, NDArray[np.float64]], NDArray[np.complex128]] | None = None
     settings: type[BaseModel] | None = None
     configure: Callable[[Any], Effect] | None = None

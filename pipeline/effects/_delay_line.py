@@ -1,20 +1,63 @@
-"""The delay line that delay, feedback_delay and slapback_delay share."""
+"""The delay line that delay, feedback_delay and slapback_delay share: pedalboard's, bit for bit, at a tenth of its
+cost.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pedalboard
+from numba import njit
 
 from timbre_data.schemas.arrays import Audio
+
+LONGEST_SECONDS = 30
+"""After that pedalboard's delay line comes round, and a delay of less than a sample is one of so long."""
 
 
 def render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
     """Delay `audio`; a missing feedback is none."""
+    seconds = float(np.float32(values["delay_seconds"]))
+    if seconds == 0:  # pedalboard passes the sound on, whatever the mix
+        return audio.copy()
+    delay = int(seconds * rate)
+    if not delay and audio.shape[1] >= LONGEST_SECONDS * rate:
+        return with_pedalboard(audio, rate, values)
+    audio = np.ascontiguousarray(audio, np.float32)
+    return _delayed(audio, delay or audio.shape[1], np.float32(values.get("feedback", 0.0)), np.float32(values["mix"]))
+
+
+def with_pedalboard(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
+    """The same by pedalboard."""
     plugin = pedalboard.Delay(
         delay_seconds=values["delay_seconds"], feedback=values.get("feedback", 0.0), mix=values["mix"]
     )
     return plugin(audio, rate)
+
+
+@njit(cache=True, nogil=True)
+def _delayed(audio: Audio, delay: int, feedback: np.float32, mix: np.float32) -> Audio:
+    """Blocks of the length of the delay, in which no sample depends on another."""
+    samples = audio.shape[1]
+    dry_share = np.float32(1) - mix
+    nothing = np.float32(0)
+    out = np.empty_like(audio)
+    line = np.empty(samples, np.float32)
+    for channel in range(len(audio)):
+        dry, wet = audio[channel], out[channel]
+        for n in range(min(delay, samples)):
+            line[n] = dry[n] + feedback * nothing
+            wet[n] = dry[n] * dry_share + mix * nothing
+        start = delay
+        while start < samples:
+            end = min(start + delay, samples)
+            for n in range(start, end):
+                echo = line[n - delay]
+                line[n] = dry[n] + feedback * echo
+                wet[n] = dry[n] * dry_share + mix * echo
+            start = end
+    return out
 
 
 def unidentifiable(values: Mapping[str, float], seconds: float) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from timbre_data.pipeline.catalogue.effect import Effect
-from timbre_data.pipeline.effects._modulated_delay import render
+from timbre_data.pipeline.effects._modulated_delay import render, with_pedalboard
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 
@@ -26,4 +26,5 @@ EFFECT = Effect(
         Parameter(name="mix", low=0.25, high=0.75, unit="1", description="share of the wet sound: 0 dry, 1 wet"),
     ),
     render=render,
+    pedalboard=with_pedalboard,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from timbre_data.pipeline.catalogue.effect import Effect
-from timbre_data.pipeline.effects._delay_line import render, unidentifiable
+from timbre_data.pipeline.effects._delay_line import render, unidentifiable, with_pedalboard
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 
@@ -16,5 +16,6 @@ EFFECT = Effect(
         Parameter(name="mix", description="0 dry, 1 wet", unit="1"),
     ),
     render=render,
+    pedalboard=with_pedalboard,
     unidentifiable=unidentifiable,
 )

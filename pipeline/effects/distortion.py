@@ -25,6 +25,15 @@ def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
     return sound
 
 
+def _with_pedalboard(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
+    import pedalboard
+    from pedalboard._pedalboard import Pedalboard  # the package does not export it to type checkers
+
+    low, high = ([values[f"{side}_shelf_{name}"] for name in ("cutoff_hz", "gain_db", "q")] for side in ("low", "high"))
+    shelves = [pedalboard.LowShelfFilter(*low), pedalboard.HighShelfFilter(*high)]
+    return Pedalboard([pedalboard.Distortion(values["drive_db"]), *shelves])(audio, rate)
+
+
 def _unidentifiable(values: Mapping[str, float], seconds: float) -> set[str]:
     unheard: set[str] = set()
     for name in ("low_shelf", "high_shelf"):
@@ -54,5 +63,6 @@ EFFECT = Effect(
         Parameter(name="high_shelf_q", low=0.5, high=2, unit="1", description="quality factor of the high shelf"),
     ),
     render=_render,
+    pedalboard=_with_pedalboard,
     unidentifiable=_unidentifiable,
 )

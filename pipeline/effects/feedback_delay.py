@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from timbre_data.pipeline.catalogue.effect import Effect
-from timbre_data.pipeline.effects._delay_line import render, unidentifiable
+from timbre_data.pipeline.effects._delay_line import render, unidentifiable, with_pedalboard
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 
@@ -18,5 +18,6 @@ EFFECT = Effect(
         Parameter(name="mix", low=0.25, high=0.6, unit="1", description="share of the wet sound: 0 dry, 1 wet"),
     ),
     render=render,
+    pedalboard=with_pedalboard,
     unidentifiable=unidentifiable,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from timbre_data.pipeline.catalogue.effect import Effect
-from timbre_data.pipeline.effects._modulated_delay import render
+from timbre_data.pipeline.effects._modulated_delay import render, with_pedalboard
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 
@@ -36,5 +36,6 @@ EFFECT = Effect(
         Parameter(name="mix", description="0 dry, 1 wet", unit="1"),
     ),
     render=render,
+    pedalboard=with_pedalboard,
     unidentifiable=_unidentifiable,
 )

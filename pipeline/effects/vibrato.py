@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from timbre_data.pipeline.catalogue.effect import Effect
-from timbre_data.pipeline.effects._modulated_delay import render
+from timbre_data.pipeline.effects._modulated_delay import render, with_pedalboard
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 
 CENTRE_DELAY_MS = 12.0
+FIXED = {"centre_delay_ms": CENTRE_DELAY_MS, "mix": 1.0}
 """Delay around which the LFO moves: wide enough that the deepest setting never reaches the plug-in's 1 ms floor."""
 
 
 def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    return render(audio, rate, {**values, "centre_delay_ms": CENTRE_DELAY_MS, "mix": 1.0})
+    return render(audio, rate, {**values, **FIXED})
+
+
+def _with_pedalboard(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
+    return with_pedalboard(audio, rate, {**values, **FIXED})
 
 
 EFFECT = Effect(
@@ -33,4 +38,5 @@ EFFECT = Effect(
         Parameter(name="depth", low=0.02, high=0.3, unit="1", description="depth of the modulation: 0 none, 1 full"),
     ),
     render=_render,
+    pedalboard=_with_pedalboard,
 )
