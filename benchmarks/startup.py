@@ -14,18 +14,19 @@ from benchmarks._common import report
 CLI = [sys.executable, "-c", "from timbre_data.cli import main; main()"]
 FIRST_ROW = r"""
 import sys, time
-from timbre_data.pipeline import recipes, render, stages
-from timbre_data.pipeline.build import Cluster
+from timbre_data.pipeline.build import recipes, rendering, row_rendering
+from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.location import locate
-original = render._make_block
+original = row_rendering._make_block
 def first(*arguments):
     original(*arguments)
     sys.stdout.write(f"{time.time()}\n")
     sys.stdout.flush()
-    render._make_block = original
-render._make_block = first
-recipe = recipes.load(recipes.override(recipes.for_effect("distortion"), {"n": int(sys.argv[2])}))
-stages.render(recipe, locate(sys.argv[1] + "/d" + sys.argv[2]), Cluster())
+    row_rendering._make_block = original
+row_rendering._make_block = first
+recipe = recipes.load(validation.override(recipes.for_effect("distortion"), {"n": int(sys.argv[2])}))
+rendering.render(recipe, locate(sys.argv[1] + "/d" + sys.argv[2]), Cluster())
 import resource
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from filelock import FileLock
 
 from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.machine import flush_denormals
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
@@ -44,8 +44,7 @@ def no_trust() -> Iterator[None]:
 def ordinary_numbers() -> Iterator[None]:
     """Rendering in the test's own thread flushes denormals to zero from then on; the next test gets them back."""
     yield
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_flush_denormal(False)
+    flush_denormals(on=False)
 
 
 def small_recipe(effect: str = "distortion", **changes: Any) -> Recipe:

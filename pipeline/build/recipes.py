@@ -128,7 +128,8 @@ def load(data: Mapping[str, Any]) -> Recipe:
     recipe = _with_effect_settings(recipe)
     Chain(recipe.chain)
     for name in recipe.features:
-        FEATURE_SETS.load(name)
+        if name not in FEATURE_SETS:  # else nothing is imported for it: features need PyTorch
+            FEATURE_SETS.load(name)
     source: Source = SOURCES.load(recipe.source.name)
     if (source.gives == "midi") != bool(recipe.chain.synth):
         begins = "a synth" if recipe.chain.synth else "an effect"
