@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -136,7 +137,7 @@ def render(
         warn(warning)
     again = _compared_with(from_, location.address) if from_ and report.version and not dry_run else {}
     text = f"{again['equal']} of {again['compared']} rows are equal to those of {from_}" if again else ""
-    emit(vars(report) | again, "\n".join(line for line in (_summary(report, dry_run), text) if line), as_json)
+    emit(asdict(report) | again, "\n".join(line for line in (_summary(report, dry_run), text) if line), as_json)
     if report.failed:
         shown = "; ".join(report.failed[:20]) + ("; ..." if len(report.failed) > 20 else "")
         warn(f"{len(report.failed)} rows or sounds failed: {shown}")
@@ -170,7 +171,8 @@ def _compared_with(dataset: str, made: str) -> dict[str, int]:
 def _summary(report: Report, dry_run: bool) -> str:
     if dry_run:
         size = f", about {report.estimated_bytes / 1e9:.2f} GB before compression" if report.estimated_bytes else ""
-        return f"{report.dataset}: would make {report.rows} of {report.total} rows ({report.reason}){size}"
+        said = f"{report.dataset}: would make {report.rows} of {report.total} rows ({report.reason}){size}"
+        return f"{said}\nit takes {report.estimate.text}" if report.estimate else said
     version = f", version {report.version}" if report.version else ""
     rejected = f", {report.rejected} draws rejected" if report.rejected else ""
     return f"{report.dataset}: {report.reason}, {report.rows} new of {report.total} rows{rejected}{version}"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.build.connecting import check_cluster, dask_client
 from timbre_data.pipeline.build.dry_sounds import render_dry, write_played
 from timbre_data.pipeline.build.engine import Cluster
+from timbre_data.pipeline.build.estimating import estimate
 from timbre_data.pipeline.build.isolation import measured_isolation, not_repeatable
 from timbre_data.pipeline.build.leaving_out import left_out_messages, without_unusable
 from timbre_data.pipeline.build.machine import nearest_existing
@@ -69,7 +70,9 @@ def render(
     if dry_run:
         if hasattr(plan.source, "check"):
             plan.source.check()
-        return replace(_dry_run_report(recipe, location), warnings=tuple(plan.warnings()))
+        report = _dry_run_report(recipe, location)
+        probed = estimate(plan, report.rows, location, cluster.workers) if report.rows else None
+        return replace(report, warnings=tuple(plan.warnings()), estimate=probed)
     require_recipe(recipe)
     _check_space(recipe, location)
     check_cluster(cluster)
@@ -290,10 +293,10 @@ def row_bytes(recipe: Recipe) -> int:
 
 
 def _dry_run_report(recipe: Recipe, location: Location) -> Report:
-    estimate = row_bytes(recipe) * recipe.n
+    size = row_bytes(recipe) * recipe.n
     data = open_if_there(location.address)
     if data is None:
-        return Report(location.address, recipe.n, recipe.n, "new dataset", estimated_bytes=estimate)
+        return Report(location.address, recipe.n, recipe.n, "new dataset", estimated_bytes=size)
     refuse_to_add(location, data.meta)
     _refuse_other_recipe(location, data.recipe, recipe)
     there = int(data.present()[: recipe.n].sum())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.schemas.errors import BuildError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
+if TYPE_CHECKING:
+    from timbre_data.pipeline.build.estimating import Estimate
+
 
 @dataclass(frozen=True)
 class Report:
@@ -41,6 +44,7 @@ class Report:
     rejected: int = 0
     failed: tuple[str, ...] = field(default=())
     estimated_bytes: int = 0
+    estimate: Estimate | None = None
     warnings: tuple[str, ...] = ()
 
 
