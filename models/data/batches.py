@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+ORDERED_BYTES = 2**28
+"""Tables of up to this size are put into an epoch's order at its beginning."""
 _POINTS = 4
 """Points of the line that a random filter follows: both ends and two places between."""
 
@@ -68,12 +70,22 @@ class Batches:
         if self._seed is not None:
             order = order[torch.from_numpy(np.random.default_rng([self._seed, self._epoch]).permutation(len(order)))]
         rng = np.random.default_rng([self._seed or 0, self._epoch, 1])
-        for batch_rows in order.split(self._batch_size):
-            begun = time.perf_counter()
-            *batch, audio = (tensor[batch_rows] for tensor in self._tensors)
-            audio = self._variation.apply(audio, rng)
+        begun = time.perf_counter()
+        *tables, sounds = self._tensors
+        ordered = [self._in_order(table, order) for table in tables]
+        for number, batch_rows in enumerate(order.split(self._batch_size)):
+            place = slice(number * self._batch_size, number * self._batch_size + len(batch_rows))
+            batch = [
+                table[batch_rows] if here is None else here[place] for table, here in zip(tables, ordered, strict=True)
+            ]
+            audio = self._variation.apply(sounds[batch_rows], rng)
             self.seconds += time.perf_counter() - begun
             yield (*batch, audio)
+            begun = time.perf_counter()
+
+    def _in_order(self, table: Any, order: torch.Tensor) -> torch.Tensor | None:
+        """A small table in the order of its rows, so that batches are slices of it."""
+        return table[order] if table.element_size() * table[:1].numel() * len(order) <= ORDERED_BYTES else None
 
 
 def _cropped(x: torch.Tensor, crop: int, rng: np.random.Generator) -> torch.Tensor:

@@ -66,10 +66,30 @@ class _Feed(L.LightningDataModule):
         variation = Variation(crop=s.crop_frames, gain=s.filter_range, mask=s.mask_bands)
         return Batches(self._tensors, self._train, s.batch_size or 64, s.seed, epoch, variation)
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Where it is already, Lightning would look at every tensor of it all the same."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def val_dataloader(self) -> Batches:
         audio = self._tensors[-1]
         size = 8192 if not audio.shape[1] else 1024 if isinstance(audio, Windows) else 64
         return Batches(self._tensors, self._validation, size, None)
+
+
+class _Mean:
+    """The mean loss of the rows of an epoch, kept on the device of the losses."""
+
+    def add(self, loss: torch.Tensor, rows: int, *, first: bool) -> None:
+        """Take in the loss of a batch of so many rows; the `first` one begins anew."""
+        if first:
+            self._total, self._rows = torch.zeros((), device=loss.device), 0
+        self._total += loss * rows
+        self._rows += rows
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """The mean so far."""
+        return self._total / self._rows
 
 
 class _Module(L.LightningModule):
@@ -82,6 +102,7 @@ class _Module(L.LightningModule):
         self.network, self._model, self._target = network, model, target
         self._settings, self._multi_label = settings, multi_label
         kinds = (torch.nn.Conv1d, torch.nn.Conv2d)
+        self._epoch_loss = _Mean()
         self._convolutions = [module.weight for module in network.modules() if isinstance(module, kinds)]
 
     def _loss(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -103,7 +124,9 @@ class _Module(L.LightningModule):
         loss = self._loss(batch)
         if self._model.l2_convolutions:
             loss = loss + self._model.l2_convolutions * sum(weight.square().sum() for weight in self._convolutions)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        self._epoch_loss.add(loss.detach(), len(batch[0]), first=index == 0)
+        if index + 1 == self.trainer.num_training_batches:  # once: a call a step costs more than a small network
+            self.log("train_loss", self._epoch_loss.mean, on_step=False, on_epoch=True, batch_size=1)
         return loss
 
     def validation_step(self, batch: tuple[torch.Tensor, ...], index: int) -> None:
@@ -115,8 +138,11 @@ class _Module(L.LightningModule):
         assert decay is not None
         classes = {"adam": Adam, "sgd": SGD, "adagrad": Adagrad, "adadelta": Adadelta}
         made: type[Any] = classes[self._settings.optimizer or "adam"]
+        options = dict(self._settings.optimizer_options or {})
+        if made is not Adadelta and "foreach" not in options and "differentiable" not in options:
+            options.setdefault("fused", True)  # one pass over all weights
         try:
-            optimizer = made(self.network.parameters(), lr=rate, **(self._settings.optimizer_options or {}))
+            optimizer = made(self.network.parameters(), lr=rate, **options)
         except (TypeError, ValueError) as error:
             raise UsageError(f"optimizer_options do not fit {self._settings.optimizer}: {error}.") from None
         if self._settings.schedule == "cosine":
