@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from timbre_data.pipeline.store.comparing import Difference
     from timbre_data.pipeline.store.verify import Verdict
 
+LONG, FIRST = 40, 6
+"""Lists of more are shown by so many of their first."""
+
 
 def difference_lines(difference: Difference) -> list[str]:
     """How two datasets differ."""
@@ -37,6 +40,17 @@ def difference_lines(difference: Difference) -> list[str]:
         lines.append(f"other sounds: {len(difference.other_sounds)} rows{level}: {ranges(difference.other_sounds)}")
     lines += [f"features {name}: {about}" for name, about in difference.features.items()]
     return [*lines, "the same content" if difference.same else "DIFFERENT"]
+
+
+def shortened(node: Any) -> Any:
+    """Data with the first few things of every long list: a synth has hundreds of presets."""
+    if isinstance(node, dict):
+        return {key: shortened(value) for key, value in node.items()}
+    if not isinstance(node, list | tuple):
+        return node
+    if len(node) <= LONG:
+        return [shortened(one) for one in node]
+    return [*map(shortened, node[:FIRST]), f"... {len(node)} in all, see --json"]
 
 
 def listed_text(row: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from timbre_data.commands._dataset_making import export, finish, merge, select
-from timbre_data.commands._dataset_text import comparison_text, difference_lines, listed_text, remedy
+from timbre_data.commands._dataset_text import comparison_text, difference_lines, listed_text, remedy, shortened
 from timbre_data.commands._shared import (
     DatasetName,
     Group,
@@ -102,7 +102,8 @@ def show(dataset: DatasetName, as_json: Json = False) -> None:
     from timbre_data.pipeline.store.versions import summary
 
     data = summary(Dataset(dataset))
-    emit(data, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120).rstrip(), as_json)
+    text = yaml.safe_dump(shortened(data), sort_keys=False, allow_unicode=True, width=120).rstrip()
+    emit(data, text, as_json)
 
 
 @app.command("card", epilog="Example: timbre-data dataset card distortion@v1.0.0")

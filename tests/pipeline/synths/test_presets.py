@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -328,3 +329,15 @@ def test_a_control_that_vital_does_not_know_is_left_out(folder: Path, tmp_path: 
     presets = VitalSettings.model_validate({"presets": str(tmp_path)}).presets
     assert presets is not None
     assert presets.entries[0].places[presets.parameters.index("osc_1_level")] == 1.0
+
+
+def test_hundreds_of_presets_are_shown_in_short(home: Path, command: Callable[..., int], capsys: Any) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("timbre_data.pipeline.store.versions.summary", lambda data: {"positions": list(range(128))})
+        patched.setattr("timbre_data.pipeline.store.reader.Dataset", lambda name: None)
+        assert command("dataset", "show", "any") == 0
+        text = capsys.readouterr().out
+        assert text.count("\n") < 12
+        assert "... 128 in all" in text
+        assert command("dataset", "show", "any", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["positions"] == list(range(128))
