@@ -97,6 +97,17 @@ def test_shipped_profiles_need_no_trust_and_a_changed_word_does() -> None:
     trust.require_program(profile.model_copy(update={"command": ()}))
 
 
+def test_words_for_presets_are_part_of_what_is_started() -> None:
+    shipped = read_profile("amsynth")
+    assert shipped.presets is not None
+    trust.require_program(shipped.model_copy(update={"presets": None}))  # as datasets of before have it
+    other = shipped.presets.model_copy(update={"arguments": ("-b", "/etc/passwd")})
+    with pytest.raises(UntrustedError, match="-b /etc/passwd"):
+        trust.require_program(shipped.model_copy(update={"presets": other}))
+    with pytest.raises(ValueError, match="does not stay"):
+        Profile.model_validate(shipped.model_dump() | {"presets": shipped.presets.model_dump() | {"file": "../x"}})
+
+
 def test_a_plugin_is_loaded_only_if_named_here_or_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["timbre-data", "render", "--recipe", "foreign.yaml"])
     with pytest.raises(UntrustedError, match="machine code"):
