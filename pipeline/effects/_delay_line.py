@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pedalboard
-from numba import njit
 
+from timbre_data.pipeline.sound.delays import delayed
 from timbre_data.schemas.arrays import Audio
 
 LONGEST_SECONDS = 30
@@ -25,7 +25,7 @@ def render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
     if not delay and audio.shape[1] >= LONGEST_SECONDS * rate:
         return with_pedalboard(audio, rate, values)
     audio = np.ascontiguousarray(audio, np.float32)
-    return _delayed(audio, delay or audio.shape[1], np.float32(values.get("feedback", 0.0)), np.float32(values["mix"]))
+    return delayed(audio, delay or audio.shape[1], np.float32(values.get("feedback", 0.0)), np.float32(values["mix"]))
 
 
 def with_pedalboard(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
@@ -34,30 +34,6 @@ def with_pedalboard(audio: Audio, rate: int, values: Mapping[str, float]) -> Aud
         delay_seconds=values["delay_seconds"], feedback=values.get("feedback", 0.0), mix=values["mix"]
     )
     return plugin(audio, rate)
-
-
-@njit(cache=True, nogil=True)
-def _delayed(audio: Audio, delay: int, feedback: np.float32, mix: np.float32) -> Audio:
-    """Blocks of the length of the delay, in which no sample depends on another."""
-    samples = audio.shape[1]
-    dry_share = np.float32(1) - mix
-    nothing = np.float32(0)
-    out = np.empty_like(audio)
-    line = np.empty(samples, np.float32)
-    for channel in range(len(audio)):
-        dry, wet = audio[channel], out[channel]
-        for n in range(min(delay, samples)):
-            line[n] = dry[n] + feedback * nothing
-            wet[n] = dry[n] * dry_share + mix * nothing
-        start = delay
-        while start < samples:
-            end = min(start + delay, samples)
-            for n in range(start, end):
-                echo = line[n - delay]
-                line[n] = dry[n] + feedback * echo
-                wet[n] = dry[n] * dry_share + mix * echo
-            start = end
-    return out
 
 
 def unidentifiable(values: Mapping[str, float], seconds: float) -> set[str]:
