@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,14 +63,41 @@ def estimate(plan: Plan, missing: int, location: Location, workers: int) -> Esti
     count = min(PROBED, missing, MOST_BYTES // row_bytes)
     if count < 1 or hosted or any(step.effect == "plugin" for step in plan.recipe.chain.steps):
         return None
-    rows = np.unique(np.linspace(0, plan.recipe.n - 1, count).astype(np.int64))
-    dry_index = plan.dry_index(rows)
-    quiet_threads()
     try:
-        dry, dry_seconds = _dry(plan, dry_index)
-        columns, row_seconds, made = _rows(plan, rows, dry)
+        with ThreadPoolExecutor(1) as pool:  # whose thread is set up as a worker's is, and this one stays as it was
+            measured = pool.submit(_probed, plan, count).result()
     except (RenderError, UnusableSoundError):  # the build itself says it better
         return None
+    n = plan.recipe.n
+    notes = plan.dry_count(n) - plan.dry_count(n - missing) if chain.synth is None else 0
+    core = missing * measured.row_seconds + notes * measured.dry_seconds
+    free = None if location.remote else shutil.disk_usage(nearest_existing(location.folder)).free
+    return Estimate(
+        probed=measured.rows,
+        core_seconds=core,
+        workers=workers,
+        seconds=core / workers,
+        stored_bytes=round(measured.stored_bytes * (missing + notes)),
+        free_bytes=free,
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """How many rows were made, and what one of them, and one dry sound, takes."""
+
+    rows: int
+    row_seconds: float
+    dry_seconds: float
+    stored_bytes: float
+
+
+def _probed(plan: Plan, count: int) -> _Measured:
+    """Make so many rows, from the whole range of them, as a worker would. Raises `RenderError`, `UnusableSoundError`."""
+    quiet_threads()
+    rows = np.unique(np.linspace(0, plan.recipe.n - 1, count).astype(np.int64))
+    dry, dry_seconds = _dry(plan, plan.dry_index(rows))
+    columns, row_seconds, made = _rows(plan, rows, dry)
     array = _array(plan, made)
     begun = time.perf_counter()
     stored = 0
@@ -80,18 +108,7 @@ def estimate(plan: Plan, missing: int, location: Location, workers: int) -> Esti
             whole = np.resize(block, (AUDIO_CHUNK, *block.shape[1:])) if len(block) < AUDIO_CHUNK else block
             stored += round(file.write(encoded(array, whole)) * len(block) / AUDIO_CHUNK)
     storing = (time.perf_counter() - begun) / made
-    n = plan.recipe.n
-    notes = plan.dry_count(n) - plan.dry_count(n - missing) if chain.synth is None else 0
-    core = missing * (row_seconds + storing) + notes * (dry_seconds + storing)
-    free = None if location.remote else shutil.disk_usage(nearest_existing(location.folder)).free
-    return Estimate(
-        probed=made,
-        core_seconds=core,
-        workers=workers,
-        seconds=core / workers,
-        stored_bytes=round(stored / made * (missing + notes)),
-        free_bytes=free,
-    )
+    return _Measured(made, row_seconds + storing, dry_seconds + storing, stored / made)
 
 
 def _dry(plan: Plan, dry_index: NDArray[np.int64]) -> tuple[Any, float]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import small_recipe
@@ -34,6 +35,12 @@ def test_a_dry_run_says_what_the_build_takes(home: Path) -> None:
     assert grown is not None
     notes = 1872 - 1500  # which are new with the second half of the rows
     assert grown.stored_bytes == pytest.approx(said.stored_bytes * (1500 + notes) / 3000, rel=0.1)
+
+
+def test_the_thread_that_asks_stays_as_it_was() -> None:
+    """Denormals are flushed where rows are made, not where somebody goes on to compute."""
+    assert rendering.render(small_recipe("delay"), locate("c"), Cluster(), dry_run=True).estimate is not None
+    assert (np.full(64, np.float32(1e-39)) * np.float32(0.5)).any()
 
 
 def test_it_is_shown_and_in_the_data(command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
