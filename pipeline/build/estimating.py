@@ -93,7 +93,7 @@ class _Measured:
 
 
 def _probed(plan: Plan, count: int) -> _Measured:
-    """Make so many rows, from the whole range of them, as a worker would. Raises `RenderError`, `UnusableSoundError`."""
+    """Make so many rows from the whole range of them as a worker would. Raises `RenderError`, `UnusableSoundError`."""
     quiet_threads()
     rows = np.unique(np.linspace(0, plan.recipe.n - 1, count).astype(np.int64))
     dry, dry_seconds = _dry(plan, plan.dry_index(rows))
