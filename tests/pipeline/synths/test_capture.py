@@ -281,7 +281,10 @@ def test_messages_of_a_profile() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: x\nports: {midi: a, audio: [b]}\nparameters: [{name: p}]", "exactly one of cc, nrpn, program and sysex"),
+        (
+            "name: x\nports: {midi: a, audio: [b]}\nparameters: [{name: p}]",
+            "exactly one of cc, nrpn, program and sysex",
+        ),
         ("name: x\nports: {midi: a, audio: [b]}\nparameters: [{name: p, cc: 200}]", "parameters.0.cc = 200"),
         ("name: [", "not YAML"),
         ("name: x\nports: {midi: a, audio: [b]}\nparameters: [{name: p, cc: 1}, {name: q, cc: 1}]", "same cc"),
