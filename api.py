@@ -119,6 +119,8 @@ def render(
     *,
     fx: str | None = None,
     synth: str | None = None,
+    around: str | None = None,
+    spread: float | None = None,
     out: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     workers: int | None = None,
@@ -131,8 +133,9 @@ def render(
         >>> report.rows, report.version
         (20, '1.0.0')
 
-    Give one of `recipe` (a file, a shipped name or the fields themselves), `fx` and `synth`. `overrides` maps dotted
-    paths to values. `trust` allows the programs and plug-ins that the recipe names (see SECURITY.md). Raises
+    Give one of `recipe` (a file, a shipped name or the fields themselves), `fx` and `synth`. `around` draws the rows of
+    a synth around presets (a bank, a folder, or "presets", its own), by `spread`. `overrides` maps dotted paths to
+    values. `trust` allows the programs and plug-ins that the recipe names (see SECURITY.md). Raises
     `UsageError`, `RecipeError`, `SourceError` or `RenderError`.
     """
     from timbre_data.pipeline.build import recipes, rendering
@@ -149,6 +152,8 @@ def render(
         data = recipes.for_synth(synth)
     else:
         data = dict(recipe) if isinstance(recipe, Mapping) else recipes.read(recipe or "")
+    if around is not None or spread is not None:
+        data = recipes.around_presets(data, around, spread)
     resolved = recipes.load(validation.override(data, overrides or {}))
     with trusting(trust):
         return rendering.render(resolved, locate(out or resolved.name), _cluster(workers, scheduler))

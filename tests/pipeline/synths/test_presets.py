@@ -13,6 +13,7 @@ import vita
 from numpy.typing import NDArray
 
 from tests.conftest import build
+from timbre_data import api
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.engine import Cluster
@@ -115,6 +116,15 @@ def test_a_dataset_around_presets_repeats_itself_and_is_made_again(folder: Path)
     assert np.array_equal(mask[:, cutoff], preset == 1.0)
     assert rerender_rows(one, 4)["equal"] == 4
     assert Dataset("one").recipe.chain.steps[0].settings["presets"]["spread"] == 0.1
+
+
+def test_the_same_by_the_command_and_in_python(folder: Path, command: Callable[..., int]) -> None:
+    small = {"n": 3, "audio.seconds": 0.1}
+    api.render(synth="vital", around=str(folder), spread=0.2, out="python", overrides=small)
+    words = ["render", "--synth", "vital", "--around", str(folder), "--spread", "0.2", "--out", "command"]
+    assert command(*words, "--n", "3", "--set", "audio.seconds=0.1") == 0
+    assert np.array_equal(Dataset("python").read("params"), Dataset("command").read("params"))
+    assert Dataset("python").recipe.chain.steps[0].settings["presets"]["spread"] == 0.2
 
 
 def test_presets_that_have_changed_are_not_played(folder: Path, tmp_path: Path) -> None:
