@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -68,8 +68,10 @@ def _entries(presets: Presets, profile: Profile) -> Presets:
         raise UsageError(f"presets: the profile {profile.name} has none of its own. Give a file or a folder.")
     known = {one.target or one.name: one for one in profile.parameters if one.stored}
 
-    def places(values: Mapping[str, float]) -> list[float | None]:
-        return [one.place(values[name]) if name in values else None for name, one in known.items()]
+    def places(stored: Sequence[Mapping[str, float]]) -> list[list[float | None]]:
+        return [
+            [one.place(values[name]) if name in values else None for name, one in known.items()] for values in stored
+        ]
 
     names = tuple(one.name for one in known.values())
     whole = found(presets.model_copy(update={"path": path}), profile.presets.format, names, places)

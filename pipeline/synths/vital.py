@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -11,7 +11,7 @@ from timbre_data.pipeline.catalogue.synth import Instrument, Synth
 from timbre_data.pipeline.synths.banks.vital_preset import MODULATES
 from timbre_data.pipeline.synths.hosting.client import Hosted
 from timbre_data.pipeline.synths.hosting.preset_files import content_of, file_of, found
-from timbre_data.pipeline.synths.hosting.vita import normaliser, require_vita
+from timbre_data.pipeline.synths.hosting.vita import normalized, require_vita
 from timbre_data.pipeline.synths.plugin import sent, unit_values
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Condition, Parameter
@@ -92,11 +92,13 @@ class VitalSettings(AroundPresets):
             return presets
         if not presets.path:
             raise UsageError("presets: Vital brings none. Give a .vital file, or a folder of them.")
-        normalized = normaliser()
 
-        def places(values: Mapping[str, float]) -> list[float | None]:
-            known = normalized({name: values[name] for name in SPACE.names if name in values})
-            return [known.get(name) if _is_on(name, values) else None for name in SPACE.names]
+        def places(stored: Sequence[Mapping[str, float]]) -> list[list[float | None]]:
+            known = normalized([{name: values[name] for name in SPACE.names if name in values} for values in stored])
+            return [
+                [place.get(name) if _is_on(name, values) else None for name in SPACE.names]
+                for place, values in zip(known, stored, strict=True)
+            ]
 
         return found(presets, "vital_preset", SPACE.names, places)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from timbre_data.pipeline.catalogue.preset_format import PresetError, PresetFormat, StoredPreset
@@ -15,8 +15,8 @@ MOST_PRESETS = 10_000
 MOST_BYTES = 64_000_000
 """Of one file."""
 
-Placed = Callable[[Mapping[str, float]], list[float | None]]
-"""The normalized values of a stored preset, None where something is off."""
+Placed = Callable[[Sequence[Mapping[str, float]]], list[list[float | None]]]
+"""The normalized values of stored presets, None where something is off."""
 
 
 def found(presets: Presets, format_name: str, parameters: tuple[str, ...], places: Placed) -> Presets:
@@ -32,6 +32,7 @@ def found(presets: Presets, format_name: str, parameters: tuple[str, ...], place
     if not files:
         raise NotFoundError(f"presets: {root} has no file with {suffixes}.")
     entries: list[PresetEntry] = []
+    values: list[Mapping[str, float]] = []
     problems: dict[str, str] = {}
     for file in files:
         try:
@@ -44,9 +45,8 @@ def found(presets: Presets, format_name: str, parameters: tuple[str, ...], place
         below = "" if file == root else file.relative_to(root).as_posix()
         for number, preset in enumerate(stored):
             name = preset.name or file.relative_to(root.parent if file == root else root).with_suffix("").as_posix()
-            entries.append(
-                PresetEntry(name=name, file=below, number=number, digest=digest, places=tuple(places(preset.values)))
-            )
+            entries.append(PresetEntry(name=name, file=below, number=number, digest=digest, places=()))
+            values.append(preset.values)
     if problems:
         shown = "; ".join(f"{name}: {why}" for name, why in list(problems.items())[:5])
         raise UsageError(
@@ -55,7 +55,10 @@ def found(presets: Presets, format_name: str, parameters: tuple[str, ...], place
     if len(entries) > MOST_PRESETS:
         raise UsageError(f"presets: {root} has {len(entries)} presets, the limit is {MOST_PRESETS}.")
     numbered = _distinct([entry.name for entry in entries])
-    entries = [entry.model_copy(update={"name": name}) for entry, name in zip(entries, numbered, strict=True)]
+    entries = [
+        entry.model_copy(update={"name": name, "places": tuple(place)})
+        for entry, name, place in zip(entries, numbered, places(values), strict=True)
+    ]
     return presets.model_copy(update={"parameters": parameters, "entries": tuple(entries)})
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.pipeline.synths.hosting.vst3 import fitted
 from timbre_data.schemas.arrays import Audio
-from timbre_data.schemas.errors import MissingDependencyError, UsageError
+from timbre_data.schemas.errors import MissingDependencyError, SynthError, UsageError
 from timbre_data.schemas.presets import PRESET
 
 INSTALL = "pip install 'timbre-data[vital]'"
@@ -29,22 +32,38 @@ def require_vita() -> None:
         raise MissingDependencyError(f"vital: the vita package is missing; {INSTALL}.") from None
 
 
-def normaliser() -> Callable[[Mapping[str, float]], dict[str, float]]:
-    """What turns values of controls in Vital's own units into places in [0, 1], clipped to their ranges."""
-    require_vita()
+def normalized(presets: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """Values of controls in Vital's own units as places in [0, 1], clipped to their ranges; of each preset. Asked in a
+    process of its own, as all of Vital. Raises `MissingDependencyError`, and `SynthError` where that process fails.
+    """
+    if importlib.util.find_spec("vita") is None:
+        raise MissingDependencyError(f"vital: the vita package is missing; {INSTALL}.")
+    code = f"from {__name__} import _answer; _answer()"
+    asked = json.dumps([dict(values) for values in presets])
+    done = subprocess.run([sys.executable, "-c", code], input=asked, capture_output=True, text=True)
+    try:
+        answer: list[dict[str, float]] = json.loads(done.stdout)
+    except ValueError:
+        said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise SynthError("vital", [f"it does not say the ranges of its controls: {said[0][:200]}"]) from None
+    return answer
+
+
+def _answer() -> None:
+    """In that process: read values from stdin, write places to stdout."""
     import vita
 
     synth = vita.Synth()  # type: ignore[attr-defined]  # made in C++; its controls do not outlive it
     controls = synth.get_controls()
-
-    def normalized(values: Mapping[str, float], _: Any = synth) -> dict[str, float]:
+    answer = []
+    for values in json.load(sys.stdin):
         places = {}
         for name, value in values.items():
             controls[name].set(float(value))
             places[name] = min(max(float(controls[name].get_normalized()), 0.0), 1.0)
-        return places
-
-    return normalized
+        answer.append(places)
+    print(json.dumps(answer), flush=True)
+    os._exit(0)  # its bindings complain of leaks else
 
 
 def morphing(preset: str) -> str:

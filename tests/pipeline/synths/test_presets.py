@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -351,3 +353,22 @@ def test_hundreds_of_presets_are_shown_in_short(home: Path, command: Callable[..
         assert "... 128 in all" in text
         assert command("dataset", "show", "any", "--json") == 0
         assert json.loads(capsys.readouterr().out)["positions"] == list(range(128))
+
+
+def test_vital_stays_out_of_this_process(folder: Path) -> None:
+    """It is asked in another one, whose end is said in a line."""
+    code = f"""
+import sys
+from timbre_data.pipeline.synths.hosting import vita
+from timbre_data.pipeline.synths.vital import VitalSettings
+VitalSettings.model_validate({{"presets": {str(folder)!r}}})
+assert "vita" not in sys.modules
+try:
+    vita.normalized([{{"no_such_control": 1.0}}])
+except vita.SynthError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "it does not say the ranges of its controls: " in done.stdout
+    assert "leaked" not in done.stderr
