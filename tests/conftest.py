@@ -23,6 +23,8 @@ from timbre_data.schemas.recipe import Recipe
 
 SMALL: dict[str, Any] = {"audio.seconds": 0.4, "n": 300}
 SHARED_ROWS = 500
+EVERYTHING = os.environ.get("TIMBRE_DATA_FAULTS") == "0"
+"""Whether the longest tests run in all their cases, as `scripts/faults` has it; else in some."""
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,7 @@ from timbre_data.pipeline.store.reader import open_if_there
 from timbre_data.pipeline.synths.hosting.trust import forget
 from timbre_data.schemas.settings import TrainSettings
 
-CASES = int(os.environ.get("TIMBRE_DATA_FUZZ", "8"))
+CASES = int(os.environ.get("TIMBRE_DATA_FUZZ", "6"))
 CODES = {0, 1, 2, 3, 4, 130}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 fuzz = settings(

@@ -81,7 +81,7 @@ def test_grown_in_steps(reference: Dataset) -> None:
 def test_processes_of_a_cluster_make_the_same(reference: Dataset) -> None:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         data = build(small_recipe(n=1100), "clustered", cluster=Cluster(scheduler=cluster.scheduler_address))
         featurizing.featurize(data.location, FEATURES, Cluster(scheduler=cluster.scheduler_address))
     same(Dataset("clustered"), reference)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import pytest
 import yaml
 
 from tests import warm
-from timbre_data.pipeline.build.profiling import checking
+from tests.conftest import EVERYTHING
+from timbre_data.pipeline.build.profiling import checking, drafting
 from timbre_data.pipeline.build.profiling.bench import HELD_SECONDS, KEY, RATE, SECONDS
 from timbre_data.pipeline.build.profiling.correcting import corrected
 from timbre_data.pipeline.build.profiling.picture import draw
 from timbre_data.pipeline.build.profiling.quantities import distance_db, measure, semitones_between
+from timbre_data.pipeline.build.profiling.timing import Timing
 from timbre_data.pipeline.catalogue.shipped import shipped
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.capture.profiles import read_profile
@@ -204,6 +206,9 @@ PLANTED: dict[str, Changes] = {
     "zynaddsubfx": SAWS,
 }
 """Of each shipped profile: a knob to run backwards, one to cut off, and two to change places."""
+LONG = {"setbfree", "amsynth"}
+"""Those that take half a minute each: `scripts/faults` tests them."""
+long = pytest.mark.skipif(not EVERYTHING, reason="long; scripts/faults runs it")
 UNTOUCHED = {"setbfree": "drawbar_2_2_3", "amsynth": "filter_env_amount", "fluidsynth": "pan"}
 
 
@@ -212,9 +217,10 @@ def test_every_shipped_profile_has_planted_faults() -> None:
 
 
 @pytest.mark.slow  # plays hundreds of notes
-@pytest.mark.parametrize("name", PLANTED)
-def test_planted_faults_are_found(name: str) -> None:
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[long] if name in LONG else []) for name in PLANTED])
+def test_planted_faults_are_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An inverted knob, one that was cut off, and two that change places; and one that is as it should be."""
+    monkeypatch.setattr(checking, "measure_timing", lambda *_: Timing(1.0, 0.1, 0.1))  # measured in other tests
     profile, changed = read_profile(name), PLANTED[name]
     parameters = tuple(p.model_copy(update=changed.get(p.name, {})) for p in profile.parameters)
     planted = profile.model_copy(update={"parameters": parameters})
@@ -260,25 +266,22 @@ def test_the_command_checks_a_shipped_profile(tmp_path: Path) -> None:
     assert knob["response"]["level"] > 20
     assert (tmp_path / "z.png").is_file()
     mended = Profile.model_validate(yaml.safe_load((tmp_path / "z.yaml").read_text()))
-    assert [p.name for p in mended.parameters if p.response] == ["expression"]
+    assert next(p for p in mended.parameters if p.name == "expression").response["level"] > 20
     assert "level" in warm.run(*words, cwd=tmp_path).stdout
 
 
-@pytest.mark.slow  # plays a program, two hundred notes, and measures how its rows must be kept apart
-def test_from_the_command_of_an_unknown_program_to_verified_rows(tmp_path: Path) -> None:
-    """An LV2 synth in a host for plug-ins, neither of which this project knows."""
-    program = "jalv http://drobilla.net/plugins/mda/JX10"
-    home = {"TIMBRE_DATA_HOME": str(tmp_path)}
-    for words in (
-        ["synth", "draft", program, "--out", "jx10.yaml"],
-        ["render", "--synth", "./jx10.yaml", "--trust", "--n", "10", "--set", "chain.0.isolation=settle"],
-    ):
-        done = warm.run(*words, cwd=tmp_path, env=home)
-        assert done.returncode == 0, done.stderr
-    profile = read_profile(str(tmp_path / "jx10.yaml"))
-    assert profile.parameters
-    done = warm.run("dataset", "verify", "jx10", cwd=tmp_path, env=home)
-    assert done.stdout.strip().endswith("whole"), done.stdout + done.stderr
-    data = Dataset(str(tmp_path / "jx10"))
+@pytest.mark.slow  # plays a program
+def test_from_the_command_of_an_unknown_program_to_verified_rows(
+    tmp_path: Path, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An LV2 synth in a host for plug-ins, neither of which this project knows; of its controllers a third."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(drafting, "NOT_KNOBS", {*drafting.NOT_KNOBS, *range(12, 71), *range(76, 120)})
+    assert command("synth", "draft", "jalv http://drobilla.net/plugins/mda/JX10", "--out", "jx10.yaml") == 0
+    assert read_profile("jx10.yaml").parameters
+    words = ["--trust", "--n", "10", "--set", "chain.0.isolation=settle", "--out", "jx10"]
+    assert command("render", "--synth", "./jx10.yaml", *words) == 0
+    assert command("dataset", "verify", "jx10") == 0
+    data = Dataset("jx10")
     assert len(data.usable()) == 10
     assert np.abs(data.read("audio")).max(axis=(1, 2)).min() > 100
