@@ -23,8 +23,32 @@ from timbre_data.schemas.recipe import Recipe
 
 SMALL: dict[str, Any] = {"audio.seconds": 0.4, "n": 300}
 SHARED_ROWS = 500
-EVERYTHING = os.environ.get("TIMBRE_DATA_FAULTS") == "0"
-"""Whether the longest tests run in all their cases, as `scripts/faults` has it; else in some."""
+EVERYTHING = os.environ.get("TIMBRE_DATA_LONG") == "1"
+"""Whether the longest tests run (`scripts/test --long`, `scripts/faults`): half an hour does not hold all."""
+LONG = (
+    "test_one_tag_a_row_is_learned_with_a_soft_max_and_several_with_sigmoids",
+    "test_a_file_is_tagged_piece_by_piece_and_as_a_whole",
+    "test_an_exported_run_says_what_predict_says[211C]",
+    "test_an_exported_run_says_what_predict_says[AutoFX with features]",
+    "test_a_real_synth_is_captured_and_captured_again[fluidsynth]",
+    "test_one_network_for_many_settings",
+    "test_a_study_measures_every_stage",
+    "test_the_whole_chain[phonemes]",
+    "test_the_whole_chain[tagging]",
+    "test_varispeed_keeps_pitches_and_times[-4]",
+    "test_a_fault_costs_nothing_that_was_done[import-scheduler-SIGSTOP-0.5]",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out the longest tests, and the slow ones of builds (clusters, hosts, kills), unless they are asked for."""
+    if EVERYTHING:
+        return
+    skip = pytest.mark.skip(reason="long: scripts/test --long runs it")
+    for item in items:
+        of_builds = "pipeline/build" in item.path.as_posix() and item.get_closest_marker("slow") is not None
+        if of_builds or item.name in LONG:
+            item.add_marker(skip)
 
 
 @pytest.fixture(autouse=True)

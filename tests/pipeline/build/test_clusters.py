@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import EVERYTHING, build, small_recipe
+from tests.conftest import build, small_recipe
 from timbre_data.pipeline.build import engine, featurizing, rendering, stage
 from timbre_data.pipeline.build.connecting import dask_client
 from timbre_data.pipeline.build.engine import Cluster
@@ -192,17 +192,14 @@ def wait_for_rows(name: str, seconds: float = 90) -> None:
     raise AssertionError("no rows came")
 
 
-long = pytest.mark.skipif(not EVERYTHING, reason="long; scripts/faults runs it")
-
-
 @pytest.mark.slow  # starts a scheduler, workers and the command line
 @pytest.mark.parametrize(
     ("victim", "how"),
     [
-        pytest.param("scheduler", signal.SIGKILL, marks=long),
+        ("scheduler", signal.SIGKILL),
         ("scheduler", signal.SIGSTOP),
         ("worker", signal.SIGKILL),
-        pytest.param("worker", signal.SIGSTOP, marks=long),
+        ("worker", signal.SIGSTOP),
     ],
 )
 def test_a_lost_cluster_is_said_and_given_up_in_one_line(
@@ -252,7 +249,6 @@ def test_a_worker_that_joins_with_other_packages_is_refused(
     assert 0 < data.present().sum() < ROWS
 
 
-@long
 @pytest.mark.slow  # starts a scheduler, workers and the command line
 def test_a_scheduler_that_comes_back_in_time_is_used_again(
     home: Path, processes: Callable[..., subprocess.Popen[bytes]]

@@ -119,6 +119,11 @@ def test_killed_again_and_again(home: Path) -> None:
     same(Dataset("killed"), Dataset("straight"))
 
 
+def _heeding_ctrl_c() -> None:
+    """In the new process: Ctrl-C counts, though tests that run in the background were told to ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.slow
 def test_ctrl_c_commits_and_says_how_to_go_on(home: Path) -> None:
     arguments = [
@@ -140,6 +145,7 @@ def test_ctrl_c_commits_and_says_how_to_go_on(home: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"TIMBRE_DATA_COMMIT_SECONDS": "0.2"},
+        preexec_fn=_heeding_ctrl_c,
     )
     for _ in range(400):
         time.sleep(0.05)
@@ -178,7 +184,7 @@ def test_a_second_ctrl_c_stops_at_once(home: Path) -> None:
     subprocess.run(
         [*CLI, *["render", "--fx", "reverb", "--n", "300", "--set", "audio.seconds=8", "--out", "stopped"]], check=True
     )
-    process = subprocess.Popen([*CLI, *arguments], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*CLI, *arguments], stderr=subprocess.PIPE, text=True, preexec_fn=_heeding_ctrl_c)
     assert process.stderr
     while len(Dataset("stopped").present()) < 9000:
         time.sleep(0.1)

@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from tests import warm
-from tests.conftest import EVERYTHING
 from timbre_data.pipeline.build.profiling import checking, drafting
 from timbre_data.pipeline.build.profiling.bench import HELD_SECONDS, KEY, RATE, SECONDS
 from timbre_data.pipeline.build.profiling.correcting import corrected
@@ -206,9 +205,6 @@ PLANTED: dict[str, Changes] = {
     "zynaddsubfx": SAWS,
 }
 """Of each shipped profile: a knob to run backwards, one to cut off, and two to change places."""
-LONG = {"setbfree", "amsynth"}
-"""Those that take half a minute each: `scripts/faults` tests them."""
-long = pytest.mark.skipif(not EVERYTHING, reason="long; scripts/faults runs it")
 UNTOUCHED = {"setbfree": "drawbar_2_2_3", "amsynth": "filter_env_amount", "fluidsynth": "pan"}
 
 
@@ -217,7 +213,7 @@ def test_every_shipped_profile_has_planted_faults() -> None:
 
 
 @pytest.mark.slow  # plays hundreds of notes
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[long] if name in LONG else []) for name in PLANTED])
+@pytest.mark.parametrize("name", PLANTED)
 def test_planted_faults_are_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An inverted knob, one that was cut off, and two that change places; and one that is as it should be."""
     monkeypatch.setattr(checking, "measure_timing", lambda *_: Timing(1.0, 0.1, 0.1))  # measured in other tests
