@@ -135,7 +135,7 @@ def render(
 
     Give one of `recipe` (a file, a shipped name or the fields themselves), `fx` and `synth`. `around` draws the rows of
     a synth around presets (a bank, a folder, or "presets", its own), by `spread`. `overrides` maps dotted paths to
-    values. `trust` allows programs and plug-ins that the recipe names. Raises `TimbreDataError`s that the command says.
+    values. `trust` as in SECURITY.md. Raises `UsageError`, `RecipeError`, `SourceError` or `RenderError`.
     """
     from timbre_data.pipeline.build import recipes, rendering
     from timbre_data.pipeline.catalogue import validation

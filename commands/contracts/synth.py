@@ -41,14 +41,16 @@ class SynthContract(Contract):
     @cached_property
     def player(self) -> Instrument:
         """The synth, opened with an isolation that keeps rows apart."""
-        isolation = "settle" if "settle" in self.kind.isolations else self.kind.isolations[0]
-        return self.kind.open(self.parsed_settings, RATE, 1, isolation)
+        return self._opened(1)
 
     @cached_property
     def stereo_player(self) -> Instrument:
         """The same with two channels."""
+        return self._opened(2)
+
+    def _opened(self, channels: int) -> Instrument:
         isolation = "settle" if "settle" in self.kind.isolations else self.kind.isolations[0]
-        return self.kind.open(self.parsed_settings, RATE, 2, isolation)
+        return self.kind.open(self.parsed_settings, RATE, channels, isolation)
 
     def close(self) -> None:
         """Close the synth, where it was opened."""

@@ -24,7 +24,7 @@ from timbre_data.models.training.checkpoints import Trained
 from timbre_data.models.training.frontends import sound_frontend
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
 from timbre_data.pipeline.features import FEATURE_SETS
-from timbre_data.pipeline.sound.audio import SILENCE_PEAK, decode, encode, storing_gains
+from timbre_data.pipeline.sound.audio import as_stored, decode
 from timbre_data.pipeline.store.columns import FRAME_SECONDS
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import TimbreDataError, UsageError
@@ -134,10 +134,7 @@ class Predictor:
 
     def _as_stored(self, notes: Audio) -> Audio:
         """Notes as the dataset would hold them: level and rounding."""
-        notes = notes[:, None]
-        peaks = np.maximum(np.abs(notes).max(axis=(1, 2)), SILENCE_PEAK).astype(np.float32)
-        stored = np.empty(notes.shape, self._audio.dtype)
-        encode(notes, storing_gains(peaks, self._audio.peak), stored)
+        stored, _ = as_stored(notes[:, None], self._audio.dtype, self._audio.peak)
         return np.ascontiguousarray(decode(stored)[:, 0])
 
     def _features(self, model: Trained, stored: Audio, f0_hz: NDArray[np.float32]) -> torch.Tensor:

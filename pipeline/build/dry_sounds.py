@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.build.engine import Task, TaskResult
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.plan import Plan
-from timbre_data.pipeline.sound.audio import SILENCE_PEAK, encode, storing_gains
+from timbre_data.pipeline.sound.audio import SILENCE_PEAK, as_stored
 from timbre_data.pipeline.store.columns import (
     DRY_ARRAYS,
     DRY_AUDIO,
@@ -74,10 +74,8 @@ def render_dry(session: bytes, address: str, task: Task, recipe_json: str, inven
             for column, value in zip(numbers.values(), values, strict=True):
                 column[k] = value
             texts[DRY_IDENTITY][k], texts[DRY_GROUP][k] = note.identity, note.group or note.identity
-        stored = np.empty(sounds.shape, audio.dtype)
-        gains = storing_gains(np.maximum(np.abs(sounds).max(axis=(1, 2)), SILENCE_PEAK), audio.peak)
+        stored, gains = as_stored(sounds, audio.dtype, audio.peak)
         columns: dict[str, NDArray[Any]] = {DRY_AUDIO: stored, DRY_GAIN: gains, **numbers, **texts}
-        encode(sounds, gains, stored)
         columns[DRY_HASH] = hashes(columns, DRY_ARRAYS)
         store.write(start, columns)
     if failures:

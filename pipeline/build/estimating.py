@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.build.machine import nearest_existing, quiet_threads
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.build.row_rendering import make_rows
-from timbre_data.pipeline.sound.audio import encode, storing_gains
+from timbre_data.pipeline.sound.audio import as_stored
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.chunks import encoded
 from timbre_data.pipeline.store.columns import AUDIO, AUDIO_CHUNK
@@ -97,13 +97,14 @@ def _probed(plan: Plan, count: int) -> _Measured:
     quiet_threads()
     rows = np.unique(np.linspace(0, plan.recipe.n - 1, count).astype(np.int64))
     dry, dry_seconds = _dry(plan, plan.dry_index(rows))
-    columns, row_seconds, made = _rows(plan, rows, dry)
+    sounds, row_seconds = _rows(plan, rows, dry)
+    made = len(sounds)
     array = _array(plan, made)
     begun = time.perf_counter()
     stored = 0
     with tempfile.TemporaryFile() as file:
         for start in range(0, made, AUDIO_CHUNK):
-            block = columns[AUDIO][start : start + AUDIO_CHUNK]
+            block = sounds[start : start + AUDIO_CHUNK]
             hashes({AUDIO: block}, (AUDIO,))
             whole = np.resize(block, (AUDIO_CHUNK, *block.shape[1:])) if len(block) < AUDIO_CHUNK else block
             stored += round(file.write(encoded(array, whole)) * len(block) / AUDIO_CHUNK)
@@ -117,32 +118,34 @@ def _dry(plan: Plan, dry_index: NDArray[np.int64]) -> tuple[Any, float]:
         return [plan.source.performance(index) for index in plan.dry_order[dry_index].tolist()], 0.0
     audio = plan.recipe.audio
     chosen = plan.dry_order[dry_index[:PROBED_DRY]].tolist()
-    plan.source.render(chosen[0], audio.rate, audio.channels, audio.samples)  # what is compiled or loaded at first
+
+    def made(index: int) -> NDArray[np.float32]:
+        return np.asarray(plan.source.render(index, audio.rate, audio.channels, audio.samples), np.float32)
+
+    as_stored(made(chosen[0])[None], audio.dtype, audio.peak)  # what is compiled or loaded at first
     begun = time.perf_counter()
     sounds = []
     for index in chosen:
-        sounds.append(plan.source.render(index, audio.rate, audio.channels, audio.samples))
+        sounds.append(made(index))
         if time.perf_counter() - begun > MOST_SECONDS:
             break
-    block = np.stack(sounds).astype(np.float32)
-    stored = np.empty(block.shape, audio.dtype)
-    encode(block, storing_gains(np.maximum(np.abs(block).max(axis=(1, 2)), 1e-6), audio.peak), stored)
-    seconds = (time.perf_counter() - begun) / len(block)
+    stored, _ = as_stored(np.stack(sounds), audio.dtype, audio.peak)
+    seconds = (time.perf_counter() - begun) / len(stored)
     return stored[np.arange(len(dry_index)) % len(stored)], seconds
 
 
-def _rows(plan: Plan, rows: NDArray[np.int64], dry: Any) -> tuple[dict[str, NDArray[Any]], float, int]:
-    """Columns of as many rows as the time allows, the seconds that one takes, and how many they are."""
+def _rows(plan: Plan, rows: NDArray[np.int64], dry: Any) -> tuple[NDArray[Any], float]:
+    """As many rows as the time allows, as stored, and the seconds that one takes."""
     make_rows(plan, rows[:1], dry[:1])  # what is compiled or loaded at first
     begun = time.perf_counter()
-    parts: list[dict[str, NDArray[Any]]] = []
+    parts: list[NDArray[Any]] = []
     made = 0
     while made < len(rows) and (not made or time.perf_counter() - begun < MOST_SECONDS):
         size = min(8 if not made else AUDIO_CHUNK, len(rows) - made)
-        parts.append(make_rows(plan, rows[made : made + size], dry[made : made + size])[0])
+        parts.append(make_rows(plan, rows[made : made + size], dry[made : made + size])[0][AUDIO])
         made += size
     seconds = (time.perf_counter() - begun) / made
-    return {AUDIO: np.concatenate([part[AUDIO] for part in parts])}, seconds, made
+    return np.concatenate(parts), seconds
 
 
 def _array(plan: Plan, rows: int) -> zarr.Array[Any]:

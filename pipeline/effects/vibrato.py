@@ -11,8 +11,8 @@ from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 
 CENTRE_DELAY_MS = 12.0
-FIXED = {"centre_delay_ms": CENTRE_DELAY_MS, "mix": 1.0}
 """Delay around which the LFO moves: wide enough that the deepest setting never reaches the plug-in's 1 ms floor."""
+FIXED = {"centre_delay_ms": CENTRE_DELAY_MS, "mix": 1.0}
 
 
 def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:

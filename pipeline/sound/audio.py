@@ -271,3 +271,14 @@ def mixed(stored: NDArray[Any]) -> NDArray[Any]:
 def storing_gains(peaks: Audio, mode: str) -> Audio:
     """Gain with which each sound is stored: to full scale ("normalise"), or only down where it would clip ("fit")."""
     return (1.0 / peaks if mode == "normalise" else 1.0 / np.maximum(peaks, 1.0)).astype(np.float32)
+
+
+def as_stored(sounds: Audio, dtype: str, mode: str) -> tuple[NDArray[Any], Audio]:
+    """Sounds [shape=(n, channels, samples)] in the stored type, and the gain of each [shape=(n,)]; `mode` as in
+    `storing_gains`.
+    """
+    peaks = np.maximum(np.abs(sounds).max(axis=(1, 2)), SILENCE_PEAK).astype(np.float32)
+    gains = storing_gains(peaks, mode)
+    stored = np.empty(sounds.shape, dtype)
+    encode(sounds, gains, stored)
+    return stored, gains
