@@ -16,6 +16,7 @@ from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.machine import flush_denormals
 from timbre_data.pipeline.catalogue import validation
+from timbre_data.pipeline.catalogue.registry import forget_files
 from timbre_data.pipeline.store.location import locate
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.hosting.trust import forget
@@ -23,32 +24,6 @@ from timbre_data.schemas.recipe import Recipe
 
 SMALL: dict[str, Any] = {"audio.seconds": 0.4, "n": 300}
 SHARED_ROWS = 500
-EVERYTHING = os.environ.get("TIMBRE_DATA_LONG") == "1"
-"""Whether the longest tests run (`scripts/test --long`, `scripts/faults`): half an hour does not hold all."""
-LONG = (
-    "test_one_tag_a_row_is_learned_with_a_soft_max_and_several_with_sigmoids",
-    "test_a_file_is_tagged_piece_by_piece_and_as_a_whole",
-    "test_an_exported_run_says_what_predict_says[211C]",
-    "test_an_exported_run_says_what_predict_says[AutoFX with features]",
-    "test_a_real_synth_is_captured_and_captured_again[fluidsynth]",
-    "test_one_network_for_many_settings",
-    "test_a_study_measures_every_stage",
-    "test_the_whole_chain[phonemes]",
-    "test_the_whole_chain[tagging]",
-    "test_varispeed_keeps_pitches_and_times[-4]",
-    "test_a_fault_costs_nothing_that_was_done[import-scheduler-SIGSTOP-0.5]",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out the longest tests, and the slow ones of builds (clusters, hosts, kills), unless they are asked for."""
-    if EVERYTHING:
-        return
-    skip = pytest.mark.skip(reason="long: scripts/test --long runs it")
-    for item in items:
-        of_builds = "pipeline/build" in item.path.as_posix() and item.get_closest_marker("slow") is not None
-        if of_builds or item.name in LONG:
-            item.add_marker(skip)
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +39,13 @@ def no_trust() -> Iterator[None]:
     """No test trusts what the one before did."""
     yield
     forget()
+
+
+@pytest.fixture(autouse=True)
+def no_named_files() -> Iterator[None]:
+    """No test knows the files of members that the one before named: workers would be sent them."""
+    yield
+    forget_files()
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from timbre_data.pipeline.store.origins import ORIGINS
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
-from timbre_data.schemas.errors import BuildError, UsageError
+from timbre_data.schemas.errors import BuildError, ClusterLostError, UsageError
 from timbre_data.schemas.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -51,11 +51,15 @@ class Report:
 @contextmanager
 def closing_instruments(client: Any) -> Iterator[None]:
     """Close the synths that workers opened, also those in other processes, however the build ends."""
+    seconds = 20.0
     try:
         yield
+    except ClusterLostError:
+        seconds = 1.0  # it was waited for: whoever is still there has heard in that time
+        raise
     finally:
         close_instruments()
-        within(20, partial(client.run, close_instruments))  # workers that are gone have closed theirs
+        within(seconds, partial(client.run, close_instruments))  # workers that are gone have closed theirs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,6 +113,12 @@ class Registry(Generic[T]):
         """The file behind a name, where the member is one."""
         return self._files.get(name.replace("-", "_"))
 
+    def forget_files(self) -> None:
+        """Know no file that was named any more."""
+        for name in self._files:
+            del self._loaded[name]
+        self._files.clear()
+
     @property
     def files(self) -> list[MemberFile]:
         """Every file that was named in this process."""
@@ -131,6 +137,12 @@ def add_files(files: tuple[MemberFile, ...]) -> None:
     """In a worker: know the files that the client's user named."""
     for file in files:
         _registries[file.kind].add(file)
+
+
+def forget_files() -> None:
+    """Know no file of any kind any more."""
+    for registry in _registries.values():
+        registry.forget_files()
 
 
 def read_member(path: str, kind: str) -> MemberFile:

@@ -28,6 +28,7 @@ import pytest
 from tests.faults.forking import Command, preload
 from tests.faults.stages import STAGES, Stage, content, environment, left_by, start, tags
 from tests.fixtures import irmas
+from tests.pipeline.build.test_clusters import wait_for_workers
 from tests.pipeline.synths.test_capture import alive, family, wait_until_gone
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.store.verify import verify
@@ -300,20 +301,13 @@ def cluster(case: Case, folder: Path) -> Iterator[tuple[list[str], dict[str, sub
     try:
         for name, words in starting.items():
             parts[name] = subprocess.Popen([sys.executable, "-m", *words], cwd=folder, env=environment(folder), **quiet)
-        wait_for_worker(address)
+        wait_for_workers(address, 1)
         yield ["--scheduler", address, "--patience", "3"], parts
     finally:
         for process in parts.values():
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.wait()
-
-
-def wait_for_worker(address: str) -> None:
-    from distributed import Client
-
-    with Client(address, timeout="60s", set_as_default=False) as client:
-        client.wait_for_workers(1, timeout=60)
 
 
 def judged(case: Case, code: int, out: str, said: str) -> list[str]:

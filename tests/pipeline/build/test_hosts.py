@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import build, same_bytes, small_recipe
+from tests.pipeline.build.test_clusters import wait_for_workers
 from tests.pipeline.store.test_s3 import credentials, made_bucket, moto_server
 from timbre_data.pipeline.build import rendering
 from timbre_data.pipeline.build.engine import Cluster
@@ -185,18 +186,3 @@ def test_a_dask_cluster_of_hosts_makes_the_same_bytes_and_shows_itself(hosts: Ho
     assert page.status == 200
     assert "bokeh" in shown.lower()
     assert "needs bokeh" not in shown
-
-
-def wait_for_workers(scheduler: str, count: int) -> None:
-    from distributed import Client
-
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with Client(scheduler, timeout="5s", set_as_default=False) as client:
-                client.wait_for_workers(count, timeout=60)
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
