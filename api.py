@@ -44,42 +44,16 @@ if TYPE_CHECKING:
     from timbre_data.pipeline.store.copying import CopyReport
 
 FUNCTIONS = (
-    "copy",
-    "diff",
-    "evaluate",
-    "export",
-    "featurize",
-    "import_dataset",
-    "list_members",
-    "load_member",
-    "merge",
-    "predict",
-    "render",
-    "select",
-    "train",
-    "verify",
-)
+    "copy", "diff", "evaluate", "export", "featurize", "import_dataset", "list_members", "load_member", "merge",
+    "predict", "predict_many", "render", "select", "train", "verify",
+)  # fmt: skip
 """Actions."""
 CLASSES = ("Dataset", "TimbreDataError")
 """Readers and errors."""
 MEMBERS = (
-    "Baseline",
-    "Columns",
-    "Distance",
-    "Effect",
-    "Exporter",
-    "FeatureSet",
-    "Frozen",
-    "Importer",
-    "Model",
-    "Note",
-    "Parameter",
-    "ParameterSpace",
-    "Performance",
-    "Shape",
-    "Source",
-    "Synth",
-)
+    "Baseline", "Columns", "Distance", "Effect", "Exporter", "FeatureSet", "Frozen", "Importer", "Model", "Note",
+    "Parameter", "ParameterSpace", "Performance", "Shape", "Source", "Synth",
+)  # fmt: skip
 """The classes that a member of your own is made of."""
 __all__ = [*CLASSES, *FUNCTIONS, *MEMBERS]  # names, all of them
 
@@ -123,6 +97,7 @@ def render(
     spread: float | None = None,
     out: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    features: Iterable[str] = (),
     workers: int | None = None,
     scheduler: str | None = None,
     trust: bool = False,
@@ -135,11 +110,13 @@ def render(
 
     Give one of `recipe` (a file, a shipped name or the fields themselves), `fx` and `synth`. `around` draws the rows of
     a synth around presets (a bank, a folder, or "presets", its own), by `spread`. `overrides` maps dotted paths to
-    values. `trust` as in SECURITY.md. Raises `UsageError`, `RecipeError`, `SourceError` or `RenderError`.
+    values; `features` are computed while the sounds are at hand. `trust` as in SECURITY.md. Raises `UsageError`,
+    `RecipeError`, `SourceError` or `RenderError`.
     """
     from timbre_data.pipeline.build import recipes, rendering
     from timbre_data.pipeline.catalogue import validation
     from timbre_data.pipeline.effects import EFFECTS
+    from timbre_data.pipeline.features import FEATURE_SETS
     from timbre_data.pipeline.store.location import locate
     from timbre_data.pipeline.synths.hosting.trust import trusting
 
@@ -155,7 +132,8 @@ def render(
         data = recipes.around_presets(data, around, spread)
     resolved = recipes.load(validation.override(data, overrides or {}))
     with trusting(trust):
-        return rendering.render(resolved, locate(out or resolved.name), _cluster(workers, scheduler))
+        made: dict[str, dict[str, Any]] = {FEATURE_SETS.resolve(name): {} for name in features}
+        return rendering.render(resolved, locate(out or resolved.name), _cluster(workers, scheduler), features=made)
 
 
 def import_dataset(
@@ -310,6 +288,23 @@ def predict(run: str | Path, file: str | Path, *, trust: bool = False, **request
 
     with trusting(trust):
         return predict_file(find_run(str(run)), PredictRequest(file=Path(file), **request))
+
+
+def predict_many(
+    run: str | Path, files: Iterable[str | Path], *, trust: bool = False, **request: Any
+) -> list[PredictResult | UsageError]:
+    """Predict what made each of several sound files, in one go; a `UsageError` in place of the result of a file that
+    cannot be used. Further fields: dry, effect, f0_hz; for an equaliser out (a folder that is there) and at.
+
+    Raises `UsageError` for what the run cannot do.
+    """
+    from timbre_data.models.inference.predicting import PredictRequest, predict_files
+    from timbre_data.models.training.runs import find_run
+    from timbre_data.pipeline.synths.hosting.trust import trusting
+
+    paths = [Path(file) for file in files]
+    with trusting(trust):
+        return list(predict_files(find_run(str(run)), paths, PredictRequest(file=Path(), **request)))
 
 
 def verify(dataset: str, *, rerender: int = 0, trust: bool = False) -> dict[str, Any]:

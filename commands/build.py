@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,6 +89,10 @@ def render(
         str | None,
         typer.Option("--part", help="Render one part, such as 3/20, on one of several machines; the last joins them."),
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option("--features", help="Comma-separated feature sets to compute while the sounds are at hand."),
+    ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Mark rows that fail and continue, instead of stopping.")
     ] = False,
@@ -100,6 +105,7 @@ def render(
     from timbre_data.pipeline.build.progress_bar import bar
     from timbre_data.pipeline.catalogue import validation
     from timbre_data.pipeline.effects import EFFECTS
+    from timbre_data.pipeline.features import FEATURE_SETS
     from timbre_data.pipeline.sources import SOURCES
     from timbre_data.pipeline.store.location import locate
 
@@ -122,6 +128,9 @@ def render(
     data = validation.override(data, {key: value for key, value in short.items() if value is not None})
     resolved = recipes.load(validation.override(data, settings or []))
     location = locate(out or resolved.name)
+    names = names_of(features, FEATURE_SETS) or []
+    if names and part is not None:
+        raise UsageError("--features is not for parts: featurize the dataset when it is finished.")
     cluster = cluster_of(workers, scheduler, batch, patience=patience, allow_mixed=allow_mixed)
     with bar(enabled=not dry_run, resume=resume_command()) as progress:
         one = part_rendering.Part.parse(part) if part is not None else None
@@ -131,7 +140,13 @@ def render(
             )
         else:
             report = rendering.render(
-                resolved, location, cluster, progress=progress, dry_run=dry_run, keep_going=keep_going
+                resolved,
+                location,
+                cluster,
+                progress=progress,
+                dry_run=dry_run,
+                keep_going=keep_going,
+                features={name: {} for name in names},
             )
     for warning in report.warnings:
         warn(warning)
@@ -142,6 +157,14 @@ def render(
         shown = "; ".join(report.failed[:20]) + ("; ..." if len(report.failed) > 20 else "")
         warn(f"{len(report.failed)} rows or sounds failed: {shown}")
         raise typer.Exit(1)
+    left = [name for name in resolved.features if name not in names]
+    _say_next(out or resolved.name, left, report.version and not dry_run)
+
+
+def _say_next(dataset: str, features: Any, made: Any) -> None:
+    """Say what can be done with a dataset that was `made`."""
+    if made:
+        say(f"next: timbre-data {'featurize' if features else 'dataset show'} {shlex.quote(dataset)}")
 
 
 def _recipe_of(dataset: str, out: str | None) -> dict[str, Any]:
@@ -223,6 +246,7 @@ def import_(
     if report.failed:
         warn(f"{len(report.failed)} recordings left out: {report.failed[0]}")
         raise typer.Exit(1)
+    _say_next(out or importer.replace("_", "-"), (), report.version and not dry_run)
 
 
 @app.command(epilog="Example: timbre-data featurize distortion --features autofx163,logmel")
@@ -266,6 +290,8 @@ def featurize(
             dry_run=dry_run,
         )
     emit([vars(report) for report in reports], "\n".join(_summary(report, dry_run) for report in reports), as_json)
+    if not dry_run:
+        say(f"next: timbre-data train MODEL --data {shlex.quote(dataset)}; for MODEL see timbre-data list models")
 
 
 @app.command(epilog="Example: timbre-data run datasets/recipes/autofx-small.yaml")

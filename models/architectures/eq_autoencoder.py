@@ -27,7 +27,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from timbre_data.models.architectures import Model, Shape
-from timbre_data.models.layers.sparse_filters import analyse, smooth_pool, synthesise
+from timbre_data.models.layers.sparse_filters import analyse, precise_pool, smooth_pool, synthesise
 from timbre_data.schemas.base import Frozen
 
 FRAME, HOP = 1024, 64
@@ -132,6 +132,8 @@ class EqAutoencoder(nn.Module):
         self.rows_bias = nn.Parameter(torch.zeros(CHANNELS, LATENT))
         self.shared = nn.Linear(LATENT, LATENT)
         self.condition = Conditioner(condition) if condition else None
+        self.precise = False
+        """Whether places are those that every library finds (`precise_pool`): for sounds that are handed over."""
         with torch.no_grad():
             self.filters.copy_(filter_bank())
             self.smoothing.copy_(smoothing_bank())
@@ -156,12 +158,21 @@ class EqAutoencoder(nn.Module):
         ]
         return [group for group in parameter_groups if group["params"]]
 
+    def fuse(self) -> None:
+        """For inference alone: see `precise`."""
+        self.precise = True
+
     def encode(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Latent values, their places [shape=(n, 128, 64) both] and the residual [shape=(n, 128, 1024)]. The soft-plus
         comes after the pooling: it keeps order, so the same values are the largest.
         """
         residual = analyse(frames, self.filters, self.bias)
-        largest, positions = smooth_pool(residual, self.smoothing, self.smoothing_bias, POOL)
+        if self.precise:
+            largest, positions = precise_pool(
+                frames, self.filters, self.bias, self.smoothing, self.smoothing_bias, POOL
+            )
+        else:
+            largest, positions = smooth_pool(residual, self.smoothing, self.smoothing_bias, POOL)
         return F.softplus(largest), positions, residual
 
     def transform(self, latent: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:

@@ -45,8 +45,8 @@ class Cepstra(nn.Module):
         self.register_buffer("slope", torch.tensor(SLOPE), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Cosine transform of each frame, then the slope over five frames, once and twice."""
-        cepstra = torch.matmul(self.basis, x[:, 0].float())
+        """Cosine transform of each frame, then the slope over five frames, once and twice; in double precision."""
+        cepstra = torch.matmul(self.basis.double(), x[:, 0].double())
         first = (cepstra.unfold(2, 5, 1) * self.slope).sum(-1)
         second = (first * self.slope).sum(-1)
         return torch.cat((cepstra[:, :, 4], first[:, :, 2], second), dim=1)
@@ -64,13 +64,15 @@ class Mixtures(nn.Module):
         self.log_weights = nn.Parameter(torch.full((classes, components), -math.log(components)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Sum over the components, class by class to spare memory."""
-        per_class = []
+        """Sum over the components, class by class to spare memory; in double precision, as small differences of large
+        distances decide.
+        """
+        x, per_class = x.double(), []
         for means, logs, weights in zip(self.means, self.log_deviations, self.log_weights, strict=True):
             distance = ((x[:, None] - means) * torch.exp(-logs)).square().sum(-1)
             constant = weights - logs.sum(-1) - 0.5 * x.shape[1] * math.log(2 * math.pi)
             per_class.append(torch.logsumexp(constant - 0.5 * distance, dim=1))
-        return torch.stack(per_class, dim=1)
+        return torch.stack(per_class, dim=1).float()
 
     @torch.no_grad()
     def fit(self, x: NDArray[np.float32], classes: NDArray[np.int64], seed: int) -> None:
@@ -109,7 +111,7 @@ class JingjuGmm(TimbreNetwork):
         """Fit the mixtures to windows [shape=(n, bands, 9) each part] of known classes."""
         cepstra, mixtures = cast(nn.Sequential, self.body)
         with torch.inference_mode():
-            x = torch.cat([cepstra(self.standardise(part)) for part in windows]).numpy()
+            x = torch.cat([cepstra(self.standardise(part)) for part in windows]).float().numpy()
         cast(Mixtures, mixtures).fit(x, classes, seed)
 
 

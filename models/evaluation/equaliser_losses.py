@@ -76,9 +76,8 @@ def play(
     """Send a sound of any length [shape=(samples,)] through a trained network at the level it was trained at, and back
     to the sound's own.
     """
-    peak = float(np.abs(sound).max())
-    scale = 10 ** (level_db / 20) / max(peak, 1e-9)
-    around = padded(torch.from_numpy(sound * np.float32(scale)))
+    scale = np.float32(10 ** (level_db / 20)) / np.maximum(np.abs(sound).max(), np.float32(1e-9))
+    around = padded(torch.from_numpy(sound * scale))
     out = torch.zeros_like(around)
     count = (len(around) - FRAME) // HOP + 1
     for first in range(0, count, BLOCK):
@@ -86,7 +85,7 @@ def play(
         frames = around[here].unfold(0, FRAME, HOP) * hann()
         given = None if condition is None else condition.expand(len(frames), -1)
         out[here] += added(network(frames, given))
-    return np.asarray(out[EDGE : EDGE + len(sound)].numpy() / np.float32(OVERLAP * scale))
+    return np.asarray(out[EDGE : EDGE + len(sound)].numpy() / (np.float32(OVERLAP) * scale))
 
 
 def frame_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -46,7 +46,7 @@ class Predictor:
 
     def __init__(self, run: Path) -> None:
         made = runs.open_run(run)
-        self.trained = checkpoints.load(run)
+        self.trained = checkpoints.load(run).for_inference()
         if not self.trained.rate:
             raise UsageError(
                 f"{run} was trained by an older version and does not record the format of its input: train it again."
@@ -267,7 +267,7 @@ class Predictor:
         """The most probable class of every frame, equal neighbours as one: start, stop, class, mean probability."""
         kind: Model = MODELS.load(self.trained.model)
         whole = sound_frontend(kind, self.trained.options, self.rate)
-        spectrogram = whole(torch.from_numpy(sound / np.abs(sound).max())[None])[0].half()
+        spectrogram = whole(torch.from_numpy(sound / np.abs(sound).max())[None])[0]
         nothing = torch.empty(spectrogram.shape[1], 0)
         probabilities = self.trained.predict(nothing, None, windows_of(spectrogram, kind.context)).numpy()
         best = probabilities.argmax(axis=1)

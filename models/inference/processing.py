@@ -26,8 +26,8 @@ def process_file(run: Path, file: Path, out: Path, step: str | None, at: dict[st
 
     Raises `UsageError` for files that cannot be read or are silent, and for settings that the run does not know.
     """
-    trained = checkpoints.load(run)
-    network = cast(EqAutoencoder, trained.network.network).eval()
+    trained = checkpoints.load(run).for_inference()
+    network = cast(EqAutoencoder, trained.network.network)
     options = EqOptions.model_validate(trained.options)
     condition = condition_from(trained, at, step)
     with reading(file):

@@ -128,13 +128,14 @@ class StandaloneFrames(nn.Module):
         kind: Model = MODELS.load(trained.model)
         assert kind.frontend is not None
         self._trained, self._context = trained, kind.context
-        self.frontend: Any = kind.frontend(Shape(0, 0, rate=trained.rate), kind.options.model_validate(trained.options))
+        options = kind.options.model_validate(trained.options)
+        self.frontend: Any = kind.frontend(Shape(0, 0, rate=trained.rate), options).double()
         self.network = trained.network
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Map a mono recording at the run's rate."""
         audio = audio / audio.abs().amax(dim=1, keepdim=True).clamp(min=1e-9)
-        spectrogram = self.frontend.whole(audio).half().float()[0]
+        spectrogram = self.frontend.whole(audio)[0].float()
         before = self._context // 2
         padded = nn.functional.pad(spectrogram[None], (before, self._context - 1 - before), mode="replicate")[0]
         windows = padded.unfold(1, self._context, 1).permute(1, 0, 2)
@@ -147,16 +148,19 @@ class StandaloneEqualiser(nn.Module):
     after the transformation.
     """
 
+    window: torch.Tensor
+
     def __init__(self, trained: Trained) -> None:
         super().__init__()
         self.network = cast(EqAutoencoder, trained.network.network)
+        self.register_buffer("window", hann(), persistent=False)
         self._level = 10 ** (EqOptions.model_validate(trained.options).level_db / 20)
 
     def forward(self, audio: torch.Tensor, settings: torch.Tensor | None = None) -> torch.Tensor:
         """Map a mono sound at the run's rate: `equaliser_losses.play` in one piece."""
         scale = self._level / audio.abs().amax(dim=0).clamp(min=1e-9)
         around = nn.functional.pad(audio * scale, (EDGE, EDGE + HOP - 1))
-        frames = around.unfold(0, FRAME, HOP) * hann()
+        frames = around.unfold(0, FRAME, HOP) * self.window
         given = None if settings is None else settings.expand(frames.shape[0], -1)
         parts = self.network(frames, given).reshape(frames.shape[0], FRAME // HOP, HOP)
         count = FRAME // HOP
@@ -175,7 +179,7 @@ class _Program:
 
 
 def _program(run: Path) -> _Program:
-    trained = load(run)
+    trained = load(run).for_inference()
     about: dict[str, Any] = {
         "run": run.name,
         "model": trained.model,

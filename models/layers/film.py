@@ -25,4 +25,4 @@ class Film(nn.Module):
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Modulate [shape=(n, channels, bins, frames)] by a condition [shape=(n, condition)]."""
         gamma, beta = self.gamma(condition), self.beta(condition)
-        return gamma[:, :, None, None] * x + beta[:, :, None, None]
+        return torch.addcmul(beta[:, :, None, None], gamma[:, :, None, None], x)

@@ -22,7 +22,8 @@ from numba import njit
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
+"""Single precision; double where places are to be precise."""
 
 
 @njit(cache=True, nogil=True, fastmath=True, inline="always")
@@ -78,15 +79,16 @@ def _analyse_back(padded: Floats, gradient: Floats, out: Floats) -> None:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _smooth_pool(
-    values: Floats, filters: Floats, bias: Floats, before: int, out: Floats, positions: NDArray[np.int64]
+    values: Floats, filters: Floats, bias: Floats, before: int, out: Floats, positions: NDArray[np.int64], grid: float
 ) -> None:
     """Each channel's absolute values (n, c, t) through its own filter, then the largest of every t // p values and
-    where it is; a row at a time stays in the cache.
+    where it is; a row at a time stays in the cache. With a `grid` values count as equal that are so when rounded to
+    that many parts of 1.
     """
     length, taps, count = values.shape[2], filters.shape[1], out.shape[2]
     pool = length // count
-    padded = np.zeros(length + taps - 1, np.float32)
-    smooth = np.empty(length, np.float32)
+    padded = np.zeros(length + taps - 1, values.dtype)
+    smooth = np.empty(length, values.dtype)
     for n in range(values.shape[0]):
         for c in range(values.shape[1]):
             for t in range(length):
@@ -95,6 +97,9 @@ def _smooth_pool(
                 smooth[t] = bias[c]
             for k in range(0, taps, 8):
                 _add_taps(padded[k:], filters[c, k : k + 8], smooth)
+            if grid > 0:
+                for t in range(length):
+                    smooth[t] = np.rint(smooth[t] * grid) / grid
             for p in range(count):
                 best = p * pool
                 for t in range(p * pool + 1, (p + 1) * pool):
@@ -224,7 +229,7 @@ class _SmoothPool(torch.autograd.Function):
         before, _ = _padding(w.shape[1])
         out = np.empty((*v.shape[:2], v.shape[2] // pool), np.float32)
         positions = np.empty(out.shape, np.int64)
-        _each(len(v), lambda part: _smooth_pool(v[part], w, b, before, out[part], positions[part]))
+        _each(len(v), lambda part: _smooth_pool(v[part], w, b, before, out[part], positions[part], 0.0))
         context.kept = (v, w, before, positions)
         indices = torch.from_numpy(positions)
         context.mark_non_differentiable(indices)
@@ -347,3 +352,75 @@ def synthesise_plainly(
     )
     before, _ = _padding(filters.shape[1])
     return F.conv_transpose1d(dense, filters[:, None])[:, 0, before : before + length]
+
+
+GRID = 2.0**36
+"""Parts of 1 that are told apart where places are to be the same in every library."""
+
+
+def precise_pool(
+    frames: torch.Tensor,
+    filters: torch.Tensor,
+    bias: torch.Tensor,
+    smoothing: torch.Tensor,
+    smoothing_bias: torch.Tensor,
+    pool: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`smooth_pool` of `analyse`, the same places in every library that computes it; without gradients.
+
+    Which of two neighbours is the largest often turns on the last bit of a convolution in single precision, and another
+    place is another sound. So the sums are made in double precision, and values that agree to `GRID` count as equal:
+    the first of them is taken.
+    """
+    if _fits(frames, filters) and _fits(frames, smoothing):
+        w, b, sw, sb = (one.detach().double().numpy() for one in (filters, bias, smoothing, smoothing_bias))
+        padded = F.pad(frames.double(), _padding(filters.shape[1])).numpy()
+        out = np.empty((len(frames), len(w), frames.shape[1] // pool), np.float64)
+        positions = np.empty(out.shape, np.int64)
+        before, _ = _padding(smoothing.shape[1])
+
+        def work(part: slice) -> None:
+            values = np.empty((len(padded[part]), len(w), frames.shape[1]), np.float64)
+            _analyse(padded[part], w, b, values)
+            _smooth_pool(values, sw, sb, before, out[part], positions[part], GRID)
+
+        _each(len(frames), work)
+        return torch.from_numpy(out).float(), torch.from_numpy(positions)
+    return precise_pool_plainly(frames, filters, bias, smoothing, smoothing_bias, pool)
+
+
+def precise_pool_plainly(
+    frames: torch.Tensor,
+    filters: torch.Tensor,
+    bias: torch.Tensor,
+    smoothing: torch.Tensor,
+    smoothing_bias: torch.Tensor,
+    pool: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`precise_pool` by matrix products, which runtimes have in double precision, as they do not have convolutions."""
+    count, length, channels = frames.shape[0], frames.shape[1], filters.shape[0]
+    windows = F.pad(frames.double(), _padding(filters.shape[1])).unfold(1, filters.shape[1], 1)
+    values = (windows @ filters.double().T + bias.double()).abs().permute(2, 0, 1)  # c, n, t
+    before, _ = _padding(smoothing.shape[1])
+    blocks = F.pad(values, (before, 2 * BLOCK - before)).reshape(channels, count, length // BLOCK + 2, BLOCK)
+    bands = _bands(smoothing.double())
+    smooth = smoothing_bias.double()[:, None, None] + sum(
+        blocks[:, :, k : k + length // BLOCK].reshape(channels, -1, BLOCK) @ bands[:, k] for k in range(3)
+    )
+    rounded = (smooth * GRID).round() / GRID
+    pools = rounded.reshape(channels, count, length // pool, pool).permute(1, 0, 2, 3)
+    largest, places = pools.max(dim=3)
+    return largest.float(), places + pool * torch.arange(length // pool, device=frames.device)
+
+
+BLOCK = 64
+"""Values that a matrix product smooths at once: as long as half a smoothing filter."""
+
+
+def _bands(smoothing: torch.Tensor) -> torch.Tensor:
+    """Filters of two blocks' length [shape=(c, 2 * BLOCK)] as what three blocks of input add to one of output
+    [shape=(c, 3, BLOCK, BLOCK)].
+    """
+    padded = F.pad(smoothing, (BLOCK, BLOCK))
+    place = torch.arange(3 * BLOCK)[:, None] - torch.arange(BLOCK) + BLOCK  # input minus output, into the padded filter
+    return padded[:, place].reshape(len(smoothing), 3, BLOCK, BLOCK)

@@ -92,7 +92,7 @@ class MelFrontend(nn.Module):
 
     def whole(self, audio: torch.Tensor) -> torch.Tensor:
         """Map sounds [shape=(n, samples)] to all their frames, a hop apart [shape=(n, n_mels, samples // hop_length +
-        1)].
+        1)]; in double precision for a front end made so.
         """
         with torch.autocast(audio.device.type, enabled=False):
             return self._scaled(self._mel(audio))
@@ -105,7 +105,7 @@ class MelFrontend(nn.Module):
             return self._scaled(mel)
 
     def _mel(self, audio: torch.Tensor) -> torch.Tensor:
-        spectrum = centred_stft(audio.float(), self.window, self._hop_length)
+        spectrum = centred_stft(audio.to(self.window.dtype), self.window, self._hop_length)
         return torch.matmul(self.bands, spectrum.real.square() + spectrum.imag.square())
 
     def _scaled(self, mel: torch.Tensor) -> torch.Tensor:

@@ -38,14 +38,16 @@ def run_pipeline(
     stages = _Stages(_kinds(recipe, resolved), say)
     for dataset in resolved:
         stages.begin(f"render {dataset.name}, {dataset.n} rows")
-        rendered = rendering.render(dataset, locate(dataset.name), cluster, progress=progress, dry_run=dry_run)
+        names: dict[str, dict[str, Any]] = {name: {} for name in dataset.features}
+        rendered = rendering.render(
+            dataset, locate(dataset.name), cluster, progress=progress, dry_run=dry_run, features=names
+        )
         report.append({"stage": f"render {dataset.name}", "done": rendered.reason, "version": rendered.version})
         if dry_run and rendered.snapshot is None:
             report += [
                 {"stage": f"featurize {dataset.name}", "done": f"would compute {name}"} for name in dataset.features
             ]
             continue
-        names: dict[str, dict[str, Any]] = {name: {} for name in dataset.features}
         if names:
             stages.begin(f"featurize {dataset.name}, {', '.join(names)}")
         for report_of_features in (

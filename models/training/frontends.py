@@ -36,13 +36,15 @@ def stored_frontend(
 
 
 def sound_frontend(model: Model, options: dict[str, Any], rate: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """All frames of one sound, as the front end of a network of frames gives them."""
+    """All frames of one sound, as the front end of a network of frames gives them; computed in double precision: the
+    logarithm of a quiet band shows the last bits of a loud one.
+    """
     assert model.frontend is not None
-    frontend: Any = model.frontend(Shape(0, 0, rate=rate), model.options.model_validate(options))
+    frontend: Any = model.frontend(Shape(0, 0, rate=rate), model.options.model_validate(options)).double()
 
     def whole(sound: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
             spectrogram: torch.Tensor = frontend.whole(sound)
-        return spectrogram.clone()
+        return spectrogram.float()
 
     return whole

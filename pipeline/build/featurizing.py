@@ -8,17 +8,16 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.connecting import dask_client
 from timbre_data.pipeline.build.engine import Cluster, Task, TaskResult
+from timbre_data.pipeline.build.feature_columns import columns_of
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.stage import Job, Report, new_version, restore_tag, run_stage
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
 from timbre_data.pipeline.catalogue.progress import NoProgress, Progress
 from timbre_data.pipeline.features import FEATURE_SETS
-from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.columns import (
     AUDIO,
@@ -30,35 +29,25 @@ from timbre_data.pipeline.store.columns import (
     feature_hash,
 )
 from timbre_data.pipeline.store.location import Location
-from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.store.task_session import TaskSession, hashes
+from timbre_data.pipeline.store.reader import Dataset, open_if_there
+from timbre_data.pipeline.store.task_session import TaskSession
 from timbre_data.pipeline.store.writer import Writer, meta, set_meta
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
 
-def featurize_rows(session: bytes, address: str, task: Task, name: str, settings_json: str, rate: int) -> TaskResult:
-    """Compute one feature set of the rows `task.start` to `task.stop` from their stored sounds, and write it."""
+def featurize_rows(session: bytes, address: str, task: Task, features_json: str, rate: int) -> TaskResult:
+    """Compute feature sets of the rows `task.start` to `task.stop` from their stored sounds, and write them."""
     quiet_threads()
-    features: FeatureSet = FEATURE_SETS.load(name)
-    settings = features.settings.model_validate(json.loads(settings_json))
     store = TaskSession(session, address)
-    path = f"{features.group}/{name}"
-    parts: list[NDArray[Any]] = []
+    columns = columns_of(features_json, rate)
     for start, stop in task.audio_chunks():
-        mono = decode(store.read(AUDIO, slice(start, stop))).mean(axis=1)
-        index = store.read(DRY_INDEX, slice(start, stop)).astype(np.int64)
-        f0_hz = store.read(DRY_F0, index)
-        values = features.compute(np.ascontiguousarray(mono), rate, f0_hz, settings).astype(features.dtype)
-        if features.group == "spectrograms":
-            store.write(start, {path: values})
-            values = hashes({path: values}, (path,))
-        parts.append(values)
-    joined = np.concatenate(parts)
-    if features.group == "spectrograms":
-        store.write(task.start, {feature_hash(name): joined})
-    else:
-        store.write(task.start, {path: joined, feature_hash(name): hashes({path: joined}, (path,))})
+        stored = store.read(AUDIO, slice(start, stop))
+        f0_hz = store.read(DRY_F0, store.read(DRY_INDEX, slice(start, stop)).astype(np.int64))
+        for one in columns:
+            one.add(store, start, stored, f0_hz)
+    for one in columns:
+        one.write(store, task.start)
     return TaskResult(session=store.close(), rows=task.stop - task.start)
 
 
@@ -74,19 +63,14 @@ def featurize(
 
     Asking again is a no-op; asking with other settings raises `UsageError`, for one name means one thing in a dataset.
     """
-    resolved = {}
-    for name, changes in names.items():
-        features: FeatureSet = FEATURE_SETS.load(name)
-        if not isinstance(changes, Mapping):
-            raise UsageError(f"--set {name}={changes}: name a field of it, as in --set {name}.FIELD=VALUE.")
-        resolved[name.replace("-", "_")] = validation.validate(features.settings, dict(changes), f"feature {name}")
+    resolved = resolve(names)
     data = Dataset(location.address)
     if not resolved:
         raise UsageError(f"which features? Give --features, one or more of {', '.join(FEATURE_SETS.names())}.")
     if not len(data.usable()):
         raise UsageError(f"{location.address} has no rows yet: render it first.")
     for name, settings in resolved.items():
-        _refuse_other_settings(data, name, settings.model_dump(mode="json"))
+        _refuse_other_settings(data, name, settings)
     if dry_run:
         return [_dry_run_report(data, name) for name in resolved]
     progress = progress or NoProgress()
@@ -94,8 +78,20 @@ def featurize(
     with Writer(location) as writer:
         restore_tag(writer)
         for name, settings in resolved.items():
-            reports.append(_one(writer, name, settings.model_dump(mode="json"), cluster, progress))
+            reports.append(featurize_missing(writer, name, settings, cluster, progress))
     return reports
+
+
+def resolve(names: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """All settings of feature sets, of which some were given. Raises `UsageError`."""
+    resolved = {}
+    for name, changes in names.items():
+        features: FeatureSet = FEATURE_SETS.load(name)
+        if not isinstance(changes, Mapping):
+            raise UsageError(f"--set {name}={changes}: name a field of it, as in --set {name}.FIELD=VALUE.")
+        settings = validation.validate(features.settings, dict(changes), f"feature {name}")
+        resolved[name.replace("-", "_")] = settings.model_dump(mode="json")
+    return resolved
 
 
 def _dry_run_report(data: Dataset, name: str) -> Report:
@@ -114,21 +110,37 @@ def _refuse_other_settings(data: Dataset, name: str, settings: dict[str, Any]) -
         )
 
 
-def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, progress: Progress) -> Report:
+def refuse_others(location: Location, names: Mapping[str, dict[str, Any]]) -> None:
+    """Raise `UsageError` where a dataset, if it is there, holds a feature set with other settings."""
+    data = open_if_there(location.address) if names else None
+    if data is None:
+        return
+    for name, settings in names.items():
+        _refuse_other_settings(data, name, settings)
+
+
+def prepare(writer: Writer, names: Mapping[str, dict[str, Any]]) -> None:
+    """Make room for feature sets in a dataset that lacks them."""
+    for name, settings in names.items():
+        _prepare_one(writer, name, settings)
+
+
+def _prepare_one(writer: Writer, name: str, settings: dict[str, Any]) -> None:
     features: FeatureSet = FEATURE_SETS.load(name)
     recipe = Recipe.model_validate(meta(writer.peek())["recipe"])
     columns = features.columns(recipe.audio.rate, recipe.audio.samples, features.settings.model_validate(settings))
     path = f"{features.group}/{name}"
     if path not in writer.peek():
-        _create(
-            writer,
-            features,
-            name,
-            path,
-            settings,
-            columns.shape,
-            {"names": list(columns.names)} if columns.names else dict(columns.axes),
-        )
+        attributes = {"names": list(columns.names)} if columns.names else dict(columns.axes)
+        _create(writer, features, name, path, settings, columns.shape, attributes)
+
+
+def featurize_missing(
+    writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, progress: Progress
+) -> Report:
+    """Compute one feature set of all rows that lack it."""
+    recipe = Recipe.model_validate(meta(writer.peek())["recipe"])
+    _prepare_one(writer, name, settings)
     root = writer.peek()
     missing = np.flatnonzero((writer.read(ROW_HASH) != 0) & (writer.read(feature_hash(name)) == 0))
     version = meta(root).get("version")
@@ -142,7 +154,7 @@ def _one(writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, 
         missing=missing,
         rows_per_task=cluster.rows_per_task(len(missing)),
         function=featurize_rows,
-        arguments=(name, json.dumps(settings), recipe.audio.rate),
+        arguments=(json.dumps({name: settings}), recipe.audio.rate),
         message=f"{name}: {{rows}} rows",
     )
     with dask_client(cluster) as client:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.build import featurizing
 from timbre_data.pipeline.build.connecting import check_cluster, dask_client
 from timbre_data.pipeline.build.dry_sounds import render_dry, write_played
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.estimating import estimate
+from timbre_data.pipeline.build.featurizing import featurize_missing
 from timbre_data.pipeline.build.isolation import measured_isolation, not_repeatable
 from timbre_data.pipeline.build.leaving_out import left_out_messages, without_unusable
 from timbre_data.pipeline.build.machine import nearest_existing
@@ -38,7 +41,7 @@ from timbre_data.pipeline.build.stage import (
 )
 from timbre_data.pipeline.catalogue.progress import NoProgress, Progress
 from timbre_data.pipeline.store import layout
-from timbre_data.pipeline.store.columns import CLIP, DRY_AUDIO, DRY_HASH, ROW_HASH, TABLE_CHUNK
+from timbre_data.pipeline.store.columns import CLIP, DRY_AUDIO, DRY_HASH, ROW_HASH, TABLE_CHUNK, feature_hash
 from timbre_data.pipeline.store.comparing import flattened
 from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
@@ -59,12 +62,16 @@ def render(
     progress: Progress | None = None,
     dry_run: bool = False,
     keep_going: bool = False,
+    features: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Report:
     """Render what is missing of a dataset.
 
     A new dataset is created, an unfinished one resumed, a finished one grown when `recipe.n` is larger; else nothing is
-    done. Raises `UsageError` when the stored dataset was made from a different recipe.
+    done. `features` (settings by name) are computed in the same tasks; rows that were there get them afterwards.
+    Raises `UsageError` when the stored dataset was made from a different recipe, or holds features with other settings.
     """
+    hot = featurizing.resolve(features or {})
+    featurizing.refuse_others(location, hot)
     plan, left_out = planned(recipe, location, keep_going=keep_going)
     recipe = plan.recipe
     if dry_run:
@@ -80,12 +87,18 @@ def render(
     with Writer(location, create=True) as writer:
         restore_tag(writer)
         prepare(writer, plan, progress)
+        featurizing.prepare(writer, hot)
         missing_dry = missing_rows(writer, DRY_HASH, plan.dry_count(recipe.n))
         missing = missing_rows(writer, ROW_HASH, recipe.n)
         if not len(missing) and not len(missing_dry) and meta(writer.peek()).get("version"):
-            return replace(_finished(writer, location, recipe), failed=left_out_messages(left_out))
-        notes = render_missing(writer, plan, cluster, missing_dry, missing, progress, keep_going)
-        version = new_version(writer, f"{recipe.n} rows")
+            late = [featurize_missing(writer, name, settings, cluster, progress) for name, settings in hot.items()]
+            finished = replace(_finished(writer, location, recipe), failed=left_out_messages(left_out))
+            return replace(finished, reason="; ".join([finished.reason, *(one.reason for one in late)]))
+        notes = render_missing(writer, plan, cluster, missing_dry, missing, progress, keep_going, hot)
+        whole = [name for name in hot if not len(missing_rows(writer, feature_hash(name)))]
+        version = new_version(writer, f"{recipe.n} rows{''.join(f', {name}' for name in whole)}", whole)
+        for name in [one for one in hot if one not in whole]:
+            version = featurize_missing(writer, name, hot[name], cluster, progress).version or version
         return Report(
             dataset=location.address,
             rows=len(missing),
@@ -122,9 +135,10 @@ def render_missing(
     missing: NDArray[np.int64],
     progress: Progress,
     keep_going: bool,
+    features: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """Make dry sounds and rows of a prepared dataset. Returns the notes of the tasks that made rows. Raises
-    `SourceError` for dry sounds that cannot be used.
+    """Make dry sounds and rows of a prepared dataset, and `features` of these rows. Returns the notes of the tasks that
+    made rows. Raises `SourceError` for dry sounds that cannot be used.
     """
     played = plan.chain.synth is not None
     runtime = runtime_recipe(plan.recipe, meta(writer.peek()))
@@ -147,7 +161,7 @@ def render_missing(
             missing=missing,
             rows_per_task=cluster.rows_per_task(len(missing)),
             function=render_rows,
-            arguments=(recipe_json, plan.inventory, _dry_key(writer), keep_going),
+            arguments=(recipe_json, plan.inventory, _dry_key(writer), keep_going, json.dumps(dict(features))),
             message="{rows} rows",
         )
         return run_stage(client, cluster, writer, rows, progress, plan.recipe.audio.seconds)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.build.chain import Draw
 from timbre_data.pipeline.build.dry_sounds import plan_of
 from timbre_data.pipeline.build.engine import Task, TaskResult
+from timbre_data.pipeline.build.feature_columns import columns_of
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.build.players import instrument
@@ -23,6 +24,7 @@ from timbre_data.pipeline.store.columns import (
     AUDIO,
     AUDIO_CHUNK,
     DRY_AUDIO,
+    DRY_F0,
     DRY_INDEX,
     EFFECT_DB,
     FAILED,
@@ -54,15 +56,25 @@ Inputs = NDArray[Any] | Sequence[Performance]
 
 
 def render_rows(
-    session: bytes, address: str, task: Task, recipe_json: str, inventory: str, dry_key: str, keep_going: bool
+    session: bytes,
+    address: str,
+    task: Task,
+    recipe_json: str,
+    inventory: str,
+    dry_key: str,
+    keep_going: bool,
+    features_json: str,
 ) -> TaskResult:
-    """Draw, render, encode and write the rows `task.start` to `task.stop`."""
+    """Draw, render, encode and write the rows `task.start` to `task.stop`, and their features while the sounds are at
+    hand.
+    """
     quiet_threads()
     plan = plan_of(recipe_json, inventory)
     store = TaskSession(session, address)
     rejected = 0
     tables: list[dict[str, NDArray[Any]]] = []
     failed: list[str] = []
+    features = columns_of(features_json, plan.recipe.audio.rate)
     for start, stop in task.audio_chunks():
         rows = np.arange(start, stop)
         dry_index = plan.dry_index(rows)
@@ -83,8 +95,13 @@ def render_rows(
         columns |= plan.extra_columns(dry_index)
         rejected += redrawn
         columns[ROW_HASH] = hashes(columns, (*ROW_ARRAYS, *plan.extra_labels))
-        store.write(start, {AUDIO: columns.pop(AUDIO)})
+        sounds = columns.pop(AUDIO)
+        store.write(start, {AUDIO: sounds})
+        for one in features:
+            one.add(store, start, sounds, store.read(DRY_F0, dry_index))
         tables.append(columns)
+    for one in features:
+        one.write(store, task.start)
     store.write(task.start, {path: np.concatenate([table[path] for table in tables]) for path in tables[0]})
     return TaskResult(
         session=store.close(),

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import build, small_recipe
-from timbre_data.pipeline.build import recipes, rendering, row_rendering
+from tests.conftest import build, same_bytes, small_recipe
+from timbre_data.pipeline.build import featurizing, recipes, rendering, row_rendering
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue.progress import NoProgress
@@ -215,3 +215,36 @@ def test_streaming_gives_every_row_once_well_mixed(render: Callable[..., Dataset
     )
     assert np.array_equal(seen, again)
     assert not np.array_equal(seen, other)
+
+
+HOT: dict[str, dict[str, Any]] = {"autofx163": {}, "logmel": {}}
+
+
+def test_features_made_while_rendering_are_those_of_featurize(command: Callable[..., int]) -> None:
+    hot = build(small_recipe(n=300), "hot", features=HOT, cluster=Cluster(workers=2, batch=256))
+    assert hot.version == "1.0.0"
+    assert not hot.unfinished_features()
+    assert verify(hot).whole
+    build(small_recipe(n=300), "cold")
+    featurizing.featurize(locate("cold"), HOT, Cluster(workers=1))
+    assert same_bytes(hot, Dataset("cold"))
+    reports = featurizing.featurize(locate("hot"), HOT, Cluster(workers=1))
+    assert [report.rows for report in reports] == [0, 0]
+    assert reports[-1].version == "1.0.0"
+    with pytest.raises(UsageError, match="holds logmel made with"):
+        build(small_recipe(n=600), "hot", features={"logmel": {"n_mels": 40}})
+    assert Dataset("hot").n == 300
+    grown = build(small_recipe(n=600), "hot", features={"autofx163": {}})
+    assert grown.version == "1.1.0"
+    assert list(grown.unfinished_features()) == ["logmel"]
+    assert command("render", "--fx", "delay", "--features", "logmel", "--part", "1/2") == 2
+
+
+def test_rows_of_before_get_their_features_too() -> None:
+    build(small_recipe(n=300), "d")
+    later = build(small_recipe(n=600), "d", features=HOT)
+    assert not later.unfinished_features()
+    assert verify(later).whole
+    assert same_bytes(later, build(small_recipe(n=600), "at-once", features=HOT))
+    build(small_recipe(n=300), "finished")
+    assert not build(small_recipe(n=300), "finished", features={"logmel": {}}).unfinished_features()
