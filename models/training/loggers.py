@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,18 @@ def _tensorboard(folder: Path, settings: TrainSettings) -> Logger:
 def _mlflow(folder: Path, settings: TrainSettings) -> Logger:
     from lightning.pytorch.loggers import MLFlowLogger
 
-    return MLFlowLogger(experiment_name="timbre-data", run_name=folder.name, save_dir=str(folder / "mlruns"))
+    experiment = "timbre-data"
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+    client = importlib.import_module("mlflow").MlflowClient(uri)
+    known = client.get_experiment_by_name(experiment)
+    begun = client.search_runs([known.experiment_id], f"attributes.run_name = '{folder.name}'") if known else []
+    return MLFlowLogger(
+        experiment_name=experiment,
+        run_name=folder.name,
+        run_id=begun[0].info.run_id if begun else None,
+        tracking_uri=uri,
+        artifact_location=(folder / "mlruns").resolve().as_uri(),
+    )
 
 
 def _wandb(folder: Path, settings: TrainSettings) -> Logger:

@@ -12,9 +12,11 @@ from torch.nn import functional as F
 
 from timbre_data.models.architectures import MODELS
 from timbre_data.models.architectures._timbre import jingju_frontend
+from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.layers.film import Film
 from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
+from timbre_data.models.layers.sparse_filters import analyse, precise_pool, precise_pool_plainly, smooth_pool
 from timbre_data.models.layers.spectrogram import Spectrogram
 from timbre_data.models.layers.standardization import Standardise
 
@@ -114,3 +116,24 @@ def test_filters_of_many_shapes_are_convolutions_that_are_bent_and_pooled(
     weights = list(filters.parameters())
     gradients = (torch.autograd.grad(one.square().sum(), weights) for one in (made, plain))
     assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(*gradients, strict=True))
+
+
+def test_places_are_the_same_by_kernels_and_by_matrix_products() -> None:
+    """Of sounds, of what fades into silence, and of silence, where every value is as large as its neighbours."""
+    torch.manual_seed(0)
+    network = EqAutoencoder()
+    frames = torch.randn(6, 1024) * torch.hann_window(1024)
+    frames[2] *= torch.linspace(1, 0, 1024) ** 20
+    frames[3, 300:], frames[4] = 0, 0
+    with torch.no_grad():
+        network.bias.normal_(0, 1e-3)
+        network.smoothing_bias.normal_(0, 1e-3)
+        filters = (network.filters, network.bias, network.smoothing, network.smoothing_bias)
+        largest, places = precise_pool(frames, *filters, 16)
+        expected, expected_places = precise_pool_plainly(frames, *filters, 16)
+        single, single_places = smooth_pool(analyse(frames, *filters[:2]), *filters[2:], 16)
+    assert torch.equal(places, expected_places)
+    assert torch.allclose(largest, expected, atol=1e-7)
+    assert torch.allclose(largest, single, atol=1e-5)
+    sounding = (0, 1, 5)
+    assert (places == single_places)[sounding, :].float().mean() > 0.999
