@@ -164,12 +164,15 @@ class ProfilePresets(Frozen):
     """The presets of an external synth: their format, and how one is called up.
 
     `load` "program" is a program change of its place in the bank, which is written into the program's own folder as
-    `file`, and named by `arguments` behind the command; "message" sends what the file holds, for synths that take it.
+    `file`, and named by `arguments` behind the command; "message" sends what the file holds, for synths that take it;
+    "knobs" sends nothing but the parameters.
     """
 
     format: str = Field(pattern=NAME, description="format of the presets; see timbre-data list banks")
     path: str = Field("", description="bank, or folder of presets, that is used where none is named")
-    load: Literal["program", "message"] = Field("program", description="program: by its number; message: sent whole")
+    load: Literal["program", "message", "knobs"] = Field(
+        "program", description="program: by its number; message: sent whole; knobs: as values of the knobs alone"
+    )
     file: str = Field("", description="where the bank is written in the program's own folder")
     arguments: tuple[str, ...] = Field((), description="words behind the command where presets are used")
 

@@ -27,7 +27,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from timbre_data.models.architectures import Model, Shape
-from timbre_data.models.layers.sparse_filters import analyse, precise_pool, smooth_pool, synthesise
+from timbre_data.models.layers.precise_places import precise_pool
+from timbre_data.models.layers.sparse_filters import analyse, smooth_pool, synthesise
 from timbre_data.schemas.base import Frozen
 
 FRAME, HOP = 1024, 64

@@ -31,20 +31,12 @@ def _add_taps(x: Floats, w: Floats, out: Floats) -> None:
     """Eight taps of a filter at once: the sum stays in registers."""
     a0, a1, a2, a3, a4, a5, a6, a7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
     for t in range(len(out)):
-        out[t] += (
-            a0 * x[t]
-            + a1 * x[t + 1]
-            + a2 * x[t + 2]
-            + a3 * x[t + 3]
-            + a4 * x[t + 4]
-            + a5 * x[t + 5]
-            + a6 * x[t + 6]
-            + a7 * x[t + 7]
-        )
+        out[t] += (a0 * x[t] + a1 * x[t + 1] + a2 * x[t + 2] + a3 * x[t + 3]
+                   + a4 * x[t + 4] + a5 * x[t + 5] + a6 * x[t + 6] + a7 * x[t + 7])  # fmt: skip
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _analyse(padded: Floats, filters: Floats, bias: Floats, out: Floats) -> None:
+def analyse_kernel(padded: Floats, filters: Floats, bias: Floats, out: Floats) -> None:
     """All filters on each frame: out (n, c, t) of padded (n, t + k - 1)."""
     channels, length = filters.shape
     for n in range(out.shape[0]):
@@ -58,7 +50,7 @@ def _analyse(padded: Floats, filters: Floats, bias: Floats, out: Floats) -> None
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _analyse_back(padded: Floats, gradient: Floats, out: Floats) -> None:
-    """Gradient of the filters of `_analyse`, added to out (c, k)."""
+    """Gradient of the filters of `analyse_kernel`, added to out (c, k)."""
     for n in range(gradient.shape[0]):
         for c in range(gradient.shape[1]):
             g = gradient[n, c]
@@ -78,12 +70,11 @@ def _analyse_back(padded: Floats, gradient: Floats, out: Floats) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _smooth_pool(
+def smooth_pool_kernel(
     values: Floats, filters: Floats, bias: Floats, before: int, out: Floats, positions: NDArray[np.int64], grid: float
 ) -> None:
-    """Each channel's absolute values (n, c, t) through its own filter, then the largest of every t // p values and
-    where it is; a row at a time stays in the cache. With a `grid` values count as equal that are so when rounded to
-    that many parts of 1.
+    """Each channel's absolute values (n, c, t) through its own filter, then the largest of every t // p values, rounded
+    to `grid` parts of 1 unless that is 0, and where it is; a row at a time stays in the cache.
     """
     length, taps, count = values.shape[2], filters.shape[1], out.shape[2]
     pool = length // count
@@ -118,7 +109,7 @@ def _smooth_pool_back(
     inner: Floats,
     out: Floats,
 ) -> None:
-    """Gradients of `_smooth_pool`: of its values (`inner`) and, added, of its filters."""
+    """Gradients of `smooth_pool_kernel`: of its values (`inner`) and, added, of its filters."""
     length, taps = values.shape[2], filters.shape[1]
     padded, wide = np.zeros(length + taps - 1, np.float32), np.empty(length + taps - 1, np.float32)
     for n in range(values.shape[0]):
@@ -140,7 +131,7 @@ def _smooth_pool_back(
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _synthesise(values: Floats, positions: NDArray[np.int64], filters: Floats, out: Floats) -> None:
-    """The adjoint of `_analyse` on values at some places: out (n, t + k - 1), added."""
+    """The adjoint of `analyse_kernel` on values at some places: out (n, t + k - 1), added."""
     for n in range(values.shape[0]):
         o = out[n]
         for c in range(values.shape[1]):
@@ -180,7 +171,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
 
 
-def _each(count: int, work: Callable[[slice], Any]) -> list[Any]:
+def each_part(count: int, work: Callable[[slice], Any]) -> list[Any]:
     """Do the parts at once, and give what each gives, in order."""
     parts = _parts(count)
     if len(parts) == 1:
@@ -188,7 +179,7 @@ def _each(count: int, work: Callable[[slice], Any]) -> list[Any]:
     return list(_pool(torch.get_num_threads()).map(work, parts))
 
 
-def _padding(taps: int) -> tuple[int, int]:
+def padding(taps: int) -> tuple[int, int]:
     """Zeros before and after, so that the output is as long as the input (as PyTorch's "same")."""
     return (taps - 1) // 2, taps - 1 - (taps - 1) // 2
 
@@ -200,10 +191,10 @@ def _array(tensor: torch.Tensor) -> Floats:
 class _Analyse(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, frames: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        padded = _array(F.pad(frames, _padding(filters.shape[1])))
+        padded = _array(F.pad(frames, padding(filters.shape[1])))
         out = np.empty((len(frames), len(filters), frames.shape[1]), np.float32)
         w, b = _array(filters), _array(bias)
-        _each(len(frames), lambda part: _analyse(padded[part], w, b, out[part]))
+        each_part(len(frames), lambda part: analyse_kernel(padded[part], w, b, out[part]))
         context.padded, context.shape = padded, filters.shape
         return torch.from_numpy(out)
 
@@ -216,7 +207,7 @@ class _Analyse(torch.autograd.Function):
             _analyse_back(context.padded[part], g[part], out)
             return out
 
-        total = sum(_each(len(g), work))
+        total = sum(each_part(len(g), work))
         return None, torch.from_numpy(np.asarray(total)), gradient.sum(dim=(0, 2))
 
 
@@ -226,10 +217,10 @@ class _SmoothPool(torch.autograd.Function):
         context: Any, values: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor, pool: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         v, w, b = _array(values), _array(filters), _array(bias)
-        before, _ = _padding(w.shape[1])
+        before, _ = padding(w.shape[1])
         out = np.empty((*v.shape[:2], v.shape[2] // pool), np.float32)
         positions = np.empty(out.shape, np.int64)
-        _each(len(v), lambda part: _smooth_pool(v[part], w, b, before, out[part], positions[part], 0.0))
+        each_part(len(v), lambda part: smooth_pool_kernel(v[part], w, b, before, out[part], positions[part], 0.0))
         context.kept = (v, w, before, positions)
         indices = torch.from_numpy(positions)
         context.mark_non_differentiable(indices)
@@ -246,7 +237,7 @@ class _SmoothPool(torch.autograd.Function):
             _smooth_pool_back(v[part], w, before, positions[part], g[part], inner[part], out)
             return out
 
-        total = sum(_each(len(v), work))
+        total = sum(each_part(len(v), work))
         return torch.from_numpy(inner), torch.from_numpy(np.asarray(total)), gradient.sum(dim=(0, 2)), None
 
 
@@ -257,15 +248,15 @@ class _Synthesise(torch.autograd.Function):
     ) -> torch.Tensor:
         v, w, at = _array(values), _array(filters), positions.numpy()
         out = np.zeros((len(v), length + w.shape[1] - 1), np.float32)
-        _each(len(v), lambda part: _synthesise(v[part], at[part], w, out[part]))
+        each_part(len(v), lambda part: _synthesise(v[part], at[part], w, out[part]))
         context.kept = (v, at, w)
-        before, _ = _padding(w.shape[1])
+        before, _ = padding(w.shape[1])
         return torch.from_numpy(out[:, before : before + length].copy())
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> Any:
         v, at, w = context.kept
-        g = _array(F.pad(gradient, _padding(w.shape[1])))
+        g = _array(F.pad(gradient, padding(w.shape[1])))
         inner = np.empty_like(v)
 
         def work(part: slice) -> Floats:
@@ -273,7 +264,7 @@ class _Synthesise(torch.autograd.Function):
             _synthesise_back(v[part], at[part], w, g[part], inner[part], out)
             return out
 
-        total = sum(_each(len(v), work))
+        total = sum(each_part(len(v), work))
         return torch.from_numpy(inner), None, torch.from_numpy(np.asarray(total)), None
 
 
@@ -290,7 +281,7 @@ def plainly() -> Iterator[None]:
         _plain.reset(token)
 
 
-def _fits(tensor: torch.Tensor, filters: torch.Tensor) -> bool:
+def kernels_fit(tensor: torch.Tensor, filters: torch.Tensor) -> bool:
     return (
         not _plain.get()
         and tensor.device.type == "cpu"
@@ -303,14 +294,14 @@ def analyse(frames: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor) -> 
     """All filters [shape=(c, k)] on each frame [shape=(n, t)], as long as it: [shape=(n, c, t)]. Frames get no
     gradient.
     """
-    if _fits(frames, filters):
+    if kernels_fit(frames, filters):
         return torch.as_tensor(_Analyse.apply(frames, filters, bias))
     return analyse_plainly(frames, filters, bias)
 
 
 def analyse_plainly(frames: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     """`analyse` by PyTorch's own convolution."""
-    return F.conv1d(F.pad(frames, _padding(filters.shape[1]))[:, None], filters[:, None], bias)
+    return F.conv1d(F.pad(frames, padding(filters.shape[1]))[:, None], filters[:, None], bias)
 
 
 def smooth_pool(
@@ -319,7 +310,7 @@ def smooth_pool(
     """A filter for each channel [shape=(c, k)] on the absolute values of its own [shape=(n, c, t)], then the largest of
     every `pool`, and where it was [shape=(n, c, t // pool) both].
     """
-    if _fits(values, filters):
+    if kernels_fit(values, filters):
         largest, positions = _SmoothPool.apply(values, filters, bias, pool)
         return largest, positions
     return smooth_pool_plainly(values, filters, bias, pool)
@@ -329,7 +320,7 @@ def smooth_pool_plainly(
     values: torch.Tensor, filters: torch.Tensor, bias: torch.Tensor, pool: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`smooth_pool` by PyTorch's own layers."""
-    smooth = F.conv1d(F.pad(values.abs(), _padding(filters.shape[1])), filters[:, None], bias, groups=len(filters))
+    smooth = F.conv1d(F.pad(values.abs(), padding(filters.shape[1])), filters[:, None], bias, groups=len(filters))
     largest, positions = F.max_pool1d(smooth, pool, return_indices=True)
     return largest, positions
 
@@ -338,7 +329,7 @@ def synthesise(values: torch.Tensor, positions: torch.Tensor, filters: torch.Ten
     """The adjoint of `analyse`, on values at places of `length` samples [shape=(n, c, p) both], zero elsewhere: frames
     [shape=(n, length)].
     """
-    if _fits(values, filters):
+    if kernels_fit(values, filters):
         return torch.as_tensor(_Synthesise.apply(values, positions, filters, length))
     return synthesise_plainly(values, positions, filters, length)
 
@@ -350,77 +341,5 @@ def synthesise_plainly(
     dense = torch.zeros(*values.shape[:2], length, device=values.device, dtype=values.dtype).scatter(
         2, positions, values
     )
-    before, _ = _padding(filters.shape[1])
+    before, _ = padding(filters.shape[1])
     return F.conv_transpose1d(dense, filters[:, None])[:, 0, before : before + length]
-
-
-GRID = 2.0**36
-"""Parts of 1 that are told apart where places are to be the same in every library."""
-
-
-def precise_pool(
-    frames: torch.Tensor,
-    filters: torch.Tensor,
-    bias: torch.Tensor,
-    smoothing: torch.Tensor,
-    smoothing_bias: torch.Tensor,
-    pool: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """`smooth_pool` of `analyse`, the same places in every library that computes it; without gradients.
-
-    Which of two neighbours is the largest often turns on the last bit of a convolution in single precision, and another
-    place is another sound. So the sums are made in double precision, and values that agree to `GRID` count as equal:
-    the first of them is taken.
-    """
-    if _fits(frames, filters) and _fits(frames, smoothing):
-        w, b, sw, sb = (one.detach().double().numpy() for one in (filters, bias, smoothing, smoothing_bias))
-        padded = F.pad(frames.double(), _padding(filters.shape[1])).numpy()
-        out = np.empty((len(frames), len(w), frames.shape[1] // pool), np.float64)
-        positions = np.empty(out.shape, np.int64)
-        before, _ = _padding(smoothing.shape[1])
-
-        def work(part: slice) -> None:
-            values = np.empty((len(padded[part]), len(w), frames.shape[1]), np.float64)
-            _analyse(padded[part], w, b, values)
-            _smooth_pool(values, sw, sb, before, out[part], positions[part], GRID)
-
-        _each(len(frames), work)
-        return torch.from_numpy(out).float(), torch.from_numpy(positions)
-    return precise_pool_plainly(frames, filters, bias, smoothing, smoothing_bias, pool)
-
-
-def precise_pool_plainly(
-    frames: torch.Tensor,
-    filters: torch.Tensor,
-    bias: torch.Tensor,
-    smoothing: torch.Tensor,
-    smoothing_bias: torch.Tensor,
-    pool: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """`precise_pool` by matrix products, which runtimes have in double precision, as they do not have convolutions."""
-    count, length, channels = frames.shape[0], frames.shape[1], filters.shape[0]
-    windows = F.pad(frames.double(), _padding(filters.shape[1])).unfold(1, filters.shape[1], 1)
-    values = (windows @ filters.double().T + bias.double()).abs().permute(2, 0, 1)  # c, n, t
-    before, _ = _padding(smoothing.shape[1])
-    blocks = F.pad(values, (before, 2 * BLOCK - before)).reshape(channels, count, length // BLOCK + 2, BLOCK)
-    bands = _bands(smoothing.double())
-    smooth = smoothing_bias.double()[:, None, None] + sum(
-        blocks[:, :, k : k + length // BLOCK].reshape(channels, -1, BLOCK) @ bands[:, k] for k in range(3)
-    )
-    rounded = (smooth * GRID).round() / GRID
-    pools = rounded.reshape(channels, count, length // pool, pool).permute(1, 0, 2, 3)
-    largest, places = pools.max(dim=3)
-    return largest.float(), places + pool * torch.arange(length // pool, device=frames.device)
-
-
-BLOCK = 64
-"""Values that a matrix product smooths at once: as long as half a smoothing filter."""
-
-
-def _bands(smoothing: torch.Tensor) -> torch.Tensor:
-    """Filters of two blocks' length [shape=(c, 2 * BLOCK)] as what three blocks of input add to one of output
-    [shape=(c, 3, BLOCK, BLOCK)].
-    """
-    padded = F.pad(smoothing, (BLOCK, BLOCK))
-    place = torch.arange(3 * BLOCK)[:, None] - torch.arange(BLOCK) + BLOCK  # input minus output, into the padded filter
-    return padded[:, place].reshape(len(smoothing), 3, BLOCK, BLOCK)

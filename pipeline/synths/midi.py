@@ -97,6 +97,8 @@ def _called_up(settings: MidiSettings) -> tuple[Profile, Calls]:
     way = profile.presets
     if way.load == "message":
         return profile, tuple((preset.message,) for preset in stored_of(presets, way.format))
+    if way.load == "knobs":
+        return profile, ((),) * len(presets.entries)
     bank = content_of(presets, presets.entries[0]).decode("utf-8", "replace")
     changes: dict[str, Any] = {"command": (*profile.command, *way.arguments)}
     if way.file:

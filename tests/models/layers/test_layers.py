@@ -15,8 +15,9 @@ from timbre_data.models.architectures._timbre import jingju_frontend
 from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.layers.film import Film
+from timbre_data.models.layers.precise_places import precise_pool, precise_pool_plainly
 from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
-from timbre_data.models.layers.sparse_filters import analyse, precise_pool, precise_pool_plainly, smooth_pool
+from timbre_data.models.layers.sparse_filters import analyse, smooth_pool
 from timbre_data.models.layers.spectrogram import Spectrogram
 from timbre_data.models.layers.standardization import Standardise
 

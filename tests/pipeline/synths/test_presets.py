@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,13 +24,14 @@ from timbre_data.pipeline.build.isolation import difference_db
 from timbre_data.pipeline.build.rerendering import rerender_rows
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.performance import Performance, PlayedNote
+from timbre_data.pipeline.catalogue.preset_format import PresetError
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths import SYNTHS
 from timbre_data.pipeline.synths.banks import BANKS
 from timbre_data.pipeline.synths.capture.messages import row_messages
 from timbre_data.pipeline.synths.capture.profiles import read_profile
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
-from timbre_data.pipeline.synths.midi import MidiSettings
+from timbre_data.pipeline.synths.midi import MidiSettings, _called_up
 from timbre_data.pipeline.synths.vital import SPACE, VitalSettings
 from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.profile import Profile, ProfileParameter
@@ -372,3 +374,49 @@ except vita.SynthError as error:
     assert done.returncode == 0, done.stderr
     assert "it does not say the ranges of its controls: " in done.stdout
     assert "leaked" not in done.stderr
+
+
+def fxp(name: str, values: list[float]) -> bytes:
+    """A preset as VST 2 hosts write it."""
+    body = struct.pack(">4sIIII28s", b"FxCk", 1, 0x4D4A5831, 1, len(values), name.encode())
+    body += struct.pack(f">{len(values)}f", *values)
+    return b"CcnK" + struct.pack(">I", len(body)) + body
+
+
+def fxb(kind: bytes, count: int, content: bytes) -> bytes:
+    """A bank as VST 2 hosts write it."""
+    body = struct.pack(">4sIIII128s", kind, 1, 0x4D4A5831, 1, count, b"") + content
+    return b"CcnK" + struct.pack(">I", len(body)) + body
+
+
+def test_parameters_of_vst_2_presets_and_banks_are_read() -> None:
+    read = BANKS.load("fxp_preset").read
+    brass, pad = fxp("Brass", [0, 0.25, 1]), fxp("Pad", [1, 0.5, 0])
+    assert [(one.name, one.values) for one in read(fxb(b"FxBk", 2, brass + pad))] == [
+        ("Brass", {"parameter_0": 0, "parameter_1": 0.25, "parameter_2": 1}),
+        ("Pad", {"parameter_0": 1, "parameter_1": 0.5, "parameter_2": 0}),
+    ]
+    assert read(brass)[0].values["parameter_1"] == 0.25
+    wrong = {
+        "form of its own": (fxb(b"FBCh", 1, b"state"), brass.replace(b"FxCk", b"FPCh")),
+        "cut short": (brass[:-1], brass[:20], fxb(b"FxBk", 3, brass + pad)),
+        "no numbers": (fxp("x", [float("nan")]),),
+        "without presets": (fxb(b"FxBk", 0, b""),),
+    }
+    for said, files in wrong.items():
+        for content in files:
+            with pytest.raises(PresetError, match=said):
+                read(content)
+
+
+def test_knobs_alone_are_set_around_presets_of_a_plug_in(tmp_path: Path) -> None:
+    (tmp_path / "brass.fxp").write_bytes(fxp("Brass", [0, 0.25, 1]))
+    (tmp_path / "pad.fxp").write_bytes(fxp("Pad", [1, 0.5, 0]))
+    cutoff = {"name": "cutoff", "target": "parameter_1", "cc": 74, "stored": [0, 1]}
+    profile = {"name": "jx", "ports": {"midi": "JX", "audio": ["in"]}, "presets": {"format": "fxp_preset", "load": "knobs"}, "parameters": [cutoff]}  # fmt: skip
+    settings = MidiSettings.model_validate({"profile": profile, "presets": str(tmp_path), "backend": "rtmidi"})
+    assert settings.presets is not None
+    assert [entry.places for entry in settings.presets.entries] == [(0.25,), (0.5,)]
+    whole, calls = _called_up(settings)
+    assert whole == settings.profile
+    assert calls == ((), ())
