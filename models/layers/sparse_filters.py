@@ -282,6 +282,7 @@ def plainly() -> Iterator[None]:
 
 
 def kernels_fit(tensor: torch.Tensor, filters: torch.Tensor) -> bool:
+    """Whether the kernels of this module take these: on a CPU, and not while a program is exported."""
     return (
         not _plain.get()
         and tensor.device.type == "cpu"
