@@ -41,6 +41,8 @@ def content_digest(data: Dataset) -> str | None:
         index = data.read(DRY_INDEX)
         if (index != data.read(ORIGIN_DRY)).any():
             digest.update(DRY_INDEX.encode() + index.astype("<i4").tobytes())
-    for path in (ROW_HASH, DRY_HASH, *map(feature_hash, sorted(set(data.feature_sets()) - set(data.left_out)))):
-        digest.update(path.encode() + np.asarray(data.read(path)).astype("<u8").tobytes())
+    features = sorted(set(data.feature_sets()) - set(data.left_out))
+    hashes = {ROW_HASH: data.row_hashes} | {path: data.read(path) for path in (DRY_HASH, *map(feature_hash, features))}
+    for path, values in hashes.items():
+        digest.update(path.encode() + np.asarray(values).astype("<u8").tobytes())
     return digest.hexdigest()

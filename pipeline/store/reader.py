@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import icechunk
@@ -249,9 +250,14 @@ class Dataset:
         sound = decode(self.read(DRY_AUDIO, unique))[back]
         return sound[0] if isinstance(rows, int) else sound
 
+    @cached_property
+    def row_hashes(self) -> NDArray[np.uint64]:
+        """The hash of every row, 0 where it is not there yet [shape=(n,)]; read once."""
+        return self.read(ROW_HASH)
+
     def present(self) -> NDArray[np.bool_]:
         """A mask of the rows that are present (committed with their hash) [shape=(n,)]."""
-        return self.read(ROW_HASH) != 0
+        return self.row_hashes != 0
 
     def usable(self) -> NDArray[np.int64]:
         """Indices of the rows that are there and did not fail."""

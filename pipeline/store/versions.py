@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from timbre_data.pipeline.store.columns import ATTEMPT, DRY_NOTE, FAILED, SPLITS
+from timbre_data.pipeline.store.columns import ATTEMPT, DRY_NOTE, SPLITS
 from timbre_data.pipeline.store.location import Location
 from timbre_data.pipeline.store.origins import ORIGINS, origin_rows
 from timbre_data.pipeline.store.reader import Dataset
@@ -63,7 +63,7 @@ def collect_garbage(location: Location, older_than_hours: float) -> dict[str, in
 
 def summary(data: Dataset) -> dict[str, Any]:
     """Summarize a dataset as plain data."""
-    usable = data.usable()
+    usable, present = data.usable(), int(data.present().sum())
     split = data.split()[usable]
     return {
         "name": data.name,
@@ -73,8 +73,8 @@ def summary(data: Dataset) -> dict[str, Any]:
         "digest": data.digest(),
         "made": data.made(),
         "rows": data.recipe.n,
-        "present": int(data.present().sum()),
-        "failed": int(data.read(FAILED).sum()),
+        "present": present,
+        "failed": present - len(usable),
         "redrawn": int((data.read(ATTEMPT) > 0).sum()),
         "dry_sounds": int(data.array(DRY_NOTE).shape[0]),
         "splits": {name: int((split == i).sum()) for i, name in enumerate(SPLITS)},
