@@ -121,7 +121,7 @@ class Autofx(nn.Module):
         return torch.sigmoid(self.output(torch.relu(self.hidden(x))).float())
 
     def fuse(self) -> None:
-        """Take the batch norms into the convolutions: for inference alone, a fifth faster."""
+        """Take the batch norms into the convolutions, for inference alone."""
         self.stem[0], self.stem[1] = fused(self.stem[0], self.stem[1])
         for block in self.blocks:
             cast(Block, block).fuse()

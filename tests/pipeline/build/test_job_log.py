@@ -85,4 +85,4 @@ train: [{name: r, model: regressor_mlp, data: [distortion], features: [autofx163
     error = capsys.readouterr().err
     assert "stage 1 of 4: render distortion, 80 rows" in error
     assert "stage 4 of 4: evaluate r" in error
-    assert "dataset distortion 1.1.0" in error
+    assert "dataset distortion 1.0.0" in error
