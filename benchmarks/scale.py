@@ -64,13 +64,13 @@ def build(rows: int, address: str) -> dict[str, float]:
     clock, commits = Clock(), []
     commit = Writer.commit
 
-    def timed(self: Writer, *arguments: Any, **options: Any) -> Any:
+    def clocked(self: Writer, *arguments: Any, **options: Any) -> Any:
         begun = time.perf_counter()
         result = commit(self, *arguments, **options)
         commits.append(time.perf_counter() - begun)
         return result
 
-    Writer.commit = timed  # type: ignore[method-assign]  # to measure
+    Writer.commit = clocked  # type: ignore[method-assign]  # to measure
     rendering.render(recipe_of(rows), locate(address), Cluster(workers=CORES), progress=clock)
     edge = max(1, len(commits) // 10)
     return {

@@ -157,14 +157,14 @@ def render(
         shown = "; ".join(report.failed[:20]) + ("; ..." if len(report.failed) > 20 else "")
         warn(f"{len(report.failed)} rows or sounds failed: {shown}")
         raise typer.Exit(1)
-    left = [name for name in resolved.features if name not in names]
-    _say_next(out or resolved.name, left, report.version and not dry_run)
+    if report.version and not dry_run:
+        left = set(resolved.features).difference(names)
+        _say_next("featurize" if left else "dataset show", out or resolved.name)
 
 
-def _say_next(dataset: str, features: Any, made: Any) -> None:
-    """Say what can be done with a dataset that was `made`."""
-    if made:
-        say(f"next: timbre-data {'featurize' if features else 'dataset show'} {shlex.quote(dataset)}")
+def _say_next(command: str, dataset: str) -> None:
+    """Say what can be done with a dataset now."""
+    say(f"next: timbre-data {command} {shlex.quote(dataset)}")
 
 
 def _recipe_of(dataset: str, out: str | None) -> dict[str, Any]:
@@ -246,7 +246,8 @@ def import_(
     if report.failed:
         warn(f"{len(report.failed)} recordings left out: {report.failed[0]}")
         raise typer.Exit(1)
-    _say_next(out or importer.replace("_", "-"), (), report.version and not dry_run)
+    if report.version and not dry_run:
+        _say_next("dataset show", out or importer.replace("_", "-"))
 
 
 @app.command(epilog="Example: timbre-data featurize distortion --features autofx163,logmel")

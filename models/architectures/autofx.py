@@ -120,8 +120,8 @@ class Autofx(nn.Module):
         x = torch.cat((self.pool(x).flatten(1), features), dim=1)
         return torch.sigmoid(self.output(torch.relu(self.hidden(x))).float())
 
-    def fuse(self) -> None:
-        """Take the batch norms into the convolutions, for inference alone."""
+    def for_inference(self) -> None:
+        """Take the batch norms into the convolutions: it cannot be trained any more."""
         self.stem[0], self.stem[1] = fused(self.stem[0], self.stem[1])
         for block in self.blocks:
             cast(Block, block).fuse()

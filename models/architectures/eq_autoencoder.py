@@ -159,8 +159,8 @@ class EqAutoencoder(nn.Module):
         ]
         return [group for group in parameter_groups if group["params"]]
 
-    def fuse(self) -> None:
-        """For inference alone: see `precise`."""
+    def for_inference(self) -> None:
+        """Find places as `precise` says."""
         self.precise = True
 
     def encode(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -169,9 +169,8 @@ class EqAutoencoder(nn.Module):
         """
         residual = analyse(frames, self.filters, self.bias)
         if self.precise:
-            largest, positions = precise_pool(
-                frames, self.filters, self.bias, self.smoothing, self.smoothing_bias, POOL
-            )
+            weights = (self.filters, self.bias, self.smoothing, self.smoothing_bias)
+            largest, positions = precise_pool(frames, weights, POOL)
         else:
             largest, positions = smooth_pool(residual, self.smoothing, self.smoothing_bias, POOL)
         return F.softplus(largest), positions, residual

@@ -14,26 +14,22 @@ from timbre_data.models.layers.sparse_filters import (
     smooth_pool_kernel,
 )
 
+Weights = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""Filters and their bias, what smooths each channel and its bias."""
 GRID = 2.0**36
 """Parts of 1 that are told apart where places are to be the same in every library."""
 
 
-def precise_pool(
-    frames: torch.Tensor,
-    filters: torch.Tensor,
-    bias: torch.Tensor,
-    smoothing: torch.Tensor,
-    smoothing_bias: torch.Tensor,
-    pool: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
+def precise_pool(frames: torch.Tensor, weights: Weights, pool: int) -> tuple[torch.Tensor, torch.Tensor]:
     """`smooth_pool` of `analyse`, the same places in every library that computes it; without gradients.
 
     Which of two neighbours is the largest often turns on the last bit of a convolution in single precision, and another
     place is another sound. So the sums are made in double precision, and values that agree to `GRID` count as equal:
     the first of them is taken.
     """
+    filters, _, smoothing, _ = weights
     if kernels_fit(frames, filters) and kernels_fit(frames, smoothing):
-        w, b, sw, sb = (one.detach().double().numpy() for one in (filters, bias, smoothing, smoothing_bias))
+        w, b, sw, sb = (one.detach().double().numpy() for one in weights)
         padded = F.pad(frames.double(), padding(filters.shape[1])).numpy()
         out = np.empty((len(frames), len(w), frames.shape[1] // pool), np.float64)
         positions = np.empty(out.shape, np.int64)
@@ -46,18 +42,12 @@ def precise_pool(
 
         each_part(len(frames), work)
         return torch.from_numpy(out).float(), torch.from_numpy(positions)
-    return precise_pool_plainly(frames, filters, bias, smoothing, smoothing_bias, pool)
+    return precise_pool_plainly(frames, weights, pool)
 
 
-def precise_pool_plainly(
-    frames: torch.Tensor,
-    filters: torch.Tensor,
-    bias: torch.Tensor,
-    smoothing: torch.Tensor,
-    smoothing_bias: torch.Tensor,
-    pool: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
+def precise_pool_plainly(frames: torch.Tensor, weights: Weights, pool: int) -> tuple[torch.Tensor, torch.Tensor]:
     """`precise_pool` by matrix products, which runtimes have in double precision, as they do not have convolutions."""
+    filters, bias, smoothing, smoothing_bias = weights
     count, length, channels = frames.shape[0], frames.shape[1], filters.shape[0]
     windows = F.pad(frames.double(), padding(filters.shape[1])).unfold(1, filters.shape[1], 1)
     values = (windows @ filters.double().T + bias.double()).abs().permute(2, 0, 1)  # c, n, t

@@ -126,11 +126,11 @@ class Trained:
             return TARGETS.load(self.target).decode(result, self.multi_label)
 
     def for_inference(self) -> Trained:
-        """This network, its layers joined where it knows how (`fuse`): it cannot be trained or saved any more."""
+        """This network, prepared where it has a `for_inference` of its own: it cannot be trained or saved any more."""
         self.network.eval()
-        fuse: Callable[[], None] | None = getattr(self.network.network, "fuse", None)
-        if fuse is not None:
-            fuse()
+        prepare: Callable[[], None] | None = getattr(self.network.network, "for_inference", None)
+        if prepare is not None:
+            prepare()
         return self
 
     @property

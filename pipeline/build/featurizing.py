@@ -11,7 +11,7 @@ import numpy as np
 
 from timbre_data.pipeline.build.connecting import dask_client
 from timbre_data.pipeline.build.engine import Cluster, Task, TaskResult
-from timbre_data.pipeline.build.feature_columns import columns_of
+from timbre_data.pipeline.build.feature_columns import FeatureColumns
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.stage import Job, Report, new_version, restore_tag, run_stage
 from timbre_data.pipeline.catalogue import validation
@@ -22,7 +22,6 @@ from timbre_data.pipeline.store import layout
 from timbre_data.pipeline.store.columns import (
     AUDIO,
     AUDIO_CHUNK,
-    DRY_F0,
     DRY_INDEX,
     ROW_HASH,
     TABLE_CHUNK,
@@ -40,14 +39,11 @@ def featurize_rows(session: bytes, address: str, task: Task, features_json: str,
     """Compute feature sets of the rows `task.start` to `task.stop` from their stored sounds, and write them."""
     quiet_threads()
     store = TaskSession(session, address)
-    columns = columns_of(features_json, rate)
+    features = FeatureColumns(features_json, rate)
     for start, stop in task.audio_chunks():
-        stored = store.read(AUDIO, slice(start, stop))
-        f0_hz = store.read(DRY_F0, store.read(DRY_INDEX, slice(start, stop)).astype(np.int64))
-        for one in columns:
-            one.add(store, start, stored, f0_hz)
-    for one in columns:
-        one.write(store, task.start)
+        rows = slice(start, stop)
+        features.add(store, start, store.read(AUDIO, rows), store.read(DRY_INDEX, rows).astype(np.int64))
+    features.write(store, task.start)
     return TaskResult(session=store.close(), rows=task.stop - task.start)
 
 

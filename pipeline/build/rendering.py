@@ -19,7 +19,6 @@ from timbre_data.pipeline.build.connecting import check_cluster, dask_client
 from timbre_data.pipeline.build.dry_sounds import render_dry, write_played
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.estimating import estimate
-from timbre_data.pipeline.build.featurizing import featurize_missing
 from timbre_data.pipeline.build.isolation import measured_isolation, not_repeatable
 from timbre_data.pipeline.build.leaving_out import left_out_messages, without_unusable
 from timbre_data.pipeline.build.machine import nearest_existing
@@ -91,14 +90,16 @@ def render(
         missing_dry = missing_rows(writer, DRY_HASH, plan.dry_count(recipe.n))
         missing = missing_rows(writer, ROW_HASH, recipe.n)
         if not len(missing) and not len(missing_dry) and meta(writer.peek()).get("version"):
-            late = [featurize_missing(writer, name, settings, cluster, progress) for name, settings in hot.items()]
+            late = [
+                featurizing.featurize_missing(writer, name, asked, cluster, progress) for name, asked in hot.items()
+            ]
             finished = replace(_finished(writer, location, recipe), failed=left_out_messages(left_out))
             return replace(finished, reason="; ".join([finished.reason, *(one.reason for one in late)]))
         notes = render_missing(writer, plan, cluster, missing_dry, missing, progress, keep_going, hot)
         whole = [name for name in hot if not len(missing_rows(writer, feature_hash(name)))]
         version = new_version(writer, f"{recipe.n} rows{''.join(f', {name}' for name in whole)}", whole)
         for name in [one for one in hot if one not in whole]:
-            version = featurize_missing(writer, name, hot[name], cluster, progress).version or version
+            version = featurizing.featurize_missing(writer, name, hot[name], cluster, progress).version or version
         return Report(
             dataset=location.address,
             rows=len(missing),

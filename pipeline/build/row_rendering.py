@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.build.chain import Draw
 from timbre_data.pipeline.build.dry_sounds import plan_of
 from timbre_data.pipeline.build.engine import Task, TaskResult
-from timbre_data.pipeline.build.feature_columns import columns_of
+from timbre_data.pipeline.build.feature_columns import FeatureColumns
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.build.players import instrument
@@ -24,7 +24,6 @@ from timbre_data.pipeline.store.columns import (
     AUDIO,
     AUDIO_CHUNK,
     DRY_AUDIO,
-    DRY_F0,
     DRY_INDEX,
     EFFECT_DB,
     FAILED,
@@ -74,7 +73,7 @@ def render_rows(
     rejected = 0
     tables: list[dict[str, NDArray[Any]]] = []
     failed: list[str] = []
-    features = columns_of(features_json, plan.recipe.audio.rate)
+    features = FeatureColumns(features_json, plan.recipe.audio.rate)
     for start, stop in task.audio_chunks():
         rows = np.arange(start, stop)
         dry_index = plan.dry_index(rows)
@@ -97,11 +96,9 @@ def render_rows(
         columns[ROW_HASH] = hashes(columns, (*ROW_ARRAYS, *plan.extra_labels))
         sounds = columns.pop(AUDIO)
         store.write(start, {AUDIO: sounds})
-        for one in features:
-            one.add(store, start, sounds, store.read(DRY_F0, dry_index))
+        features.add(store, start, sounds, dry_index)
         tables.append(columns)
-    for one in features:
-        one.write(store, task.start)
+    features.write(store, task.start)
     store.write(task.start, {path: np.concatenate([table[path] for table in tables]) for path in tables[0]})
     return TaskResult(
         session=store.close(),
