@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from timbre_data.commands.contracts._contract import Contract, sentence
-from timbre_data.pipeline.catalogue.effect import Effect
+from timbre_data.pipeline.catalogue.effect import ByRows, Effect
 from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.schemas.arrays import Audio
@@ -67,6 +67,21 @@ class EffectContract(Contract):
             repeats = list(pool.map(lambda _: self.effect.render(self.note, RATE, values), range(8)))
         assert np.array_equal(self.note, before), "it changes its input"
         assert all(np.array_equal(first, one) for one in repeats), "two renders of one sound differ"
+
+    def check_renders_rows_together_as_alone(self) -> None:
+        """Where several rows share a call, each gets the bytes that it gets alone."""
+        if not isinstance(self.effect.render, ByRows):
+            return
+        units = np.random.default_rng(0).random((7, len(self.effect.space)))
+        units[:2] = [[0.0], [1.0]]
+        values = self.effect.space.to_values(units.astype(np.float32))
+        for channels in (1, 2):
+            sounds = np.stack([np.roll(np.repeat(self.note, channels, axis=0), 100 * k, axis=1) for k in range(7)])
+            together = np.empty_like(sounds)
+            self.effect.render.rows(sounds, RATE, dict(zip(self.effect.space.names, values.T, strict=True)), together)
+            for row, (sound, one) in enumerate(zip(sounds, values, strict=True)):
+                alone = self.effect.render(sound, RATE, self.effect.space.as_mapping(one))
+                assert np.array_equal(alone, together[row]), f"row {row} of {channels} channels differs"
 
     def check_survives_the_corners_of_its_range(self) -> None:
         """Finite with every parameter at its lowest and at its highest."""

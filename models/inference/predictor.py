@@ -294,7 +294,7 @@ class Predictor:
 
     def _pitches(self, dry: Audio, count: int) -> NDArray[np.float32]:
         """Pitch of each note of a dry recording with the same notes; its first where it has fewer."""
-        from timbre_data.pipeline.sound.pitch import note_f0
+        from timbre_data.pipeline.sound.note_pitch import note_f0
 
         starts = note_starts(dry, self.rate, self.samples)
         measured = [note_f0(dry[start : start + self.samples], self.rate) for start in starts[:count]]

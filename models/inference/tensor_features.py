@@ -11,7 +11,7 @@ from torch import nn
 
 from timbre_data.models.layers.spectrogram import centred_stft, mel_matrix
 from timbre_data.pipeline.features import autofx48, autofx163
-from timbre_data.pipeline.sound import mel_bands, onsets, pitch
+from timbre_data.pipeline.sound import mel_bands, note_pitch, onsets, pitch
 from timbre_data.pipeline.sound.frame_series import ROLLOFF
 from timbre_data.pipeline.sound.short_time import frame_count, hann
 
@@ -19,7 +19,7 @@ from timbre_data.pipeline.sound.short_time import frame_count, hann
 class Yin(nn.Module):
     """Pitch of the frames of each sound: `pipeline.sound.pitch.Yin` in tensor operations."""
 
-    def __init__(self, samples: int, rate: int, hop_length: int = pitch.NOTE_HOP) -> None:
+    def __init__(self, samples: int, rate: int, hop_length: int = note_pitch.NOTE_HOP) -> None:
         super().__init__()
         pipeline_yin = pitch.Yin(samples, rate, hop_length)
         self._low, self._high, self._reach = pipeline_yin._low, pipeline_yin._high, pipeline_yin._reach
@@ -47,7 +47,7 @@ class Yin(nn.Module):
         normalized = torch.cat((torch.ones_like(energy), ratio), dim=-1)
         inner = normalized[..., self._low : high + 1]
         before, after = normalized[..., self._low - 1 : high], normalized[..., self._low + 1 : high + 2]
-        dip = (inner < before) & (inner <= after) & (inner < pitch.THRESHOLD)
+        dip = (inner < before) & (inner <= after) & (inner < note_pitch.THRESHOLD)
         best = torch.where(dip.any(-1), dip.to(torch.int8).argmax(-1), inner.argmin(-1))[..., None]
         left, middle, right = (series.gather(-1, best)[..., 0] for series in (before, inner, after))
         bend = left - 2 * middle + right

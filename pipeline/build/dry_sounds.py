@@ -13,6 +13,7 @@ from timbre_data.pipeline.build.engine import Task, TaskResult
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, as_stored
+from timbre_data.pipeline.sound.note_pitch import note_f0
 from timbre_data.pipeline.store.columns import (
     DRY_ARRAYS,
     DRY_AUDIO,
@@ -48,13 +49,12 @@ def plan_of(recipe_json: str, inventory: str) -> Plan:
 
 def render_dry(session: bytes, address: str, task: Task, recipe_json: str, inventory: str) -> TaskResult:
     """Make the dry sounds `task.start` to `task.stop` and write them. What cannot be used is listed in the notes."""
-    from timbre_data.pipeline.sound.pitch import note_f0
-
     quiet_threads()
     plan = plan_of(recipe_json, inventory)
     audio = plan.recipe.audio
     store = TaskSession(session, address)
     failures: dict[str, str] = {}
+    tables: list[dict[str, NDArray[Any]]] = []
     for start, stop in task.audio_chunks():
         count = stop - start
         sounds = np.zeros((count, audio.channels, audio.samples), np.float32)
@@ -77,9 +77,11 @@ def render_dry(session: bytes, address: str, task: Task, recipe_json: str, inven
         stored, gains = as_stored(sounds, audio.dtype, audio.peak)
         columns: dict[str, NDArray[Any]] = {DRY_AUDIO: stored, DRY_GAIN: gains, **numbers, **texts}
         columns[DRY_HASH] = hashes(columns, DRY_ARRAYS)
-        store.write(start, columns)
+        store.write(start, {DRY_AUDIO: columns.pop(DRY_AUDIO)})
+        tables.append(columns)
     if failures:
         return TaskResult(session=session, rows=0, notes={"failures": failures})
+    store.write(task.start, {path: np.concatenate([table[path] for table in tables]) for path in tables[0]})
     return TaskResult(session=store.close(), rows=task.stop - task.start)
 
 

@@ -74,6 +74,7 @@ def render_rows(
     tables: list[dict[str, NDArray[Any]]] = []
     failed: list[str] = []
     features = FeatureColumns(features_json, plan.recipe.audio.rate)
+    draw = plan.chain.draw(plan.recipe.seed, np.arange(task.start, task.stop))
     for start, stop in task.audio_chunks():
         rows = np.arange(start, stop)
         dry_index = plan.dry_index(rows)
@@ -83,7 +84,7 @@ def render_rows(
         else:
             dry = _dry_cache.rows(store, dry_key, dry_index)
         try:
-            columns, redrawn = make_rows(plan, rows, dry)
+            columns, redrawn = make_rows(plan, rows, dry, draw[start - task.start : stop - task.start])
         except RenderError:
             if not keep_going:
                 raise
@@ -108,15 +109,17 @@ def render_rows(
     )
 
 
-def make_rows(plan: Plan, rows: NDArray[np.int64], dry: Inputs) -> tuple[dict[str, NDArray[Any]], int]:
-    """Render rows from their dry sounds as stored, or from what their synth plays. Returns the columns of these rows
-    and how many draws were rejected.
+def make_rows(
+    plan: Plan, rows: NDArray[np.int64], dry: Inputs, draw: Draw | None = None
+) -> tuple[dict[str, NDArray[Any]], int]:
+    """Render rows from their dry sounds as stored, or from what their synth plays; `draw` is their labels where they
+    are drawn already. Returns the columns of these rows and how many draws were rejected.
 
     A silent or non-finite result is drawn again, with the attempt counted. Raises `RenderError` when a row cannot be
     made.
     """
     audio = plan.recipe.audio
-    draw = plan.chain.draw(plan.recipe.seed, rows)
+    draw = plan.chain.draw(plan.recipe.seed, rows) if draw is None else draw
     count = len(rows)
     columns: dict[str, NDArray[Any]] = {
         AUDIO: np.empty((count, audio.channels, audio.samples), audio.dtype),
@@ -144,9 +147,7 @@ def _make_block(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, pa
     """Render a few rows while they stay in the core's cache, and fill their places in `columns`."""
     indices = range(part.start, part.stop)
     source = _sources(plan, draw, rows, dry, indices)
-    wet = np.empty_like(source)
-    for i, k in enumerate(indices):
-        _render_one(plan, draw, k, int(rows[k]), source[i], wet[i])
+    wet = _rendered(plan, draw, rows, part, source)
     peaks, differences = levels(wet, source)
     for i in np.flatnonzero(~(peaks >= SILENCE_PEAK)).tolist():  # NaN too
         k = part.start + i
@@ -183,6 +184,19 @@ def _sources(plan: Plan, draw: Draw, rows: NDArray[np.int64], dry: Inputs, indic
     except Exception as error:
         k = indices[0]
         raise _row_error(plan, draw, k, int(rows[k]), f"{type(error).__name__}: {error}") from error
+
+
+def _rendered(plan: Plan, draw: Draw, rows: NDArray[np.int64], part: slice, source: Audio) -> Audio:
+    """The sounds behind the effects. What goes wrong is laid on the row it goes wrong with."""
+    wet = np.empty_like(source)
+    try:
+        plan.chain.render_rows(source, plan.recipe.audio.rate, draw.values[part], draw.order[part], wet)
+    except TimbreDataError:
+        raise
+    except Exception:
+        for i, k in enumerate(range(part.start, part.stop)):
+            _render_one(plan, draw, k, int(rows[k]), source[i], wet[i])
+    return wet
 
 
 def _render_one(plan: Plan, draw: Draw, k: int, row: int, source: Audio, out: Audio) -> None:

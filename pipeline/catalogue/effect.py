@@ -25,6 +25,24 @@ def _all_identifiable(values: Mapping[str, float], seconds: float) -> set[str]:
 
 
 Render = Callable[[Audio, int, Mapping[str, float]], Audio]
+RenderRows = Callable[[Audio, int, Mapping[str, NDArray[np.float64]], Audio], None]
+"""Sounds [shape=(n, channels, samples)], rate, values of each row by name [shape=(n,)], the place of the results."""
+
+
+class ByRows:
+    """The `render` of an effect that is written for several rows: `rows` renders them in one call, each with the bytes
+    that it gets alone.
+    """
+
+    def __init__(self, rows: RenderRows) -> None:
+        self.rows = rows
+
+    def __call__(self, audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
+        """Render one sound [shape=(channels, samples)]."""
+        out = np.empty(audio.shape, np.float32)
+        columns = {name: np.array([value], np.float64) for name, value in values.items()}
+        self.rows(np.ascontiguousarray(audio, np.float32)[None], rate, columns, out[None])
+        return out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +50,7 @@ class Effect:
     """An audio effect with a parameter space.
 
     `render(audio, rate, values)` is pure: float32 (channels, samples) in, the same shape out; `values` are physical.
+    One that does several rows in one call is a `ByRows`.
     `unidentifiable(values, seconds)` names the parameters that nobody could hear at these settings (anything at mix 0).
     `effect_class` is what a classifier is to call it where that is not its own name: several choruses are one class. An
     effect with `settings` (which plug-in?) becomes one with a space by `configure(settings)`. A linear one may have a

@@ -8,24 +8,32 @@ from collections.abc import Mapping
 
 import numpy as np
 import pedalboard
+from numpy.typing import NDArray
 
-from timbre_data.pipeline.sound.delays import delayed
+from timbre_data.pipeline.catalogue.effect import ByRows
+from timbre_data.pipeline.sound.delays import UNCHANGED, delayed
 from timbre_data.schemas.arrays import Audio
 
 LONGEST_SECONDS = 30
 """After that pedalboard's delay line comes round, and a delay of less than a sample is one of so long."""
 
 
-def render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    """Delay `audio`; a missing feedback is none."""
-    seconds = float(np.float32(values["delay_seconds"]))
-    if seconds == 0:  # pedalboard passes the sound on, whatever the mix
-        return audio.copy()
-    delay = int(seconds * rate)
-    if not delay and audio.shape[1] >= LONGEST_SECONDS * rate:
-        return with_pedalboard(audio, rate, values)
-    audio = np.ascontiguousarray(audio, np.float32)
-    return delayed(audio, delay or audio.shape[1], np.float32(values.get("feedback", 0.0)), np.float32(values["mix"]))
+def render_rows(sounds: Audio, rate: int, values: Mapping[str, NDArray[np.float64]], out: Audio) -> None:
+    """Delay each of the sounds; a missing feedback is none."""
+    samples = sounds.shape[2]
+    seconds = values["delay_seconds"].astype(np.float32).astype(np.float64)
+    delays = (seconds * rate).astype(np.int64)
+    below_a_sample = (delays == 0) & (seconds > 0)
+    delays[below_a_sample] = samples
+    delays[seconds == 0] = UNCHANGED  # pedalboard passes the sound on, whatever the mix
+    feedback = values.get("feedback", np.zeros(len(sounds)))
+    delayed(sounds, delays, feedback.astype(np.float32), values["mix"].astype(np.float32), out)
+    if samples >= LONGEST_SECONDS * rate:
+        for row in np.flatnonzero(below_a_sample).tolist():
+            out[row] = with_pedalboard(sounds[row], rate, {name: float(column[row]) for name, column in values.items()})
+
+
+render = ByRows(render_rows)
 
 
 def with_pedalboard(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:

@@ -8,22 +8,22 @@ from collections.abc import Mapping
 
 import numpy as np
 import pedalboard
+from numpy.typing import NDArray
 
+from timbre_data.pipeline.catalogue.effect import ByRows
 from timbre_data.pipeline.sound.delays import LEAST_MS, chorus
 from timbre_data.schemas.arrays import Audio
 
 
-def render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    """Send `audio` through a delay moved by an LFO; a missing feedback is none."""
-    return chorus(
-        np.ascontiguousarray(audio, np.float32),
-        float(rate),
-        np.float32(values["rate_hz"]),
-        np.float32(values["depth"]),
-        np.float32(max(values["centre_delay_ms"], LEAST_MS)),
-        np.float32(values.get("feedback", 0.0)),
-        np.float32(values["mix"]),
-    )
+def render_rows(sounds: Audio, rate: int, values: Mapping[str, NDArray[np.float64]], out: Audio) -> None:
+    """Send each of the sounds through a delay moved by an LFO; a missing feedback is none."""
+    centre = np.maximum(values["centre_delay_ms"], LEAST_MS)
+    feedback = values.get("feedback", np.zeros(len(sounds)))
+    columns = (values["rate_hz"], values["depth"], centre, feedback, values["mix"])
+    chorus(sounds, float(rate), np.stack(columns, axis=1).astype(np.float32), out)
+
+
+render = ByRows(render_rows)
 
 
 def with_pedalboard(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:

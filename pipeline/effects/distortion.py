@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from timbre_data.pipeline.catalogue.effect import Effect
-from timbre_data.pipeline.sound.biquad import filter_twice, shelf
+from timbre_data.pipeline.catalogue.effect import ByRows, Effect
+from timbre_data.pipeline.sound.biquad import filter_twice, shelves
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
 
 
-def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    sound = audio * np.float32(10 ** (values["drive_db"] / 20))
-    np.tanh(sound, out=sound)
-    filter_twice(sound, shelf(rate, values, 1), shelf(rate, values, -1))
-    return sound
+def _render_rows(sounds: Audio, rate: int, values: Mapping[str, NDArray[np.float64]], out: Audio) -> None:
+    drive = np.array([10 ** (drive_db / 20) for drive_db in values["drive_db"].tolist()], np.float32)
+    np.multiply(sounds, drive[:, None, None], out=out)
+    np.tanh(out, out=out)
+    filter_twice(out, shelves(rate, values, 1), shelves(rate, values, -1))
 
 
 def _with_pedalboard(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
@@ -62,7 +63,7 @@ EFFECT = Effect(
         ),
         Parameter(name="high_shelf_q", low=0.5, high=2, unit="1", description="quality factor of the high shelf"),
     ),
-    render=_render,
+    render=ByRows(_render_rows),
     pedalboard=_with_pedalboard,
     unidentifiable=_unidentifiable,
 )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from timbre_data.pipeline.catalogue.effect import Effect
-from timbre_data.pipeline.effects._modulated_delay import render, with_pedalboard
+import numpy as np
+from numpy.typing import NDArray
+
+from timbre_data.pipeline.catalogue.effect import ByRows, Effect
+from timbre_data.pipeline.effects._modulated_delay import render_rows, with_pedalboard
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
@@ -15,8 +18,9 @@ CENTRE_DELAY_MS = 12.0
 FIXED = {"centre_delay_ms": CENTRE_DELAY_MS, "mix": 1.0}
 
 
-def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
-    return render(audio, rate, {**values, **FIXED})
+def _render_rows(sounds: Audio, rate: int, values: Mapping[str, NDArray[np.float64]], out: Audio) -> None:
+    fixed = {name: np.full(len(sounds), value) for name, value in FIXED.items()}
+    render_rows(sounds, rate, {**values, **fixed}, out)
 
 
 def _with_pedalboard(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
@@ -37,6 +41,6 @@ EFFECT = Effect(
         ),
         Parameter(name="depth", low=0.02, high=0.3, unit="1", description="depth of the modulation: 0 none, 1 full"),
     ),
-    render=_render,
+    render=ByRows(_render_rows),
     pedalboard=_with_pedalboard,
 )

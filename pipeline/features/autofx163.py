@@ -15,7 +15,8 @@ from pydantic import Field
 from timbre_data.pipeline.catalogue.feature_set import Columns, FeatureSet
 from timbre_data.pipeline.sound import mel_bands
 from timbre_data.pipeline.sound.frame_series import frame_series, summarise_163
-from timbre_data.pipeline.sound.pitch import NOTE_HOP, Yin, typical
+from timbre_data.pipeline.sound.note_pitch import NOTE_HOP, typical
+from timbre_data.pipeline.sound.pitch import Yin
 from timbre_data.pipeline.sound.short_time import ShortTimeTransform, magnitude
 from timbre_data.pipeline.sound.statistics import FUNCTIONALS
 from timbre_data.schemas.arrays import Audio

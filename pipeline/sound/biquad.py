@@ -11,21 +11,30 @@ from numpy.typing import NDArray
 from timbre_data.schemas.arrays import Audio
 
 
-def shelf(rate: int, values: Mapping[str, float], side: int) -> NDArray[np.float64]:
-    """b0 b1 b2 a1 a2 of a shelf (Bristow-Johnson, Audio EQ Cookbook); `side` is 1 for the low shelf, -1 for the high
-    one.
+def shelves(rate: int, values: Mapping[str, NDArray[np.float64]], side: int) -> NDArray[np.float64]:
+    """b0 b1 b2 a1 a2 of a shelf for each row (Bristow-Johnson, Audio EQ Cookbook) [shape=(n, 5)]; `side` is 1 for the
+    low shelf, -1 for the high one.
     """
     name = "low_shelf" if side == 1 else "high_shelf"
-    a, w = 10 ** (values[f"{name}_gain_db"] / 40), 2 * np.pi * values[f"{name}_cutoff_hz"] / rate
+    a = np.array([10 ** (gain_db / 40) for gain_db in values[f"{name}_gain_db"].tolist()])
+    w = 2 * np.pi * values[f"{name}_cutoff_hz"] / rate
     c, s = side * np.cos(w), np.sin(w) * np.sqrt(a) / values[f"{name}_q"]
     plus, minus = a + 1 + (a - 1) * c, a + 1 - (a - 1) * c
     b = (a * (minus + s), side * 2 * a * (a - 1 - (a + 1) * c), a * (minus - s))
-    return np.array([*b, side * -2 * (a - 1 + (a + 1) * c), plus - s]) / (plus + s)
+    return np.ascontiguousarray((np.array([*b, side * -2 * (a - 1 + (a + 1) * c), plus - s]) / (plus + s)).T)
 
 
 @njit(cache=True, nogil=True)
-def filter_twice(sound: Audio, first: NDArray[np.float64], second: NDArray[np.float64]) -> None:
-    """Two biquads in a row, in place: transposed direct form II, state in float64."""
+def filter_twice(sounds: Audio, first: NDArray[np.float64], second: NDArray[np.float64]) -> None:
+    """Two biquads in a row [shape=(n, 5) each] on each of the sounds [shape=(n, channels, samples)], in place:
+    transposed direct form II, state in float64.
+    """
+    for row in range(len(sounds)):
+        _filter_twice(sounds[row], first[row], second[row])
+
+
+@njit(cache=True, nogil=True)
+def _filter_twice(sound: Audio, first: NDArray[np.float64], second: NDArray[np.float64]) -> None:
     b0, b1, b2, a1, a2 = first
     d0, d1, d2, c1, c2 = second
     for channel in range(len(sound)):

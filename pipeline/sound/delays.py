@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from timbre_data.schemas.arrays import Audio
 
 LEAST_MS, SWING_MS = 1.0, 20.0
 """The shortest delay, and by how much a full depth moves it from end to end."""
+UNCHANGED = -1
+"""In place of a delay: the sound is passed on."""
 QUARTERS = float.fromhex("0x1.45F306DC9C883p-1")
 """Quarter circles in a radian."""
 QUARTER = np.pi / 2
@@ -22,29 +25,37 @@ COSINE = tuple(map(float.fromhex, ("-0x1.ffffffd0c621cp-2", "0x1.55553e1068f19p-
 
 
 @njit(cache=True, nogil=True)
-def delayed(audio: Audio, delay: int, feedback: np.float32, mix: np.float32) -> Audio:
-    """A sound [shape=(channels, samples)] and, by `mix`, its echoes after `delay` samples each, every one `feedback`
-    times the one before. Made in blocks of the length of the delay, in which no sample depends on another.
-    """
-    samples = audio.shape[1]
+def _delayed(dry: Audio, delay: int, feedback: np.float32, mix: np.float32, line: Audio, wet: Audio) -> None:
+    samples = len(dry)
     dry_share = np.float32(1) - mix
     nothing = np.float32(0)
-    out = np.empty_like(audio)
-    line = np.empty(samples, np.float32)
-    for channel in range(len(audio)):
-        dry, wet = audio[channel], out[channel]
-        for n in range(min(delay, samples)):
-            line[n] = dry[n] + feedback * nothing
-            wet[n] = dry[n] * dry_share + mix * nothing
-        start = delay
-        while start < samples:
-            end = min(start + delay, samples)
-            for n in range(start, end):
-                echo = line[n - delay]
-                line[n] = dry[n] + feedback * echo
-                wet[n] = dry[n] * dry_share + mix * echo
-            start = end
-    return out
+    for n in range(min(delay, samples)):
+        line[n] = dry[n] + feedback * nothing
+        wet[n] = dry[n] * dry_share + mix * nothing
+    start = delay
+    while start < samples:
+        end = min(start + delay, samples)
+        for n in range(start, end):
+            echo = line[n - delay]
+            line[n] = dry[n] + feedback * echo
+            wet[n] = dry[n] * dry_share + mix * echo
+        start = end
+
+
+@njit(cache=True, nogil=True)
+def delayed(sounds: Audio, delays: NDArray[np.int64], feedback: Audio, mix: Audio, out: Audio) -> None:
+    """Each of the sounds [shape=(n, channels, samples)] and, by its `mix`, its echoes after so many samples each, every
+    one `feedback` times the one before [shape=(n,) all], in `out`; or the sound `UNCHANGED`.
+
+    Made in blocks of the length of the delay, in which no sample depends on another.
+    """
+    line = np.empty(sounds.shape[2], np.float32)
+    for row in range(len(sounds)):
+        for channel in range(sounds.shape[1]):
+            if delays[row] == UNCHANGED:
+                out[row, channel] = sounds[row, channel]
+            else:
+                _delayed(sounds[row, channel], delays[row], feedback[row], mix[row], line, out[row, channel])
 
 
 @njit(cache=True, nogil=True)
@@ -60,7 +71,20 @@ def _sine(x: np.float32) -> np.float32:
 
 
 @njit(cache=True, nogil=True)
-def chorus(
+def chorus(sounds: Audio, rate: float, values: Audio, out: Audio) -> None:
+    """A chorus on each of the sounds [shape=(n, channels, samples)], in `out`. The values of a row are the LFO's
+    frequency in Hz, its depth, the centre in ms, feedback and mix [shape=(n, 5)].
+
+    By `mix`, the sound is heard with what it was `centre` before, a time that the LFO moves by `depth` times half of
+    `SWING_MS` to both sides; never less than `LEAST_MS`.
+    """
+    for row in range(len(sounds)):
+        hertz, depth, centre_ms, feedback, mix = values[row]
+        _chorus(sounds[row], rate, hertz, depth, centre_ms, feedback, mix, out[row])
+
+
+@njit(cache=True, nogil=True)
+def _chorus(
     audio: Audio,
     rate: float,
     hertz: np.float32,
@@ -68,10 +92,8 @@ def chorus(
     centre_ms: np.float32,
     feedback: np.float32,
     mix: np.float32,
-) -> Audio:
-    """A chorus: the sound [shape=(channels, samples)] and, by `mix`, what it was `centre_ms` before, a time that an LFO
-    of so many `hertz` moves by `depth` times half of `SWING_MS` to both sides; never less than `LEAST_MS`.
-    """
+    out: Audio,
+) -> None:
     samples = audio.shape[1]
     swing, full, half = depth * np.float32(0.5), np.float32(2 * np.pi), np.float32(np.pi)
     step = full / np.float32(rate) * hertz
@@ -91,7 +113,6 @@ def chorus(
         delayed = np.int32(delay)
         part[n] = delay - np.float32(delayed)
         whole[n] = np.int32(silence) + np.int32(n) - delayed
-    out = np.empty_like(audio)
     line = np.zeros(silence + samples, np.float32)
     dry_share = np.float32(1) - mix
     for channel in range(len(audio)):
@@ -103,4 +124,3 @@ def chorus(
             echo = line[place] + part[n] * (line[place - np.uint64(1)] - line[place])
             fed_back = echo * feedback
             wet[n] = dry[n] * dry_share + echo * mix
-    return out

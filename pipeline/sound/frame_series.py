@@ -51,11 +51,20 @@ def frame_series(magnitudes: Audio, rate: float, out: NDArray[np.float64]) -> No
             second += d * d * a
             third += d * d * d * a
             fourth += d * d * d * d * a
-        rolled, reached = 0.0, 0
-        for k in range(bins):
-            rolled += np.float64(row[k]) * np.float64(row[k])
-            if rolled >= ROLLOFF * energy:
-                reached = k
+        rolled, reached = 0.0, -1
+        for start in range(0, bins, 32):  # runs of bins below the roll-off are added at once
+            part = 0.0
+            for value in row[start : start + 32]:
+                part += np.float64(value) * np.float64(value)
+            if rolled + part < ROLLOFF * energy:
+                rolled += part
+                continue
+            for k in range(start, min(start + 32, bins)):
+                rolled += np.float64(row[k]) * np.float64(row[k])
+                if rolled >= ROLLOFF * energy:
+                    reached = k
+                    break
+            if reached >= 0:
                 break
         mean = total / bins
         out[0, t] = centre * step
@@ -63,7 +72,7 @@ def frame_series(magnitudes: Audio, rate: float, out: NDArray[np.float64]) -> No
         out[2, t] = third * step**3
         out[3, t] = fourth * step**4
         out[4, t] = (weighted * step / bins - f_mean * mean) / f_variance
-        out[5, t] = reached * step
+        out[5, t] = max(reached, 0) * step
         out[6, t] = flux
         out[7, t] = np.exp(logarithm / bins) / max(mean, 1e-10)
 

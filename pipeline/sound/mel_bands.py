@@ -54,9 +54,17 @@ def cosine_basis(n_mels: int, n_mfcc: int) -> NDArray[np.float32]:
     return basis.astype(np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def mel_db(magnitudes: Audio, starts: NDArray[np.int64], counts: NDArray[np.int64], weights: Audio, out: Audio) -> None:
     """10 log10 of mel power, floored at `AMIN` [shape=(frames, n_mels)]."""
+    _mel_power(magnitudes, starts, counts, weights, out)
+    np.log10(out, out=out)  # NumPy's takes many at a time
+    out *= np.float32(10.0)
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _mel_power(
+    magnitudes: Audio, starts: NDArray[np.int64], counts: NDArray[np.int64], weights: Audio, out: Audio
+) -> None:
     power = np.empty(magnitudes.shape[1], np.float32)
     for frame in range(magnitudes.shape[0]):
         for k in range(len(power)):
@@ -67,7 +75,7 @@ def mel_db(magnitudes: Audio, starts: NDArray[np.int64], counts: NDArray[np.int6
             for k in range(counts[band]):
                 total += weights[offset + k] * power[starts[band] + k]
             offset += counts[band]
-            out[frame, band] = np.float32(10.0) * np.log10(max(total, np.float32(AMIN)))
+            out[frame, band] = max(total, np.float32(AMIN))
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})

@@ -47,13 +47,22 @@ def log_filters(rate: int, n_fft: int) -> tuple[NDArray[np.int64], NDArray[np.in
     return np.array(starts), np.array(counts), np.concatenate(parts).astype(np.float32)
 
 
-@njit(cache=True, nogil=True)
 def superflux(
     magnitudes: Audio, starts: NDArray[np.int64], counts: NDArray[np.int64], weights: Audio
 ) -> NDArray[np.float64]:
     """Onset strength of each frame [shape=(frames,)]; before the first frame is silence."""
-    frames, bands = magnitudes.shape[0], len(starts)
-    logs = np.empty((frames, bands), np.float64)
+    bands = np.empty((len(magnitudes), len(starts)))
+    _banded(magnitudes, starts, counts, weights, bands)
+    np.log10(bands, out=bands)  # NumPy's takes many at a time
+    return _flux(bands)
+
+
+@njit(cache=True, nogil=True)
+def _banded(
+    magnitudes: Audio, starts: NDArray[np.int64], counts: NDArray[np.int64], weights: Audio, out: NDArray[np.float64]
+) -> None:
+    """1 + the magnitude of each band [shape=(frames, bands)]."""
+    frames, bands = out.shape
     for t in range(frames):
         offset = 0
         for b in range(bands):
@@ -61,7 +70,12 @@ def superflux(
             for k in range(counts[b]):
                 total += weights[offset + k] * magnitudes[t, starts[b] + k]
             offset += counts[b]
-            logs[t, b] = np.log10(1.0 + total)
+            out[t, b] = 1.0 + total
+
+
+@njit(cache=True, nogil=True)
+def _flux(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    frames, bands = logs.shape
     strength = np.zeros(frames)
     for t in range(frames):
         for b in range(bands):

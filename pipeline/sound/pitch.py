@@ -1,4 +1,4 @@
-"""Fundamental frequency by YIN (de Cheveigne and Kawahara 2002), its difference function by FFT."""
+"""Fundamental frequency of every frame by YIN (de Cheveigne and Kawahara 2002), its difference function by FFT."""
 
 from __future__ import annotations
 
@@ -7,19 +7,9 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.sound.note_pitch import SILENCE, lags, pick
 from timbre_data.pipeline.sound.short_time import frame_count
 from timbre_data.schemas.arrays import Audio
-
-WINDOW = 1024
-"""Samples, at least, that are compared with their shifted selves; a frame is centred where window and shifted window
-meet.
-"""
-NOTE_HOP = 1024
-"""Hop where one pitch is wanted for a whole note."""
-FMIN_HZ = 60.0
-FMAX_HZ = 1400.0
-THRESHOLD = 0.1
-"""Depth of the normalized difference (YIN's aperiodicity) below which the first dip is taken."""
 
 
 def fast_length(least: int) -> int:
@@ -57,7 +47,7 @@ def _multiply_conjugate(a: NDArray[np.complex64], b: NDArray[np.complex64]) -> N
 
 
 @njit(cache=True, nogil=True)
-def _pick(
+def _pick_all(
     whole: Audio,
     correlation: Audio,
     rate: float,
@@ -68,37 +58,19 @@ def _pick(
     depth: NDArray[np.float64],
 ) -> None:
     """Frequency of each frame (Hz) and how periodic it is (depth of the dip; small is good)."""
-    normalized = np.empty(high + 2)
+    difference = np.empty(high + 2)
     for frame in range(whole.shape[0]):
         energy = 0.0
         for n in range(window):
             energy += whole[frame, n] * whole[frame, n]
-        if energy < 1e-9:
+        if energy < SILENCE:
             out[frame], depth[frame] = np.nan, 1.0
             continue
-        first, shifted, running = energy, energy, 0.0
-        normalized[0] = 1.0
+        first, shifted = energy, energy
         for lag in range(1, high + 2):
             shifted += whole[frame, lag + window - 1] ** 2 - whole[frame, lag - 1] ** 2
-            difference = max(first + shifted - 2.0 * correlation[frame, lag], 0.0)
-            running += difference
-            normalized[lag] = difference * lag / running if running > 0 else 1.0
-        best = -1
-        for lag in range(low, high + 1):
-            dip = normalized[lag] < normalized[lag - 1] and normalized[lag] <= normalized[lag + 1]
-            if dip and normalized[lag] < THRESHOLD:
-                best = lag
-                break
-        if best < 0:
-            best = low
-            for lag in range(low, high + 1):
-                if normalized[lag] < normalized[best]:
-                    best = lag
-        left, middle, right = normalized[best - 1], normalized[best], normalized[best + 1]
-        bend = left - 2 * middle + right
-        shift = 0.5 * (left - right) / bend if bend > 0 else 0.0
-        out[frame] = rate / (best + min(max(shift, -1.0), 1.0))
-        depth[frame] = middle
+            difference[lag] = max(first + shifted - 2.0 * correlation[frame, lag], 0.0)
+        out[frame], depth[frame] = pick(difference, rate, low, high)
 
 
 class Yin:
@@ -107,9 +79,7 @@ class Yin:
     def __init__(self, samples: int, rate: int, hop_length: int) -> None:
         frames = frame_count(samples, hop_length)
         self._hop_length, self._rate = hop_length, rate
-        self._low = max(2, int(rate / FMAX_HZ))
-        self._high = int(rate / FMIN_HZ) + 1
-        self._window = max(WINDOW, self._high + 2)
+        self._low, self._high, self._window = lags(rate)
         self._reach = self._high + 2
         self._length = fast_length(self._window + self._reach)
         self._whole, self._half = torch.empty(frames, self._length), torch.empty(frames, self._length)
@@ -125,7 +95,7 @@ class Yin:
         torch.fft.rfft(self._half, out=self._b)
         _multiply_conjugate(self._a.numpy(), self._b.numpy())
         torch.fft.irfft(self._a, n=self._length, out=self._correlation)
-        _pick(
+        _pick_all(
             self._whole.numpy(),
             self._correlation.numpy(),
             float(self._rate),
@@ -136,17 +106,3 @@ class Yin:
             self.depth,
         )
         return self.hz, self.depth
-
-
-def typical(hz: NDArray[np.float64], depth: NDArray[np.float64]) -> float:
-    """One pitch for a note: the median over its more periodic half; NaN for silence."""
-    voiced = np.isfinite(hz)
-    if not voiced.any():
-        return float("nan")
-    clear = depth[voiced] <= np.median(depth[voiced])
-    return float(np.median(hz[voiced][clear]))
-
-
-def note_f0(sound: Audio, rate: int) -> float:
-    """Measure the pitch of a note [shape=(samples,)] in Hz; NaN for silence."""
-    return typical(*Yin(len(sound), rate, NOTE_HOP)(np.ascontiguousarray(sound, np.float32)))

@@ -35,12 +35,13 @@ def _fill_frames(sound: Audio, window: Audio, hop_length: int, out: Audio) -> No
         start = frame * hop_length - n_fft // 2
         first = max(0, -start)
         last = min(n_fft, len(sound) - start)
-        for n in range(first):
-            out[frame, n] = 0.0
-        for n in range(first, last):
-            out[frame, n] = sound[start + n] * window[n]
-        for n in range(max(last, 0), n_fft):
-            out[frame, n] = 0.0
+        last = max(last, first)
+        framed = out[frame]
+        framed[:first] = 0.0
+        framed[last:] = 0.0
+        part, weights, product = sound[start + first : start + last], window[first:last], framed[first:last]
+        for n in range(len(part)):  # slices: no check of every place
+            product[n] = part[n] * weights[n]
 
 
 class ShortTimeTransform:

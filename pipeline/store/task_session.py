@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
@@ -32,6 +34,8 @@ class _Encoded(cpu.Buffer):
         return self._value
 
 
+WRITES_UNDER_WAY = 2
+"""Calls of `write` that a task does not wait for."""
 SMALL_BYTES = 4096
 """Columns with rows up to this size are packed before they are hashed."""
 
@@ -55,8 +59,9 @@ class TaskSession:
         self._address = address
         self.root = zarr.open_group(self._session.store, mode="r+")
         self._arrays: dict[str, zarr.Array[Any]] = {}
-        self._background = ThreadPoolExecutor(1)
-        self._writing: Future[None] | None = None
+        self._background = ThreadPoolExecutor(WRITES_UNDER_WAY)
+        self._writing: deque[Future[None]] = deque()
+        self._parts_of_chunks = threading.Lock()
 
     def array(self, path: str) -> zarr.Array[Any]:
         """One array by path."""
@@ -78,10 +83,11 @@ class TaskSession:
         """Write rows `start` onwards of some arrays, in the background, while the next rows are made.
 
         Zarr encodes on one thread for the whole process, where workers wait for each other; chunks that are covered
-        whole are encoded in a thread of the task's own instead. The values must not change any more.
+        whole are encoded in threads of the task's own instead, and one chunk while the one before is on its way to the
+        disk. The values must not change any more.
         """
-        self._wait()
-        self._writing = self._background.submit(self._write, start, dict(columns))
+        self._wait(WRITES_UNDER_WAY - 1)
+        self._writing.append(self._background.submit(self._write, start, dict(columns)))
 
     def _write(self, start: int, columns: Columns) -> None:
         chunks: list[tuple[str, bytes]] = []
@@ -92,23 +98,24 @@ class TaskSession:
                 whole = values.dtype.kind not in "OTU" and blosc_of(array) is not None
                 first, last = (-(-start // size), stop // size) if whole else (0, 0)
                 if first >= last:
-                    array[start:stop] = values
+                    with self._parts_of_chunks:
+                        array[start:stop] = values
                     continue
                 for number in range(first, last):
                     offset = number * size - start
                     chunks.append((chunk_key(array, number), encoded(array, values[offset : offset + size])))
                 for begin, end in ((start, first * size), (last * size, stop)):  # the parts of chunks at both ends
                     if begin < end:
-                        array[begin:end] = values[begin - start : end - start]
+                        with self._parts_of_chunks:
+                            array[begin:end] = values[begin - start : end - start]
             asyncio.run(self._set(chunks))
 
     async def _set(self, chunks: Sequence[tuple[str, bytes]]) -> None:
         await asyncio.gather(*(self._session.store.set(key, _Encoded(value)) for key, value in chunks))
 
-    def _wait(self) -> None:
-        if self._writing is not None:
-            self._writing.result()
-            self._writing = None
+    def _wait(self, left: int = 0) -> None:
+        while len(self._writing) > left:
+            self._writing.popleft().result()
 
     def close(self) -> bytes:
         """Wait for what is still being written, and return the session for merging."""

@@ -25,7 +25,7 @@ from timbre_data.models.studies.evaluate import evaluate
 from timbre_data.models.training import train
 from timbre_data.pipeline.effects import EFFECTS
 from timbre_data.pipeline.features import FEATURE_SETS
-from timbre_data.pipeline.sound.pitch import note_f0
+from timbre_data.pipeline.sound.note_pitch import note_f0
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError

@@ -38,13 +38,11 @@ def test_denormals_are_flushed_in_the_thread_that_asks_and_only_there() -> None:
 
 
 def test_rows_are_rendered_without_pytorch() -> None:
-    """It measures the pitch of new dry notes; the rows of notes that are there need it no more."""
     code = """
 import sys
 from timbre_data import api
-api.render(fx="delay", overrides={"n": int(sys.argv[1]), "audio.seconds": 0.05})
+api.render(fx="delay", overrides={"n": 300, "audio.seconds": 0.05})
 heavy = {"torch", "lightning", "matplotlib", "sklearn", "pandas"} & set(sys.modules)
-assert sys.argv[1] == "2000" or not heavy, heavy
+assert not heavy, heavy
 """
-    for n in ("2000", "2100"):  # all 1,872 notes are made with the first rows
-        subprocess.run([sys.executable, "-c", code, n], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

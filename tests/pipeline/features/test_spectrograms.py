@@ -10,7 +10,8 @@ import pytest
 
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound import mel_bands
-from timbre_data.pipeline.sound.pitch import Yin, note_f0, typical
+from timbre_data.pipeline.sound.note_pitch import NOTE_HOP, note_f0, typical
+from timbre_data.pipeline.sound.pitch import Yin
 from timbre_data.pipeline.sources import SOURCES
 from timbre_data.schemas.arrays import Audio
 
@@ -88,5 +89,18 @@ def test_yin_agrees_with_librosas(sounds: Audio) -> None:
         assert np.median(np.abs(1200 * np.log2(ours[middle] / theirs[middle]))) < 5
 
 
+@pytest.mark.parametrize("rate", [16_000, RATE, 44_100, 96_000])
+def test_the_pitch_of_a_note_is_that_of_its_frames(rate: int) -> None:
+    """Differences that are summed as they are defined, and by FFT."""
+    rng = np.random.default_rng(rate)
+    for hz in (62.0, 110.0, 333.3, 1318.5):
+        t = np.arange(rate) / rate
+        tone = sum(np.sin(2 * np.pi * k * hz * t + k) / k for k in range(1, 9) if k * hz < rate / 2)  # type: ignore[union-attr]  # a sum of arrays
+        note = ((tone + 0.01 * rng.standard_normal(rate)) * np.exp(-3 * t)).astype(np.float32)
+        by_frames = typical(*Yin(len(note), rate, NOTE_HOP)(note))
+        assert abs(1200 * np.log2(note_f0(note, rate) / by_frames)) < 0.05
+
+
 def test_silence_has_no_pitch() -> None:
+    assert np.isnan(note_f0(np.zeros(8000, np.float32), RATE))
     assert np.isnan(typical(*Yin(8000, RATE, 512)(np.zeros(8000, np.float32))))

@@ -22,7 +22,7 @@ from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.isolation import not_repeatable
 from timbre_data.pipeline.build.plan import Plan
 from timbre_data.pipeline.catalogue import validation
-from timbre_data.pipeline.sound.pitch import note_f0
+from timbre_data.pipeline.sound.note_pitch import note_f0
 from timbre_data.pipeline.sources import _fluidsynth
 from timbre_data.pipeline.store.exporting import export
 from timbre_data.pipeline.store.location import locate
