@@ -42,6 +42,14 @@ def difference_lines(difference: Difference) -> list[str]:
     return [*lines, "the same content" if difference.same else "DIFFERENT"]
 
 
+def log_lines(entries: list[dict[str, Any]]) -> list[str]:
+    """The commits of a dataset, one a line."""
+    return [
+        f"{e['snapshot']}  {e['time']}  {e['message']}{'  (' + ', '.join(e['tags']) + ')' if e['tags'] else ''}"
+        for e in entries
+    ]
+
+
 def shortened(node: Any) -> Any:
     """Data with the first few things of every long list: a synth has hundreds of presets."""
     if isinstance(node, dict):

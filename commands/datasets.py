@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from timbre_data.commands._dataset_making import export, finish, merge, select
-from timbre_data.commands._dataset_text import comparison_text, difference_lines, listed_text, remedy, shortened
+from timbre_data.commands._dataset_text import (
+    comparison_text,
+    difference_lines,
+    listed_text,
+    log_lines,
+    remedy,
+    shortened,
+)
 from timbre_data.commands._shared import (
     DatasetName,
     Group,
@@ -122,11 +129,7 @@ def log(dataset: DatasetName, as_json: Json = False) -> None:
     from timbre_data.pipeline.store.location import locate
 
     entries = versions.log(locate(dataset))
-    text = "\n".join(
-        f"{e['snapshot']}  {e['time']}  {e['message']}{'  (' + ', '.join(e['tags']) + ')' if e['tags'] else ''}"
-        for e in entries
-    )
-    emit(entries, text, as_json)
+    emit(entries, "\n".join(log_lines(entries)), as_json)
 
 
 @app.command("tag", epilog="Example: timbre-data dataset tag distortion paper")

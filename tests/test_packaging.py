@@ -159,7 +159,7 @@ def test_scripts_and_benchmarks_import_what_is_there() -> None:
 
 def test_requirements_are_what_is_imported() -> None:
     """Every package that the code imports is declared, and every declared one is imported."""
-    called = {"yaml": "pyyaml", "ruamel": "ruamel.yaml", "sklearn": "scikit-learn", "rtmidi": "python-rtmidi", "jack": "jack-client", "fluidsynth": "pyfluidsynth", "google_crc32c": "google-crc32c"}  # fmt: skip
+    called = {"yaml": "pyyaml", "ruamel": "ruamel.yaml", "sklearn": "scikit-learn", "PIL": "pillow", "rtmidi": "python-rtmidi", "jack": "jack-client", "fluidsynth": "pyfluidsynth", "google_crc32c": "google-crc32c"}  # fmt: skip
     project = PROJECT["project"]
     wanted = [*project["dependencies"], *(one for name, extra in project["optional-dependencies"].items() if name not in ("test", "docs") for one in extra)]  # fmt: skip
     declared = {re.split(r"[\[<>=;\s]", requirement)[0].lower() for requirement in wanted}

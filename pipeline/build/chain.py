@@ -157,9 +157,7 @@ class Chain:
             audio = effect.render(audio, rate, self.step_values(values, step))
         return audio
 
-    def render_rows(
-        self, sounds: Audio, rate: int, values: FloatArray, order: NDArray[np.int8], out: Audio
-    ) -> None:
+    def render_rows(self, sounds: Audio, rate: int, values: FloatArray, order: NDArray[np.int8], out: Audio) -> None:
         """Send sounds [shape=(n, channels, samples)] through the chains of their rows, as `render` does each: in one
         call for all rows where the chain is an effect that can, on every row.
         """

@@ -22,7 +22,9 @@ STEP_HIGH, STEP_LOW = np.uint64(0x2360ED051FC65DA4), np.uint64(0x4385DF649FCCF64
 LOW_HALF, HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
-def uniform_numbers(seed: int, salt: int, rows: NDArray[np.int64], key: tuple[int, ...], count: int) -> NDArray[np.float64]:
+def uniform_numbers(
+    seed: int, salt: int, rows: NDArray[np.int64], key: tuple[int, ...], count: int
+) -> NDArray[np.float64]:
     """`generator(seed, salt, row, *key).random(count)` of each row [shape=(n, count)]."""
     if len(rows) and rows.max() >= 2**32:
         return np.stack([generator(seed, salt, row, *key).random(count) for row in rows.tolist()])
@@ -92,8 +94,8 @@ def _numbers(state: list[Words], count: int) -> NDArray[np.float64]:
         if k >= 0:
             turn = high >> np.uint64(58)
             word = high ^ low
-            word = (word >> turn) | (word << ((np.uint64(64) - turn) & np.uint64(63)))
-            out[:, k] = (word >> np.uint64(11)).astype(np.float64) * 2.0**-53
+            rotated = np.bitwise_or(word >> turn, word << ((np.uint64(64) - turn) & np.uint64(63)))
+            out[:, k] = (rotated >> np.uint64(11)) * 2.0**-53
     return out
 
 

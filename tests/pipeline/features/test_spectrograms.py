@@ -95,7 +95,7 @@ def test_the_pitch_of_a_note_is_that_of_its_frames(rate: int) -> None:
     rng = np.random.default_rng(rate)
     for hz in (62.0, 110.0, 333.3, 1318.5):
         t = np.arange(rate) / rate
-        tone = sum(np.sin(2 * np.pi * k * hz * t + k) / k for k in range(1, 9) if k * hz < rate / 2)  # type: ignore[union-attr]  # a sum of arrays
+        tone = sum(np.sin(2 * np.pi * k * hz * t + k) / k for k in range(1, 9) if k * hz < rate / 2)
         note = ((tone + 0.01 * rng.standard_normal(rate)) * np.exp(-3 * t)).astype(np.float32)
         by_frames = typical(*Yin(len(note), rate, NOTE_HOP)(note))
         assert abs(1200 * np.log2(note_f0(note, rate) / by_frames)) < 0.05

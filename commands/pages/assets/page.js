@@ -1,0 +1,165 @@
+// The page of a dataset: what stands where, once its data is there.
+"use strict";
+
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const { make } = rows;
+
+  function theme(name) {
+    document.documentElement.dataset.theme = name;
+    byId("theme").textContent = name === "dark" ? "Light" : "Dark";
+    charts.redraw();
+  }
+  theme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  byId("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+  byId("volume").addEventListener("input", (event) => player.volume(Number(event.target.value)));
+
+  timbre.ready(async (about) => {
+    head(about);
+    await rows.start(about);
+    checks(about);
+    texts(about);
+    whenSeen("labels", () => labels(about));
+    whenSeen("map", () => map(about));
+    document.body.dataset.ready = "yes";
+  });
+
+  function whenSeen(id, draw) {
+    const watch = new IntersectionObserver((entries) => {
+      if (entries.some((entry) => entry.isIntersecting)) { watch.disconnect(); draw(); }
+    }, { rootMargin: "200px" });
+    watch.observe(byId(id));
+  }
+
+  function head(about) {
+    document.title = `${about.name} ${about.version}`;
+    byId("title").textContent = `${about.name} ${about.version}`;
+    const parts = [about.description, `${about.rows} rows of ${timbre.number(about.seconds)} s at ${timbre.number(about.rate / 1000)} kHz`, `${about.sampled.length} of them with sound on this page`];
+    if (about.made.by || about.made.date) parts.push([about.made.by, about.made.date].filter(Boolean).join(", "));
+    byId("summary").textContent = parts.filter(Boolean).join(" · ");
+    byId("warnings").append(...about.warnings.map((text) => make("li", {}, text)));
+  }
+
+  async function labels(about) {
+    byId("labels-note").textContent = about.parameters.length
+      ? "Bars: rows in which the label applies. Line: the distribution that the recipe intends, for as many rows."
+      : "This dataset has no labels that are numbers.";
+    for (const parameter of about.parameters) {
+      const element = make("div", { class: "chart" });
+      byId("histograms").append(element);
+      charts.histogram(element, { ...parameter, label: parameter.name });
+    }
+    const numbers = about.columns.filter((column) => column.kind === "number");
+    const colour = about.columns.filter((column) => column.group !== "map" && column.kind !== "text");
+    for (const id of ["pair-x", "pair-y"]) byId(id).append(...numbers.map((column) => make("option", { value: column.key }, column.label)));
+    if (numbers.length > 1) byId("pair-y").selectedIndex = 1;
+    byId("pair-colour").append(make("option", { value: "" }, "none"), ...colour.map((column) => make("option", { value: column.key }, column.label)));
+    const draw = async () => {
+      const [x, y, colourKey] = ["pair-x", "pair-y", "pair-colour"].map((id) => byId(id).value);
+      if (!x || !y) return;
+      await timbre.needed([x, y, colourKey].filter(Boolean));
+      const names = about.parameters.map((parameter) => parameter.name);
+      const [a, b] = [names.indexOf(x), names.indexOf(y)];
+      const extra = byId("pair-rejected").checked && a >= 0 && b >= 0 && about.rejected.values.length
+        ? { name: "rejected", points: about.rejected.values.map((draw) => [draw[a], draw[b]]) } : null;
+      charts.points(byId("pair"), { x, y, colourKey, rows: rows.all(), extra, label: "Two columns together", onClick: (row) => rows.go(row) });
+    };
+    for (const id of ["pair-x", "pair-y", "pair-colour", "pair-rejected"]) byId(id).addEventListener("change", draw);
+    await draw();
+    coverage(about);
+    const { count, values } = about.rejected;
+    byId("rejected").textContent = count
+      ? `${count} draws were rejected, as they gave silence or numbers that are not finite${values.length ? "; crosses show where they lie" : ""}.`
+      : "No draw was rejected.";
+    const levels = about.columns.filter((column) => column.group === "sound");
+    await timbre.needed(levels.map((column) => column.key));
+    for (const column of levels) {
+      const element = make("div", { class: "chart" });
+      byId("levels").append(element);
+      charts.histogramOf(element, column.key, rows.all());
+    }
+    await splits(about);
+  }
+
+  function coverage(about) {
+    if (!about.coverage.length) return;
+    const body = about.coverage.slice(0, 10).map((pair) => [pair.labels.join(" and "), `${pair.filled} of ${pair.cells}`]);
+    byId("coverage").append(
+      make("h3", {}, "Coverage of the space"),
+      make("p", { class: "hint" }, "Cells of the plane of two labels (8 along each) that some row lies in, of those that each label reaches by itself; the emptiest ten pairs."),
+      table(["labels", "cells"], body, [1]),
+    );
+  }
+
+  async function splits(about) {
+    const keys = ["split", ...about.columns.filter((column) => column.key === "effects").map((column) => column.key)];
+    const dry = about.columns.find((column) => column.label === "dry sound");
+    const loaded = await timbre.needed([...keys, ...(dry ? [dry.key] : [])]);
+    const split = loaded[0];
+    const body = Object.entries(about.splits).map(([name, count]) => {
+      const sounds = new Set();
+      if (dry) for (let row = 0; row < about.rows; row++) if (split.texts[split.values[row]] === name) sounds.add(loaded[loaded.length - 1].values[row]);
+      return [name, String(count), `${((100 * count) / Math.max(about.usable, 1)).toFixed(1)} %`, ...(dry ? [String(sounds.size)] : [])];
+    });
+    byId("splits").append(table(["split", "rows", "share", ...(dry ? ["dry sounds"] : [])], body, [1, 2, 3]));
+    if (keys.length > 1) {
+      const effects = loaded[1], names = effects.texts, counts = names.map(() => split.texts.map(() => 0));
+      for (let row = 0; row < about.rows; row++) counts[effects.values[row]][split.values[row]]++;
+      const order = names.map((_, code) => code).sort((a, b) => sum(counts[b]) - sum(counts[a])).slice(0, 30);
+      byId("splits").append(table(["effects", ...split.texts], order.map((code) => [names[code], ...counts[code].map(String)]), [1, 2, 3]));
+    }
+  }
+
+  const sum = (numbers) => numbers.reduce((total, one) => total + one, 0);
+
+  async function map(about) {
+    if (!about.map) {
+      byId("map-note").textContent = `A map needs features: timbre-data featurize ${about.name}`;
+      byId("map-chart").hidden = true;
+      return;
+    }
+    const [first, second] = about.map.explained.map((share) => (100 * share).toFixed(0));
+    byId("map-note").textContent = `Principal components of ${about.map.features}, ${first} and ${second} % of the variance. Neighbours and near-duplicates are looked for among ${about.map.compared} rows.`;
+    const colour = about.columns.filter((column) => column.group !== "map" && column.kind !== "text");
+    byId("map-colour").append(make("option", { value: "" }, "none"), ...colour.map((column) => make("option", { value: column.key }, column.label)));
+    if (colour.length) byId("map-colour").selectedIndex = 1;
+    const draw = async () => {
+      const colourKey = byId("map-colour").value;
+      await timbre.needed(["map_x", "map_y", colourKey].filter(Boolean));
+      charts.points(byId("map-chart"), {
+        x: "map_x", y: "map_y", colourKey, rows: rows.all(), label: "Map of the sounds", onClick: (row) => rows.go(row),
+        onHover: (row) => { if (byId("hover").checked && timbre.hasSound(row)) player.play(row, "wet"); },
+      });
+    };
+    byId("map-colour").addEventListener("change", draw);
+    byId("hover").addEventListener("change", () => player.unlock());
+    await draw();
+    if (about.duplicates.length) {
+      const body = about.duplicates.map(([one, other, distance]) => [link(one), link(other), distance.toFixed(4)]);
+      byId("duplicates").append(make("h3", {}, "Closest pairs"), make("p", { class: "hint" }, "Distance in units of the median distance of two rows: near zero, they are the same sound."), table(["row", "row", "distance"], body, [2]));
+    }
+  }
+
+  function link(row) { return make("button", { type: "button", onclick: () => rows.go(row) }, String(row)); }
+
+  function checks(about) {
+    const body = about.checks.map((check) => {
+      const column = timbre.described(check.column);
+      const limit = check.name === "failed" ? "" : `${column.label} ${check.below ? "below" : "above"} ${timbre.number(check.limit, column.unit)}`;
+      const worst = make("span", {}, ...check.rows.flatMap((row) => [link(row), " "]));
+      return [check.name, String(check.count), worst, limit, check.why];
+    });
+    byId("check-table").append(make("p", { class: "hint" }, `Rules by which ${about.measured} rows were looked at. What breaks one is worth a listen, not wrong in itself.`), table(["rule", "rows", "the worst", "limit", "what it means"], body, [1]));
+  }
+
+  function table(heads, body, numbers = []) {
+    const cell = (tag, content, k) => make(tag, { class: numbers.includes(k) ? "number" : "", ...(tag === "th" ? { scope: "col" } : {}) }, content);
+    return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": heads.join(", ") }, make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head, k) => cell("th", head, k)))), make("tbody", {}, ...body.map((row) => make("tr", {}, ...row.map((content, k) => cell("td", content, k)))))));
+  }
+
+  function texts(about) {
+    for (const [title, text] of Object.entries(about.texts)) {
+      byId("texts").append(make("details", {}, make("summary", {}, title), make("pre", { tabindex: "0" }, text)));
+    }
+  }
+})();

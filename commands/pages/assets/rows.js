@@ -1,0 +1,236 @@
+// The rows of a dataset: filters, order, cards with players.
+"use strict";
+
+const rows = (() => {
+  const PER_PAGE = 12;
+  let about = null, view = [], page = 0, current = null, linked = null;
+  const changed = [];
+  const byId = (id) => document.getElementById(id);
+
+  function make(tag, properties = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(properties)) {
+      if (name in element && typeof value !== "string") element[name] = value;
+      else element.setAttribute(name, value);
+    }
+    element.append(...children.filter((child) => child !== null && child !== undefined));
+    return element;
+  }
+
+  async function start(data) {
+    about = data;
+    fields();
+    document.getElementById("filters").addEventListener("input", later);
+    document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
+    document.getElementById("filters").addEventListener("reset", () => { linked = null; setTimeout(apply); });
+    byId("previous").addEventListener("click", () => turn(-1));
+    byId("next").addEventListener("click", () => turn(1));
+    window.addEventListener("hashchange", fromHash);
+    player.listen(onPlayer);
+    document.addEventListener("keydown", onKey);
+    requestAnimationFrame(follow);
+    if (!about.sampled.length) byId("with-sound").checked = false;
+    await fromHash() || await apply();
+  }
+
+  function fields() {
+    const sort = byId("sort");
+    sort.append(make("option", { value: "" }, "row"));
+    for (const column of about.columns) {
+      if (column.kind === "number" && column.group !== "map") sort.append(make("option", { value: column.key }, column.label));
+      if (column.kind === "category") {
+        const select = make("select", { "data-key": column.key }, make("option", { value: "" }, "all"));
+        byId("categories").append(make("label", {}, column.label, select));
+        timbre.needed([column.key]).then(([loaded]) => loaded.texts.forEach((text, code) => select.append(make("option", { value: String(code) }, text))));
+      }
+      if (column.kind === "number" && column.group !== "map") {
+        const name = column.unit ? `${column.label} / ${column.unit}` : column.label;
+        byId("range-fields").append(make("fieldset", {}, make("legend", {}, name),
+          make("input", { type: "number", step: "any", placeholder: "from", "aria-label": `${name}, from`, "data-key": column.key, "data-end": "low" }),
+          make("input", { type: "number", step: "any", placeholder: "to", "aria-label": `${name}, to`, "data-key": column.key, "data-end": "high" })));
+      }
+    }
+  }
+
+  let timer = 0;
+  function later() { clearTimeout(timer); timer = setTimeout(() => { linked = null; apply(); }, 60); }
+
+  async function apply() {
+    const tests = [], keys = new Set();
+    for (const select of document.querySelectorAll("#categories select")) {
+      if (select.value === "") continue;
+      const code = Number(select.value), key = select.dataset.key;
+      keys.add(key);
+      tests.push((row) => timbre.loaded(key).values[row] === code);
+    }
+    for (const input of document.querySelectorAll("#range-fields input")) {
+      if (input.value === "") continue;
+      const limit = Number(input.value), key = input.dataset.key, low = input.dataset.end === "low";
+      keys.add(key);
+      tests.push((row) => { const value = timbre.loaded(key).values[row]; return low ? value >= limit : value <= limit; });
+    }
+    const text = byId("text").value.trim().toLowerCase();
+    if (text) {
+      const wordy = about.columns.filter((column) => column.kind !== "number").map((column) => column.key);
+      wordy.forEach((key) => keys.add(key));
+      await timbre.needed([...keys]);
+      const hits = wordy.map((key) => [timbre.loaded(key).values, timbre.loaded(key).texts.map((one) => one.toLowerCase().includes(text))]);
+      tests.push((row) => String(row) === text || hits.some(([codes, hit]) => hit[codes[row]]));
+    }
+    const sort = byId("sort").value;
+    if (sort) keys.add(sort);
+    await timbre.needed([...keys]);
+    const some = byId("with-sound").checked;
+    const found = [];
+    if (some) { for (const row of about.sampled) if (tests.every((test) => test(row))) found.push(row); }
+    else { for (let row = 0; row < about.rows; row++) if (tests.every((test) => test(row))) found.push(row); }
+    if (sort) {
+      const values = timbre.loaded(sort).values, sign = byId("order").value === "down" ? -1 : 1;
+      const key = (row) => (Number.isFinite(values[row]) ? sign * values[row] : Infinity);
+      found.sort((a, b) => key(a) - key(b) || a - b);
+    } else if (byId("order").value === "down") found.reverse();
+    view = linked === null ? found : [linked, ...found.filter((row) => row !== linked)];
+    page = 0;
+    byId("count").textContent = `${found.length} of ${some ? about.sampled.length : about.rows} ${some ? "rows with sound here" : "rows"}`;
+    await show();
+    changed.forEach((listener) => listener(found));
+  }
+
+  function turn(by) { page += by; show().then(() => byId("rows").scrollIntoView()); }
+
+  async function show() {
+    const here = view.slice(page * PER_PAGE, (page + 1) * PER_PAGE);
+    const shown = about.columns.filter((column) => column.group !== "map");
+    if (here.some((row) => !about.cards[row])) await timbre.needed(shown.map((column) => column.key));
+    byId("cards").replaceChildren(...here.map((row) => card(row, shown)));
+    const pages = Math.max(1, Math.ceil(view.length / PER_PAGE));
+    byId("where").textContent = `page ${page + 1} of ${pages}`;
+    byId("previous").disabled = page === 0;
+    byId("next").disabled = page + 1 >= pages;
+    onPlayer(player.playing);
+  }
+
+  // What a column holds for a row: of rows with sound it came with the page.
+  function entry(row, column) {
+    if (about.cards[row]) return about.cards[row][column.key];
+    const { values, texts } = timbre.loaded(column.key);
+    return column.kind === "number" ? values[row] : texts[values[row]];
+  }
+
+  const value = (row, column) => {
+    const number = entry(row, column);
+    if (column.kind !== "number") return number;
+    const parameter = about.parameters.find((one) => one.name === column.key);
+    if (parameter && parameter.positions.length && Number.isFinite(number)) return parameter.positions[number] ?? String(number);
+    if (parameter && parameter.kind === "switch" && Number.isFinite(number)) return number ? "on" : "off";
+    return timbre.number(number, column.unit);
+  };
+
+  function card(row, shown) {
+    const sound = timbre.hasSound(row);
+    const suspect = about.checks.filter((check) => check.rows.includes(row)).map((check) => check.name);
+    const element = make("article", { class: "card", id: `row-${row}`, "data-row": String(row), "aria-label": `Row ${row}` },
+      make("h3", {}, `Row ${row}`, make("a", { href: `#row=${row}`, "aria-label": `Link to row ${row}` }, "link")));
+    if (sound) element.append(...controls(row));
+    else element.append(make("p", { class: "hint" }, `Its sound is not on this page: timbre-data look ${about.name} --row ${row}`));
+    const list = make("dl");
+    for (const column of shown) if (column.group === "label" && Number.isFinite(entry(row, column))) list.append(make("dt", {}, column.label), make("dd", {}, value(row, column)));
+    const more = make("dl");
+    for (const column of shown) if (column.group !== "label" && column.key !== "failed") more.append(make("dt", {}, column.label), make("dd", {}, value(row, column)));
+    if (suspect.length) element.append(make("ul", { class: "badges" }, ...suspect.map((name) => make("li", { class: "suspect" }, name))));
+    element.append(list, make("details", {}, make("summary", {}, "More about this row"), more));
+    const near = (about.neighbours || {})[row];
+    if (near && near.length) {
+      element.append(make("p", { class: "near" }, "Sounds nearest: ", ...near.flatMap(([other, distance]) => [
+        make("button", { type: "button", title: `distance ${distance.toFixed(2)} of the median`, onclick: () => go(other) }, String(other)), " "])));
+    }
+    return element;
+  }
+
+  function controls(row) {
+    const names = about.has_dry ? ["dry", "wet"] : ["wet"];
+    const picture = make("img", { alt: `Spectrogram of row ${row}, the wet sound`, src: `pictures/${row}-wet.png`, loading: "lazy", width: "240", height: "104" });
+    const seek = make("input", { class: "seek", type: "range", min: "0", max: "1", step: "0.001", value: "0", "aria-label": `Position in row ${row}` });
+    seek.value = 0;
+    seek.addEventListener("input", () => play(row, Number(seek.value) * about.seconds));
+    const button = make("button", { type: "button", class: "play strong", "aria-label": `Play row ${row}`, onclick: () => (playingHere(row) ? player.stop() : play(row)) }, "Play");
+    const radios = names.map((name) => make("label", {}, make("input", { type: "radio", name: `version-${row}`, value: name, checked: name === "wet", onchange: () => choose(row, name) }), name));
+    const loop = make("label", {}, make("input", { type: "checkbox", class: "loop", checked: player.looping, onchange: (event) => player.loop(event.target.checked) }), "loop");
+    return [picture, seek, make("div", { class: "player" }, button, ...(names.length > 1 ? radios : []), loop)];
+  }
+
+  const cardOf = (row) => byId(`row-${row}`);
+  const playingHere = (row) => player.playing && player.playing.row === row;
+  const chosen = (row) => { const radio = document.querySelector(`input[name="version-${row}"]:checked`); return radio ? radio.value : "wet"; };
+
+  function play(row, at = 0) {
+    setCurrent(row);
+    player.play(row, chosen(row), at).catch((error) => { byId("count").textContent = `Row ${row} cannot be played: ${error.message}`; });
+  }
+
+  function choose(row, name) {
+    const radio = document.querySelector(`input[name="version-${row}"][value="${name}"]`);
+    if (radio) radio.checked = true;
+    const element = cardOf(row);
+    if (element) {
+      const picture = element.querySelector("img");
+      picture.src = `pictures/${row}-${name}.png`;
+      picture.alt = `Spectrogram of row ${row}, the ${name} sound`;
+    }
+    if (playingHere(row)) player.choose(name);
+  }
+
+  function setCurrent(row) {
+    current = row;
+    for (const element of document.querySelectorAll(".card")) element.classList.toggle("current", element.dataset.row === String(row));
+  }
+
+  function onPlayer(playing) {
+    for (const button of document.querySelectorAll(".card .play")) {
+      const row = Number(button.closest(".card").dataset.row), on = playing && playing.row === row;
+      button.textContent = on ? "Pause" : "Play";
+      button.setAttribute("aria-label", `${on ? "Pause" : "Play"} row ${row}`);
+    }
+    for (const box of document.querySelectorAll(".card .loop")) box.checked = player.looping;
+  }
+
+  function follow() {
+    if (player.playing) {
+      const element = cardOf(player.playing.row);
+      const seek = element && element.querySelector(".seek");
+      if (seek && document.activeElement !== seek) seek.value = player.position / player.playing.duration;
+    }
+    requestAnimationFrame(follow);
+  }
+
+  function onKey(event) {
+    if (event.target.matches("input:not([type=radio]):not([type=checkbox]):not([type=range]), select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const here = [...document.querySelectorAll(".card")].map((element) => Number(element.dataset.row));
+    const row = here.includes(current) ? current : here[0];
+    if (event.key === "p" && row !== undefined && timbre.hasSound(row)) playingHere(row) ? player.stop() : play(row);
+    else if (event.key === "x" && row !== undefined && about.has_dry) choose(row, chosen(row) === "wet" ? "dry" : "wet");
+    else if (event.key === "l") player.loop(!player.looping);
+    else if (event.key === "j" || event.key === "k") {
+      const next = here[here.indexOf(row) + (event.key === "j" ? 1 : -1)];
+      if (next !== undefined) { setCurrent(next); cardOf(next).scrollIntoView({ block: "nearest" }); if (player.playing && timbre.hasSound(next)) play(next); }
+    } else return;
+    event.preventDefault();
+  }
+
+  async function fromHash() {
+    const match = /^#row=(\d+)$/.exec(location.hash);
+    if (!match || Number(match[1]) >= about.rows) return false;
+    linked = Number(match[1]);
+    await apply();
+    setCurrent(linked);
+    byId("rows").scrollIntoView();
+    return true;
+  }
+
+  function go(row) {
+    if (location.hash === `#row=${row}`) fromHash();
+    else location.hash = `row=${row}`;
+  }
+
+  return { start, go, play, make, onChange: (listener) => changed.push(listener), all: () => Array.from({ length: about.rows }, (_, row) => row), get view() { return view; } };
+})();

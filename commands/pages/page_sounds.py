@@ -1,0 +1,57 @@
+"""Sounds and their pictures as a page takes them."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import soundfile
+
+from timbre_data.pipeline.sound.mel_bands import mel_filters
+from timbre_data.schemas.arrays import Audio
+
+PICTURE_BANDS, PICTURE_FRAMES = 96, 240
+"""Height and width at most of a spectrogram's picture."""
+RANGE_DB = 80.0
+"""Levels so far below the loudest are black."""
+
+
+def flac(sound: Audio, rate: int) -> str:
+    """A sound [shape=(channels, samples)] as 16-bit FLAC, base64."""
+    content = io.BytesIO()
+    soundfile.write(content, np.clip(sound.T, -1, 1), rate, format="FLAC", subtype="PCM_16")
+    return base64.b64encode(content.getvalue()).decode("ascii")
+
+
+class SpectrogramPictures:
+    """Log-mel spectrograms of sounds of one length as small PNG files, low frequencies below."""
+
+    def __init__(self, samples: int, rate: int) -> None:
+        from matplotlib import colormaps
+
+        self._hop = max(64, -(-samples // PICTURE_FRAMES))
+        n_fft = 2 ** int(np.clip(np.ceil(np.log2(4 * self._hop)), 9, 13))
+        self._window = np.hanning(n_fft + 1)[:-1]
+        starts, counts, weights = mel_filters(rate, n_fft, PICTURE_BANDS, 0.0, rate / 2)
+        self._bands = np.zeros((n_fft // 2 + 1, PICTURE_BANDS))
+        ends = np.cumsum(counts)
+        for band, (start, count, end) in enumerate(zip(starts, counts, ends, strict=True)):
+            self._bands[start : start + count, band] = weights[end - count : end]
+        self._colours = (colormaps["magma"](np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
+
+    def __call__(self, sound: Audio) -> bytes:
+        """The picture of a sound [shape=(channels, samples)]."""
+        from PIL import Image
+
+        half = len(self._window) // 2
+        padded = np.pad(sound.mean(axis=0, dtype=np.float64), half)
+        frames = np.lib.stride_tricks.sliding_window_view(padded, len(self._window))[:: self._hop]
+        power = np.abs(np.fft.rfft(frames * self._window)) ** 2 @ self._bands
+        levels = 10 * np.log10(np.maximum(power, 1e-12))
+        share = np.clip((levels - levels.max()) / RANGE_DB + 1, 0, 1)
+        image = Image.fromarray((share.T[::-1] * 255).astype(np.uint8))
+        image.putpalette(self._colours.tobytes())
+        content = io.BytesIO()
+        image.save(content, "PNG", optimize=True)
+        return content.getvalue()
