@@ -168,11 +168,12 @@ def evaluate(
             help="Comma-separated distances between re-rendered and stored sounds (names or files). Default: all.",
         ),
     ] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Make a page to hear the evaluation.")] = True,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a run: tables of metrics, plots, and distances between re-rendered and stored sounds; on other data also
-    how far that is from what the run has learned.
+    """Evaluate a run: tables of metrics, plots, distances between re-rendered and stored sounds, and a page to hear it;
+    on other data also how far that is from what the run has learned.
     """
     from timbre_data.models.evaluation.distances import DISTANCES
     from timbre_data.models.training.runs import find_run
@@ -187,7 +188,13 @@ def evaluate(
     from timbre_data.models.studies.evaluate import evaluate as evaluate_run
 
     result = evaluate_run(folder, data=others, split=split, allow_leak=allow_leak, sounds=sounds, distances=names)
-    say(f"tables, plots and predictions are in {result.folder}; next: timbre-data predict {folder} SOUND.wav")
+    say(f"tables, plots and predictions are in {result.folder}")
+    if page:
+        from timbre_data.commands.pages.run_page import PAGE, SOUNDS, write_run_page
+
+        shown = write_run_page(folder, result.folder, result.folder / PAGE, sounds=min(sounds, SOUNDS))
+        say(f"hear it: open {shown.page} in a browser")
+    say(f"next: timbre-data predict {folder} SOUND.wav")
     emit(result.metrics, result.markdown(), as_json)
 
 

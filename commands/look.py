@@ -1,4 +1,4 @@
-"""Commands that show what was made: the page of a dataset."""
+"""Commands that show what was made: the page of a dataset or a run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from timbre_data.commands._shared import DatasetName, Group, Json, emit, group, say, warn
-from timbre_data.schemas.errors import UsageError
+from timbre_data.commands._shared import Group, Json, Trust, emit, group, say, warn
+from timbre_data.schemas.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from timbre_data.commands.pages.dataset_page import PageReport
     from timbre_data.pipeline.store.reader import Dataset
 
 app = group()
@@ -19,35 +20,44 @@ GROUP = Group(app, order=45)
 
 @app.command(epilog="Example: timbre-data look distortion --row 17 --row 99")
 def look(
-    dataset: DatasetName,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the page. Default: look/NAME-VERSION.")] = None,
-    sounds: Annotated[int, typer.Option("--sounds", min=0, help="Number of rows whose sounds are on the page.")] = 200,
+    name: Annotated[
+        str, typer.Argument(metavar="DATASET|RUN", help="Dataset (name, path or s3:// address, with @TAG), or run.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the page. Default: look/NAME-VERSION, of a run RUN/evaluation/page."),
+    ] = None,
+    sounds: Annotated[
+        int | None,
+        typer.Option("--sounds", min=0, help="Number of rows with sounds on the page. Default: 200, of a run 24."),
+    ] = None,
     row: Annotated[list[int] | None, typer.Option("--row", help="Row whose sound is on the page. Repeatable.")] = None,
     against: Annotated[
         str | None, typer.Option("--against", help="Other dataset or version, to say how they differ.")
     ] = None,
+    evaluation: Annotated[
+        str | None,
+        typer.Option("--evaluation", help="Folder in the run: an evaluation of another split or other data."),
+    ] = None,
+    refine: Annotated[
+        int, typer.Option("--refine", min=0, help="Renders of a search that refines each predicted row (run).")
+    ] = 0,
+    wav: Annotated[bool, typer.Option("--wav", help="Write the sounds of the page as WAV files, too.")] = False,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Make the page of a dataset: rows to hear and see, labels, map, checks; a folder that opens without a server."""
-    from timbre_data.pipeline.store.location import check_exists
-
-    check_exists(dataset)
-    if against is not None:
-        check_exists(against)
-    from timbre_data.commands.pages.dataset_page import write_dataset_page
-    from timbre_data.pipeline.store.reader import Dataset
-
-    data = Dataset(dataset)
-    wrong = sorted({one for one in row or () if not 0 <= one < data.n})
-    if wrong:
-        raise UsageError(f"--row {wrong[0]}: {data.name} has rows 0 to {data.n - 1}.")
-    folder = out or Path("look") / f"{data.name}-{data.version}"
-
-    def texts(shown: Dataset) -> dict[str, str]:
-        return _texts(shown, against)
-
-    report = write_dataset_page(data, folder, sounds=sounds, rows=row or (), texts=texts)
+    """Make the page of a dataset or of a run's evaluation: rows to hear and see, charts, tables; a folder that opens
+    without a server.
+    """
+    if _is_run(name):
+        if row or against is not None:
+            raise UsageError("--row and --against belong to the page of a dataset.")
+        report = _look_at_run(name, out, 24 if sounds is None else sounds, evaluation, refine, wav=wav)
+    else:
+        if evaluation is not None or refine:
+            raise UsageError("--evaluation and --refine belong to the page of a run.")
+        report = _look_at_dataset(name, out, 200 if sounds is None else sounds, row or [], against, wav=wav)
     for warning in report.warnings:
         warn(warning)
     if browser:
@@ -57,6 +67,60 @@ def look(
     say(f"open {report.page} in a browser")
     text = f"{report.page}: {report.rows} rows, {report.sounds} with sound, {report.bytes / 1e6:.1f} MB"
     emit(vars(report), text, as_json)
+
+
+def _is_run(name: str) -> bool:
+    """Whether a name is a run's rather than a dataset's, which comes first. Raises `NotFoundError` for neither."""
+    from timbre_data.models.training.runs import SETTINGS, runs_home
+    from timbre_data.pipeline.store.location import check_exists, locate
+
+    there = any((place / SETTINGS).is_file() for place in (Path(name), runs_home() / name))
+    if not there or locate(name).remote:
+        check_exists(name)
+        return False
+    if Path(name).is_dir():
+        return (Path(name) / SETTINGS).is_file()
+    try:
+        check_exists(name)
+    except NotFoundError:
+        return True
+    return False
+
+
+def _look_at_run(
+    name: str, out: Path | None, sounds: int, evaluation: str | None, refine: int, *, wav: bool
+) -> PageReport:
+    from timbre_data.commands.pages.run_page import PAGE, write_run_page
+    from timbre_data.models.training.runs import find_run
+
+    run = find_run(name)
+    folder = run / (evaluation or "evaluation")
+    if evaluation is not None and (Path(evaluation).name != evaluation or not folder.is_dir()):
+        known = sorted(path.name for path in run.glob("evaluation*") if path.is_dir())
+        raise UsageError(f"--evaluation {evaluation}: {run.name} has {', '.join(known) or 'none'}.")
+    return write_run_page(run, folder, out or folder / PAGE, sounds=sounds, refine=refine, wav=wav)
+
+
+def _look_at_dataset(
+    name: str, out: Path | None, sounds: int, row: list[int], against: str | None, *, wav: bool
+) -> PageReport:
+    from timbre_data.pipeline.store.location import check_exists
+
+    if against is not None:
+        check_exists(against)
+    from timbre_data.commands.pages.dataset_page import write_dataset_page
+    from timbre_data.pipeline.store.reader import Dataset
+
+    data = Dataset(name)
+    wrong = sorted({one for one in row if not 0 <= one < data.n})
+    if wrong:
+        raise UsageError(f"--row {wrong[0]}: {data.name} has rows 0 to {data.n - 1}.")
+    folder = out or Path("look") / f"{data.name}-{data.version}"
+
+    def texts(shown: Dataset) -> dict[str, str]:
+        return _texts(shown, against)
+
+    return write_dataset_page(data, folder, sounds=sounds, rows=row, texts=texts, wav=wav)
 
 
 def _texts(data: Dataset, against: str | None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from timbre_data.commands.pages.checks import check_rows
 from timbre_data.commands.pages.drawing import coverage, histograms, rejected_draws
 from timbre_data.commands.pages.page_folder import PageFolder, packed, page_folder
-from timbre_data.commands.pages.page_sounds import SpectrogramPictures, flac
+from timbre_data.commands.pages.page_sounds import SpectrogramPictures, write_row
 from timbre_data.commands.pages.row_table import Column, row_columns, rows_to_measure
 from timbre_data.commands.pages.sound_map import SoundMap, sound_map
 from timbre_data.pipeline.catalogue.threads import available_cores
@@ -45,9 +45,11 @@ def write_dataset_page(
     sounds: int,
     rows: Sequence[int] = (),
     texts: Callable[[Dataset], dict[str, str]],
+    wav: bool = False,
 ) -> PageReport:
-    """Write the page of a dataset as a folder: tables of all rows, and the sounds of `rows`, of the worst rows by each
-    rule and of others at random, `sounds` in all. `texts` gives what is known of the dataset in words, by title.
+    """Write the page of a dataset as a folder: tables of all rows, and the sounds of `sounds` of them: of `rows`, the
+    worst by each rule and of others at random; with `wav` as files, too. `texts` gives what is known of the dataset in
+    words, by title.
 
     Raises `UsageError` where something else is at `out`, and for rows that are not there.
     """
@@ -61,14 +63,14 @@ def write_dataset_page(
         sampled = _with_pairs(sampled, pairs, sounds, keep=set(rows))
         columns = [*columns, *_map_columns(placed)]
     warnings = _warnings(data, measured, placed)
-    with page_folder(out) as page:
+    with page_folder(out, "dataset") as page:
         about = _about(data, columns, sampled) | {"checks": checks, "measured": len(measured), "warnings": warnings}
         if placed is not None:
             about["map"] = {"features": placed.features, "explained": placed.explained, "compared": placed.compared}
             about |= {"neighbours": placed.neighbours(sampled), "duplicates": pairs}
         page.script("data/about.js", "about", about | {"texts": texts(data)})
-        _write_columns(page, columns)
-        _write_sounds(page, data, sampled)
+        written_columns(page, columns)
+        _write_sounds(page, data, sampled, wav)
     written = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     return PageReport(
         str(out / "index.html"), data.location.address, data.version, data.n, len(sampled), written, warnings
@@ -122,6 +124,7 @@ def _about(data: Dataset, columns: Sequence[Column], sampled: NDArray[np.int64])
     split = data.split()[usable]
     return {
         "format": FORMAT,
+        "kind": "dataset",
         "name": data.name,
         "version": data.version,
         "digest": data.digest(),
@@ -133,32 +136,23 @@ def _about(data: Dataset, columns: Sequence[Column], sampled: NDArray[np.int64])
         "rate": data.recipe.audio.rate,
         "channels": data.recipe.audio.channels,
         "splits": {name: int((split == k).sum()) for k, name in enumerate(SPLITS)},
-        "has_dry": data.has(DRY_AUDIO),
+        "versions": ["dry", "wet"] if data.has(DRY_AUDIO) else ["wet"],
         "parameters": histograms(data),
         "coverage": coverage(data),
         "rejected": rejected_draws(data),
         "sampled": sampled,
         "cards": {row: {one.key: one.shown(row) for one in columns} for row in sampled.tolist()},
-        "columns": [
-            {
-                "key": one.key,
-                "label": one.label,
-                "kind": one.kind,
-                "unit": one.unit,
-                "group": one.group,
-                "file": f"data/column-{k}.js",
-            }
-            for k, one in enumerate(columns)
-        ],
+        "columns": [one.described(k) for k, one in enumerate(columns)],
     }
 
 
-def _write_columns(page: PageFolder, columns: Sequence[Column]) -> None:
+def written_columns(page: PageFolder, columns: Sequence[Column]) -> None:
+    """Write the columns of a page, each a script of its own."""
     for k, one in enumerate(columns):
         page.script(f"data/column-{k}.js", "column", one.key, packed(one.values), list(one.texts))
 
 
-def _write_sounds(page: PageFolder, data: Dataset, rows: NDArray[np.int64]) -> None:
+def _write_sounds(page: PageFolder, data: Dataset, rows: NDArray[np.int64], wav: bool) -> None:
     audio = data.recipe.audio
     picture = SpectrogramPictures(audio.samples, audio.rate)
     dry_there = data.has(DRY_AUDIO)
@@ -166,9 +160,7 @@ def _write_sounds(page: PageFolder, data: Dataset, rows: NDArray[np.int64]) -> N
     def do(row: int) -> None:
         only = np.array([row])
         sounds = {"wet": data.audio(only)[0]} | ({"dry": data.dry(only)[0]} if dry_there else {})
-        page.script(f"sounds/{row}.js", "sound", row, {name: flac(sound, audio.rate) for name, sound in sounds.items()})
-        for name, sound in sounds.items():
-            page.write(f"pictures/{row}-{name}.png", picture(sound))
+        write_row(page, row, sounds, audio.rate, picture, wav)
 
     with ThreadPoolExecutor(available_cores()) as pool:
         list(pool.map(do, rows.tolist()))

@@ -46,9 +46,10 @@ class PageFolder:
 
 
 @contextmanager
-def page_folder(out: Path) -> Iterator[PageFolder]:
-    """A folder with the page's own files, to be filled: it takes its place whole, or not at all. Raises `UsageError`
-    where something else is there.
+def page_folder(out: Path, kind: str) -> Iterator[PageFolder]:
+    """A folder with the own files of a kind of page, to be filled: it takes its place whole, or not at all.
+
+    Raises `UsageError` where something else is there.
     """
     if out.exists() and not (out / MARK).is_file():
         raise UsageError(f"{out} exists and is not a page of timbre-data: choose another folder with --out.")
@@ -56,9 +57,11 @@ def page_folder(out: Path) -> Iterator[PageFolder]:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        shutil.copytree(ASSETS, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        others = [f"{path.stem}.*" for path in ASSETS.glob("*.html") if path.stem != kind]
+        shutil.copytree(ASSETS, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", *others))
+        (partial / f"{kind}.html").rename(partial / "index.html")
         yield PageFolder(partial)
-        (partial / MARK).write_text(json.dumps({"page": "dataset"}) + "\n", encoding="utf-8")
+        (partial / MARK).write_text(json.dumps({"page": kind}) + "\n", encoding="utf-8")
         shutil.rmtree(out, ignore_errors=True)
         partial.rename(out)
     except BaseException:

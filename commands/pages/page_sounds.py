@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 
 import numpy as np
 import soundfile
 
+from timbre_data.commands.pages.page_folder import PageFolder
 from timbre_data.pipeline.sound.mel_bands import mel_filters
 from timbre_data.schemas.arrays import Audio
 
@@ -22,6 +24,19 @@ def flac(sound: Audio, rate: int) -> str:
     content = io.BytesIO()
     soundfile.write(content, np.clip(sound.T, -1, 1), rate, format="FLAC", subtype="PCM_16")
     return base64.b64encode(content.getvalue()).decode("ascii")
+
+
+def write_row(
+    page: PageFolder, row: int, sounds: Mapping[str, Audio], rate: int, picture: SpectrogramPictures, wav: bool
+) -> None:
+    """Write the sounds of a row by name, and a picture of each; with `wav` as files of their own, too."""
+    page.script(f"sounds/{row}.js", "sound", row, {name: flac(sound, rate) for name, sound in sounds.items()})
+    for name, sound in sounds.items():
+        page.write(f"pictures/{row}-{name}.png", picture(sound))
+        if wav:
+            content = io.BytesIO()
+            soundfile.write(content, np.clip(sound.T, -1, 1), rate, format="WAV", subtype="PCM_24")
+            page.write(f"wav/{row}-{name}.wav", content.getvalue())
 
 
 class SpectrogramPictures:

@@ -57,6 +57,17 @@ class Column:
         value = self.values[row]
         return float(value) if self.kind == "number" else self.texts[int(value)]
 
+    def described(self, number: int) -> dict[str, str]:
+        """What the page is told of the column, with the script of its values."""
+        return {
+            "key": self.key,
+            "label": self.label,
+            "kind": self.kind,
+            "unit": self.unit,
+            "group": self.group,
+            "file": f"data/column-{number}.js",
+        }
+
 
 def row_columns(data: Dataset, measured: NDArray[np.int64]) -> list[Column]:
     """Every column of a dataset's rows; `measured` are the rows whose sounds are measured."""

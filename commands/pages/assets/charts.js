@@ -80,7 +80,7 @@ const charts = (() => {
   }
 
   // Rows as points. `extra` are more points, such as rejected draws; `colour` a column, or "".
-  function points(element, { x, y, colourKey, rows, extra, label, onClick, onHover }) {
+  function points(element, { x, y, colourKey, rows, extra, diagonal, label, onClick, onHover }) {
     const across = timbre.loaded(x).values, up = timbre.loaded(y).values;
     const here = thinned(rows).filter((row) => Number.isFinite(across[row]) && Number.isFinite(up[row]));
     const byColour = colourKey ? timbre.loaded(colourKey) : null, about = colourKey ? timbre.described(colourKey) : null;
@@ -109,9 +109,27 @@ const charts = (() => {
       yAxis: axis(colour, name(dy), { type: "value", scale: true, nameGap: 42 }),
       series: [
         ...largest.map(([code, members]) => ({ type: "scatter", name: code === null ? "rows" : byColour.texts[code] ?? String(code), data: members.map(point), symbolSize: here.length > 4000 ? 4 : 7, itemStyle: shade ? { opacity: 0.8, color: (item) => shade(item.value[2]) } : { opacity: 0.65 }, progressive: 4000 })),
+        ...(diagonal ? [{ type: "line", name: "equal", symbol: "none", silent: true, lineStyle: { color: colour.mark, width: 1.5, type: "dashed" }, data: [finite(across, here, Math.min), finite(across, here, Math.max)].map((end) => [end, end]) }] : []),
         ...(extra ? [{ type: "scatter", name: extra.name, data: extra.points, symbol: "path://M0,0L4,4M4,0L0,4", symbolSize: 7, itemStyle: { color: "transparent", borderColor: colour.mark, borderWidth: 1.5 } }] : []),
       ],
     }), onClick && ((item) => item.data.row !== undefined && onClick(item.data.row)), onHover && ((item) => item.data && item.data.row !== undefined && onHover(item.data.row)));
+  }
+
+  function lines(element, { label, xName, yName, series, diagonal, log }) {
+    const last = series.map((one) => `${one.name} ends at ${timbre.number(one.points[one.points.length - 1][1])}`).join(", ");
+    set(element, `${label}: ${last}`, (colour) => ({
+      color: dark() ? PALETTE_DARK : PALETTE,
+      title: { text: label, textStyle: { color: colour.text, fontSize: 13, fontWeight: "normal" }, left: 8, top: 2 },
+      legend: { show: series.length > 1, textStyle: { color: colour.text }, top: 22 },
+      grid: { left: 58, right: 16, top: series.length > 1 ? 50 : 30, bottom: 44 },
+      tooltip: { trigger: "axis", valueFormatter: (value) => (Array.isArray(value) ? timbre.number(value[1]) : timbre.number(value)) },
+      xAxis: axis(colour, xName, { type: "value", scale: true }),
+      yAxis: axis(colour, yName, { type: log ? "log" : "value", scale: true, nameGap: 42 }),
+      series: [
+        ...series.map((one) => ({ type: "line", name: one.name, data: one.points, symbolSize: 6, showSymbol: one.points.length < 40 })),
+        ...(diagonal ? [{ type: "line", name: "equal", symbol: "none", silent: true, lineStyle: { color: colour.mark, width: 1.5, type: "dashed" }, data: diagonal.map((end) => [end, end]) }] : []),
+      ],
+    }));
   }
 
   const STOPS = [[76, 40, 130], [52, 110, 168], [40, 160, 130], [232, 150, 30]];
@@ -140,5 +158,5 @@ const charts = (() => {
   function redraw() { for (const one of shown.values()) if (one.draw) one.draw(); }
   window.addEventListener("resize", () => { for (const one of shown.values()) one.chart.resize(); });
 
-  return { histogram, histogramOf, points, redraw };
+  return { histogram, histogramOf, points, lines, redraw };
 })();

@@ -3,7 +3,7 @@
 
 const timbre = (() => {
   const columns = new Map(); // key -> {values, texts}
-  const sounds = new Map(); // row -> {wet, dry}, base64
+  const sounds = new Map(); // row -> {version: base64}
   const waiting = new Map(); // file -> promise
   let about = null;
   const listeners = [];

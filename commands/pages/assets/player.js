@@ -4,7 +4,7 @@
 const player = (() => {
   const FADE = 0.004; // seconds of a switch
   let context = null, master = null;
-  let playing = null; // {row, sources, gains, started, duration, name}
+  let playing = null; // {row, sources, gains, started, duration, name}: what is heard now
   let looping = false;
   const decoded = new Map(); // row -> {name: AudioBuffer}, the last few
   const listeners = [];
@@ -44,7 +44,7 @@ const player = (() => {
     ready();
     const buffers = await buffersOf(row);
     stop();
-    const chosen = name in buffers ? name : "wet";
+    const chosen = name in buffers ? name : Object.keys(buffers)[0];
     const now = context.currentTime + 0.01;
     playing = { row, name: chosen, sources: {}, gains: {}, started: now - at, duration: buffers[chosen].duration };
     const here = playing;

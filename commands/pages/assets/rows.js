@@ -1,9 +1,10 @@
-// The rows of a dataset: filters, order, cards with players.
+// Rows: filters, order, cards with players.
 "use strict";
 
 const rows = (() => {
   const PER_PAGE = 12;
-  let about = null, view = [], page = 0, current = null, linked = null;
+  const CHOSEN = ["wet", "predicted", "output", "sound"]; // the version that is heard first, of those that there are
+  let about = null, view = [], page = 0, current = null, linked = null, first = "";
   const changed = [];
   const byId = (id) => document.getElementById(id);
 
@@ -17,9 +18,13 @@ const rows = (() => {
     return element;
   }
 
-  async function start(data) {
+  async function start(data, sort = "") {
     about = data;
+    first = CHOSEN.find((name) => about.versions.includes(name)) || about.versions[0];
     fields();
+    byId("sort").value = sort;
+    const selected = byId("sort").selectedOptions[0];
+    if (selected) selected.defaultSelected = true; // a reset comes back to it
     document.getElementById("filters").addEventListener("input", later);
     document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
     document.getElementById("filters").addEventListener("reset", () => { linked = null; setTimeout(apply); });
@@ -100,7 +105,7 @@ const rows = (() => {
 
   async function show() {
     const here = view.slice(page * PER_PAGE, (page + 1) * PER_PAGE);
-    const shown = about.columns.filter((column) => column.group !== "map");
+    const shown = about.columns.filter((column) => !["map", "result"].includes(column.group));
     if (here.some((row) => !about.cards[row])) await timbre.needed(shown.map((column) => column.key));
     byId("cards").replaceChildren(...here.map((row) => card(row, shown)));
     const pages = Math.max(1, Math.ceil(view.length / PER_PAGE));
@@ -130,15 +135,17 @@ const rows = (() => {
     const sound = timbre.hasSound(row);
     const suspect = about.checks.filter((check) => check.rows.includes(row)).map((check) => check.name);
     const element = make("article", { class: "card", id: `row-${row}`, "data-row": String(row), "aria-label": `Row ${row}` },
-      make("h3", {}, `Row ${row}`, make("a", { href: `#row=${row}`, "aria-label": `Link to row ${row}` }, "link")));
+      make("h3", {}, titleOf(row), make("a", { href: `#row=${row}`, "aria-label": `Link to row ${row}` }, "link")));
     if (sound) element.append(...controls(row));
-    else element.append(make("p", { class: "hint" }, `Its sound is not on this page: timbre-data look ${about.name} --row ${row}`));
+    else element.append(make("p", { class: "hint" }, about.kind === "dataset" ? `Its sound is not on this page: timbre-data look ${about.name} --row ${row}` : "Its sound is not on this page."));
     const list = make("dl");
     for (const column of shown) if (column.group === "label" && Number.isFinite(entry(row, column))) list.append(make("dt", {}, column.label), make("dd", {}, value(row, column)));
     const more = make("dl");
     for (const column of shown) if (column.group !== "label" && column.key !== "failed") more.append(make("dt", {}, column.label), make("dd", {}, value(row, column)));
+    if (about.answers) answer(element, row);
     if (suspect.length) element.append(make("ul", { class: "badges" }, ...suspect.map((name) => make("li", { class: "suspect" }, name))));
-    element.append(list, make("details", {}, make("summary", {}, "More about this row"), more));
+    if (list.children.length) element.append(list);
+    if (more.children.length) element.append(make("details", {}, make("summary", {}, "More about this row"), more));
     const near = (about.neighbours || {})[row];
     if (near && near.length) {
       element.append(make("p", { class: "near" }, "Sounds nearest: ", ...near.flatMap(([other, distance]) => [
@@ -147,21 +154,65 @@ const rows = (() => {
     return element;
   }
 
+  // What was predicted of a row, beside what is true.
+  function answer(element, row) {
+    const known = about.answers[row];
+    if (!known) {
+      const results = about.columns.filter((column) => column.group === "result");
+      const list = make("dl");
+      timbre.needed(results.map((column) => column.key)).then(() => {
+        for (const column of results) {
+          const { values, texts } = timbre.loaded(column.key);
+          if (column.kind !== "number") list.append(make("dt", {}, column.label), make("dd", {}, texts[values[row]]));
+          else if (Number.isFinite(values[row])) list.append(make("dt", {}, column.label), make("dd", {}, timbre.number(values[row], column.unit)));
+        }
+      });
+      element.append(list);
+    } else if (known.classes) {
+      element.append(make("dl", {}, ...known.classes.flatMap((one) => [make("dt", {}, one.true ? `${one.name} (true)` : one.name), make("dd", {}, `${(100 * one.probability).toFixed(1)} %`)])));
+    } else {
+      const refined = known.parameters.some((one) => one.refined !== undefined);
+      const body = known.parameters.map((one) => make("tr", {}, make("th", { scope: "row" }, one.heard ? one.name : `${one.name} (not audible)`), make("td", {}, one.true), make("td", {}, one.predicted), ...(refined ? [make("td", {}, one.refined ?? "")] : []), make("td", {}, bar(one))));
+      const heads = ["parameter", "true", "predicted", ...(refined ? ["refined"] : []), "range"];
+      element.append(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Parameters of row ${row}` }, make("table", { class: "answer" }, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, ...body))));
+    }
+  }
+
+  // A parameter's range as a line: true a bar, predicted a dot with its usual error.
+  function bar(one) {
+    const space = "http://www.w3.org/2000/svg";
+    const svg = document.createElementNS(space, "svg");
+    const add = (tag, attributes) => { const part = document.createElementNS(space, tag); for (const [name, value] of Object.entries(attributes)) part.setAttribute(name, value); svg.append(part); };
+    const x = (unit) => 4 + 72 * unit;
+    for (const [name, value] of Object.entries({ width: 80, height: 16, viewBox: "0 0 80 16", role: "img", "aria-label": `true ${one.true}, predicted ${one.predicted}` })) svg.setAttribute(name, value);
+    add("line", { x1: 4, x2: 76, y1: 8, y2: 8, stroke: "var(--line)", "stroke-width": 2 });
+    add("line", { x1: x(one.unit_low), x2: x(one.unit_high), y1: 8, y2: 8, stroke: "var(--accent)", "stroke-width": 2 });
+    add("line", { x1: x(one.unit_true), x2: x(one.unit_true), y1: 1, y2: 15, stroke: "var(--mark)", "stroke-width": 2 });
+    add("circle", { cx: x(one.unit_predicted), cy: 8, r: 4, fill: "var(--accent)" });
+    return svg;
+  }
+
+  // Rows of an evaluation are numbered from its first; what they are called in their datasets says more.
+  function titleOf(row) {
+    const known = about.cards[row] || {};
+    return known.row === undefined ? `Row ${row}` : `${known.dataset || about.data[0]}, row ${known.row}`;
+  }
+
   function controls(row) {
-    const names = about.has_dry ? ["dry", "wet"] : ["wet"];
-    const picture = make("img", { alt: `Spectrogram of row ${row}, the wet sound`, src: `pictures/${row}-wet.png`, loading: "lazy", width: "240", height: "104" });
+    const names = about.versions;
+    const picture = make("img", { alt: `Spectrogram of row ${row}, ${first}`, src: `pictures/${row}-${first}.png`, loading: "lazy", width: "240", height: "104" });
     const seek = make("input", { class: "seek", type: "range", min: "0", max: "1", step: "0.001", value: "0", "aria-label": `Position in row ${row}` });
     seek.value = 0;
     seek.addEventListener("input", () => play(row, Number(seek.value) * about.seconds));
     const button = make("button", { type: "button", class: "play strong", "aria-label": `Play row ${row}`, onclick: () => (playingHere(row) ? player.stop() : play(row)) }, "Play");
-    const radios = names.map((name) => make("label", {}, make("input", { type: "radio", name: `version-${row}`, value: name, checked: name === "wet", onchange: () => choose(row, name) }), name));
+    const radios = names.map((name) => make("label", {}, make("input", { type: "radio", name: `version-${row}`, value: name, checked: name === first, onchange: () => choose(row, name) }), name));
     const loop = make("label", {}, make("input", { type: "checkbox", class: "loop", checked: player.looping, onchange: (event) => player.loop(event.target.checked) }), "loop");
     return [picture, seek, make("div", { class: "player" }, button, ...(names.length > 1 ? radios : []), loop)];
   }
 
   const cardOf = (row) => byId(`row-${row}`);
   const playingHere = (row) => player.playing && player.playing.row === row;
-  const chosen = (row) => { const radio = document.querySelector(`input[name="version-${row}"]:checked`); return radio ? radio.value : "wet"; };
+  const chosen = (row) => { const radio = document.querySelector(`input[name="version-${row}"]:checked`); return radio ? radio.value : first; };
 
   function play(row, at = 0) {
     setCurrent(row);
@@ -175,7 +226,7 @@ const rows = (() => {
     if (element) {
       const picture = element.querySelector("img");
       picture.src = `pictures/${row}-${name}.png`;
-      picture.alt = `Spectrogram of row ${row}, the ${name} sound`;
+      picture.alt = `Spectrogram of row ${row}, ${name}`;
     }
     if (playingHere(row)) player.choose(name);
   }
@@ -208,7 +259,7 @@ const rows = (() => {
     const here = [...document.querySelectorAll(".card")].map((element) => Number(element.dataset.row));
     const row = here.includes(current) ? current : here[0];
     if (event.key === "p" && row !== undefined && timbre.hasSound(row)) playingHere(row) ? player.stop() : play(row);
-    else if (event.key === "x" && row !== undefined && about.has_dry) choose(row, chosen(row) === "wet" ? "dry" : "wet");
+    else if (event.key === "x" && row !== undefined && timbre.hasSound(row)) choose(row, about.versions[(about.versions.indexOf(chosen(row)) + 1) % about.versions.length]);
     else if (event.key === "l") player.loop(!player.looping);
     else if (event.key === "j" || event.key === "k") {
       const next = here[here.indexOf(row) + (event.key === "j" ? 1 : -1)];
@@ -227,10 +278,18 @@ const rows = (() => {
     return true;
   }
 
+  // Show the rows of given categories, with and without sound.
+  function filter(categories) {
+    for (const [key, code] of Object.entries(categories)) document.querySelector(`#categories select[data-key="${key}"]`).value = String(code);
+    byId("with-sound").checked = false;
+    linked = null;
+    apply().then(() => byId("rows").scrollIntoView());
+  }
+
   function go(row) {
     if (location.hash === `#row=${row}`) fromHash();
     else location.hash = `row=${row}`;
   }
 
-  return { start, go, play, make, onChange: (listener) => changed.push(listener), all: () => Array.from({ length: about.rows }, (_, row) => row), get view() { return view; } };
+  return { start, go, play, filter, make, onChange: (listener) => changed.push(listener), all: () => Array.from({ length: about.rows }, (_, row) => row), get view() { return view; } };
 })();

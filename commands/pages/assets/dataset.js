@@ -2,58 +2,34 @@
 "use strict";
 
 (() => {
-  const byId = (id) => document.getElementById(id);
-  const { make } = rows;
-
-  function theme(name) {
-    document.documentElement.dataset.theme = name;
-    byId("theme").textContent = name === "dark" ? "Light" : "Dark";
-    charts.redraw();
-  }
-  theme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-  byId("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
-  byId("volume").addEventListener("input", (event) => player.volume(Number(event.target.value)));
+  const { byId, make, chartIn, options, link, table, whenSeen } = shell;
 
   timbre.ready(async (about) => {
-    head(about);
+    shell.start(about, `${about.name} ${about.version}`, [
+      about.description,
+      `${about.rows} rows of ${timbre.number(about.seconds)} s at ${timbre.number(about.rate / 1000)} kHz`,
+      `${about.sampled.length} of them with sound on this page`,
+      [about.made.by, about.made.date].filter(Boolean).join(", "),
+    ]);
     await rows.start(about);
     checks(about);
-    texts(about);
     whenSeen("labels", () => labels(about));
     whenSeen("map", () => map(about));
     document.body.dataset.ready = "yes";
   });
-
-  function whenSeen(id, draw) {
-    const watch = new IntersectionObserver((entries) => {
-      if (entries.some((entry) => entry.isIntersecting)) { watch.disconnect(); draw(); }
-    }, { rootMargin: "200px" });
-    watch.observe(byId(id));
-  }
-
-  function head(about) {
-    document.title = `${about.name} ${about.version}`;
-    byId("title").textContent = `${about.name} ${about.version}`;
-    const parts = [about.description, `${about.rows} rows of ${timbre.number(about.seconds)} s at ${timbre.number(about.rate / 1000)} kHz`, `${about.sampled.length} of them with sound on this page`];
-    if (about.made.by || about.made.date) parts.push([about.made.by, about.made.date].filter(Boolean).join(", "));
-    byId("summary").textContent = parts.filter(Boolean).join(" · ");
-    byId("warnings").append(...about.warnings.map((text) => make("li", {}, text)));
-  }
 
   async function labels(about) {
     byId("labels-note").textContent = about.parameters.length
       ? "Bars: rows in which the label applies. Line: the distribution that the recipe intends, for as many rows."
       : "This dataset has no labels that are numbers.";
     for (const parameter of about.parameters) {
-      const element = make("div", { class: "chart" });
-      byId("histograms").append(element);
-      charts.histogram(element, { ...parameter, label: parameter.name });
+      charts.histogram(chartIn("histograms"), { ...parameter, label: parameter.name });
     }
     const numbers = about.columns.filter((column) => column.kind === "number");
     const colour = about.columns.filter((column) => column.group !== "map" && column.kind !== "text");
-    for (const id of ["pair-x", "pair-y"]) byId(id).append(...numbers.map((column) => make("option", { value: column.key }, column.label)));
+    for (const id of ["pair-x", "pair-y"]) options(id, numbers, false);
     if (numbers.length > 1) byId("pair-y").selectedIndex = 1;
-    byId("pair-colour").append(make("option", { value: "" }, "none"), ...colour.map((column) => make("option", { value: column.key }, column.label)));
+    options("pair-colour", colour, true);
     const draw = async () => {
       const [x, y, colourKey] = ["pair-x", "pair-y", "pair-colour"].map((id) => byId(id).value);
       if (!x || !y) return;
@@ -74,9 +50,7 @@
     const levels = about.columns.filter((column) => column.group === "sound");
     await timbre.needed(levels.map((column) => column.key));
     for (const column of levels) {
-      const element = make("div", { class: "chart" });
-      byId("levels").append(element);
-      charts.histogramOf(element, column.key, rows.all());
+      charts.histogramOf(chartIn("levels"), column.key, rows.all());
     }
     await splits(about);
   }
@@ -121,7 +95,7 @@
     const [first, second] = about.map.explained.map((share) => (100 * share).toFixed(0));
     byId("map-note").textContent = `Principal components of ${about.map.features}, ${first} and ${second} % of the variance. Neighbours and near-duplicates are looked for among ${about.map.compared} rows.`;
     const colour = about.columns.filter((column) => column.group !== "map" && column.kind !== "text");
-    byId("map-colour").append(make("option", { value: "" }, "none"), ...colour.map((column) => make("option", { value: column.key }, column.label)));
+    options("map-colour", colour, true);
     if (colour.length) byId("map-colour").selectedIndex = 1;
     const draw = async () => {
       const colourKey = byId("map-colour").value;
@@ -140,8 +114,6 @@
     }
   }
 
-  function link(row) { return make("button", { type: "button", onclick: () => rows.go(row) }, String(row)); }
-
   function checks(about) {
     const body = about.checks.map((check) => {
       const column = timbre.described(check.column);
@@ -150,16 +122,5 @@
       return [check.name, String(check.count), worst, limit, check.why];
     });
     byId("check-table").append(make("p", { class: "hint" }, `Rules by which ${about.measured} rows were looked at. What breaks one is worth a listen, not wrong in itself.`), table(["rule", "rows", "the worst", "limit", "what it means"], body, [1]));
-  }
-
-  function table(heads, body, numbers = []) {
-    const cell = (tag, content, k) => make(tag, { class: numbers.includes(k) ? "number" : "", ...(tag === "th" ? { scope: "col" } : {}) }, content);
-    return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": heads.join(", ") }, make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head, k) => cell("th", head, k)))), make("tbody", {}, ...body.map((row) => make("tr", {}, ...row.map((content, k) => cell("td", content, k)))))));
-  }
-
-  function texts(about) {
-    for (const [title, text] of Object.entries(about.texts)) {
-      byId("texts").append(make("details", {}, make("summary", {}, title), make("pre", { tabindex: "0" }, text)));
-    }
   }
 })();

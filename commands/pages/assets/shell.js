@@ -1,0 +1,55 @@
+// What all pages share: light and dark, the volume, the head, tables, sections that are drawn when they are seen.
+"use strict";
+
+const shell = (() => {
+  const byId = (id) => document.getElementById(id);
+  const { make } = rows;
+
+  function theme(name) {
+    document.documentElement.dataset.theme = name;
+    byId("theme").textContent = name === "dark" ? "Light" : "Dark";
+    charts.redraw();
+  }
+
+  function start(about, title, parts) {
+    theme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+    byId("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+    byId("volume").addEventListener("input", (event) => player.volume(Number(event.target.value)));
+    document.title = title;
+    byId("title").textContent = title;
+    byId("summary").textContent = parts.filter(Boolean).join(" · ");
+    byId("warnings").append(...about.warnings.map((text) => make("li", {}, text)));
+    for (const [name, text] of Object.entries(about.texts)) {
+      byId("texts").append(make("details", {}, make("summary", {}, name), make("pre", { tabindex: "0" }, text)));
+    }
+  }
+
+  function whenSeen(id, draw) {
+    const watch = new IntersectionObserver((entries) => {
+      if (entries.some((entry) => entry.isIntersecting)) { watch.disconnect(); draw(); }
+    }, { rootMargin: "200px" });
+    watch.observe(byId(id));
+  }
+
+  function chartIn(parent) {
+    const element = make("div", { class: "chart" });
+    byId(parent).append(element);
+    return element;
+  }
+
+  function options(id, columns, none) {
+    byId(id).append(...(none ? [make("option", { value: "" }, "none")] : []), ...columns.map((column) => make("option", { value: column.key }, column.label)));
+  }
+
+  const link = (row) => make("button", { type: "button", onclick: () => rows.go(row) }, String(row));
+
+  // Cells are text or elements; `numbers` are the columns that stand to the right.
+  function table(heads, body, numbers = []) {
+    const cell = (tag, content, k) => make(tag, { class: numbers.includes(k) ? "number" : "", ...(tag === "th" ? { scope: "col" } : {}) }, content);
+    const head = make("thead", {}, make("tr", {}, ...heads.map((one, k) => cell("th", one || "of", k))));
+    const rest = make("tbody", {}, ...body.map((row) => make("tr", {}, ...row.map((content, k) => cell("td", content, k)))));
+    return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": heads.filter(Boolean).join(", ") || "table" }, make("table", {}, head, rest));
+  }
+
+  return { byId, make, start, whenSeen, chartIn, options, link, table };
+})();
