@@ -23,6 +23,7 @@ from timbre_data.models.evaluation import epochs
 from timbre_data.models.training.runs import SETTINGS
 from timbre_data.pipeline.catalogue.threads import available_cores
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
+from timbre_data.schemas.arrays import Audio
 
 PAGE = "page"
 """Of an evaluation, in its folder."""
@@ -97,8 +98,8 @@ def row_columns(evaluated: EvaluatedRows) -> list[Column]:
     else:
         columns += _class_columns(evaluated)
     if len(evaluated.datasets) > 1:
-        texts = tuple(data.name for data in evaluated.datasets)
-        columns.append(Column("dataset", "dataset", "category", evaluated.dataset.astype(np.int32), texts=texts))
+        sources = tuple(data.name for data in evaluated.datasets)
+        columns.append(Column("dataset", "dataset", "category", evaluated.dataset.astype(np.int32), texts=sources))
     columns.append(Column("row", "row of the dataset", "number", evaluated.row.astype(np.int32)))
     if np.isfinite(evaluated.notes).any():
         columns.append(Column("note", "MIDI note", "number", evaluated.notes))
@@ -271,15 +272,15 @@ def _recordings(page: PageFolder, evaluation: Path) -> dict[str, Any]:
     """The recordings that an evaluation left beside its tables (input, target and output of an equaliser)."""
     files: dict[int, dict[str, Path]] = {}
     for file in sorted((evaluation / "listen").glob("*-*.wav")):
-        number, _, name = file.stem.partition("-")
-        if number.isdigit():
-            files.setdefault(int(number) - 1, {})[name] = file
+        place, _, version = file.stem.partition("-")
+        if place.isdigit():
+            files.setdefault(int(place) - 1, {})[version] = file
     if not files:
         return {}
     names = [name for name in ("input", "target", "output") if name in files[min(files)]]
     seconds, rate = 0.0, 0
     for number, versions in files.items():
-        sounds = {}
+        sounds: dict[str, Audio] = {}
         for name in names:
             sound, rate = soundfile.read(versions[name], dtype="float32", always_2d=True)
             sounds[name] = np.ascontiguousarray(sound.T)
