@@ -101,14 +101,26 @@ def _present(data: Dataset) -> int | None:
 
 
 @app.command("show", epilog="Example: timbre-data dataset show distortion@v1.0.0")
-def show(dataset: DatasetName, as_json: Json = False) -> None:
+def show(
+    dataset: DatasetName,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Draw histograms of the labels and spectrograms of two rows in the terminal.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Show the contents of a dataset: rows, splits, parameters with ranges, features, recipe, provenance."""
     import yaml
 
     from timbre_data.pipeline.store.reader import Dataset
     from timbre_data.pipeline.store.versions import summary
 
-    data = summary(Dataset(dataset))
+    opened = Dataset(dataset)
+    if plot and not as_json:
+        from timbre_data.commands.pages.terminal import draw_dataset
+
+        draw_dataset(opened)
+        return
+    data = summary(opened)
     text = yaml.safe_dump(shortened(data), sort_keys=False, allow_unicode=True, width=120).rstrip()
     emit(data, text, as_json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -189,6 +190,13 @@ def evaluate(
 
     result = evaluate_run(folder, data=others, split=split, allow_leak=allow_leak, sounds=sounds, distances=names)
     say(f"tables, plots and predictions are in {result.folder}")
+    if sys.stderr.isatty() and not as_json:
+        from timbre_data.commands.pages.evaluated_rows import open_evaluation
+        from timbre_data.commands.pages.terminal import draw_evaluation
+        from timbre_data.models.evaluation import epochs
+
+        evaluated = open_evaluation(folder, result.folder)
+        draw_evaluation(epochs.read(folder), None if evaluated is None else evaluated.errors)
     if page:
         from timbre_data.commands.pages.run_page import PAGE, SOUNDS, write_run_page
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from timbre_data.commands.pages.page_folder import PageFolder
 from timbre_data.pipeline.sound.mel_bands import mel_filters
@@ -42,31 +43,36 @@ def write_row(
 class SpectrogramPictures:
     """Log-mel spectrograms of sounds of one length as small PNG files, low frequencies below."""
 
-    def __init__(self, samples: int, rate: int) -> None:
+    def __init__(self, samples: int, rate: int, *, frames: int = PICTURE_FRAMES, bands: int = PICTURE_BANDS) -> None:
         from matplotlib import colormaps
 
-        self._hop = max(64, -(-samples // PICTURE_FRAMES))
+        self._hop = max(64, -(-samples // frames))
         n_fft = 2 ** int(np.clip(np.ceil(np.log2(4 * self._hop)), 9, 13))
         self._window = np.hanning(n_fft + 1)[:-1]
-        starts, counts, weights = mel_filters(rate, n_fft, PICTURE_BANDS, 0.0, rate / 2)
-        self._bands = np.zeros((n_fft // 2 + 1, PICTURE_BANDS))
+        starts, counts, weights = mel_filters(rate, n_fft, bands, 0.0, rate / 2)
+        self._bands = np.zeros((n_fft // 2 + 1, bands))
         ends = np.cumsum(counts)
         for band, (start, count, end) in enumerate(zip(starts, counts, ends, strict=True)):
             self._bands[start : start + count, band] = weights[end - count : end]
-        self._colours = (colormaps["magma"](np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
+        self.colours = (colormaps["magma"](np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
 
-    def __call__(self, sound: Audio) -> bytes:
-        """The picture of a sound [shape=(channels, samples)]."""
-        from PIL import Image
-
+    def shares(self, sound: Audio) -> NDArray[np.float64]:
+        """Levels of a sound [shape=(channels, samples)] from 0, `RANGE_DB` below the loudest, to 1 [shape=(frames,
+        bands)].
+        """
         half = len(self._window) // 2
         padded = np.pad(sound.mean(axis=0, dtype=np.float64), half)
         frames = np.lib.stride_tricks.sliding_window_view(padded, len(self._window))[:: self._hop]
         power = np.abs(np.fft.rfft(frames * self._window)) ** 2 @ self._bands
         levels = 10 * np.log10(np.maximum(power, 1e-12))
-        share = np.clip((levels - levels.max()) / RANGE_DB + 1, 0, 1)
-        image = Image.fromarray((share.T[::-1] * 255).astype(np.uint8))
-        image.putpalette(self._colours.tobytes())
+        return np.clip((levels - levels.max()) / RANGE_DB + 1, 0, 1)
+
+    def __call__(self, sound: Audio) -> bytes:
+        """The picture of a sound [shape=(channels, samples)]."""
+        from PIL import Image
+
+        image = Image.fromarray((self.shares(sound).T[::-1] * 255).astype(np.uint8))
+        image.putpalette(self.colours.tobytes())
         content = io.BytesIO()
         image.save(content, "PNG", optimize=True)
         return content.getvalue()
