@@ -23,6 +23,8 @@ from timbre_data.schemas.errors import UsageError
 ASSETS = Path(__file__).parent / "assets"
 MARK = "timbre-page.json"
 """The file by which a folder is known for a page, which a new one may replace."""
+NOT_NEEDED = {"listen": ("charts.js", "rows.js", "shell.js", "vendor")}
+"""Files of the other pages that a kind of page does without."""
 TYPES = {"f": "f4", "i": "i4", "u": "i4", "b": "u1"}
 """How numbers of a kind are written: little-endian, as the page reads them."""
 
@@ -58,6 +60,7 @@ def page_folder(out: Path, kind: str) -> Iterator[PageFolder]:
     try:
         partial.mkdir(parents=True)
         others = [f"{path.stem}.*" for path in ASSETS.glob("*.html") if path.stem != kind]
+        others += NOT_NEEDED.get(kind, ())
         shutil.copytree(ASSETS, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", *others))
         (partial / f"{kind}.html").rename(partial / "index.html")
         yield PageFolder(partial)

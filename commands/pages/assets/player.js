@@ -42,7 +42,25 @@ const player = (() => {
 
   async function play(row, name, at = 0) {
     ready();
-    const buffers = await buffersOf(row);
+    begin(row, await buffersOf(row), name, at);
+  }
+
+  // Sounds of several rows run together; the one that is named is heard. Where they run already, it goes on from there.
+  async function together(rows, name) {
+    ready();
+    const key = rows.join(" ");
+    if (playing && playing.row === key) return choose(name);
+    const buffers = {};
+    for (const row of rows) buffers[row] = (await buffersOf(row)).sound;
+    begin(key, buffers, name, 0);
+  }
+
+  function tone(buffer) {
+    stop();
+    begin("tone", { tone: buffer }, "tone", 0);
+  }
+
+  function begin(row, buffers, name, at) {
     stop();
     const chosen = name in buffers ? name : Object.keys(buffers)[0];
     const now = context.currentTime + 0.01;
@@ -72,7 +90,7 @@ const player = (() => {
   }
 
   return {
-    play, stop, choose,
+    play, together, tone, stop, choose,
     get playing() { return playing; },
     get looping() { return looping; },
     loop(on) {

@@ -1,0 +1,1 @@
+"""Listening tests of a run: made, served, analysed."""
