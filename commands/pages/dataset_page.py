@@ -16,7 +16,7 @@ from timbre_data.commands.pages.drawing import coverage, histograms, rejected_dr
 from timbre_data.commands.pages.page_folder import PageFolder, packed, page_folder
 from timbre_data.commands.pages.page_sounds import SpectrogramPictures, write_row
 from timbre_data.commands.pages.row_table import Column, row_columns, rows_to_measure
-from timbre_data.commands.pages.sound_map import SoundMap, sound_map
+from timbre_data.commands.pages.sound_map import FEWEST, SoundMap, features_for_map, sound_map
 from timbre_data.pipeline.catalogue.threads import available_cores
 from timbre_data.pipeline.store.columns import DRY_AUDIO, SPLITS
 from timbre_data.pipeline.store.reader import Dataset
@@ -65,7 +65,9 @@ def write_dataset_page(
     warnings = _warnings(data, measured, placed)
     with page_folder(out, "dataset") as page:
         about = _about(data, columns, sampled) | {"checks": checks, "measured": len(measured), "warnings": warnings}
-        if placed is not None:
+        if placed is None:
+            about["no_map"] = no_map(data)
+        else:
             about["map"] = {"features": placed.features, "explained": placed.explained, "compared": placed.compared}
             about |= {"neighbours": placed.neighbours(sampled), "duplicates": pairs}
         page.script("data/about.js", "about", about | {"texts": texts(data)})
@@ -115,8 +117,15 @@ def _warnings(data: Dataset, measured: NDArray[np.int64], placed: SoundMap | Non
     if len(measured) < len(data.usable()):
         warnings.append(f"levels and silence were measured of {len(measured)} evenly spaced rows")
     if placed is None:
-        warnings.append(f"no map: it needs features (timbre-data featurize {data.name})")
+        warnings.append(no_map(data))
     return tuple(warnings)
+
+
+def no_map(data: Dataset) -> str:
+    """Why a dataset has no map."""
+    if features_for_map(data) is None:
+        return f"no map of the sounds: it needs features (timbre-data featurize {data.name})"
+    return f"no map of the sounds: it needs {FEWEST} rows with features or more"
 
 
 def _about(data: Dataset, columns: Sequence[Column], sampled: NDArray[np.int64]) -> dict[str, Any]:

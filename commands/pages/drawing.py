@@ -39,19 +39,30 @@ def described(parameter: Parameter, labels: NDArray[np.float32]) -> dict[str, An
         "description": parameter.description,
         "applies": len(labels),
         "edges": _values(parameter, edges),
-        "counts": np.histogram(labels, edges)[0].tolist(),
-        "intended": (np.histogram(intended, edges)[0] * (len(labels) / QUANTILES)).tolist(),
+        "counts": _counted(parameter, labels, edges).tolist(),
+        "intended": (_counted(parameter, intended, edges) * (len(labels) / QUANTILES)).tolist(),
     }
 
 
 def _edges(parameter: Parameter) -> NDArray[np.float64]:
-    """Edges of normalized bins that hold equally many of the values that a parameter can take."""
-    step = 1 / (parameter.steps - 1) if parameter.steps > 1 else parameter.resolution or 0.0
-    if step * BINS < 0.1:
-        return np.linspace(0, 1, BINS + 1)
-    together = max(1, round(1 / (step * BINS)))
-    inner = np.arange(together - 0.5, 1 / step - 0.25, together) * step
-    return np.array([-step / 2, *inner, 1 + step / 2])
+    """Edges of normalized bins: one for each position, or equal ones over the range."""
+    if 0 < parameter.steps <= 2 * BINS:
+        half = 0.5 / max(parameter.steps - 1, 1)
+        return np.linspace(-half, 1 + half, parameter.steps + 1)
+    return np.linspace(0, 1, BINS + 1)
+
+
+def _counted(parameter: Parameter, labels: NDArray[Any], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many labels lie in each bin. Rounded ones stand for all that were rounded to them, and are shared between the
+    bins that those lie in: otherwise bins would hold more or fewer of the steps.
+    """
+    if parameter.steps or not parameter.resolution:
+        return np.histogram(labels, edges)[0].astype(np.float64)
+    values, counts = np.unique(np.asarray(labels, np.float64), return_counts=True)
+    low, high = (np.clip(values + sign * parameter.resolution / 2, 0, 1) for sign in (-1, 1))
+    below = np.clip((edges[:, None] - low) / np.maximum(high - low, 1e-12), 0, 1)
+    shared: NDArray[np.float64] = np.diff(below @ counts)
+    return shared
 
 
 def _values(parameter: Parameter, unit: NDArray[np.float64]) -> list[float]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from timbre_data.commands.pages.evaluated_rows import EvaluatedRows
 
 BINS = 10
+LEAST_IN_BIN = 10
+"""Rows of a bin; fewer bins are made of few rows."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -22,7 +24,7 @@ def calibration(evaluated: EvaluatedRows) -> list[dict[str, Any]]:
         return [
             {"name": name} | _binned(evaluated.predicted[here, k], evaluated.labels[here, k])
             for k, name in enumerate(evaluated.outputs)
-            if (here := evaluated.mask[:, k]).sum() >= BINS
+            if (here := evaluated.mask[:, k]).sum() >= LEAST_IN_BIN
         ]
     if evaluated.trained.multi_label:
         flat = _binned(evaluated.predicted.reshape(-1), evaluated.present.reshape(-1).astype(np.float32))
@@ -34,7 +36,7 @@ def calibration(evaluated: EvaluatedRows) -> list[dict[str, Any]]:
 
 def _binned(predicted: NDArray[np.float32], true: NDArray[np.float32]) -> dict[str, Any]:
     order = np.argsort(predicted, kind="stable")
-    parts = [part for part in np.array_split(order, BINS) if len(part)]
+    parts = np.array_split(order, max(1, min(BINS, len(order) // LEAST_IN_BIN)))
     return {
         "predicted": [float(predicted[part].mean()) for part in parts],
         "true": [float(true[part].mean()) for part in parts],

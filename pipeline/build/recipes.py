@@ -115,6 +115,8 @@ def load(data: Mapping[str, Any]) -> Recipe:
 
     In the resolved recipe every default of the source is written out, so that it means the same in years to come.
     """
+    if "datasets" in data and "chain" not in data:
+        raise UsageError(f"{data.get('name', 'this')} is a recipe of stages: start it with timbre-data run.")
     recipe = validate(Recipe, data)
     for position, step in enumerate(recipe.chain.steps):
         kind = "effect" if step.effect else "synth"

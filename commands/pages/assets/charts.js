@@ -40,7 +40,6 @@ const charts = (() => {
     const { edges, counts, intended } = about;
     const logarithmic = about.kind === "log" && edges[0] > 0;
     const bars = counts.map((count, k) => [edges[k], edges[k + 1], count]);
-    const largest = Math.max(...counts, ...(intended || [0]), 1);
     const name = about.unit ? `${about.label} / ${about.unit}` : about.label;
     const total = counts.reduce((sum, count) => sum + count, 0);
     const label = `Histogram of ${name}: ${total} rows from ${timbre.number(edges[0])} to ${timbre.number(edges[edges.length - 1])}${intended ? ", with the intended distribution" : ""}`;
@@ -48,14 +47,22 @@ const charts = (() => {
     set(element, label, (colour) => ({
       grid: { left: 48, right: 12, top: 14, bottom: 44 },
       tooltip: { trigger: "item", formatter: (item) => `${timbre.number(item.value[2])} to ${timbre.number(item.value[3])}: ${item.value[1]} rows` },
-      xAxis: axis(colour, name, { type: logarithmic ? "log" : "value", min: ends[0], max: ends[1], splitLine: { show: false }, ...(about.positions && about.positions.length ? { axisLabel: { color: colour.soft, formatter: (value) => about.positions[value] ?? "" } } : {}) }),
-      yAxis: axis(colour, "", { type: "value", max: largest * 1.05, axisLabel: { color: colour.soft, formatter: (value) => Number(value.toPrecision(3)).toString() } }),
+      xAxis: axis(colour, name, { type: logarithmic ? "log" : "value", min: ends[0], max: ends[1], splitLine: { show: false }, ...named(about, colour) }),
+      yAxis: axis(colour, "", { type: "value", minInterval: 1 }),
       series: [
         { type: "line", step: false, symbol: "none", lineStyle: { width: 0 }, areaStyle: { color: colour.accent, opacity: 0.75 }, data: steps(bars), silent: true },
         ...(intended ? [{ type: "line", symbol: "none", lineStyle: { color: colour.mark, width: 2 }, data: steps(intended.map((count, k) => [edges[k], edges[k + 1], count])), silent: true }] : []),
         { type: "scatter", symbolSize: 16, itemStyle: { opacity: 0 }, data: bars.map(([low, high, count]) => [logarithmic ? Math.sqrt(low * high) : (low + high) / 2, count, low, high]) },
       ],
     }));
+  }
+
+  // The axis of a choice or a switch: its positions by name.
+  function named(about, colour) {
+    const names = about.kind === "switch" ? ["off", "on"] : about.positions || [];
+    if (!names.length) return {};
+    const formatter = (value) => (Number.isInteger(value) ? names[value] ?? "" : "");
+    return { minInterval: 1, maxInterval: Math.ceil(names.length / 12), axisLabel: { color: colour.soft, rotate: names.length > 2 ? 30 : 0, interval: 0, hideOverlap: false, formatter } };
   }
 
   function steps(bars) {
@@ -156,6 +163,7 @@ const charts = (() => {
   }
 
   function redraw() { for (const one of shown.values()) if (one.draw) one.draw(); }
+  new ResizeObserver(() => { for (const one of shown.values()) one.chart.resize(); }).observe(document.body);
   window.addEventListener("resize", () => { for (const one of shown.values()) one.chart.resize(); });
 
   return { histogram, histogramOf, points, lines, redraw };

@@ -7,23 +7,23 @@
   timbre.ready(async (about) => {
     shell.start(about, `${about.name} ${about.version}`, [
       about.description,
-      `${about.rows} rows of ${timbre.number(about.seconds)} s at ${timbre.number(about.rate / 1000)} kHz`,
+      `${about.rows} rows of ${timbre.number(about.seconds)} s at ${timbre.number(about.rate / 1000)} kHz${about.channels > 1 ? `, ${about.channels} channels` : ""}`,
       `${about.sampled.length} of them with sound on this page`,
-      [about.made.by, about.made.date].filter(Boolean).join(", "),
+      about.made.by || about.made.date ? `made by ${[about.made.by, about.made.date].filter(Boolean).join(", ")}` : "",
     ]);
-    await rows.start(about);
     checks(about);
-    whenSeen("labels", () => labels(about));
-    whenSeen("map", () => map(about));
+    labels(about);
+    map(about);
+    await rows.start(about);
     document.body.dataset.ready = "yes";
   });
 
-  async function labels(about) {
+  function labels(about) {
     byId("labels-note").textContent = about.parameters.length
       ? "Bars: rows in which the label applies. Line: the distribution that the recipe intends, for as many rows."
       : "This dataset has no labels that are numbers.";
     for (const parameter of about.parameters) {
-      charts.histogram(chartIn("histograms"), { ...parameter, label: parameter.name });
+      whenSeen(chartIn("histograms"), (element) => charts.histogram(element, { ...parameter, label: parameter.name }));
     }
     const numbers = about.columns.filter((column) => column.kind === "number");
     const colour = about.columns.filter((column) => column.group !== "map" && column.kind !== "text");
@@ -41,18 +41,17 @@
       charts.points(byId("pair"), { x, y, colourKey, rows: rows.all(), extra, label: "Two columns together", onClick: (row) => rows.go(row) });
     };
     for (const id of ["pair-x", "pair-y", "pair-colour", "pair-rejected"]) byId(id).addEventListener("change", draw);
-    await draw();
+    whenSeen(byId("pair"), draw);
     coverage(about);
     const { count, values } = about.rejected;
     byId("rejected").textContent = count
       ? `${count} draws were rejected, as they gave silence or numbers that are not finite${values.length ? "; crosses show where they lie" : ""}.`
       : "No draw was rejected.";
     const levels = about.columns.filter((column) => column.group === "sound");
-    await timbre.needed(levels.map((column) => column.key));
     for (const column of levels) {
-      charts.histogramOf(chartIn("levels"), column.key, rows.all());
+      whenSeen(chartIn("levels"), async (element) => { await timbre.needed([column.key]); charts.histogramOf(element, column.key, rows.all()); });
     }
-    await splits(about);
+    whenSeen(byId("splits"), () => splits(about));
   }
 
   function coverage(about) {
@@ -60,8 +59,8 @@
     const body = about.coverage.slice(0, 10).map((pair) => [pair.labels.join(" and "), `${pair.filled} of ${pair.cells}`]);
     byId("coverage").append(
       make("h3", {}, "Coverage of the space"),
-      make("p", { class: "hint" }, "Cells of the plane of two labels (8 along each) that some row lies in, of those that each label reaches by itself; the emptiest ten pairs."),
-      table(["labels", "cells"], body, [1]),
+      make("p", { class: "hint" }, "The plane of two labels is cut into 8 x 8 cells: how many hold a row, of those that hold one where the two labels were drawn independently. The emptiest ten pairs."),
+      about.coverage.every((pair) => pair.filled === pair.cells) ? make("p", {}, `All ${about.coverage.length} pairs of labels are covered: no cell is empty.`) : table(["labels", "cells with rows"], body, [1]),
     );
   }
 
@@ -86,10 +85,10 @@
 
   const sum = (numbers) => numbers.reduce((total, one) => total + one, 0);
 
-  async function map(about) {
+  function map(about) {
     if (!about.map) {
-      byId("map-note").textContent = `A map needs features: timbre-data featurize ${about.name}`;
-      byId("map-chart").hidden = true;
+      byId("map-note").textContent = about.no_map;
+      for (const id of ["map-chart", "map-fields"]) byId(id).hidden = true;
       return;
     }
     const [first, second] = about.map.explained.map((share) => (100 * share).toFixed(0));
@@ -107,10 +106,10 @@
     };
     byId("map-colour").addEventListener("change", draw);
     byId("hover").addEventListener("change", () => player.unlock());
-    await draw();
+    whenSeen(byId("map-chart"), draw);
     if (about.duplicates.length) {
       const body = about.duplicates.map(([one, other, distance]) => [link(one), link(other), distance.toFixed(4)]);
-      byId("duplicates").append(make("h3", {}, "Closest pairs"), make("p", { class: "hint" }, "Distance in units of the median distance of two rows: near zero, they are the same sound."), table(["row", "row", "distance"], body, [2]));
+      byId("duplicates").append(make("h3", {}, "Closest pairs"), make("p", { class: "hint" }, "Distance in units of the median distance of two rows: 1 is any two of them; below about 0.01 they are as good as the same sound."), table(["row", "row", "distance"], body, [2]));
     }
   }
 

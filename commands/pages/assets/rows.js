@@ -4,7 +4,7 @@
 const rows = (() => {
   const PER_PAGE = 12;
   const CHOSEN = ["wet", "predicted", "output", "sound"]; // the version that is heard first, of those that there are
-  let about = null, view = [], page = 0, current = null, linked = null, first = "";
+  let about = null, view = [], page = 0, current = null, linked = null, left = null, first = "";
   const changed = [];
   const byId = (id) => document.getElementById(id);
 
@@ -27,10 +27,10 @@ const rows = (() => {
     if (selected) selected.defaultSelected = true; // a reset comes back to it
     document.getElementById("filters").addEventListener("input", later);
     document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
-    document.getElementById("filters").addEventListener("reset", () => { linked = null; setTimeout(apply); });
+    document.getElementById("filters").addEventListener("reset", () => { linked = null; byId("ranges").open = false; history.replaceState(null, "", location.pathname + location.search); setTimeout(apply); });
     byId("previous").addEventListener("click", () => turn(-1));
     byId("next").addEventListener("click", () => turn(1));
-    window.addEventListener("hashchange", fromHash);
+    window.addEventListener("hashchange", () => fromHash().then((there) => there || comeBack()));
     player.listen(onPlayer);
     document.addEventListener("keydown", onKey);
     requestAnimationFrame(follow);
@@ -74,7 +74,7 @@ const rows = (() => {
       keys.add(key);
       tests.push((row) => { const value = timbre.loaded(key).values[row]; return low ? value >= limit : value <= limit; });
     }
-    const text = byId("text").value.trim().toLowerCase();
+    const text = byId("text").value.trim().toLowerCase().replace(/^row\s+(?=\d)/, "");
     if (text) {
       const wordy = about.columns.filter((column) => column.kind !== "number").map((column) => column.key);
       wordy.forEach((key) => keys.add(key));
@@ -108,6 +108,7 @@ const rows = (() => {
     const shown = about.columns.filter((column) => !["map", "result"].includes(column.group));
     if (here.some((row) => !about.cards[row])) await timbre.needed(shown.map((column) => column.key));
     byId("cards").replaceChildren(...here.map((row) => card(row, shown)));
+    if (!here.length) byId("cards").append(make("p", {}, byId("with-sound").checked && about.sampled.length < about.rows ? "No row with sound here fits these filters: untick \"Only rows with sound here\" to look through all." : "No row fits these filters."));
     const pages = Math.max(1, Math.ceil(view.length / PER_PAGE));
     byId("where").textContent = `page ${page + 1} of ${pages}`;
     byId("previous").disabled = page === 0;
@@ -139,7 +140,7 @@ const rows = (() => {
     if (sound) element.append(...controls(row));
     else element.append(make("p", { class: "hint" }, about.kind === "dataset" ? `Its sound is not on this page: timbre-data look ${about.name} --row ${row}` : "Its sound is not on this page."));
     const list = make("dl");
-    for (const column of shown) if (column.group === "label" && Number.isFinite(entry(row, column))) list.append(make("dt", {}, column.label), make("dd", {}, value(row, column)));
+    for (const column of shown) if (column.group === "label" && Number.isFinite(entry(row, column))) list.append(make("dt", {}, ...soft(column.label)), make("dd", {}, value(row, column)));
     const more = make("dl");
     for (const column of shown) if (column.group !== "label" && column.key !== "failed") more.append(make("dt", {}, column.label), make("dd", {}, value(row, column)));
     if (about.answers) answer(element, row);
@@ -172,11 +173,14 @@ const rows = (() => {
       element.append(make("dl", {}, ...known.classes.flatMap((one) => [make("dt", {}, one.true ? `${one.name} (true)` : one.name), make("dd", {}, `${(100 * one.probability).toFixed(1)} %`)])));
     } else {
       const refined = known.parameters.some((one) => one.refined !== undefined);
-      const body = known.parameters.map((one) => make("tr", {}, make("th", { scope: "row" }, one.heard ? one.name : `${one.name} (not audible)`), make("td", {}, one.true), make("td", {}, one.predicted), ...(refined ? [make("td", {}, one.refined ?? "")] : []), make("td", {}, bar(one))));
+      const body = known.parameters.map((one) => make("tr", {}, make("th", { scope: "row" }, ...soft(one.heard ? one.name : `${one.name} (not audible)`)), make("td", {}, one.true), make("td", {}, one.predicted), ...(refined ? [make("td", {}, one.refined ?? "")] : []), make("td", {}, bar(one))));
       const heads = ["parameter", "true", "predicted", ...(refined ? ["refined"] : []), "range"];
       element.append(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Parameters of row ${row}` }, make("table", { class: "answer" }, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, ...body))));
     }
   }
+
+  // A name that may be broken behind its dots and underscores.
+  const soft = (name) => name.split(/(?<=[._])/).flatMap((part, k) => (k ? [document.createElement("wbr"), part] : [part]));
 
   // A parameter's range as a line: true a bar, predicted a dot with its usual error.
   function bar(one) {
@@ -263,14 +267,23 @@ const rows = (() => {
     else if (event.key === "l") player.loop(!player.looping);
     else if (event.key === "j" || event.key === "k") {
       const next = here[here.indexOf(row) + (event.key === "j" ? 1 : -1)];
-      if (next !== undefined) { setCurrent(next); cardOf(next).scrollIntoView({ block: "nearest" }); if (player.playing && timbre.hasSound(next)) play(next); }
+      if (next === undefined && !byId(event.key === "j" ? "next" : "previous").disabled) {
+        page += event.key === "j" ? 1 : -1;
+        show().then(() => { const cards = [...document.querySelectorAll(".card")], card = event.key === "j" ? cards[0] : cards[cards.length - 1]; setCurrent(Number(card.dataset.row)); card.scrollIntoView({ block: "nearest" }); });
+      } else if (next !== undefined) { setCurrent(next); cardOf(next).scrollIntoView({ block: "nearest" }); if (player.playing && timbre.hasSound(next)) play(next); }
     } else return;
     event.preventDefault();
   }
 
   async function fromHash() {
-    const match = /^#row=(\d+)$/.exec(location.hash);
-    if (!match || Number(match[1]) >= about.rows) return false;
+    const match = /^#row=(.*)$/.exec(location.hash);
+    if (match && !(/^\d+$/.test(match[1]) && Number(match[1]) < about.rows)) {
+      linked = null;
+      await apply();
+      byId("count").textContent = `There is no row ${match[1].slice(0, 20)}: rows go from 0 to ${about.rows - 1}.`;
+      return true;
+    }
+    if (!match) return false;
     linked = Number(match[1]);
     await apply();
     setCurrent(linked);
@@ -286,9 +299,22 @@ const rows = (() => {
     apply().then(() => byId("rows").scrollIntoView());
   }
 
+  // Behind a link to a row, the browser's Back leads to where one was.
   function go(row) {
-    if (location.hash === `#row=${row}`) fromHash();
-    else location.hash = `row=${row}`;
+    if (location.hash === `#row=${row}`) return fromHash();
+    if (linked === null) left = { page, y: window.scrollY };
+    location.hash = `row=${row}`;
+  }
+
+  async function comeBack() {
+    if (linked === null) return;
+    linked = null;
+    await apply();
+    if (!left) return;
+    page = left.page;
+    await show();
+    window.scrollTo(0, left.y);
+    left = null;
   }
 
   return { start, go, play, filter, make, onChange: (listener) => changed.push(listener), all: () => Array.from({ length: about.rows }, (_, row) => row), get view() { return view; } };

@@ -9,12 +9,13 @@
     shell.start(about, whole, [about.model, about.data.join(", "), `${about.split} split`, about.rows ? `${about.rows} rows, ${about.sampled.length} of them with sound on this page` : ""]);
     if (about.rows) {
       const sort = byId("sort");
+      byId("legend").hidden = !(about.outputs && about.outputs.length);
       await rows.start(about, about.columns.some((column) => column.key === "error") ? "error" : "");
       sort.title = "The best first: the order turned round shows the worst";
     } else byId("rows").hidden = true;
     tables(about);
-    whenSeen("results", () => results(about));
-    whenSeen("training", () => training(about));
+    results(about);
+    whenSeen(byId("curves"), () => training(about));
     document.body.dataset.ready = "yes";
   });
 
@@ -38,10 +39,10 @@
         return button;
       })];
     });
-    byId("confusion").append(make("h3", {}, "Confusion"), make("p", { class: "hint" }, "Down: what was true. Across: what it was called. A number shows its rows above."), table(["true", ...names], body, names.map((_, k) => k + 1)));
+    byId("confusion").append(make("h3", {}, "Confusion"), make("p", { class: "hint" }, "Down: what was true. Across: what it was called. A click on a number shows its rows above; the thicker its frame, the larger its share of the line."), table(["true", ...names], body, names.map((_, k) => k + 1)));
   }
 
-  async function predictions(about) {
+  function predictions(about) {
     byId("predictions").hidden = false;
     byId("parameter").append(...about.outputs.map((name) => make("option", { value: name }, name)));
     const colour = about.columns.filter((column) => column.kind !== "text");
@@ -53,10 +54,12 @@
       charts.points(byId("against"), { x, y, colourKey, rows: rows.all(), diagonal: true, label: `${name}, predicted against true`, onClick: (row) => rows.go(row) });
     };
     for (const id of ["parameter", "colour"]) byId(id).addEventListener("change", draw);
-    await draw();
+    whenSeen(byId("against"), draw);
     if (about.columns.some((column) => column.key === "note")) {
-      await timbre.needed(["note", "error"]);
-      charts.points(byId("by-note"), { x: "note", y: "error", colourKey: "", rows: rows.all(), label: "Error by note", onClick: (row) => rows.go(row) });
+      whenSeen(byId("by-note"), async () => {
+        await timbre.needed(["note", "error"]);
+        charts.points(byId("by-note"), { x: "note", y: "error", colourKey: "", rows: rows.all(), label: "Error by note", onClick: (row) => rows.go(row) });
+      });
     } else byId("by-note").hidden = true;
     const body = about.residuals.map((one) => [one.name, String(one.rows), ...one.quantiles.map((value) => value.toFixed(3)), one.rmse.toFixed(3)]);
     byId("residuals").append(make("p", { class: "hint" }, "Predicted less true, normalized to the range, over rows in which the parameter can be heard: quantiles, and root mean square."), table(["parameter", "rows", "5 %", "25 %", "median", "75 %", "95 %", "RMS"], body, [1, 2, 3, 4, 5, 6, 7]));
@@ -66,10 +69,10 @@
     byId("calibration-part").hidden = false;
     const shares = !about.outputs || !about.outputs.length;
     byId("calibration-note").textContent = shares
-      ? "Ten bins that are equally full: how often it was so where it was said to be as probable. On the line, probabilities can be taken at their word."
-      : "Ten bins that are equally full: the mean true value where as much was predicted (normalized). Flatter than the line: answers are too extreme; steeper: too cautious.";
+      ? "Bins that are equally full (ten at most): how often it was so where it was said to be as probable. On the line, probabilities can be taken at their word."
+      : "Bins that are equally full (ten at most): the mean true value where as much was predicted (normalized). Flatter than the line: answers are too extreme; steeper: too cautious.";
     for (const one of about.calibration) {
-      charts.lines(chartIn("calibration"), { label: one.name, xName: shares ? "probability said" : "predicted", yName: shares ? "share that was so" : "true", diagonal: [0, 1], series: [{ name: one.name, points: one.predicted.map((value, k) => [value, one.true[k]]) }] });
+      whenSeen(chartIn("calibration"), (element) => charts.lines(element, { label: one.name, xName: shares ? "probability said" : "predicted", yName: shares ? "share that was so" : "true", diagonal: [0, 1], series: [{ name: one.name, points: one.predicted.map((value, k) => [value, one.true[k]]) }] }));
     }
   }
 
@@ -85,6 +88,6 @@
       byId("table-list").append(make("h3", {}, title), table(header, body, header.map((_, k) => k).slice(1)));
       if (note) byId("table-list").append(make("p", { class: "hint" }, note));
     }
-    byId("pictures").append(...about.pictures.map((name) => make("figure", {}, make("img", { src: `pictures/${name}`, alt: name.replace(".png", "").replaceAll("-", " "), loading: "lazy" }), make("figcaption", {}, name.replace(".png", "")))));
+    byId("pictures").append(...about.pictures.map((name) => make("figure", {}, make("a", { href: `pictures/${name}` }, make("img", { src: `pictures/${name}`, alt: `${name.replace(".png", "").replaceAll("-", " ")}, in full size`, loading: "lazy" })), make("figcaption", {}, name.replace(".png", "")))));
   }
 })();

@@ -11,9 +11,14 @@ const shell = (() => {
     charts.redraw();
   }
 
+  const kept = (name, value) => { try { if (value === undefined) return localStorage.getItem(name); localStorage.setItem(name, value); } catch { /* private windows forget */ } return null; };
+
   function start(about, title, parts) {
-    theme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-    byId("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+    theme(kept("timbre-theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
+    byId("theme").addEventListener("click", () => {
+      theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+      kept("timbre-theme", document.documentElement.dataset.theme);
+    });
     byId("volume").addEventListener("input", (event) => player.volume(Number(event.target.value)));
     document.title = title;
     byId("title").textContent = title;
@@ -24,11 +29,12 @@ const shell = (() => {
     }
   }
 
-  function whenSeen(id, draw) {
+  // Draw what has its height already when it comes into view; so links to sections lead where they say.
+  function whenSeen(element, draw) {
     const watch = new IntersectionObserver((entries) => {
-      if (entries.some((entry) => entry.isIntersecting)) { watch.disconnect(); draw(); }
-    }, { rootMargin: "200px" });
-    watch.observe(byId(id));
+      if (entries.some((entry) => entry.isIntersecting)) { watch.disconnect(); draw(element); }
+    }, { rootMargin: "300px" });
+    watch.observe(element);
   }
 
   function chartIn(parent) {

@@ -132,6 +132,54 @@ def test_a_link_leads_to_a_row_with_and_without_sound(data: Dataset, seen: Seen)
         assert ("timbre-data look page --row" in text) == (row == silent)
 
 
+def test_links_lead_where_they_say_and_back_again(seen: Seen) -> None:
+    page = seen.page
+    for section in ("about", "map", "checks", "labels"):
+        page.click(f"nav a[href='#{section}']")
+        page.wait_for_timeout(700)
+        top = page.evaluate(f"document.getElementById('{section}').getBoundingClientRect().top")
+        end = page.evaluate("document.documentElement.scrollHeight - innerHeight - scrollY")
+        assert abs(top) < 8 or end < 8, (section, top)
+    page.evaluate("document.getElementById('rows').scrollIntoView()")
+    page.click("#next")
+    page.wait_for_function("() => document.getElementById('where').textContent.startsWith('page 2')")
+    before = shown_rows(seen)
+    page.evaluate("window.scrollTo(0, 300)")
+    page.click(f"#row-{before[4]} .near button")
+    page.wait_for_function(
+        "() => location.hash.startsWith('#row=') && document.getElementById('where').textContent.startsWith('page 1')"
+    )
+    page.go_back()
+    page.wait_for_function("() => document.getElementById('where').textContent.startsWith('page 2')")
+    assert shown_rows(seen) == before
+    page.goto(page.url.split("#")[0] + "#row=999999")
+    page.wait_for_function("() => document.getElementById('count').textContent.startsWith('There is no row 999999')")
+    page.fill("#text", "nothing is called so")
+    page.wait_for_selector("text=No row with sound here fits")
+    page.click("#clear")
+    page.wait_for_function("() => document.getElementById('count').textContent.startsWith('24 of 24')")
+    assert "#" not in page.url
+    page.click("#theme")
+    theme = page.evaluate("document.documentElement.dataset.theme")
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+
+
+def test_histograms_of_rounded_labels_are_as_flat_as_they_were_drawn() -> None:
+    from timbre_data.commands.pages.drawing import described
+    from timbre_data.schemas.parameter import Parameter
+
+    rounded = Parameter(name="p", low=0, high=10, unit="s", resolution=0.01, description="rounded")
+    labels = rounded.quantile((np.arange(10_000) + 0.5) / 10_000).astype(np.float32)
+    about = described(rounded, labels)
+    assert sum(about["counts"]) == pytest.approx(10_000)
+    assert np.ptp(about["counts"]) < 0.03 * np.mean(about["counts"])
+    assert np.allclose(about["counts"], about["intended"], rtol=0.02)
+    choice = Parameter(name="c", kind="choice", positions=("a", "b", "c"), description="one of three")
+    assert described(choice, np.array([0, 0.5, 0.5, 1], np.float32))["counts"] == [1, 2, 1]
+
+
 def test_nobody_is_shut_out(data: Dataset, tmp_path: Path) -> None:
     folder = page_of("page", "--sounds", "8", "--out", str(tmp_path / "look"))
     for scheme, width in (("light", 1280), ("dark", 390)):
@@ -159,7 +207,7 @@ def test_what_a_dataset_says_is_text(tmp_path: Path) -> None:
             seen.page.wait_for_timeout(200)
         assert seen.page.evaluate("window.hacked") is None
         assert "onerror" in seen.page.inner_text("#summary")
-        assert "A map needs features" in seen.page.inner_text("#map-note")
+        assert "it needs features" in seen.page.inner_text("#map-note")
 
 
 def test_rows_drawn_again_are_counted_and_shown_where_they_lie() -> None:

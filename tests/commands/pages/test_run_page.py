@@ -89,7 +89,9 @@ def test_an_evaluation_can_be_heard(regressor: Path) -> None:
             seen.page.wait_for_timeout(300)
         seen.page.wait_for_selector("#against canvas")
         seen.page.wait_for_selector("#curves canvas")
-        assert len(seen.page.query_selector_all("#calibration canvas")) == len(evaluated.outputs)
+        assert len(seen.page.query_selector_all("#calibration .chart")) == len(evaluated.outputs)
+        seen.page.evaluate("document.getElementById('calibration').scrollIntoView()")
+        seen.page.wait_for_selector("#calibration canvas")
         assert "In the published convention" not in seen.page.inner_text("#tables")
         skill = json.loads((regressor / "evaluation" / "metrics.json").read_text())["true"]["skill"]
         assert f"{skill:.3g}" in seen.page.inner_text("#tables")
