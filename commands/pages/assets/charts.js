@@ -2,7 +2,7 @@
 "use strict";
 
 const charts = (() => {
-  const POINTS = 20000; // points of a chart at most
+  const POINTS = 8000; // points of a chart at most
   const shown = new Map(); // element -> chart
   const colours = () => {
     const style = getComputedStyle(document.documentElement);
