@@ -23,7 +23,10 @@ from timbre_data.schemas.errors import UsageError
 ASSETS = Path(__file__).parent / "assets"
 MARK = "timbre-page.json"
 """The file by which a folder is known for a page, which a new one may replace."""
-NOT_NEEDED = {"listen": ("charts.js", "rows.js", "shell.js", "vendor")}
+NOT_NEEDED = {
+    "listen": ("charts.js", "rows.js", "shell.js", "vendor"),
+    "app": ("charts.js", "rows.js", "shell.js", "vendor", "data.js"),
+}
 """Files of the other pages that a kind of page does without."""
 TYPES = {"f": "f4", "i": "i4", "u": "i4", "b": "u1"}
 """How numbers of a kind are written: little-endian, as the page reads them."""

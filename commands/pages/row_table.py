@@ -35,8 +35,10 @@ from timbre_data.pipeline.store.columns import (
 from timbre_data.pipeline.store.layout import effects_text
 from timbre_data.pipeline.store.reader import Dataset
 
-MEASURED_ROWS = 100_000
-"""Rows at most whose sounds are measured; of more, as many that are evenly spaced."""
+MEASURED_ROWS, MEASURED_REMOTE = 100_000, 4096
+"""Rows at most whose sounds are measured, of a dataset here and of one in object storage; of more, as many that are
+evenly spaced.
+"""
 FLOOR_DB = -120.0
 
 
@@ -76,11 +78,11 @@ def row_columns(data: Dataset, measured: NDArray[np.int64]) -> list[Column]:
 
 def rows_to_measure(data: Dataset) -> NDArray[np.int64]:
     """The rows whose sounds are measured: all of them, or evenly spaced chunks of very many."""
-    rows = data.usable()
-    if len(rows) <= MEASURED_ROWS:
+    rows, most = data.usable(), MEASURED_REMOTE if data.location.remote else MEASURED_ROWS
+    if len(rows) <= most:
         return rows
     chunks = np.unique(rows // AUDIO_CHUNK)
-    kept = chunks[np.linspace(0, len(chunks) - 1, MEASURED_ROWS // AUDIO_CHUNK).astype(int)]
+    kept = chunks[np.linspace(0, len(chunks) - 1, most // AUDIO_CHUNK).astype(int)]
     return rows[np.isin(rows // AUDIO_CHUNK, kept)]
 
 

@@ -91,6 +91,25 @@ const player = (() => {
 
   return {
     play, together, tone, stop, choose,
+    // Given buffers run together under a name of their own; where they run already, only the one that is heard changes.
+    run(key, buffers, name) {
+      ready();
+      if (playing && playing.row === key && name in playing.gains) choose(name);
+      else begin(key, buffers, name, 0);
+    },
+    // Put another buffer in the place of one that runs, at the same moment of it.
+    replace(key, name, buffer) {
+      if (!playing || playing.row !== key || !(name in playing.sources)) return;
+      const at = this.position, old = playing.sources[name], source = context.createBufferSource();
+      old.onended = null;
+      old.stop();
+      source.buffer = buffer;
+      source.loop = looping;
+      source.connect(playing.gains[name]);
+      source.start(context.currentTime, Math.min(at, buffer.duration));
+      playing.sources[name] = source;
+    },
+    decode: (bytes) => ready().decodeAudioData(bytes),
     get playing() { return playing; },
     get looping() { return looping; },
     loop(on) {
