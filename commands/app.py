@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from timbre_data.commands._shared import Group, Trust, group, say
+from timbre_data.commands._shared import Group, Trust, check_port, group, say
 from timbre_data.schemas.errors import UsageError
 
 app = group()
@@ -35,6 +35,7 @@ def recogniser(
         raise UsageError("the app needs the extra listen: pip install 'timbre-data[listen]'.") from None
     from timbre_data.commands.pages.page_folder import page_folder
 
+    check_port("127.0.0.1", port)
     with tempfile.TemporaryDirectory(prefix="timbre-data-page-") as folder:
         page = Path(folder) / "page"
         with page_folder(page, "app"):

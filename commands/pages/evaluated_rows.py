@@ -91,14 +91,15 @@ class EvaluatedRows:
 
     @cached_property
     def present(self) -> NDArray[np.bool_]:
-        """The classes that each row has [shape=(n, outputs)]."""
+        """The classes that each row has, of those that the run knows [shape=(n, outputs)]."""
         classes = TARGETS.load(self.trained.target).classes(self.datasets)
-        if classes.names != self.outputs:
-            raise UsageError(f"{self.folder}: the classes of its datasets are not those of the run.")
-        out = np.empty(self.predicted.shape, bool)
+        out = np.zeros(self.predicted.shape, bool)
         for number, data in enumerate(self.datasets):
-            here = self.dataset == number
-            out[here] = classes.present(data, slice(0, data.n))[self.row[here]]
+            here = np.flatnonzero(self.dataset == number)
+            present = classes.present(data, slice(0, data.n))[self.row[here]]
+            for column, name in enumerate(classes.names):
+                if name in self.outputs:
+                    out[here, self.outputs.index(name)] = present[:, column]
         return out
 
     @cached_property

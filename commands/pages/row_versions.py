@@ -12,7 +12,7 @@ from timbre_data.commands.pages.evaluated_rows import EvaluatedRows
 from timbre_data.models.evaluation.resynthesis import rerender, with_constants
 from timbre_data.models.inference.spectral_search import Task, search_one
 from timbre_data.pipeline.build.chain import Chain
-from timbre_data.pipeline.store.columns import DRY_AUDIO, ORDER
+from timbre_data.pipeline.store.columns import DRY_AUDIO, MASK, ORDER, PARAMS
 from timbre_data.schemas.arrays import Audio
 
 HEADROOM = 0.97
@@ -76,7 +76,7 @@ class Versions:
             others = np.setdiff1d(data.usable(), evaluated.row[evaluated.dataset == number])
             if not len(others):
                 continue
-            labels, mask = data.read("params")[others], data.read("labels/mask")[others]
+            labels, mask = data.read(PARAMS)[others], data.read(MASK)[others]
             for column, name in enumerate(data.space.names):
                 applies = mask[:, column]
                 if name in evaluated.outputs and applies.any():
@@ -93,7 +93,8 @@ class Versions:
         start = with_constants(data, np.array([row]), evaluated.outputs, predicted[None])[0]
         varied = np.array([name in evaluated.outputs for name in names])
         order = data.read(ORDER, np.array([row]))
-        task = Task(data.recipe, dry[:1], target[:1], start[None], order)
+        whole = target[:1] / max(float(np.abs(target[:1]).max()), 1e-9)  # what is tried is compared at full scale
+        task = Task(data.recipe, dry[:1], whole, start[None], order)
         best = search_one(task, start, varied, self._refine, self._seed)
         out = predicted.copy()
         for column, name in enumerate(names):

@@ -22,7 +22,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tests.fixtures.browser import opened, opened_folder, violations
+from tests.fixtures.browser import opened, opened_folder, violations, wait_for_server
 from timbre_data.cli import app
 from timbre_data.commands.listening.analysis import analyse, bradley_terry, holm, screened
 from timbre_data.commands.listening.answers import Answer, AnswerStore, accepted, read_answers
@@ -299,12 +299,7 @@ def server(test_folder: Path) -> Iterator[tuple[str, Path, Any]]:
             str(test_folder),
         ]
         processes.append(subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL))
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/index.html").close()
-                break
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.1)
+        wait_for_server(f"http://127.0.0.1:{port}/index.html", processes[-1])
         return processes[-1]
 
     start()
@@ -413,6 +408,17 @@ def test_answers_of_the_served_page_arrive(server: tuple[str, Path, Any]) -> Non
             seen.page.click("text=Next")
         seen.page.wait_for_selector("text=All answers have arrived")
     assert len(read_answers(folder, read_key(folder), [])[0]) == 3
+
+
+def test_a_port_that_is_taken_is_said(test_folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for command in (["listen", "serve", str(test_folder)], ["app", "knobs"]):
+            done = CliRunner().invoke(app, [*command, "--port", str(port)])
+            assert isinstance(done.exception, UsageError), done.output
+            assert "choose another with --port" in str(done.exception)
 
 
 def test_another_host_needs_the_token(test_folder: Path) -> None:

@@ -133,6 +133,12 @@ def test_a_confusion_leads_to_its_rows_and_nobody_is_shut_out(
             assert (
                 seen.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
             )
+    invoke("evaluate", "names", "--data", "delay", "--allow-leak")  # of three classes it knows, one
+    other = open_evaluation(run, run / "evaluation-on-delay")
+    assert other is not None
+    assert other.present.sum(axis=0).tolist() == [0, len(other.row), 0]
+    with opened_folder(run / "evaluation-on-delay" / "page") as seen:
+        assert "delay (true)" in seen.page.inner_text(".card")
     files = {file.name for file in (tmp_path / "look" / "wav").iterdir()}
     assert len(files) == 18
     assert all(file.endswith(("-dry.wav", "-sound.wav")) for file in files)
