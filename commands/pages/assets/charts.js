@@ -2,6 +2,7 @@
 "use strict";
 
 const charts = (() => {
+  const SHADES = 12; // colours of a scale
   const POINTS = 8000; // points of a chart at most
   const shown = new Map(); // element -> chart
   const colours = () => {
@@ -96,26 +97,34 @@ const charts = (() => {
     const groups = new Map();
     if (byColour && about.kind !== "number") {
       for (const row of here) { const code = byColour.values[row]; if (!groups.has(code)) groups.set(code, []); groups.get(code).push(row); }
-    } else groups.set(null, here);
-    let shade = null, scale = "";
-    if (byColour && about.kind === "number") {
+    } else if (!byColour) groups.set(null, here);
+    let scale = "";
+    if (byColour && about.kind === "number") { // in a dozen colours: each drawn at once
       const low = finite(byColour.values, here, Math.min), high = finite(byColour.values, here, Math.max);
-      shade = (value) => (Number.isFinite(value) ? gradient(high > low ? (value - low) / (high - low) : 0) : colours().soft);
+      for (const row of here) {
+        const value = byColour.values[row];
+        const shade = Number.isFinite(value) ? Math.min(SHADES - 1, Math.floor((high > low ? (value - low) / (high - low) : 0) * SHADES)) : -1;
+        if (!groups.has(shade)) groups.set(shade, []);
+        groups.get(shade).push(row);
+      }
       scale = `Colour: ${about.label}, from ${timbre.number(low, about.unit)} (violet) to ${timbre.number(high, about.unit)} (orange).`;
     }
     const caption = element.nextElementSibling;
     if (caption && caption.classList.contains("caption")) caption.textContent = scale;
     const point = (row) => ({ value: [across[row], up[row], byColour ? byColour.values[row] : 0], row });
-    const largest = [...groups.entries()].sort((a, b) => b[1].length - a[1].length);
+    const shaded = scale !== "";
+    const largest = [...groups.entries()].sort((a, b) => (shaded ? a[0] - b[0] : b[1].length - a[1].length));
+    const called = (code) => (code === null || shaded ? "rows" : byColour.texts[code] ?? String(code));
+    const legend = [...new Set(largest.map(([code]) => called(code))), ...(extra ? [extra.name] : [])];
     set(element, `${label}: ${here.length} rows, ${name(dx)} across and ${name(dy)} up`, (colour) => ({
       color: dark() ? PALETTE_DARK : PALETTE,
-      grid: { left: 58, right: 20, top: largest.length > 1 || extra ? 40 : 16, bottom: 48 },
-      legend: { show: largest.length > 1 || Boolean(extra), type: "scroll", textStyle: { color: colour.text }, top: 4 },
+      grid: { left: 58, right: 20, top: legend.length > 1 ? 40 : 16, bottom: 48 },
+      legend: { show: legend.length > 1, data: legend, type: "scroll", textStyle: { color: colour.text }, top: 4 },
       tooltip: { formatter: (item) => tip(item, dx, dy, about, byColour) },
       xAxis: axis(colour, name(dx), { type: "value", scale: true }),
       yAxis: axis(colour, name(dy), { type: "value", scale: true, nameGap: 42 }),
       series: [
-        ...largest.map(([code, members]) => ({ type: "scatter", name: code === null ? "rows" : byColour.texts[code] ?? String(code), data: members.map(point), symbolSize: here.length > 4000 ? 4 : 7, itemStyle: shade ? { opacity: 0.8, color: (item) => shade(item.value[2]) } : { opacity: 0.65 }, progressive: 4000 })),
+        ...largest.map(([code, members]) => ({ type: "scatter", name: called(code), data: members.map(point), symbolSize: here.length > 4000 ? 4 : 7, large: true, largeThreshold: 300, itemStyle: { opacity: shaded ? 0.8 : 0.65, ...(shaded ? { color: code < 0 ? colour.soft : gradient((code + 0.5) / SHADES) } : {}) } })),
         ...(diagonal ? [{ type: "line", name: "equal", symbol: "none", silent: true, lineStyle: { color: colour.mark, width: 1.5, type: "dashed" }, data: [finite(across, here, Math.min), finite(across, here, Math.max)].map((end) => [end, end]) }] : []),
         ...(extra ? [{ type: "scatter", name: extra.name, data: extra.points, symbol: "path://M0,0L4,4M4,0L0,4", symbolSize: 7, itemStyle: { color: "transparent", borderColor: colour.mark, borderWidth: 1.5 } }] : []),
       ],

@@ -166,6 +166,31 @@ def test_links_lead_where_they_say_and_back_again(seen: Seen) -> None:
     assert page.evaluate("document.documentElement.dataset.theme") == theme
 
 
+def test_the_map_is_clicked_and_heard(data: Dataset, seen: Seen) -> None:
+    page = seen.page
+    page.evaluate("document.getElementById('map').scrollIntoView()")
+    page.wait_for_selector("#map-chart canvas")
+    page.check("#hover")
+    place = """(row) => {
+        const chart = echarts.getInstanceByDom(document.getElementById("map-chart"));
+        const [x, y] = ["map_x", "map_y"].map((key) => timbre.loaded(key).values[row]);
+        const box = document.getElementById("map-chart").getBoundingClientRect(), at = chart.convertToPixel({xAxisIndex: 0, yAxisIndex: 0}, [x, y]);
+        return [box.left + at[0], box.top + at[1]];
+    }"""
+    rows = page.evaluate("timbre.data.sampled")
+    page.wait_for_timeout(300)
+    heard = False
+    for row in rows[:12]:  # others may lie above one
+        page.mouse.move(*page.evaluate(place, row))
+        page.wait_for_timeout(150)
+        heard = heard or page.evaluate(f"player.playing !== null && player.playing.row === {row}")
+    assert heard
+    page.mouse.click(*page.evaluate(place, rows[0]))
+    page.wait_for_function("() => location.hash.startsWith('#row=')")
+    page.select_option("#map-colour", "split")
+    page.wait_for_function("() => !document.querySelector('#map-chart + .caption').textContent")
+
+
 def test_histograms_of_rounded_labels_are_as_flat_as_they_were_drawn() -> None:
     from timbre_data.commands.pages.drawing import described
     from timbre_data.schemas.parameter import Parameter
