@@ -166,21 +166,6 @@ def numbers_of(text: str | None, option: str) -> dict[str, float]:
     return numbers
 
 
-def check_port(host: str, port: int) -> None:
-    """Raise `UsageError` for an address on which nothing can be served."""
-    import socket
-
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tried.bind(address)
-    except OSError as error:
-        raise UsageError(
-            f"port {port} of {host} cannot be used ({error.strerror}): choose another with --port."
-        ) from None
-
-
 def markdown_lines(rows: Iterable[tuple[str, str]]) -> str:
     """Two columns, the first as wide as its longest entry."""
     pairs = list(rows)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from timbre_data.commands._shared import Group, Trust, check_port, group, say
+from timbre_data.commands._serving import check_port
+from timbre_data.commands._shared import Group, Trust, group, say
 from timbre_data.schemas.errors import UsageError
 
 app = group()

@@ -7,7 +7,8 @@ from typing import Annotated, cast
 
 import typer
 
-from timbre_data.commands._shared import Group, Json, RunName, Trust, check_port, emit, group, say, warn
+from timbre_data.commands._serving import LOOPBACK, check_port
+from timbre_data.commands._shared import Group, Json, RunName, Trust, emit, group, say, warn
 from timbre_data.schemas.errors import UsageError
 
 app = group("Listening tests of a run: make, serve, analyse.")
@@ -68,7 +69,7 @@ def serve(
     except ImportError:
         raise UsageError("listen serve needs the extra listen: pip install 'timbre-data[listen]'.") from None
     check_port(host, port)
-    token = None if host in server.LOOPBACK else secrets.token_urlsafe(16)
+    token = None if host in LOOPBACK else secrets.token_urlsafe(16)
     address = f"http://{host}:{port}/" + (f"?token={token}" if token else "")
     say(f"listeners open {address} ; answers go to {folder / 'answers.sqlite'}; stop with Ctrl-C")
     server.serve(folder, host, port, token)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import re
 import secrets
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import soxr
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -26,9 +24,11 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from timbre_data.commands._serving import LOOPBACK, read_body, run_server
 from timbre_data.commands.application.recogniser import Recogniser, picture, picture_of, script_of, settings_of, through
 from timbre_data.commands.pages.page_folder import plain
-from timbre_data.models.inference.note_stream import NoteListener
+from timbre_data.commands.pages.page_sounds import wav
+from timbre_data.models.inference.note_stream import listener_for
 from timbre_data.pipeline.sound.audio import SUFFIXES
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import TimbreDataError
@@ -38,7 +38,6 @@ LARGEST_BYTES = 64 * 2**20
 LARGEST_REQUEST = 256 * 1024
 KEPT_SOUNDS = 64
 """Sounds that are kept; the oldest goes when another comes."""
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 RATES = range(4_000, 384_001)
 
 
@@ -84,16 +83,8 @@ def application(
 
         return endpoint
 
-    async def body(request: Request, most: int) -> bytes | None:
-        content = bytearray()
-        async for part in request.stream():
-            content += part
-            if len(content) > most:
-                return None
-        return bytes(content)
-
     async def asked(request: Request) -> dict[str, Any]:
-        content = await body(request, LARGEST_REQUEST)
+        content = await read_body(request, LARGEST_REQUEST)
         try:
             found = json.loads(content or b"")
         except (ValueError, RecursionError):
@@ -104,7 +95,7 @@ def application(
         return JSONResponse(plain([one.describe() for one in recognisers]))
 
     async def upload(request: Request) -> Response:
-        content = await body(request, LARGEST_BYTES)
+        content = await read_body(request, LARGEST_BYTES)
         if content is None:
             return PlainTextResponse(
                 f"the sound is larger than {LARGEST_BYTES // 2**20} MB: cut out the part to recognise.", 413
@@ -188,34 +179,26 @@ def _without_paths(text: str, sounds: Sounds) -> str:
 
 async def _sound(sound: Audio, rate: int) -> Response:
     """A sound as WAV, and its picture, both base64."""
-    content = io.BytesIO()
-    soundfile.write(content, np.clip(sound.T, -1, 1), rate, format="WAV", subtype="PCM_24")
     shown = await run_in_threadpool(picture, sound, rate)
-    return JSONResponse({"wav": base64.b64encode(content.getvalue()).decode("ascii"), "picture": shown})
+    return JSONResponse({"wav": base64.b64encode(wav(sound, rate)).decode("ascii"), "picture": shown})
 
 
 async def _follow(socket: WebSocket, run: Recogniser, rate: int) -> None:
     """Recognise the notes of a sound that comes in blocks of float32, each as soon as its window has passed."""
-    predictor = run.predictor
-    listener = NoteListener(predictor.rate, predictor.samples, side_by_side=predictor.target.side_by_side)
-    resampler = soxr.ResampleStream(rate, predictor.rate, 1, dtype="float32", quality="HQ")
+    listener = listener_for(run.predictor)
+    resampler = soxr.ResampleStream(rate, run.predictor.rate, 1, dtype="float32", quality="HQ")
     while True:
         content = await socket.receive_bytes()
         block = np.nan_to_num(np.frombuffer(content[: len(content) // 4 * 4], "<f4").copy())
         if not len(block):
             continue
         for start, note in listener.hear(resampler.resample_chunk(np.clip(block, -1, 1))):
-            nothing = np.full(1, np.nan, np.float32)
-            probabilities, labels = await run_in_threadpool(predictor.predict_arrays, note[None], nothing)
-            await socket.send_text(json.dumps(plain(run.note_of(probabilities, labels, start / predictor.rate))))
+            await socket.send_text(json.dumps(plain(await run_in_threadpool(run.hear_note, start, note))))
 
 
 def serve(runs: Sequence[Path], page: Path, port: int, started: Callable[[], None]) -> None:
     """Serve runs until Ctrl-C; `started` is called when they are loaded."""
-    import uvicorn
-
     recognisers = [Recogniser(run) for run in runs]
     with tempfile.TemporaryDirectory(prefix="timbre-data-app-") as folder:
         started()
-        app = application(recognisers, page, Path(folder))
-        uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False)
+        run_server(application(recognisers, page, Path(folder)), LOOPBACK[0], port)

@@ -15,15 +15,13 @@ import numpy as np
 import soundfile
 
 from timbre_data.commands.pages.page_sounds import SpectrogramPictures
-from timbre_data.models.evaluation.resynthesis import rerender, with_constants
 from timbre_data.models.inference import matching
+from timbre_data.models.inference.note_stream import note_prediction
 from timbre_data.models.inference.predictor import Predictor
-from timbre_data.models.inference.report import Prediction, Setting, as_data
+from timbre_data.models.inference.report import Setting, as_data
 from timbre_data.models.inference.sound_files import reading
-from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.catalogue.effect import Effect
 from timbre_data.pipeline.effects import EFFECTS
-from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
@@ -93,17 +91,11 @@ class Recogniser:
         if set(labels) != set(names) or not all(0 <= value <= 1 for value in labels.values()):
             raise UsageError("a patch has every knob of the run, from 0 to 1.")
         with self._busy:
-            data = self.predictor.data
-            values = np.array([[labels[name] for name in names]], np.float32)
-            whole = with_constants(data, np.array([0]), names, values)[0]
-            try:
-                return rerender(data, Chain(data.recipe.chain), 0, whole), data.recipe.audio.rate
-            finally:
-                close_instruments()
+            return matching.played(self.predictor, labels), self.predictor.rate
 
-    def note_of(self, probabilities: Any, labels: Any, seconds: float) -> dict[str, Any]:
-        """What is said of a single note of a running sound."""
-        prediction: Prediction = self.predictor.prediction_of("", [seconds], probabilities, labels)
+    def hear_note(self, start: int, note: Audio) -> dict[str, Any]:
+        """What is said of a single note [shape=(samples,)] of a running sound, which sets in at sample `start`."""
+        prediction = note_prediction(self.predictor, start, note)
         try:
             steps: Sequence[Setting] = self.predictor.steps(prediction)
         except UsageError:  # settings of several effects, and nobody to say which: all of them
@@ -113,7 +105,7 @@ class Recogniser:
                 for step in self.predictor.steps(prediction, effect)
             ]
         return {
-            "onset_seconds": round(seconds, 4),
+            "onset_seconds": round(prediction.notes[0].onset_seconds, 4),
             "probabilities": prediction.probabilities,
             "effects": [{"effect": step.effect, "texts": step.texts, "parameters": step.values} for step in steps],
         }

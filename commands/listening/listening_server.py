@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from timbre_data.commands._serving import LOOPBACK, read_body, run_server
 from timbre_data.commands.listening.answers import FILE, LARGEST_BYTES, AnswerStore, accepted
 from timbre_data.commands.listening.listening_test import PAGE, read_key
 from timbre_data.schemas.errors import UsageError
 
 COOKIE = "timbre_listen"
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
 def application(folder: Path, *, token: str | None = None, hosts: tuple[str, ...] = LOOPBACK) -> Starlette:
@@ -37,11 +37,9 @@ def application(folder: Path, *, token: str | None = None, hosts: tuple[str, ...
     async def answer(request: Request) -> Response:
         if not allowed(request):
             return PlainTextResponse("open the whole address that you were given", 403)
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > LARGEST_BYTES:
-                return PlainTextResponse("too large", 413)
+        body = await read_body(request, LARGEST_BYTES)
+        if body is None:
+            return PlainTextResponse("too large", 413)
         try:
             kept = accepted(key, json.loads(body))
         except (ValueError, RecursionError):
@@ -82,8 +80,5 @@ def application(folder: Path, *, token: str | None = None, hosts: tuple[str, ...
 
 def serve(folder: Path, host: str, port: int, token: str | None) -> None:
     """Serve a test until Ctrl-C."""
-    import uvicorn
-
     hosts = LOOPBACK if host in LOOPBACK else ("*",)
-    app = application(folder, token=token, hosts=hosts)
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    run_server(application(folder, token=token, hosts=hosts), host, port)

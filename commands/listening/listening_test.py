@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.signal import butter, sosfiltfilt
 
@@ -127,7 +126,7 @@ def make_test(run: Path, out: Path, *, kind: Kind, conditions: Sequence[str], tr
         key = Key(
             test=secrets.token_hex(8), run=run.name, kind=kind, conditions=tuple(conditions), trials=tuple(key_trials)
         )
-        page.script("data/about.js", "about", _public(key, evaluated, rows))
+        page.script("data/about.js", "about", _public(key))
     if kind == "mushra":
         _write_webmushra(out / WEBMUSHRA, run.name, rows, scaled, evaluated)
     write_whole(out / KEY, json.dumps(key.model_dump(mode="json"), indent=2) + "\n")
@@ -217,14 +216,12 @@ def _write(page: PageFolder, name: str, sound: Audio, rate: int) -> None:
     page.script(f"sounds/{name}.js", "sound", name, {"sound": flac(sound, rate)})
 
 
-def _public(key: Key, evaluated: EvaluatedRows, rows: Sequence[int]) -> dict[str, Any]:
+def _public(key: Key) -> dict[str, Any]:
     """What listeners' browsers are told: ids alone."""
-    seconds: NDArray[np.float64] = np.array([evaluated.datasets[0].recipe.audio.seconds])
     return {
         "kind": "listen",
         "test": key.test,
         "ask": key.kind,
-        "seconds": float(seconds[0]),
         "trials": [
             {"id": trial.id, "reference": trial.reference, "stimuli": [one.id for one in trial.stimuli]}
             for trial in key.trials

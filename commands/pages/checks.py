@@ -37,6 +37,7 @@ RULES = (
     Rule("quiet", "level_db", -50.0, "hardly any level before it was stored: noise of the storing is raised", below=True),
     Rule("offset", "offset", 0.05, "the mean of the samples is not zero"),
     Rule("drawn again", "redrawn", 0.0, "the first parameters gave silence; others were drawn"),
+    Rule("failed", "failed", 0.0, "they could not be made: their sound is silence"),
 )  # fmt: skip
 
 
@@ -58,20 +59,6 @@ def check_rows(columns: Sequence[Column], seconds: float) -> list[dict[str, Any]
                 "below": rule.below,
                 "count": len(broken),
                 "rows": broken[:WORST].tolist(),
-            }
-        )
-    failed = column(columns, "failed")
-    if failed is not None:
-        rows = np.flatnonzero(failed.values)
-        found.append(
-            {
-                "name": "failed",
-                "why": "they could not be made: their sound is silence",
-                "column": "failed",
-                "limit": 0,
-                "below": False,
-                "count": len(rows),
-                "rows": rows[:WORST].tolist(),
             }
         )
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,8 +65,11 @@ def page_folder(out: Path, kind: str) -> Iterator[PageFolder]:
         partial.mkdir(parents=True)
         others = [f"{path.stem}.*" for path in ASSETS.glob("*.html") if path.stem != kind]
         others += NOT_NEEDED.get(kind, ())
-        shutil.copytree(ASSETS, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", *others))
-        (partial / f"{kind}.html").rename(partial / "index.html")
+        shutil.copytree(
+            ASSETS, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "parts", *others)
+        )
+        (partial / f"{kind}.html").unlink()
+        (partial / "index.html").write_text(_with_parts((ASSETS / f"{kind}.html").read_text("utf-8")), encoding="utf-8")
         yield PageFolder(partial)
         (partial / MARK).write_text(json.dumps({"page": kind}) + "\n", encoding="utf-8")
         shutil.rmtree(out, ignore_errors=True)
@@ -73,6 +77,13 @@ def page_folder(out: Path, kind: str) -> Iterator[PageFolder]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _with_parts(page: str) -> str:
+    """A page with the parts that it shares with others in their places."""
+    return re.sub(
+        r"<!-- part: (\w+) -->\n", lambda part: (ASSETS / "parts" / f"{part[1]}.html").read_text("utf-8"), page
+    )
 
 
 def packed(values: NDArray[Any]) -> dict[str, str]:

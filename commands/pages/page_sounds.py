@@ -22,22 +22,29 @@ RANGE_DB = 80.0
 
 def flac(sound: Audio, rate: int) -> str:
     """A sound [shape=(channels, samples)] as 16-bit FLAC, base64."""
+    return base64.b64encode(_file(sound, rate, "FLAC", "PCM_16")).decode("ascii")
+
+
+def wav(sound: Audio, rate: int) -> bytes:
+    """A sound [shape=(channels, samples)] as a 24-bit WAV file."""
+    return _file(sound, rate, "WAV", "PCM_24")
+
+
+def _file(sound: Audio, rate: int, form: str, subtype: str) -> bytes:
     content = io.BytesIO()
-    soundfile.write(content, np.clip(sound.T, -1, 1), rate, format="FLAC", subtype="PCM_16")
-    return base64.b64encode(content.getvalue()).decode("ascii")
+    soundfile.write(content, np.clip(sound.T, -1, 1), rate, format=form, subtype=subtype)
+    return content.getvalue()
 
 
 def write_row(
-    page: PageFolder, row: int, sounds: Mapping[str, Audio], rate: int, picture: SpectrogramPictures, wav: bool
+    page: PageFolder, row: int, sounds: Mapping[str, Audio], rate: int, picture: SpectrogramPictures, as_wav: bool
 ) -> None:
-    """Write the sounds of a row by name, and a picture of each; with `wav` as files of their own, too."""
+    """Write the sounds of a row by name, and a picture of each; with `as_wav` as files of their own, too."""
     page.script(f"sounds/{row}.js", "sound", row, {name: flac(sound, rate) for name, sound in sounds.items()})
     for name, sound in sounds.items():
         page.write(f"pictures/{row}-{name}.png", picture(sound))
-        if wav:
-            content = io.BytesIO()
-            soundfile.write(content, np.clip(sound.T, -1, 1), rate, format="WAV", subtype="PCM_24")
-            page.write(f"wav/{row}-{name}.wav", content.getvalue())
+        if as_wav:
+            page.write(f"wav/{row}-{name}.wav", wav(sound, rate))
 
 
 class SpectrogramPictures:

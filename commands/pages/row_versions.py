@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.commands.pages.evaluated_rows import EvaluatedRows
+from timbre_data.models.evaluation.metrics import random_predictor
 from timbre_data.models.evaluation.resynthesis import rerender, with_constants
 from timbre_data.models.inference.spectral_search import Task, search_one
 from timbre_data.pipeline.build.chain import Chain
@@ -28,7 +29,7 @@ class Versions:
         self._evaluated, self._refine, self._seed = evaluated, refine, seed
         self._chains = [Chain(data.recipe.chain) for data in evaluated.datasets]
         self._mean = self._means() if evaluated.regression else np.empty(0, np.float32)
-        self._random = np.random.default_rng(seed).random(evaluated.predicted.shape, np.float32)
+        self._random = random_predictor(len(evaluated.row), len(evaluated.outputs), seed)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -46,7 +46,6 @@ def write_run_page(
     metrics = read_metrics(evaluation)
     evaluated = open_evaluation(run, evaluation)
     about = _about(run, evaluation, metrics)
-    sampled = np.empty(0, np.int64)
     with page_folder(out, "run") as page:
         if evaluated is not None:
             columns = row_columns(evaluated)
@@ -285,7 +284,7 @@ def _recordings(page: PageFolder, evaluation: Path) -> dict[str, Any]:
             sound, rate = soundfile.read(versions[name], dtype="float32", always_2d=True)
             sounds[name] = np.ascontiguousarray(sound.T)
             seconds = sound.shape[0] / rate
-        write_row(page, number, sounds, rate, SpectrogramPictures(sounds[names[0]].shape[1], rate), wav=False)
+        write_row(page, number, sounds, rate, SpectrogramPictures(sounds[names[0]].shape[1], rate), as_wav=False)
     rows = sorted(files)
     return {
         "rows": len(rows),

@@ -4,7 +4,7 @@ settings that come closer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,21 +87,22 @@ def match(dry: Path, steps: Sequence[Setting]) -> tuple[Audio, int]:
     return wet / max(float(np.abs(wet).max()), 1e-9), rate
 
 
-def write_played(predictor: Predictor, prediction: Prediction, out: Path) -> None:
-    """Write what a synth plays with predicted knobs (those that its dataset never moves as there), on the first note of
-    its dataset.
-
-    Raises `UsageError` when the file cannot be written.
+def played(predictor: Predictor, labels: Mapping[str, float]) -> Audio:
+    """What a run's synth plays with normalized knobs (those that its dataset never moves as there), on the first note
+    of its dataset [shape=(channels, samples)].
     """
-    data = predictor.data
-    names = list(prediction.labels)
-    values = np.array([[prediction.labels[name] for name in names]], np.float32)
-    labels = with_constants(data, np.array([0]), names, values)[0]
+    data, names = predictor.data, list(labels)
+    values = np.array([[labels[name] for name in names]], np.float32)
+    whole = with_constants(data, np.array([0]), names, values)[0]
     try:
-        sound = rerender(data, Chain(data.recipe.chain), 0, labels)
+        return rerender(data, Chain(data.recipe.chain), 0, whole)
     finally:
         close_instruments()
-    write_wav(sound, predictor.rate, out)
+
+
+def write_played(predictor: Predictor, prediction: Prediction, out: Path) -> None:
+    """Write what a synth plays with predicted knobs (`played`). Raises `UsageError` when the file cannot be written."""
+    write_wav(played(predictor, prediction.labels), predictor.rate, out)
 
 
 def write_match(dry: Path, steps: Sequence[Setting], out: Path) -> None:

@@ -13,7 +13,7 @@ import soxr
 from numpy.typing import NDArray
 
 from timbre_data.models.inference.predictor import Predictor
-from timbre_data.models.inference.report import as_data
+from timbre_data.models.inference.report import Prediction, as_data
 from timbre_data.models.inference.sound_files import (
     HOP,
     SHORTEST_SECONDS,
@@ -204,6 +204,17 @@ class NoteListener:
         return None
 
 
+def listener_for(predictor: Predictor) -> NoteListener:
+    """What finds the notes of a run in a running sound."""
+    return NoteListener(predictor.rate, predictor.samples, side_by_side=predictor.target.side_by_side)
+
+
+def note_prediction(predictor: Predictor, start: int, note: Audio) -> Prediction:
+    """What a run predicts of one note [shape=(samples,)] of a running sound, which sets in at sample `start`."""
+    probabilities, labels = predictor.predict_arrays(note[None], np.full(1, np.nan, np.float32))
+    return predictor.prediction_of("", [start / predictor.rate], probabilities, labels)
+
+
 def predictions(predictor: Predictor, stream: BinaryIO, form: PcmFormat) -> Iterator[dict[str, Any]]:
     """Yield what a run predicts of each note of a stream, as plain data, as soon as the note was heard. Raises
     `UsageError` for runs that do not predict notes.
@@ -212,12 +223,11 @@ def predictions(predictor: Predictor, stream: BinaryIO, form: PcmFormat) -> Iter
         raise UsageError("this run names the frames of a whole recording: it cannot follow a stream.")
     if predictor.target.learns_from == "pairs":
         raise UsageError("this run maps sounds to sounds: give it files, with --out.")
-    listener = NoteListener(predictor.rate, predictor.samples, side_by_side=predictor.target.side_by_side)
+    listener = listener_for(predictor)
 
     def predicted(notes: list[tuple[int, Audio]]) -> Iterator[dict[str, Any]]:
         for start, note in notes:
-            probabilities, labels = predictor.predict_arrays(note[None], np.full(1, np.nan, np.float32))
-            prediction = predictor.prediction_of("", [start / predictor.rate], probabilities, labels)
+            prediction = note_prediction(predictor, start, note)
             try:
                 settings = predictor.steps(prediction)
             except UsageError:  # an effect without known parameters; its class is said

@@ -4,29 +4,13 @@
 (() => {
   const LARGEST = 60 * 2 ** 20; // bytes of a file
   const SECONDS = 120; // of a recording, at most
-  const byId = (id) => document.getElementById(id);
+  const { byId, make } = elements;
   let runs = [];
   const sounds = { target: null, dry: null }; // {id, buffer}
 
-  function make(tag, properties = {}, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(properties)) {
-      if (name in element && typeof value !== "string") element[name] = value;
-      else element.setAttribute(name, value);
-    }
-    element.append(...children.filter((child) => child !== null && child !== undefined));
-    return element;
-  }
-
   const number = (value) => (Math.abs(value) >= 1000 ? value.toFixed(0) : Number(value.toPrecision(3)).toString());
 
-  function theme(name) {
-    document.documentElement.dataset.theme = name;
-    byId("theme").textContent = name === "dark" ? "Light" : "Dark";
-  }
-  theme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-  byId("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
-  byId("volume").addEventListener("input", (event) => player.volume(Number(event.target.value)));
+  elements.head();
 
   async function ask(path, content) {
     const reply = await fetch(path, content === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) });

@@ -3,25 +3,10 @@
 "use strict";
 
 (() => {
-  const byId = (id) => document.getElementById(id);
+  const { byId, make } = elements;
   const stage = byId("stage");
   const HEADPHONE_TRIALS = 6, HEADPHONES_NEEDED = 5;
   let about = null, state = null, keys = {}, served = location.protocol.startsWith("http"), begun = 0;
-
-  function make(tag, properties = {}, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(properties)) {
-      if (name in element && typeof value !== "string") element[name] = value;
-      else element.setAttribute(name, value);
-    }
-    element.append(...children.filter((child) => child !== null && child !== undefined));
-    return element;
-  }
-
-  function theme(name) {
-    document.documentElement.dataset.theme = name;
-    byId("theme").textContent = name === "dark" ? "Light" : "Dark";
-  }
 
   const hex = (bytes) => [...crypto.getRandomValues(new Uint8Array(bytes))].map((one) => one.toString(16).padStart(2, "0")).join("");
   const place = () => `timbre-listen-${about.test}`;
@@ -43,9 +28,7 @@
 
   timbre.ready((data) => {
     about = data;
-    theme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-    byId("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
-    byId("volume").addEventListener("input", (event) => player.volume(Number(event.target.value)));
+    elements.head();
     document.addEventListener("keydown", onKey);
     try { state = JSON.parse(localStorage.getItem(place())); } catch { state = null; }
     const known = new Set(about.trials.map((trial) => trial.id));

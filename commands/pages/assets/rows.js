@@ -6,17 +6,7 @@ const rows = (() => {
   const CHOSEN = ["wet", "predicted", "output", "sound"]; // the version that is heard first, of those that there are
   let about = null, view = [], page = 0, current = null, linked = null, left = null, first = "";
   const changed = [];
-  const byId = (id) => document.getElementById(id);
-
-  function make(tag, properties = {}, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(properties)) {
-      if (name in element && typeof value !== "string") element[name] = value;
-      else element.setAttribute(name, value);
-    }
-    element.append(...children.filter((child) => child !== null && child !== undefined));
-    return element;
-  }
+  const { byId, make } = elements;
 
   async function start(data, sort = "") {
     about = data;
@@ -317,5 +307,5 @@ const rows = (() => {
     left = null;
   }
 
-  return { start, go, play, filter, make, onChange: (listener) => changed.push(listener), all: () => Array.from({ length: about.rows }, (_, row) => row), get view() { return view; } };
+  return { start, go, play, filter, onChange: (listener) => changed.push(listener), all: () => Array.from({ length: about.rows }, (_, row) => row), get view() { return view; } };
 })();

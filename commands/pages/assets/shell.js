@@ -1,25 +1,11 @@
-// What all pages share: light and dark, the volume, the head, tables, sections that are drawn when they are seen.
+// What the pages of datasets and runs share: the head, tables, sections that are drawn when they are seen.
 "use strict";
 
 const shell = (() => {
-  const byId = (id) => document.getElementById(id);
-  const { make } = rows;
-
-  function theme(name) {
-    document.documentElement.dataset.theme = name;
-    byId("theme").textContent = name === "dark" ? "Light" : "Dark";
-    charts.redraw();
-  }
-
-  const kept = (name, value) => { try { if (value === undefined) return localStorage.getItem(name); localStorage.setItem(name, value); } catch { /* private windows forget */ } return null; };
+  const { byId, make } = elements;
 
   function start(about, title, parts) {
-    theme(kept("timbre-theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
-    byId("theme").addEventListener("click", () => {
-      theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
-      kept("timbre-theme", document.documentElement.dataset.theme);
-    });
-    byId("volume").addEventListener("input", (event) => player.volume(Number(event.target.value)));
+    elements.head(charts.redraw);
     document.title = title;
     byId("title").textContent = title;
     byId("summary").textContent = parts.filter(Boolean).join(" · ");
