@@ -19,7 +19,7 @@ everything through.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -46,9 +46,9 @@ HIDDEN, WAVES = 256, 2
 """Units in both hidden layers of what turns settings into scales and shifts of the rows, and how many sines and cosines
 it is given of each setting.
 """
-FILTER_RATE, SMOOTHING_RATE, CONDITION_RATE = 0.1, 1e-3, 3.0
-"""Learning rates of the filters, of the smoothing (about as their weights are smaller) and of the settings' layers, as
-shares of the latent network's.
+FILTER_RATE, SMOOTHING_RATE, CONDITION_RATE, BACK_RATE = 0.1, 1e-3, 3.0, 0.3
+"""Learning rates of the filters, of the smoothing (about as their weights are smaller), of the settings' layers, and of
+filters of a back end of its own, as shares of the latent network's.
 """
 
 
@@ -66,6 +66,9 @@ class EqOptions(Frozen):
         -10.0, le=0, description="level at which the network sees sounds, in dB relative to full scale"
     )
     validation_notes: int = Field(4, ge=1, description="number of notes to validate on")
+    back_end: Literal["tied", "free"] = Field(
+        "tied", description="tied: the filters of the back end are those of the front, as published; free: learned apart"
+    )
 
 
 def inverse_softplus(value: float) -> float:
@@ -121,9 +124,12 @@ class Conditioner(nn.Module):
 class EqAutoencoder(nn.Module):
     """Windowed frames [shape=(n, 1024)] to windowed frames; a condition [shape=(n, c)], if there is one, scales the
     latent rows.
+
+    With a back end that is not tied, what goes out has filters of its own, which begin as the front end's: tied filters
+    with positive weights between them can hardly turn a phase, and a target that does leaves an error in the waveform.
     """
 
-    def __init__(self, condition: int = 0) -> None:
+    def __init__(self, condition: int = 0, back_end: Literal["tied", "free"] = "tied") -> None:
         super().__init__()
         self.filters = nn.Parameter(torch.empty(CHANNELS, TAPS))
         self.bias = nn.Parameter(torch.zeros(CHANNELS))
@@ -144,18 +150,21 @@ class EqAutoencoder(nn.Module):
             nn.init.normal_(self.shared.weight, 0, 1e-3)
             self.shared.weight += slope * torch.eye(LATENT)
             self.shared.bias.fill_(CLOSED)
+        self.back_filters = nn.Parameter(self.filters.detach().clone()) if back_end == "free" else None
 
     def groups(self) -> list[dict[str, Any]]:
         """Parameters for an optimiser; `share` scales its learning rate for each group."""
         filters, smoothing = [self.filters, self.bias], [self.smoothing, self.smoothing_bias]
         condition = list(self.condition.parameters()) if self.condition is not None else []
-        others = {id(one) for one in filters + smoothing + condition}
+        back = [self.back_filters] if self.back_filters is not None else []
+        others = {id(one) for one in filters + smoothing + condition + back}
         latent = [one for one in self.parameters() if id(one) not in others]
         parameter_groups = [
             {"params": latent, "share": 1.0},
             {"params": filters, "share": FILTER_RATE},
             {"params": smoothing, "share": SMOOTHING_RATE},
             {"params": condition, "share": CONDITION_RATE},
+            {"params": back, "share": BACK_RATE},
         ]
         return [group for group in parameter_groups if group["params"]]
 
@@ -187,9 +196,10 @@ class EqAutoencoder(nn.Module):
         return changed
 
     def rebuild(self, latent: torch.Tensor, positions: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
-        """Frames of latent values at their places, times the residual, through the tied filters."""
+        """Frames of latent values at their places, times the residual, through the filters of the back end."""
         values = latent * residual.gather(2, positions)
-        return synthesise(values, positions, self.filters, residual.shape[2])
+        filters = self.filters if self.back_filters is None else self.back_filters
+        return synthesise(values, positions, filters, residual.shape[2])
 
     def reconstruct(self, frames: torch.Tensor) -> torch.Tensor:
         """The autoencoder alone, without the latent network (the first stage)."""
@@ -202,7 +212,7 @@ class EqAutoencoder(nn.Module):
 
 
 def _build(shape: Shape, options: EqOptions) -> nn.Module:
-    return EqAutoencoder(shape.conditioning)
+    return EqAutoencoder(shape.conditioning, options.back_end)
 
 
 MODEL = Model(

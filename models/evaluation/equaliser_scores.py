@@ -49,7 +49,7 @@ def evaluate_transformation(evaluated: Evaluated) -> EvaluationResult:
         raise UsageError(f"the {split} split is empty: render more rows.")
     indices = every[np.linspace(0, len(every) - 1, min(max(notes, 1), len(every))).astype(int)]
     ours = equaliser_losses.validate(network, pairs, indices, 1)
-    first = type(network)(trained.shape.conditioning)
+    first = type(network)(trained.shape.conditioning, options.back_end)
     stage = run / equaliser_losses.FIRST_STAGE
     rebuilt: Losses | None = None
     if stage.is_file():

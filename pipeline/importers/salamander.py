@@ -2,6 +2,11 @@
 
 SalamanderGrandPianoV3_48khz24bit/X.sfz                   which sample is which key and velocity
 SalamanderGrandPianoV3_48khz24bit/48khz24bit/A0v1.wav     {A,C,D#,F#}{octave}v{1..16}; also noises: rel*, pedal*, harm*
+
+The same notes without an SFZ file, in folders of any names (npm's packages, which `scripts/get-sounds salamander`
+fetches): key and layer by the file's name, the layers' velocities as in the SFZ.
+
+velocity8/D#4v8.ogg
 """
 
 from __future__ import annotations
@@ -20,40 +25,69 @@ from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.recipe import AudioFormat
 
-NAME = re.compile(r"^(?P<note>[A-G]#?)(?P<octave>\d)v(?P<layer>\d{1,2})\.wav$", re.IGNORECASE)
+NAME = re.compile(r"^(?P<note>[A-G]#?)(?P<octave>\d)v(?P<layer>\d{1,2})\.(?:wav|flac|ogg)$", re.IGNORECASE)
 NOISES = re.compile(r"^(rel|pedal|harm)", re.IGNORECASE)
 """Keys and pedals being let go, and strings that ring along: not notes."""
+HIGHEST_VELOCITIES = (26, 34, 36, 43, 46, 50, 56, 64, 71, 79, 87, 95, 103, 112, 120, 127)
+"""The highest MIDI velocity of each layer."""
+LOWEST_KEY, HIGHEST_KEY = 21, 108
 STEPS = {"C": 0, "C#": 1, "D": 2, "D#": 3, "E": 4, "F": 5, "F#": 6, "G": 7, "G#": 8, "A": 9, "A#": 10, "B": 11}
 
 
 class SalamanderSettings(Frozen):
     """The unpacked folder."""
 
-    path: Path = Field(description="folder or file")
+    path: Path = Field(description="unpacked folder, with an SFZ file or with notes named as D#4v8.ogg")
     sfz: str | None = Field(None, description="name of the SFZ file, where there are several")
 
 
-def open_sfz(settings: SalamanderSettings) -> tuple[Path, list[Region]]:
-    """The SFZ file and its regions. Raises `NotFoundError` or `UsageError`."""
+def open_piano(settings: SalamanderSettings) -> tuple[Path, str, list[Region]]:
+    """The folder that samples are named from, what names them, and the regions, noises too. Raises `NotFoundError` or
+    `UsageError`.
+    """
     root = settings.path.expanduser()
-    files = [path for path in files_below(root) if path.suffix.lower() == ".sfz"] if root.is_dir() else []
+    there = list(files_below(root)) if root.is_dir() else []
+    files = [path for path in there if path.suffix.lower() == ".sfz"]
+    if not files and settings.sfz is None and (regions := _named(root, there)):
+        return root, "its name", regions
     if not files:
-        raise NotFoundError(f"{root} holds no .sfz file: give the folder that the piano was unpacked into.")
+        raise NotFoundError(
+            f"{root} holds no .sfz file and no notes named as D#4v8.ogg: give the folder that the piano was unpacked into (scripts/get-sounds salamander fetches one)."
+        )
     named = [path for path in files if settings.sfz in (None, path.name)]
     if not named:
         raise NotFoundError(f"{root} holds no {settings.sfz}; there are {', '.join(path.name for path in files)}.")
     path = min(named, key=lambda one: (len(one.name), one.name))  # the plain one; others add retuning and the like
     try:
-        return path, read_sfz(path)
+        return path.parent, path.name, read_sfz(path)
     except ValueError as error:
         raise UsageError(f"{path}: {error}.") from None
+
+
+def _named(root: Path, files: list[Path]) -> list[Region]:
+    """Regions of notes by their names: each is for its key and the neighbours that were not recorded."""
+    regions = []
+    for path in files:
+        name = NAME.match(path.name)
+        if name is None or not 1 <= int(name["layer"]) <= len(HIGHEST_VELOCITIES):
+            continue
+        key, layer = key_of(name), int(name["layer"])
+        low, high = (1, *(top + 1 for top in HIGHEST_VELOCITIES))[layer - 1], HIGHEST_VELOCITIES[layer - 1]
+        keys = max(key - 1, LOWEST_KEY), min(key + 1, HIGHEST_KEY)
+        regions.append(Region(path.relative_to(root).as_posix(), key, *keys, low, high))
+    return regions
+
+
+def key_of(name: re.Match[str]) -> int:
+    """The MIDI note that a file's name tells."""
+    return STEPS[name["note"].upper()] + 12 * (int(name["octave"]) + 1)
 
 
 @lru_cache(maxsize=4)
 def scan(settings: SalamanderSettings) -> Inventory:
     """List every note and every problem."""
-    sfz, regions = open_sfz(settings)
-    folder, root = sfz.parent, settings.path.expanduser()
+    folder, namer, regions = open_piano(settings)
+    root = settings.path.expanduser()
     wanted: dict[Path, Region] = {}
     for region in regions:
         if not NOISES.match(Path(region.sample).name):
@@ -63,18 +97,18 @@ def scan(settings: SalamanderSettings) -> Inventory:
     recordings: list[Recording] = []
     for path in files_below(folder):
         shown = path.relative_to(root).as_posix()
-        if path.suffix.lower() in (".wav", ".flac") and path not in wanted and not NOISES.match(path.name):
-            problems[shown] = f"unexpected: {sfz.name} does not name it"
+        if path.suffix.lower() in (".wav", ".flac", ".ogg") and path not in wanted and not NOISES.match(path.name):
+            problems[shown] = f"unexpected: {namer} does not name it" if namer.endswith(".sfz") else "unexpected: its name tells no key and layer"
     for path, region in sorted(wanted.items(), key=lambda one: (one[1].key_center, one[1].low_velocity, one[0].name)):
         shown = path.relative_to(root).as_posix()
         if not path.is_file():
-            problems[shown] = f"missing: {sfz.name} names it"
+            problems[shown] = f"missing: {namer} names it"
             continue
         name = NAME.match(path.name)
-        key = None if name is None else STEPS[name["note"].upper()] + 12 * (int(name["octave"]) + 1)
+        key = None if name is None else key_of(name)
         seconds = seconds_of(path)
         if key is None or key != region.key_center:
-            problems[shown] = f"unexpected: {sfz.name} has it at key {region.key_center}, its name says {'nothing' if key is None else key}"  # fmt: skip
+            problems[shown] = f"unexpected: {namer} has it at key {region.key_center}, its name says {'nothing' if key is None else key}"  # fmt: skip
         elif isinstance(seconds, str):
             problems[shown] = seconds
         else:

@@ -18,7 +18,7 @@ from pydantic import Field
 from timbre_data.pipeline.catalogue.seeding import generator, number_of, share
 from timbre_data.pipeline.catalogue.source import Note, Source, key_hz
 from timbre_data.pipeline.importers._sfz import Region
-from timbre_data.pipeline.importers.salamander import NOISES, SalamanderSettings, open_sfz
+from timbre_data.pipeline.importers.salamander import NOISES, SalamanderSettings, open_piano
 from timbre_data.pipeline.sound.audio import in_channels, prepare_note, readable
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
 from timbre_data.schemas.arrays import Audio
@@ -72,14 +72,14 @@ class PianoNotes:
     def _sampled(self, settings: PianoNotesSettings, low: int, high: int) -> list[tuple[int, int]]:
         """Keys and velocity layers of the sampled piano. Raises `UsageError` where it has none in the range."""
         assert settings.path is not None
-        sfz, regions = open_sfz(SalamanderSettings(path=settings.path))
+        folder, _, regions = open_piano(SalamanderSettings(path=settings.path))
         notes = [one for one in regions if not NOISES.match(Path(one.sample).name)]
         layers = {velocity: k for k, velocity in enumerate(sorted({one.low_velocity for one in notes}), 1)}
         for one in notes:
             for key in range(max(low, one.low_key), min(high, one.high_key) + 1):
-                self._regions[key, layers[one.low_velocity]] = sfz.parent / one.sample, one
+                self._regions[key, layers[one.low_velocity]] = folder / one.sample, one
         if not self._regions:
-            raise UsageError(f"piano_notes: {sfz} has no notes between {low} and {high}.")
+            raise UsageError(f"piano_notes: {folder} has no notes between {low} and {high}.")
         return sorted(self._regions)
 
     def _note(self, piano: str, key: int, layer: int, settings: PianoNotesSettings) -> Note:
