@@ -74,7 +74,7 @@ def import_dataset(
         {
             "name": location.name,
             "description": member.summary,
-            "licence": member.licence,
+            "licence": getattr(checked, "licence", "") or member.licence,
             "citation": member.citation,
             "source": {"name": name, **json.loads(settings_json)},
             "chain": {"steps": [{"effect": step} for step in member.steps], "choose": 1},

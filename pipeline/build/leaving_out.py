@@ -50,7 +50,8 @@ def _unusable(source: Any, recipe: Recipe) -> dict[str, str]:
 
     with ThreadPoolExecutor(available_cores()) as pool:
         found = list(pool.map(problem, range(len(source.notes))))
-    return {note.identity: reason for note, reason in zip(source.notes, found, strict=True) if reason}
+    unusable = {note.identity: reason for note, reason in zip(source.notes, found, strict=True) if reason}
+    return unusable | getattr(source, "problems", {})
 
 
 def left_out_messages(left_out: Mapping[str, str]) -> tuple[str, ...]:

@@ -124,7 +124,9 @@ def planned(recipe: Recipe, location: Location, *, keep_going: bool) -> tuple[Pl
     if keep_going:
         recipe, left_out = without_unusable(recipe, location)
     plan = Plan(recipe)
-    _ = plan.source  # one that cannot be opened ends it here
+    problems = getattr(plan.source, "problems", {})  # a source that cannot be opened ends it here
+    if problems:
+        raise SourceError(recipe.source.name, problems, "--keep-going leaves them out")
     return plan, left_out
 
 

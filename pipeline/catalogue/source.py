@@ -46,7 +46,7 @@ class DrySource(Protocol):
     One whose notes have tags has `tags`, the names of all there are, in their order; one whose notes have segments has
     `frame_classes`. One that reads files may have `skipped`, those it does not read, and `check()`, which opens all and
     raises `SourceError` for what is wrong; a setting `leave_out`, a tuple of identities, lets `--keep-going` do without
-    the unusable ones.
+    the unusable ones, and without `problems`, files that are no notes (with the reason), where it has some.
     """
 
     notes: Sequence[Note]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.fixtures import note_folder
 from tests.fixtures.idmt_smt_audio_effects import make
 from tests.fixtures.midi import write_song
 from timbre_data.commands._kinds import REGISTRIES, kind_of
@@ -40,6 +41,9 @@ def settings_for(kind: str, name: str, folder: Path) -> dict[str, Any]:
         return {"path": folder}
     if (kind, name) == ("source", "idmt_smt_audio_effects"):
         make(folder)
+        return {"path": folder}
+    if (kind, name) == ("source", "note_folder"):
+        note_folder.make(folder)
         return {"path": folder}
     if (kind, name) == ("source", "midi_file"):
         write_song(folder / "song.mid")

@@ -7,6 +7,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 import pytest
+import soundfile
 
 from tests.fixtures.salamander import FOLDER, KEYS, make
 from timbre_data.pipeline.build.engine import Cluster
@@ -90,3 +91,21 @@ def test_another_sfz_by_name(tmp_path: Path) -> None:
     make(tmp_path)
     with pytest.raises(NotFoundError, match="there are SalamanderGrandPianoV3"):
         scan(SalamanderSettings(path=tmp_path, sfz="other.sfz"))
+
+
+def test_notes_in_packages_need_no_sfz(tmp_path: Path) -> None:
+    """The layout of npm's packages: a folder a layer, OGG, key and layer in the name."""
+    make(tmp_path / "sfz")
+    for path in (tmp_path / "sfz" / FOLDER / "48khz24bit").glob("*v*.wav"):
+        layer = tmp_path / "npm" / f"velocity{path.stem.partition('v')[2]}"
+        layer.mkdir(parents=True, exist_ok=True)
+        sound, rate = soundfile.read(path)
+        soundfile.write(layer / f"{path.stem}.ogg", sound, rate)
+    ours, theirs = (scan(SalamanderSettings(path=tmp_path / name)) for name in ("npm", "sfz"))
+    assert [dict(one.labels) for one in ours.recordings] == [dict(one.labels) for one in theirs.recordings]
+    assert not ours.problems
+    (tmp_path / "npm" / "velocity1" / "noise.ogg").write_bytes(b"")
+    scan.cache_clear()
+    assert "tells no key and layer" in scan(SalamanderSettings(path=tmp_path / "npm")).problems["velocity1/noise.ogg"]
+    with pytest.raises(NotFoundError, match="scripts/get-sounds salamander"):
+        scan(SalamanderSettings(path=tmp_path / "sfz" / FOLDER / "48khz24bit" / "nothing"))
