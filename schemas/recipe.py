@@ -129,6 +129,41 @@ class ChainSpec(Frozen):
         return self.steps[0] if self.steps[0].synth else None
 
 
+def _named_steps(value: Any) -> Any:
+    """Spell out steps that are given by an effect's name alone."""
+    if isinstance(value, list | tuple):
+        return [{"effect": step} if isinstance(step, str) else step for step in value]
+    return value
+
+
+class Vary(Frozen):
+    """How dry sounds are varied before the chain: effects in order, drawn for each dry sound from the seed.
+
+    Every dry sound is made `copies` times, each with a draw of its own, so up to copies times as many rows as the
+    source has sounds have an input of their own. What goes into the chain is stored as dry sound, and what was drawn as
+    `labels/variation`, so labels of the chain stay exact.
+    """
+
+    steps: Annotated[tuple[Step, ...], BeforeValidator(_named_steps)] = Field(
+        min_length=1, description="effects in order, each with its probability and ranges"
+    )
+    copies: int = Field(8, ge=1, le=4096, description="varied copies of each dry sound")
+
+    @model_validator(mode="after")
+    def _effects(self) -> Self:
+        if any(step.synth for step in self.steps):
+            raise ValueError("vary: only effects vary a dry sound, not a synth")
+        labels = [step.label for step in self.steps]
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"steps need different names, got {', '.join(labels)}: give them one with `name`")
+        return self
+
+    @property
+    def chain(self) -> ChainSpec:
+        """The steps as a chain."""
+        return ChainSpec(steps=self.steps)
+
+
 LEAST_SAMPLES = 64
 
 
@@ -209,12 +244,19 @@ class Recipe(Frozen):
     source: Annotated[SourceSpec, BeforeValidator(as_named)] = Field(
         SourceSpec(name="plucked_string"), description="source of dry sound, or of notes for a synth"
     )
+    vary: Vary | None = Field(None, description="how dry sounds are varied before the chain")
     chain: Annotated[ChainSpec, BeforeValidator(as_chain)] = Field(description="effects, or a synth and effects")
     audio: AudioFormat = Field(AudioFormat(), description="how sounds are stored")
     n: int = Field(1000, ge=1, le=2**40, description="number of rows")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of all random numbers")
     split: SplitRule = Field(SplitRule(), description="shares of the splits")
     features: tuple[str, ...] = Field((), description="feature sets that featurize computes")
+
+    @model_validator(mode="after")
+    def _varies_dry_sounds(self) -> Self:
+        if self.vary is not None and self.chain.synth:
+            raise ValueError("vary: a chain that begins with a synth has no dry sound to vary")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -231,6 +273,8 @@ class Recipe(Frozen):
         fields = self.model_dump(mode="json", include={"source", "chain", "audio", "seed", "split"})
         if fields["chain"]["engine"] == "compiled":  # as it was written before there was another
             del fields["chain"]["engine"]
+        if self.vary is not None:  # left out where there is none, as it was written before
+            fields["vary"] = self.vary.model_dump(mode="json")
         for step in fields["chain"]["steps"]:
             step["settings"] = _undescribed(step["settings"])
             # as they were written before there were synths

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.recipes import open_source
 from timbre_data.pipeline.build.splits import assign
+from timbre_data.pipeline.build.varying import VariedSource
 from timbre_data.pipeline.catalogue.seeding import Stage, generator, share
-from timbre_data.pipeline.store.columns import CLIP, FRAMES, RESPONSE, SPLITS, TAGS
+from timbre_data.pipeline.store.columns import CLIP, FRAMES, RESPONSE, SPLITS, TAGS, VARIATION
 from timbre_data.pipeline.store.layout import frame_table, frames_of, tag_table
 from timbre_data.schemas.errors import SourceError
 from timbre_data.schemas.recipe import Recipe
@@ -50,7 +51,16 @@ class Plan:
         """
         source = open_source(self.recipe)
         refuse_other_names(self.recipe.source.name, (f"{note.identity}{note.group}" for note in source.notes))
+        if self.recipe.vary is not None:
+            return VariedSource(source, Chain(self.recipe.vary.chain), self.recipe.vary.copies, self.recipe.seed)
         return source
+
+    @property
+    def variation(self) -> list[dict[str, Any]]:
+        """The parameters of what varies dry sounds; none where nothing does."""
+        if self.recipe.vary is None:
+            return []
+        return [parameter.model_dump(mode="json") for parameter in Chain(self.recipe.vary.chain).space]
 
     @cached_property
     def inventory(self) -> str:
@@ -62,8 +72,16 @@ class Plan:
 
     @cached_property
     def dry_order(self) -> NDArray[np.int64]:
-        """Index in the source of each stored dry sound [shape=(m,)]."""
-        return generator(self.recipe.seed, Stage.DRY_ORDER).permutation(len(self.source.notes))
+        """Index in the source of each stored dry sound [shape=(m,)]. Of varied sounds one copy of each comes before the
+        second of any.
+        """
+        copies = self.recipe.vary.copies if self.recipe.vary else 1
+        each = len(self.source.notes) // copies
+        first = generator(self.recipe.seed, Stage.DRY_ORDER).permutation(each)
+        others = [
+            k * each + generator(self.recipe.seed, Stage.DRY_ORDER, k).permutation(each) for k in range(1, copies)
+        ]
+        return np.concatenate([first, *others]) if others else first
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
@@ -86,19 +104,21 @@ class Plan:
             CLIP: clips,
             FRAMES: bool(self.frame_classes),
             RESPONSE: self.chain.has_response,
+            VARIATION: self.recipe.vary is not None,
         }
         return tuple(path for path, is_there in there.items() if is_there)
 
     def extra_columns(self, dry: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Those arrays for rows that use these stored dry sounds."""
-        if not {TAGS, CLIP, FRAMES} & set(self.extra_labels):
+        if not {TAGS, CLIP, FRAMES, VARIATION} & set(self.extra_labels):
             return {}
         notes = [self.source.notes[index] for index in self.dry_order[dry].tolist()]
-        frames = frames_of(self.recipe.audio.seconds)
+        frames = frames_of(self.recipe.audio.seconds) if self.frame_classes else 0
         columns: dict[str, Callable[[], NDArray[Any]]] = {
             TAGS: lambda: tag_table([note.tags for note in notes], self.tags),
             CLIP: lambda: np.array([note.clip for note in notes], object),
             FRAMES: lambda: frame_table([note.segments for note in notes], self.frame_classes, frames),
+            VARIATION: lambda: self.source.labels(self.dry_order[dry]),
         }
         return {path: make() for path, make in columns.items() if path in self.extra_labels}
 

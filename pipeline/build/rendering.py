@@ -189,6 +189,7 @@ def prepare(writer: Writer, plan: Plan, progress: Progress | None = None) -> Non
         clips=CLIP in plan.extra_labels,
         frame_classes=plan.frame_classes,
         responses=plan.chain.has_response,
+        variation=plan.variation,
     )
     if not stored:
         root = writer.root()

@@ -26,6 +26,7 @@ from timbre_data.pipeline.store.columns import (
     SOURCE_DRY,
     SOURCE_ROW,
     TABLE_CHUNK,
+    VARIATION,
     dry_arrays,
     feature_hash,
 )
@@ -35,7 +36,7 @@ from timbre_data.pipeline.store.task_session import TaskSession, hashes
 from timbre_data.pipeline.store.writer import meta
 from timbre_data.schemas.errors import CorruptDataError
 
-UNUSED = {ORDER: -1, FRAMES: -1}
+UNUSED = {ORDER: -1, FRAMES: -1, VARIATION: float("nan")}
 """What stands where a row has no value; 0 or an empty text elsewhere."""
 
 Sources = tuple[tuple[str, str], ...]

@@ -19,6 +19,7 @@ from timbre_data.pipeline.store.columns import (
     CLIP,
     FRAMES,
     RESPONSE,
+    VARIATION,
     TAGS,
     feature_hash,
 )
@@ -70,6 +71,7 @@ def union_of(sources: Sequence[Dataset], name: str, rows: int, description: str)
         clips=CLIP in extra_labels,
         frame_classes=_frame_classes(sources),
         responses=RESPONSE in extra_labels,
+        variation=_variation(sources),
     )
     there = {spec.path for spec in specs}
     specs += [_spec(_first_with(sources, path), path) for path in extra_labels if path not in there]
@@ -188,6 +190,7 @@ def _recipe(
         "claim": None,
         "source": source if isinstance(source, dict) else source.model_dump(mode="json"),
         "chain": _chain(sources, steps).model_dump(mode="json"),
+        "vary": first.model_dump(mode="json")["vary"] if all(one.vary == first.vary for one in recipes) else None,
         "n": rows,
         "features": features,
     }
@@ -200,6 +203,19 @@ def _frame_classes(sources: Sequence[Dataset]) -> tuple[str, ...]:
         if names != classes[0][1]:
             raise UsageError(f"{classes[0][0].name} and {data.name} label frames with different classes.")
     return classes[0][1] if classes else ()
+
+
+def _variation(sources: Sequence[Dataset]) -> list[dict[str, Any]]:
+    """The parameters of what varied the dry sounds; none where nothing did. Raises `UsageError` where they differ."""
+    varied: list[tuple[Dataset, Any]] = [
+        (data, data.array(VARIATION).attrs["parameters"]) for data in sources if data.has(VARIATION)
+    ]
+    for data, parameters in varied:
+        if parameters != varied[0][1]:
+            raise UsageError(
+                f"{varied[0][0].name} and {data.name} vary their dry sounds differently, which one dataset cannot hold: train on both with --data {varied[0][0].name},{data.name} instead."
+            )
+    return varied[0][1] if varied else []
 
 
 def _features(sources: Sequence[Dataset]) -> tuple[dict[str, dict[str, Any]], list[str]]:

@@ -26,6 +26,7 @@ CLIP = "labels/clip"
 FRAMES = "labels/frames"
 FILE = "labels/file"
 RESPONSE = "labels/response_db"
+VARIATION = "labels/variation"
 SPLIT = "split"
 ATTEMPT = "attempt"
 GAIN = "gain"
@@ -80,6 +81,7 @@ MEANINGS = {
     FRAMES: "class of each frame, -1 where unlabelled",
     FILE: "file that the row was imported from",
     RESPONSE: "gain in dB of all filters of the row together, from 0 Hz to half the rate",
+    VARIATION: "how the dry sound of the row was varied, normalized to 0 to 1; nan where a variation is off",
     SPLIT: "0 train, 1 validation, 2 test; by dry sound, so that none is in two of them (by row where a synth plays)",
     ATTEMPT: "how often the parameters were drawn again because the sound was silent",
     GAIN: "factor that the sound was multiplied with before it was stored",

@@ -6,7 +6,7 @@
     params         (n, p) in [0, 1]            dry/*          identity, group, note, velocity, f0_hz, gain
     labels/*       mask, identifiable, order, effect_db; tags (n, k), clip (n,) and frames (n, f) where its source has
     some;
-                   response_db (n, 513) where all of its effects are filters
+                   response_db (n, 513) where all of its effects are filters; variation (n, v) where dry sounds are varied
     split, attempt, gain, failed, dry/index    one number a row
     features/<set>, spectrograms/<name>        one row of features a row, made by `featurize`
     integrity/*    content hash of every row of the above; 0 means "not there yet"
@@ -56,6 +56,7 @@ from timbre_data.pipeline.store.columns import (
     SPLITS,
     TABLE_CHUNK,
     TAGS,
+    VARIATION,
 )
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
@@ -95,6 +96,7 @@ def specs(
     clips: bool = False,
     frame_classes: tuple[str, ...] = (),
     responses: bool = False,
+    variation: Sequence[dict[str, Any]] = (),
 ) -> list[ArraySpec]:
     """List the arrays of a dataset."""
     sound = (recipe.audio.channels, recipe.audio.samples)
@@ -122,6 +124,7 @@ def specs(
         *([ArraySpec(CLIP, (), "str")] if clips else []),
         *([_frames_spec(recipe, frame_classes)] if frame_classes else []),
         *([_response_spec(recipe)] if responses else []),
+        *([_variation_spec(variation)] if variation else []),
         ArraySpec(SPLIT, (), "uint8", attributes={"names": list(SPLITS)}),
         ArraySpec(ATTEMPT, (), "uint16"),
         ArraySpec(GAIN, (), "float32"),
@@ -151,6 +154,11 @@ def _response_spec(recipe: Recipe) -> ArraySpec:
         attributes={"low_hz": 0.0, "high_hz": recipe.audio.rate / 2, "unit": "dB"},
         axes=("frequency",),
     )
+
+
+def _variation_spec(parameters: Sequence[dict[str, Any]]) -> ArraySpec:
+    described = {"names": [one["name"] for one in parameters], "parameters": list(parameters)}
+    return ArraySpec(VARIATION, (len(parameters),), "float32", attributes=described, axes=("variation",))
 
 
 def frames_of(seconds: float) -> int:
