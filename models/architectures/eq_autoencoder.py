@@ -67,7 +67,8 @@ class EqOptions(Frozen):
     )
     validation_notes: int = Field(4, ge=1, description="number of notes to validate on")
     back_end: Literal["tied", "free"] = Field(
-        "tied", description="tied: the filters of the back end are those of the front, as published; free: learned apart"
+        "tied",
+        description="tied: the filters of the back end are those of the front, as published; free: learned apart",
     )
 
 

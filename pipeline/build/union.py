@@ -19,8 +19,8 @@ from timbre_data.pipeline.store.columns import (
     CLIP,
     FRAMES,
     RESPONSE,
-    VARIATION,
     TAGS,
+    VARIATION,
     feature_hash,
 )
 from timbre_data.pipeline.store.comparing import flattened

@@ -30,7 +30,9 @@ EFFECT = Effect(
     summary="Body: drawn resonances of an instrument, cabinet or microphone, and its band.",
     family="other",
     space=ParameterSpace.of(
-        Parameter(name="depth_db", low=1, high=12, unit="dB", kind="db", description="largest gain or loss of a resonance"),
+        Parameter(
+            name="depth_db", low=1, high=12, unit="dB", kind="db", description="largest gain or loss of a resonance"
+        ),
         Parameter(name="low_hz", low=20, high=150, unit="Hz", kind="log", description="lower end of the band"),
         Parameter(name="high_hz", low=2500, high=10500, unit="Hz", kind="log", description="upper end of the band"),
         Parameter(name="seed", low=0, high=1, unit="1", description="which body: another one for each number"),

@@ -23,8 +23,12 @@ EFFECT = Effect(
     summary="Noise floor: noise of a drawn level and colour, added to the sound.",
     family="other",
     space=ParameterSpace.of(
-        Parameter(name="level_db", low=-75, high=-25, unit="dB", kind="db", description="RMS level below the sound's peak"),
-        Parameter(name="slope_db", low=-9, high=0, unit="dB/octave", description="fall of the noise's spectrum above 50 Hz"),
+        Parameter(
+            name="level_db", low=-75, high=-25, unit="dB", kind="db", description="RMS level below the sound's peak"
+        ),
+        Parameter(
+            name="slope_db", low=-9, high=0, unit="dB/octave", description="fall of the noise's spectrum above 50 Hz"
+        ),
         Parameter(name="seed", low=0, high=1, unit="1", description="which noise: another one for each number"),
     ),
     render=_render,

@@ -40,7 +40,14 @@ EFFECT = Effect(
     family="reverb",
     effect_class="reverb",
     space=ParameterSpace.of(
-        Parameter(name="level_db", low=-30, high=0, unit="dB", kind="db", description="energy of the room relative to the direct sound"),
+        Parameter(
+            name="level_db",
+            low=-30,
+            high=0,
+            unit="dB",
+            kind="db",
+            description="energy of the room relative to the direct sound",
+        ),
         Parameter(name="decay_seconds", low=0.1, high=1.2, unit="s", kind="log", description="time to -60 dB"),
         Parameter(name="cutoff_hz", low=800, high=8000, unit="Hz", kind="log", description="low-pass of the tail"),
         Parameter(name="seed", low=0, high=1, unit="1", description="which room: another one for each number"),

@@ -98,7 +98,11 @@ def scan(settings: SalamanderSettings) -> Inventory:
     for path in files_below(folder):
         shown = path.relative_to(root).as_posix()
         if path.suffix.lower() in (".wav", ".flac", ".ogg") and path not in wanted and not NOISES.match(path.name):
-            problems[shown] = f"unexpected: {namer} does not name it" if namer.endswith(".sfz") else "unexpected: its name tells no key and layer"
+            problems[shown] = (
+                f"unexpected: {namer} does not name it"
+                if namer.endswith(".sfz")
+                else "unexpected: its name tells no key and layer"
+            )
     for path, region in sorted(wanted.items(), key=lambda one: (one[1].key_center, one[1].low_velocity, one[0].name)):
         shown = path.relative_to(root).as_posix()
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""Plucked strings that no instrument has: the model of `plucked_string` with every constant drawn, far beyond guitars."""
+"""Plucked strings that no instrument has: the model of `plucked_string` with every constant drawn, beyond guitars."""
 
 from __future__ import annotations
 

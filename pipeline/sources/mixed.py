@@ -20,7 +20,9 @@ from timbre_data.schemas.recipe import SourceSpec
 
 
 def _named(value: Any) -> Any:
-    return [{"name": one} if isinstance(one, str) else one for one in value] if isinstance(value, list | tuple) else value
+    return (
+        [{"name": one} if isinstance(one, str) else one for one in value] if isinstance(value, list | tuple) else value
+    )
 
 
 class MixedSettings(Frozen):

@@ -39,9 +39,7 @@ class RecordedNotes:
         listed, self.problems = list_notes(settings)
         left_out = set(settings.leave_out)
         low, high = settings.keys
-        self._notes = [
-            one for one in listed if one.identity not in left_out and low <= one.note.midi_note <= high
-        ]
+        self._notes = [one for one in listed if one.identity not in left_out and low <= one.note.midi_note <= high]
         self.problems = {name: why for name, why in self.problems.items() if name not in left_out}
         if not self._notes:
             raise SourceError(

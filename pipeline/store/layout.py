@@ -6,7 +6,8 @@
     params         (n, p) in [0, 1]            dry/*          identity, group, note, velocity, f0_hz, gain
     labels/*       mask, identifiable, order, effect_db; tags (n, k), clip (n,) and frames (n, f) where its source has
     some;
-                   response_db (n, 513) where all of its effects are filters; variation (n, v) where dry sounds are varied
+                   response_db (n, 513) where all of its effects are filters; variation (n, v) where dry
+                   sounds are varied
     split, attempt, gain, failed, dry/index    one number a row
     features/<set>, spectrograms/<name>        one row of features a row, made by `featurize`
     integrity/*    content hash of every row of the above; 0 means "not there yet"
