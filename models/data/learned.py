@@ -32,8 +32,12 @@ MOST_BYTES = 500_000_000
 """Keys of sixty million rows; more is damage."""
 BLOCK = 64
 """Sounds described at once."""
+FURTHEST = 20
+"""Features further than so many deviations from the mean count as that far."""
 DESCRIPTOR = "autofx163_sound"
 """The feature set that describes sounds: of any kind, with no pitch to be known."""
+DESCRIBED = 163
+"""Numbers that describe a sound."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,30 @@ class Learned:
     def knows(self, data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which rows of a dataset are of sounds that training has seen [shape=(n,)]."""
         return np.asarray(np.isin(keys_of(data, rows), self.keys).any(axis=1))
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """The features that differ among the learned sounds [shape=(163,)]."""
+        mean, deviation = self.sample.mean(axis=0), self.sample.std(axis=0)
+        return np.asarray(deviation > 1e-9 * np.maximum(np.abs(mean), 1e-30))
+
+    def scaled(self, sample: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The usable features of sounds, in deviations from the mean of the learned ones, at most 20 [shape=(k, u)]."""
+        mean, deviation = self.sample.mean(axis=0), self.sample.std(axis=0)
+        scaled = (sample[:, self.usable] - mean[self.usable]) / deviation[self.usable]
+        return np.asarray(np.clip(scaled, -FURTHEST, FURTHEST), np.float32)
+
+    def nearest(self, sample: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
+        """The distance of each sound to the nearest learned one [shape=(k,)]; without any, of the learned sounds among
+        each other.
+        """
+        known = self.scaled(self.sample).astype(np.float64)
+        among = sample is None
+        others = known if sample is None else self.scaled(sample).astype(np.float64)
+        squares = (others**2).sum(axis=1)[:, None] + (known**2).sum(axis=1) - 2 * others @ known.T
+        if among:
+            np.fill_diagonal(squares, np.inf)
+        return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0)))
 
     def save(self, folder: Path) -> None:
         """Write it into a run's folder, whole or not at all."""
@@ -118,12 +146,15 @@ def keys_of(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 def described(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Features of the sounds of some rows [shape=(n, 163)]; 0 in place of what is not finite."""
-    features, rate = FEATURE_SETS.load(DESCRIPTOR), data.recipe.audio.rate
-    length = min(data.recipe.audio.samples, round(SECONDS * rate))
-    settings = features.settings()
-    out = np.empty((len(rows), *features.columns(rate, length, settings).shape), np.float32)
-    for first in range(0, len(rows), BLOCK):
-        sounds = mono_sounds(data, AUDIO, rows[first : first + BLOCK])[:, :length]
-        nothing = np.full(len(sounds), np.nan, np.float32)
-        out[first : first + BLOCK] = features.compute(np.ascontiguousarray(decode(sounds)), rate, nothing, settings)
-    return np.nan_to_num(out, nan=0.0, posinf=0.0, neginf=0.0)
+    blocks = [rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK)]
+    parts = [description(decode(mono_sounds(data, AUDIO, block)), data.recipe.audio.rate) for block in blocks]
+    return np.concatenate(parts) if parts else np.empty((0, DESCRIBED), np.float32)
+
+
+def description(sounds: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """Features of the beginnings of sounds [shape=(n, samples)]: [shape=(n, 163)]; 0 in place of what is not finite."""
+    features = FEATURE_SETS.load(DESCRIPTOR)
+    beginnings = np.ascontiguousarray(sounds[:, : round(SECONDS * rate)])
+    nothing = np.full(len(sounds), np.nan, np.float32)
+    values = features.compute(beginnings, rate, nothing, features.settings())
+    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)

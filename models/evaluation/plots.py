@@ -72,7 +72,8 @@ def transformation(sounds: dict[str, NDArray[Any]], rate: int, path: Path) -> No
     for column, (name, sound) in enumerate(sounds.items()):
         grid[0, column].plot(np.arange(len(sound)) / rate, sound, linewidth=0.4)
         grid[0, column].set(ylim=(-1.05 * top, 1.05 * top), title=name)
-        grid[1, column].specgram(sound + 1e-7, NFFT=1024, Fs=rate, noverlap=768, vmin=-130, vmax=-40, cmap="magma")
+        with np.errstate(divide="ignore"):  # digital silence
+            grid[1, column].specgram(sound + 1e-7, NFFT=1024, Fs=rate, noverlap=768, vmin=-130, vmax=-40, cmap="magma")
         grid[1, column].set(xlabel="s")
     grid[1, 0].set_ylabel("Hz")
     _save(figure, path)

@@ -96,6 +96,7 @@ def predict_files(
         except UsageError as error:  # of an effect without known parameters
             yield UsageError(f"{prediction.file}: {error}")
         else:
+            _warn_of_novelty(predictor, Path(prediction.file), run, warn, named=True)
             yield PredictResult(prediction, tuple(steps))
     _warn_of_pitch(predictor, request, warn)
 
@@ -103,6 +104,19 @@ def predict_files(
 def _warn_of_pitch(predictor: Any, request: PredictRequest, warn: Say) -> None:
     if predictor.needs_pitch and request.f0_hz is None and request.dry is None:
         warn("this run was trained with known pitches: give --f0 or --dry, or train on autofx163_sound for recordings.")
+
+
+def _warn_of_novelty(predictor: Any, file: Path, run: Path, warn: Say, *, named: bool = False) -> None:
+    """Say that a sound is like none that the run learned from; with several files, which one."""
+    from timbre_data.models.data import learned
+    from timbre_data.models.inference.novelty import NOTES, novelty
+
+    known = learned.load(run)
+    if known is None or predictor.target.windows:
+        return
+    found = novelty(known, predictor.notes_of(file, NOTES), predictor.rate)
+    if found is not None and found.outside:
+        warn(f"{file}: {found.text(run.name)}" if named else found.text(run.name))
 
 
 def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> PredictResult:
@@ -116,6 +130,7 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
     if request.refine or request.out is not None:
         settings = _with_sounds(predictor, prediction, settings, request, say)
     _warn_of_pitch(predictor, request, warn)
+    _warn_of_novelty(predictor, request.file, run, warn)
     if request.textgrid is not None:
         from timbre_data.models.inference.report import write_textgrid
 

@@ -93,6 +93,7 @@ def evaluate(
     elif other:
         evaluated, spent = _new_pairs(evaluated, allow_leak)
         facts |= spent
+    own = _own(run, sounds, distances) if other else None
     (evaluated.folder / METRICS).unlink(missing_ok=True)
     evaluated.folder.mkdir(exist_ok=True)
     result, tables = target.evaluate(evaluated)
@@ -102,10 +103,24 @@ def evaluate(
     if other:
         facts["distance"], table = _distance(evaluated)
         tail = (*tail, *([table] if table else []))
+        head = (*head, other_data.beside(own, facts | result))
     evaluation = StudyResult(evaluated.folder, facts | result, (*head, *tables, *tail))
     write_whole(evaluation.folder / "tables.md", evaluation.markdown() + "\n")
     write_whole(evaluation.folder / METRICS, json.dumps(evaluation.metrics, indent=2))
     return evaluation
+
+
+def _own(run: Path, sounds: int, distances: Sequence[str] | None) -> dict[str, Any] | None:
+    """The metrics of a run on its own test split, evaluated now where they were not; None where its datasets are not at
+    hand, or leak.
+    """
+    found = is_evaluated(run)
+    if found is not None:
+        return found
+    try:
+        return evaluate(run, sounds=sounds, distances=distances).metrics
+    except (NotFoundError, LeakingSplitError):
+        return None
 
 
 def _opened(made: runs.Run, data: Sequence[str]) -> list[Dataset]:

@@ -4,7 +4,7 @@ from those that it learned.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -119,19 +119,15 @@ def distance(
     other = np.concatenate(
         [described(data, some(np.unique(one), share, seed)) for data, one in zip(datasets, rows, strict=True)]
     )
-    mean, deviation = learned.sample.mean(axis=0), learned.sample.std(axis=0)
-    usable = deviation > 1e-9 * np.maximum(np.abs(mean), 1e-30)
-    ours, theirs = (
-        np.clip((sample[:, usable] - mean[usable]) / deviation[usable], -20, 20) for sample in (learned.sample, other)
-    )
+    ours, theirs = learned.scaled(learned.sample), learned.scaled(other)
     features = FEATURE_SETS.load(DESCRIPTOR)
-    names = np.array(features.columns(datasets[0].recipe.audio.rate, 4096, features.settings()).names)[usable]
+    names = np.array(features.columns(datasets[0].recipe.audio.rate, 4096, features.settings()).names)[learned.usable]
     apart = theirs.mean(axis=0)
     furthest = np.argsort(-np.abs(apart))[:FURTHEST].tolist()
     result: dict[str, Any] = {
         "sounds": [len(ours), len(theirs)],
         "auc": _told_apart(ours, theirs, seed),
-        "nearest": _nearest(ours, theirs),
+        "nearest": _nearest(learned, other),
         "furthest": {str(names[k]): float(apart[k]) for k in furthest},
     }
     table = Table(
@@ -165,11 +161,54 @@ def _told_apart(ours: NDArray[np.float32], theirs: NDArray[np.float32], seed: in
     return float(roc_auc_score(which, scores))
 
 
-def _nearest(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    from sklearn.neighbors import NearestNeighbors
-
-    if len(ours) < 2 or not len(theirs):
+def _nearest(learned: Learned, other: NDArray[np.float32]) -> float:
+    if len(learned.sample) < 2 or not len(other):
         return float("nan")
-    found = NearestNeighbors(n_neighbors=2).fit(ours)
-    among = np.median(found.kneighbors(ours)[0][:, 1])
-    return float(np.median(found.kneighbors(theirs)[0][:, 0]) / max(float(among), 1e-12))
+    among = float(np.median(learned.nearest()))
+    return float(np.median(learned.nearest(other)) / max(among, 1e-12))
+
+
+HEADLINES = {
+    "accuracy": ("accuracy",),
+    "exact set of effects": ("exact",),
+    "mean ROC-AUC": ("roc_auc",),
+    "mean skill": ("true", "skill"),
+    "mean absolute error": ("true", "mae"),
+    "loss": ("losses", "loss"),
+    "loss of the input": ("identity", "loss"),
+}
+"""Figures of an evaluation that are set beside each other, and where they are among its metrics."""
+
+
+def beside(own: Mapping[str, Any] | None, here: Mapping[str, Any]) -> Table:
+    """The same figures on the sounds that a run was trained for (its test split) and on others: the headlines, then
+    each class or parameter.
+    """
+    measured = {name: (_at(own or {}, path), _at(here, path)) for name, path in HEADLINES.items()}
+    for key, kind, value in (("classes", "recall", "recall"), ("parameters_each", "skill", "skill")):
+        ours, theirs = _each(own or {}, key, value), _each(here, key, value)
+        measured |= {f"{kind}: {name}": (ours.get(name), theirs[name]) for name in theirs}
+    rows = tuple(
+        (name, *("-" if one is None else number(one) for one in pair))
+        for name, pair in measured.items()
+        if pair[1] is not None
+    )
+    return Table(
+        "On the sounds that it was trained for, and on these",
+        ("", "its own test split", "these sounds"),
+        rows,
+        note="" if own is not None else "Its own test split could not be evaluated here.",
+    )
+
+
+def _at(metrics: Mapping[str, Any], path: Sequence[str]) -> float | None:
+    value: Any = metrics
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _each(metrics: Mapping[str, Any], key: str, value: str) -> dict[str, float]:
+    """One figure of each class or parameter, by name."""
+    found = metrics.get(key, {})
+    return {str(name): float(one[value]) for name, one in found.items() if value in one}

@@ -32,6 +32,8 @@ from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
+PAIRS = "pairs"
+"""The importer of pairs; others bring clean recordings that are not the sounds that were processed."""
 ROUND = 50
 """Iterations between two validations."""
 
@@ -262,5 +264,8 @@ def _refuse_other_settings(settings: TrainSettings, datasets: Sequence[Dataset],
     if settings.split != "note":
         raise UsageError(f"{settings.model} is split by note: leave out --split {settings.split}.")
     data = datasets[0]
-    if data.recipe.chain.synth or data.meta.get("kind") == "imported" or not data.has(DRY_AUDIO):
-        raise UsageError(f"{data.name} has no pairs of sounds before and after effects: render some with --eq or --fx.")
+    imported = data.meta.get("kind") == "imported" and data.recipe.source.name != PAIRS
+    if data.recipe.chain.synth or imported or not data.has(DRY_AUDIO):
+        raise UsageError(
+            f"{data.name} has no pairs of sounds before and after effects: render some with --eq or --fx, or import your own (timbre-data import pairs)."
+        )

@@ -77,7 +77,7 @@ def import_dataset(
             "licence": getattr(checked, "licence", "") or member.licence,
             "citation": member.citation,
             "source": {"name": name, **json.loads(settings_json)},
-            "chain": {"steps": [{"effect": step} for step in member.steps], "choose": 1},
+            "chain": {"steps": [{"effect": step} for step in getattr(checked, "steps", member.steps)], "choose": 1},
             "audio": member.audio.model_dump() | audio,
             "n": len(inventory.recordings),
         },

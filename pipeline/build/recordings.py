@@ -16,7 +16,7 @@ from timbre_data.pipeline.build.chain import UNUSED, Chain
 from timbre_data.pipeline.build.engine import Task, TaskResult
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.splits import assign
-from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Recording
+from timbre_data.pipeline.catalogue.importer import Importer, Inventory
 from timbre_data.pipeline.catalogue.seeding import share
 from timbre_data.pipeline.importers import IMPORTERS
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, encode, magnitude, prepare_note, read, storing_gains
@@ -130,17 +130,21 @@ class _Pieces:
         self._file: Path | None = None
         self._whole: Audio = np.empty((0, 0), np.float32)
 
-    def __call__(self, recording: Recording) -> Audio:
-        """The sound of one row [shape=(channels, at most samples)]. Raises `UnusableSoundError`."""
-        if recording.start_seconds is None:
-            return _sound(recording.file, self._recipe)
+    def __call__(self, file: Path, start_seconds: float | None) -> Audio:
+        """The sound of one row [shape=(channels, at most samples)]; before a file begins there is silence. Raises
+        `UnusableSoundError`.
+        """
+        if start_seconds is None:
+            return _sound(file, self._recipe)
         audio = self._recipe.audio
-        if recording.file != self._file:
-            self._whole, self._file = read(recording.file, audio.rate, audio.channels), recording.file
-        start = round(recording.start_seconds * audio.rate)
+        if file != self._file:
+            self._whole, self._file = read(file, audio.rate, audio.channels), file
+        start = round(start_seconds * audio.rate)
         seconds = self._whole.shape[1] / audio.rate
-        if recording.start_seconds - seconds > LATE_SECONDS:
+        if start_seconds - seconds > LATE_SECONDS:
             raise UnusableSoundError(f"cut short after {seconds:.1f} s: its header promises more")
+        if start < 0:
+            return np.pad(self._whole[:, : max(start + audio.samples, 0)], ((0, 0), (-start, 0)))
         return self._whole[:, start : start + audio.samples]
 
 
@@ -176,6 +180,7 @@ def import_origins(session: bytes, address: str, task: Task, work: ImportTask) -
     quiet_threads()
     inventory, recipe = work.opened()
     store = TaskSession(session, address)
+    decoded = _Pieces(recipe)
     failures: dict[str, str] = {}
     tables: list[dict[str, NDArray[Any]]] = []
     for start, stop in task.audio_chunks():
@@ -185,7 +190,7 @@ def import_origins(session: bytes, address: str, task: Task, work: ImportTask) -
             if origin.file is None:
                 continue
             try:
-                stored.put(k, _sound(origin.file, recipe))
+                stored.put(k, decoded(origin.file, origin.start_seconds))
             except UnusableSoundError as error:
                 failures[str(origin.file)] = str(error)
         columns: dict[str, NDArray[Any]] = {
@@ -225,7 +230,7 @@ def import_rows(session: bytes, address: str, task: Task, work: ImportTask) -> T
         failed = np.zeros(count, bool)
         for k, recording in enumerate(recordings):
             try:
-                stored.put(k, decoded(recording))
+                stored.put(k, decoded(recording.file, recording.start_seconds))
             except UnusableSoundError as error:
                 failures[recording.identity], failed[k] = str(error), True
         order = np.full((count, len(chain.step_names)), UNUSED, np.int8)

@@ -37,7 +37,7 @@ class Recording:
 @dataclass(frozen=True, kw_only=True)
 class Origin:
     """The origin of recordings, which a split keeps together: a dry note, a song, a singer. `file` is a clean recording
-    of it.
+    of it, or the piece of one that begins at `start_seconds`.
 
     `split` is where its publishers put it, where they did.
     """
@@ -48,6 +48,7 @@ class Origin:
     file: Path | None = None
     midi_note: float = float("nan")
     f0_hz: float = float("nan")
+    start_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ class Inventory:
         """
         digest = hashlib.sha256(repr((self.tags, self.frame_classes)).encode())
         for one in self.origins:
+            start = () if one.start_seconds is None else (one.start_seconds,)
             digest.update(
-                repr((one.identity, one.group, one.split, one.midi_note, one.f0_hz, one.file is None)).encode()
+                repr((one.identity, one.group, one.split, one.midi_note, one.f0_hz, one.file is None, *start)).encode()
             )
         for each in self.recordings:
             labels = (each.step, each.origin, each.start_seconds, dict(each.labels), each.tags, each.segments)
@@ -87,8 +89,8 @@ class Importer:
     decoding a sound.
 
     `settings` has at least `path`. `steps` are the effects a recording may have, by our names ("dry" alone where there
-    are none). `checksums` are those of the published archives, where known. Extra labels have the same names and types
-    in all recordings.
+    are none; settings with `steps` of their own decide). `checksums` are those of the published archives, where known.
+    Extra labels have the same names and types in all recordings.
     """
 
     summary: str

@@ -89,7 +89,7 @@ class Mixed:
             try:
                 getattr(source, "check", lambda: None)()
             except SourceError as error:
-                problems |= error.problems
+                problems |= error.failures
         if problems:
             raise SourceError("mixed", problems)
 

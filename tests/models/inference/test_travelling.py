@@ -16,6 +16,8 @@ import soundfile
 from tests.conftest import build, small_recipe
 from timbre_data.models.data import learned
 from timbre_data.models.data.rows import load_rows
+from timbre_data.models.evaluation.tables import number
+from timbre_data.models.inference.predicting import PredictRequest, predict_file
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.inference.standalone import export_model
 from timbre_data.models.studies import other_data
@@ -126,6 +128,39 @@ def test_what_a_run_has_learned_is_left_out_and_sounds_of_its_own_kind_are_near(
     assert kept.metrics["rows"] == 400
     with pytest.raises(LeakingSplitError, match="has learned the sounds of all"):
         evaluate(made / "class", data=[str(tmp_path / "part")], split="train")
+
+
+def test_its_own_figures_stand_beside_those_on_other_data(made: Path, other: Dataset, tmp_path: Path) -> None:
+    """Its own test split is evaluated where it was not; each class and parameter has a line."""
+    for run in ("class", "regressor"):
+        shutil.copytree(made / run, tmp_path / run)
+        shutil.rmtree(tmp_path / run / "evaluation", ignore_errors=True)
+        result = evaluate(tmp_path / run, data=["other"], sounds=2)
+        own = json.loads((tmp_path / run / "evaluation" / "metrics.json").read_text())
+        (table,) = (one for one in result.tables if one.title.startswith("On the sounds that it was trained for"))
+        rows = {row[0]: row[1:] for row in table.rows}
+        if run == "class":
+            assert rows["accuracy"] == (number(own["accuracy"]), number(result.metrics["accuracy"]))
+            assert rows["recall: distortion"][0] == number(own["classes"]["distortion"]["recall"])
+        else:
+            assert rows["mean skill"] == (number(own["true"]["skill"]), number(result.metrics["true"]["skill"]))
+            each = result.metrics["parameters_each"]
+            assert {name for name in rows if name.startswith("skill: ")} == {f"skill: {name}" for name in each}
+
+
+def test_a_sound_like_none_that_was_learned_is_said_to_be_outside(made: Path, shared: Path, tmp_path: Path) -> None:
+    data = Dataset(str(shared / "distortion"))
+    rate = data.recipe.audio.rate
+    soundfile.write(tmp_path / "known.wav", data.audio(int(np.flatnonzero(data.split() == 2)[0]))[0], rate)
+    time = np.arange(2 * rate) / rate
+    bell = np.sin(2 * np.pi * 3000 * time) * np.sin(2 * np.pi * 40 * time) * np.exp(-40 * (time % 0.1))
+    soundfile.write(tmp_path / "bell.wav", 0.5 * bell, rate)
+    said: dict[str, list[str]] = {}
+    for name in ("known", "bell"):
+        said[name] = []
+        predict_file(made / "class", PredictRequest(tmp_path / f"{name}.wav", f0_hz=200.0), warn=said[name].append)
+    assert not said["known"]
+    assert "lies outside of what class learned from" in said["bell"][0]
 
 
 def test_a_copy_of_its_own_data_is_its_own_data(made: Path, moved: Path) -> None:
