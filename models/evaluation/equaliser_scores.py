@@ -73,6 +73,10 @@ def evaluate_transformation(evaluated: Evaluated) -> EvaluationResult:
     rows = [("this run", *_numbers(ours)), ("input as it is", *_numbers(nothing))]
     if rebuilt is not None:
         rows.append(("reconstruction, after the first stage", *_numbers(rebuilt)))
+    ratio = ours.total / max(nothing.total, 1e-12)
+    result["relative_loss"] = ratio
+    rows.append(("this run, relative to the input", "-", "-", "-", number(ratio)))
+    rows.append(("paper: shelving, relative to the input", "-", "-", "-", number(published.EQ_RELATIVE)))
     rows += [(f"paper: {name}", *(number(value) for value in values)) for name, values in published.EQUALISERS.items()]
     rows.append(("paper: reconstruction", "-", "-", "-", number(published.EQ_AUTOENCODER)))
     rows.append(("paper: input as it is, shelving", "-", "-", "-", number(published.EQ_IDENTITY)))

@@ -124,6 +124,8 @@ EQUALISERS = {
 """KL, MSE, MAE and their sum on held-out piano notes (Martinez Ramirez & Reiss 2018, Table 2)."""
 EQ_IDENTITY, EQ_AUTOENCODER = 1.21, 0.104
 """The loss between input and target (shelving), and that of reconstruction, there."""
+EQ_RELATIVE = EQUALISERS["shelving"][3] / EQ_IDENTITY
+"""The loss of the shelf relative to that of its input."""
 FRAME_ACCURACY = {
     "dan": {"Proposed": 0.484, "Small-rectangular": 0.374, "GMM": 0.290, "MLP": 0.284},
     "laosheng": {"Proposed": 0.432, "Small-rectangular": 0.359, "GMM": 0.322, "MLP": 0.282},

@@ -110,11 +110,12 @@ def _warn_of_novelty(predictor: Any, file: Path, run: Path, warn: Say, *, named:
     """Say that a sound is like none that the run learned from; with several files, which one."""
     from timbre_data.models.data import learned
     from timbre_data.models.inference.novelty import NOTES, novelty
+    from timbre_data.models.inference.sound_files import load_sound
 
     known = learned.load(run)
     if known is None or predictor.target.windows:
         return
-    found = novelty(known, predictor.notes_of(file, NOTES), predictor.rate)
+    found = novelty(known, predictor.notes_of(load_sound(file, predictor.rate), NOTES), predictor.rate)
     if found is not None and found.outside:
         warn(f"{file}: {found.text(run.name)}" if named else found.text(run.name))
 

@@ -145,9 +145,8 @@ class Predictor:
             parts.append(features.compute(stored, self.rate, f0_hz, settings))
         return torch.from_numpy(np.concatenate(parts, axis=1))
 
-    def notes_of(self, path: Path, most: int) -> Audio:
-        """The first notes of a file as a dataset would hold them [shape=(n, samples)]. Raises `UsageError`."""
-        sound = load_sound(path, self.rate)
+    def notes_of(self, sound: Audio, most: int) -> Audio:
+        """The first notes of a sound [shape=(samples,)] as a dataset would hold them [shape=(n, samples)]."""
         return self._as_stored(cut_notes(sound, self._starts(sound)[:most], self.samples))
 
     def predict(self, path: Path, *, f0_hz: float = float("nan"), dry: Path | None = None) -> Prediction:

@@ -21,7 +21,7 @@ from timbre_data.models.evaluation import epochs, plots
 from timbre_data.models.evaluation.distances import DISTANCES
 from timbre_data.models.evaluation.tables import StudyResult, Table
 from timbre_data.models.layers.counting import parameter_count
-from timbre_data.models.studies import other_data
+from timbre_data.models.studies import other_data, phrase_scores
 from timbre_data.models.studies.cost import cost_of
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.targets._target import Evaluated
@@ -63,8 +63,10 @@ def evaluate(
     if not (other and split == other_data.ALL):
         check_split(split)
     settings = made.settings
+    phrases = other and phrase_scores.are_phrases(trained, datasets)
     if other:
-        other_data.refuse_other_formats(trained, datasets)
+        if not phrases:
+            other_data.refuse_other_formats(trained, datasets)
         settings = settings.model_copy(update={"data": tuple(data), "limit": None, "train_rows": None})
     evaluated = Evaluated(
         run=run,
@@ -87,7 +89,12 @@ def evaluate(
     }
     head: tuple[Table, ...] = ()
     tail: tuple[Table, ...] = ()
-    if target.learns_from == "rows":
+    if phrases:
+        rows = phrase_scores.load_phrases(trained, datasets)
+        new, known = _new_rows(evaluated, rows.split, rows.dataset, rows.row, allow_leak)
+        evaluated = replace(evaluated, rows=rows, row_indices=new)
+        facts |= {"rows": len(new), "learned_rows": known}
+    elif target.learns_from == "rows":
         evaluated, spent, head, tail = _predict(evaluated, facts, allow_leak, other=other)
         facts |= spent
     elif other:
@@ -96,9 +103,14 @@ def evaluate(
     own = _own(run, sounds, distances) if other else None
     (evaluated.folder / METRICS).unlink(missing_ok=True)
     evaluated.folder.mkdir(exist_ok=True)
-    result, tables = target.evaluate(evaluated)
+    if phrases:
+        assert evaluated.rows is not None
+        assert evaluated.row_indices is not None
+        result, tables = phrase_scores.score(run, trained, datasets, evaluated.rows, evaluated.row_indices)
+    else:
+        result, tables = target.evaluate(evaluated)
     plots.loss_curves(epochs.read(run), evaluated.folder / "loss.png")
-    if target.learns_from == "rows":
+    if target.learns_from == "rows" and not phrases:
         _keep(evaluated)
     if other:
         facts["distance"], table = _distance(evaluated)

@@ -84,6 +84,8 @@ def list_notes(settings: NoteFolderSettings) -> tuple[list[NoteFile], dict[str, 
         for path, relative in below
         if (folder := relative.parts[0] if len(relative.parts) > 1 else WHOLE) in wanted
     ]
+    if not any(path.suffix.lower() in SUFFIXES for path, _, _ in chosen):
+        raise NotFoundError(f"note_folder: {root} holds no {', '.join(SUFFIXES)}: give the folder of the notes.")
     by_sfz = dict(_of_sfz([path for path, _, _ in chosen if path.suffix.lower() == ".sfz"]))
     notes, problems = [], {}
     for path, relative, folder in chosen:

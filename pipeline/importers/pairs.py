@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
-from timbre_data.pipeline.effects import EFFECTS
-from timbre_data.pipeline.importers._files import files_below, piece_starts
+from timbre_data.pipeline.importers._files import files_below, piece_starts, seconds_of
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, SUFFIXES, read_mono
 from timbre_data.pipeline.sound.note_pitch import note_f0
 from timbre_data.schemas.base import Frozen
@@ -47,18 +46,10 @@ class PairsSettings(Frozen):
     longest_delay: float = Field(2.0, gt=0, le=60, description="largest delay that is looked for, in seconds")
     licence: str = Field("", description="licence of the recordings, as an SPDX identifier")
 
-    @field_validator("effect")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        name = value.replace("-", "_")
-        if name not in EFFECTS.names():
-            raise ValueError(f"there is no effect {value}: one of {', '.join(EFFECTS.names())}")
-        return name
-
     @property
     def steps(self) -> tuple[str, ...]:
         """The one effect of all rows."""
-        return (self.effect,)
+        return (self.effect.replace("-", "_"),)
 
 
 @dataclass(frozen=True)
@@ -143,7 +134,8 @@ def scan(settings: PairsSettings) -> Inventory:
     recordings: list[Recording] = []
     for name in sorted(dry.keys() & processed.keys()):
         try:
-            for origin, recording in _pieces(name, dry[name], processed[name], settings, len(origins)):
+            shown = processed[name].relative_to(root).as_posix()
+            for origin, recording in _pieces(name, shown, dry[name], processed[name], settings, len(origins)):
                 origins.append(origin)
                 recordings.append(recording)
         except UnusableSoundError as error:
@@ -152,9 +144,14 @@ def scan(settings: PairsSettings) -> Inventory:
 
 
 def _pieces(
-    name: str, dry: Path, processed: Path, settings: PairsSettings, first: int
+    name: str, shown: str, dry: Path, processed: Path, settings: PairsSettings, first: int
 ) -> Iterator[tuple[Origin, Recording]]:
-    """The pieces of one pair that are not silent. Raises `UnusableSoundError` where the two do not fit."""
+    """The pieces of one pair that are not silent, the rows called as the processed file. Raises `UnusableSoundError`
+    where a file is unreadable, or the two do not fit.
+    """
+    for path in (dry, processed):
+        if isinstance(wrong := seconds_of(path), str):
+            raise UnusableSoundError(wrong if path == processed else f"{path.name}: {wrong}")
     before, after = (read_mono(path, RATE, LONGEST_SECONDS) for path in (dry, processed))
     found = align(before, after, RATE, settings.longest_delay)
     if found.correlation < LEAST_CORRELATION:
@@ -183,9 +180,9 @@ def _pieces(
             Origin(identity=identity, group=group, file=dry, f0_hz=note_f0(part, RATE), start_seconds=start),
             Recording(
                 file=processed,
-                identity=identity,
+                identity=shown,
                 origin=number,
-                step=settings.effect,
+                step=settings.steps[0],
                 labels=labels,
                 start_seconds=begin,
             ),

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from tests.fixtures.pairs import COUNT, DELAYS, GAIN, RATE, make
+from timbre_data.models.training.runs import find_run
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.importing import import_dataset
 from timbre_data.pipeline.importers.pairs import PairsSettings, align, scan
@@ -42,7 +43,9 @@ def test_both_sides_of_a_row_begin_together(tmp_path: Path) -> None:
     assert data.n == COUNT
     files = data.read("labels/file").tolist()
     for row, name in enumerate(files):
-        assert data.read("labels/delay_seconds")[row] == pytest.approx(DELAYS[int(name[-2:]) % len(DELAYS)], abs=2e-4)
+        assert data.read("labels/delay_seconds")[row] == pytest.approx(
+            DELAYS[int(Path(name).stem[-2:]) % len(DELAYS)], abs=2e-4
+        )
         wet, dry = data.audio(row, original_level=True)[0], data.dry(row)[0]
         assert abs(align(dry, wet, data.recipe.audio.rate, 0.1).delay_seconds) < 2 / 16_000
     low_passed = 20 * np.log10(GAIN)
@@ -53,7 +56,8 @@ def test_both_sides_of_a_row_begin_together(tmp_path: Path) -> None:
 def test_two_long_recordings_become_pieces(tmp_path: Path) -> None:
     make(tmp_path / "parts")
     for side in ("dry", "processed"):
-        parts = [soundfile.read(tmp_path / "parts" / side / f"take{k:02d}.wav")[0] for k in range(0, COUNT, 4)]
+        files = sorted((tmp_path / "parts" / side).iterdir())
+        parts = [soundfile.read(file)[0] for file in files[::4]]
         (tmp_path / "long").mkdir(exist_ok=True)
         soundfile.write(tmp_path / "long" / f"{side}.wav", np.concatenate(parts), RATE)
     inventory = scan(PairsSettings(path=tmp_path / "long", piece_seconds=1.0))
@@ -68,8 +72,8 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     noise = np.random.default_rng(1).standard_normal(2 * RATE)
     soundfile.write(tmp_path / "processed" / "take01.wav", 0.1 * noise, RATE)
     problems = scan(PairsSettings(path=tmp_path)).problems
-    assert "no sound of this name" in problems["dry/take00.wav"]
-    assert "unlike take01.wav" in problems["processed/take01.wav"]
+    assert "no sound of this name" in problems["dry/take00.flac"]
+    assert "unlike take01.flac" in problems["processed/take01.wav"]
     with pytest.raises(NotFoundError, match="neither the folders"):
         scan(PairsSettings(path=tmp_path / "dry"))
 
@@ -87,8 +91,8 @@ def test_a_chain_of_another_program_is_learned(tmp_path: Path) -> None:
     make(tmp_path / "made")
     (tmp_path / "mine" / "processed").mkdir(parents=True)
     shutil.copytree(tmp_path / "made" / "dry", tmp_path / "mine" / "dry")
-    for file in (tmp_path / "mine" / "dry").glob("*.wav"):
-        out = tmp_path / "mine" / "processed" / file.name
+    for file in (tmp_path / "mine" / "dry").glob("*.flac"):
+        out = tmp_path / "mine" / "processed" / f"{file.stem}.wav"
         words = ["bass", "+9", "treble", "-9", "delay", "0.011"]
         subprocess.run(["sox", "-R", "-V1", "-v", "0.3", file, out, *words], check=True)
     runner = CliRunner()
@@ -105,5 +109,5 @@ def test_a_chain_of_another_program_is_learned(tmp_path: Path) -> None:
     budget = ("--set", "options.first_stage=1", "--set", "options.second_stage=40", "--set", "frame_step=16")
     done("train", "eq-autoencoder", "--data", "pedal", "--name", "pedal", *budget)
     done("evaluate", "pedal", "--no-page", "--sounds", "2")
-    metrics = json.loads(Path("runs/pedal/evaluation/metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads((find_run("pedal") / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["losses"]["loss"] < 0.5 * metrics["identity"]["loss"]

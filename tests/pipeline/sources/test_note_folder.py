@@ -103,7 +103,7 @@ def test_files_that_tell_nothing_are_named_and_can_be_left_out(tmp_path: Path) -
 
 def test_an_sfz_file_says_what_samples_are(tmp_path: Path) -> None:
     make(tmp_path)
-    text = "<region> sample=A4.wav key=50\n<region> sample=As4.flac pitch_keycenter=51 lokey=51 hikey=52 hivel=70\n"
+    text = "<region> sample=A4.wav key=50\n<region> sample=As4.wav pitch_keycenter=51 lokey=51 hikey=52 hivel=70\n"
     (tmp_path / "flute" / "x.sfz").write_text(text, encoding="utf-8")
     inventory = scan(NoteFolderSettings(path=tmp_path, instruments=("flute",)))
     assert [origin.midi_note for origin in inventory.origins] == [50, 51]
