@@ -9,18 +9,20 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from timbre_data.models.data.rows import mono_sounds
 from timbre_data.pipeline.catalogue.files import whole
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store.columns import AUDIO, DRY_GROUP, DRY_HASH, DRY_INDEX, ROW_HASH
-from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import CorruptDataError
+
+if TYPE_CHECKING:
+    from timbre_data.pipeline.store.reader import Dataset
 
 FILE = "learned.npz"
 """In a run's folder."""
@@ -146,6 +148,8 @@ def keys_of(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 def described(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Features of the sounds of some rows [shape=(n, 163)]; 0 in place of what is not finite."""
+    from timbre_data.models.data.rows import mono_sounds  # which opens datasets: `predict` has none
+
     blocks = [rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK)]
     parts = [description(decode(mono_sounds(data, AUDIO, block)), data.recipe.audio.rate) for block in blocks]
     return np.concatenate(parts) if parts else np.empty((0, DESCRIBED), np.float32)

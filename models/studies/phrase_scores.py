@@ -21,17 +21,19 @@ from timbre_data.models.training.checkpoints import Trained
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 
+LONGER = 2
+"""So many times as long as a note, or more, is a phrase."""
 NOTES = 32
 """Notes of a phrase, at most."""
 
 
 def are_phrases(trained: Trained, datasets: Sequence[Dataset]) -> bool:
-    """Whether all sounds are longer than those that a run of whole sounds takes, at its rate."""
+    """Whether all sounds are much longer than those that a run of whole sounds takes, at its rate."""
     target = TARGETS.load(trained.target)
     if target.learns_from != "rows" or target.windows or not trained.samples:
         return False
     formats = [data.recipe.audio for data in datasets]
-    return all(audio.rate == trained.rate and audio.samples > trained.samples for audio in formats)
+    return all(audio.rate == trained.rate and audio.samples >= LONGER * trained.samples for audio in formats)
 
 
 def load_phrases(trained: Trained, datasets: Sequence[Dataset]) -> Rows:
