@@ -29,7 +29,7 @@ from timbre_data.commands.application.recogniser import Recogniser, picture, pic
 from timbre_data.commands.pages.page_folder import plain
 from timbre_data.commands.pages.page_sounds import wav
 from timbre_data.models.inference.note_stream import listener_for
-from timbre_data.pipeline.sound.audio import SUFFIXES
+from timbre_data.pipeline.sound.riff import SUFFIXES
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import TimbreDataError
 

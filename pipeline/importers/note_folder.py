@@ -21,7 +21,7 @@ from timbre_data.pipeline.catalogue.source import key_hz
 from timbre_data.pipeline.importers._files import files_below, seconds_of
 from timbre_data.pipeline.importers._note_names import NamedNote, note_of
 from timbre_data.pipeline.importers._sfz import read_sfz
-from timbre_data.pipeline.sound.audio import SUFFIXES
+from timbre_data.pipeline.sound.riff import SUFFIXES
 from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.recipe import AudioFormat

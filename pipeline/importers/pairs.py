@@ -20,8 +20,7 @@ from pydantic import Field
 
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
 from timbre_data.pipeline.importers._files import files_below, piece_starts, seconds_of
-from timbre_data.pipeline.sound.audio import SILENCE_PEAK, SUFFIXES, read_mono
-from timbre_data.pipeline.sound.note_pitch import note_f0
+from timbre_data.pipeline.sound.riff import SUFFIXES
 from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError, UnusableSoundError
 from timbre_data.schemas.recipe import AudioFormat
@@ -149,6 +148,12 @@ def _pieces(
     """The pieces of one pair that are not silent, the rows called as the processed file. Raises `UnusableSoundError`
     where a file is unreadable, or the two do not fit.
     """
+    from timbre_data.pipeline.sound.audio import (  # numba, which a list of importers waits not for
+        SILENCE_PEAK,
+        read_mono,
+    )
+    from timbre_data.pipeline.sound.note_pitch import note_f0
+
     for path in (dry, processed):
         if isinstance(wrong := seconds_of(path), str):
             raise UnusableSoundError(wrong if path == processed else f"{path.name}: {wrong}")

@@ -19,7 +19,6 @@ from timbre_data.schemas.errors import UnusableSoundError, UsageError
 
 SILENCE_PEAK = 1e-4
 """A sound whose peak stays below this (-80 dB) counts as silent."""
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 
 
 @contextmanager

@@ -7,6 +7,9 @@ from pathlib import Path
 STREAMED = 0x7FFFF000
 """Programs that did not know a WAV's length when they began it wrote a size from here on."""
 
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
+"""Of sound files that are read."""
+
 
 def cut_short(path: Path) -> str:
     """Describe what is missing of a WAV file by its own header, as after an interrupted download, which libsndfile does

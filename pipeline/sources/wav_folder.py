@@ -10,8 +10,8 @@ import soundfile
 from pydantic import Field, field_validator
 
 from timbre_data.pipeline.catalogue.source import Note, Source
-from timbre_data.pipeline.sound.audio import SUFFIXES, prepare_note, read, readable
-from timbre_data.pipeline.sound.riff import cut_short
+from timbre_data.pipeline.sound.audio import prepare_note, read, readable
+from timbre_data.pipeline.sound.riff import SUFFIXES, cut_short
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError, SourceError, UnusableSoundError
