@@ -38,12 +38,18 @@ class Novelty:
         )
 
 
-def novelty(learned: Learned, notes: Audio, rate: int) -> Novelty | None:
-    """How far notes as a dataset would hold them [shape=(n, samples)] are from the learned sounds: their median. None
-    where too few learned sounds are kept.
-    """
-    if len(learned.sample) < FEWEST or not len(notes):
-        return None
-    among = float(np.quantile(learned.nearest(), LEARNED_SHARE))
-    distance = float(np.median(learned.nearest(description(notes, rate))))
-    return Novelty(distance / max(among, 1e-12))
+class NoveltyCheck:
+    """Compares sounds with those that a run learned from, which are looked at once."""
+
+    def __init__(self, learned: Learned) -> None:
+        self._learned = learned
+        among = learned.nearest() if len(learned.sample) >= FEWEST else np.full(1, np.nan)
+        self._among = max(float(np.quantile(among, LEARNED_SHARE)), 1e-12)
+
+    def __call__(self, notes: Audio, rate: int) -> Novelty | None:
+        """How far notes as a dataset would hold them [shape=(n, samples)] are from the learned sounds: their median.
+        None where too few learned sounds are kept.
+        """
+        if len(self._learned.sample) < FEWEST or not len(notes):
+            return None
+        return Novelty(float(np.median(self._learned.nearest(description(notes, rate)))) / self._among)

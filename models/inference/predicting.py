@@ -87,6 +87,7 @@ def predict_files(
     predictor = Predictor(run)
     _refuse(predictor, request, run.name)
     f0_hz = float("nan") if request.f0_hz is None else request.f0_hz
+    warn_of_novelty = _novelty_warnings(predictor, run, warn)
     for prediction in predictor.predict_many(files, f0_hz=f0_hz, dry=request.dry):
         if isinstance(prediction, UsageError):
             yield prediction
@@ -96,7 +97,7 @@ def predict_files(
         except UsageError as error:  # of an effect without known parameters
             yield UsageError(f"{prediction.file}: {error}")
         else:
-            _warn_of_novelty(predictor, Path(prediction.file), run, warn, named=True)
+            warn_of_novelty(Path(prediction.file), f"{prediction.file}: ")
             yield PredictResult(prediction, tuple(steps))
     _warn_of_pitch(predictor, request, warn)
 
@@ -106,18 +107,23 @@ def _warn_of_pitch(predictor: Any, request: PredictRequest, warn: Say) -> None:
         warn("this run was trained with known pitches: give --f0 or --dry, or train on autofx163_sound for recordings.")
 
 
-def _warn_of_novelty(predictor: Any, file: Path, run: Path, warn: Say, *, named: bool = False) -> None:
-    """Say that a sound is like none that the run learned from; with several files, which one."""
+def _novelty_warnings(predictor: Any, run: Path, warn: Say) -> Callable[[Path, str], None]:
+    """A function that says, of a file, that it is like none that the run learned from; the text begins as given."""
     from timbre_data.models.data import learned
-    from timbre_data.models.inference.novelty import NOTES, novelty
+    from timbre_data.models.inference.novelty import NOTES, NoveltyCheck
     from timbre_data.models.inference.sound_files import load_sound
 
     known = learned.load(run)
     if known is None or predictor.target.windows:
-        return
-    found = novelty(known, predictor.notes_of(load_sound(file, predictor.rate), NOTES), predictor.rate)
-    if found is not None and found.outside:
-        warn(f"{file}: {found.text(run.name)}" if named else found.text(run.name))
+        return lambda file, beginning: None
+    check = NoveltyCheck(known)
+
+    def warn_of(file: Path, beginning: str) -> None:
+        found = check(predictor.notes_of(load_sound(file, predictor.rate), NOTES), predictor.rate)
+        if found is not None and found.outside:
+            warn(f"{beginning}{found.text(run.name)}")
+
+    return warn_of
 
 
 def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> PredictResult:
@@ -131,7 +137,7 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
     if request.refine or request.out is not None:
         settings = _with_sounds(predictor, prediction, settings, request, say)
     _warn_of_pitch(predictor, request, warn)
-    _warn_of_novelty(predictor, request.file, run, warn)
+    _novelty_warnings(predictor, run, warn)(request.file, "")
     if request.textgrid is not None:
         from timbre_data.models.inference.report import write_textgrid
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, overload
 
 import numpy as np
@@ -48,7 +47,6 @@ class VariedSource:
 
     def __init__(self, source: Any, chain: Chain, copies: int, seed: int) -> None:
         self._source, self._chain, self._seed = source, chain, seed
-        self._draw = lru_cache(maxsize=64)(self._drawn)
         self.notes: Sequence[Note] = _Copies(source.notes, copies)
 
     def __getattr__(self, name: str) -> Any:
@@ -62,15 +60,12 @@ class VariedSource:
         draw = self._chain.draw(self._seed, unique)
         return np.where(draw.mask, draw.labels, np.float32(np.nan))[back]
 
-    def _drawn(self, index: int) -> Any:
-        return self._chain.draw(self._seed, np.array([index]))
-
     def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
         """Make note `index` and vary it: float32 (channels, samples), peak at most 1. A sound that its variation would
         silence stays as it is.
         """
         dry: Audio = self._source.render(index % len(self._source.notes), rate, channels, samples)
-        draw = self._draw(index)
+        draw = self._chain.draw(self._seed, np.array([index]))
         varied = self._chain.render(dry, rate, draw.values[0], draw.order[0])
         peak = magnitude(varied)
         if not SILENCE_PEAK <= peak < np.inf:

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.signal import butter, sosfilt
 
 from timbre_data.pipeline.catalogue.effect import Effect
-from timbre_data.pipeline.sound.colouring import generator_of, peak_section
+from timbre_data.pipeline.sound.biquad import cookbook
+from timbre_data.pipeline.sound.colouring import generator_of
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.parameter import Parameter
 from timbre_data.schemas.space import ParameterSpace
@@ -20,7 +21,7 @@ def _render(audio: Audio, rate: int, values: Mapping[str, float]) -> Audio:
     rng = generator_of(values["seed"], 2)
     hertz = np.exp(rng.uniform(np.log(90), np.log(min(6000.0, 0.4 * rate)), RESONANCES))
     gains, widths = rng.uniform(-1, 1, RESONANCES) * values["depth_db"], np.exp(rng.uniform(0, np.log(6), RESONANCES))
-    sections = [peak_section(f, gain, q, rate) for f, gain, q in zip(hertz, gains, widths, strict=True)]
+    sections = [cookbook("peaking", f, gain, q, rate) for f, gain, q in zip(hertz, gains, widths, strict=True)]
     sections.append(butter(1, values["low_hz"], "highpass", fs=rate, output="sos")[0])
     sections.append(butter(2, min(values["high_hz"], 0.49 * rate), "lowpass", fs=rate, output="sos")[0])
     return np.asarray(sosfilt(np.array(sections), audio.astype(np.float64), axis=1), np.float32)

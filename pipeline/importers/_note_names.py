@@ -32,12 +32,12 @@ def note_of(stem: str, middle_c: int = 4) -> NamedNote:
     words = WORD.findall(stem)
     velocity = _velocity(words)
     if below := BELOW_ZERO.search(stem):
-        return NamedNote(_in_range(_key(below[1], below[2], below[3], middle_c), below[0]), velocity)
+        return NamedNote(_in_range(key_number(below[1], below[2], below[3], middle_c), below[0]), velocity)
     for word in reversed(words):
         if name := NAME.match(word):
             said = None if name[4] is None else float(name[4])
             return NamedNote(
-                _in_range(_key(name[1], name[2], name[3], middle_c), word), velocity if said is None else said
+                _in_range(key_number(name[1], name[2], name[3], middle_c), word), velocity if said is None else said
             )
     numbers = [found[1] for word in words if (found := NUMBER.match(word))]
     if not numbers:
@@ -46,7 +46,8 @@ def note_of(stem: str, middle_c: int = 4) -> NamedNote:
     return NamedNote(_in_range(int(numbers[0]), numbers[0]), second)
 
 
-def _key(letter: str, accidental: str, octave: str, middle_c: int) -> int:
+def key_number(letter: str, accidental: str, octave: str, middle_c: int = 4) -> int:
+    """The MIDI note of a name in its parts, upper or lower case."""
     return STEPS[letter.lower()] + ACCIDENTALS[accidental.lower()] + 12 * (int(octave) + 5 - middle_c)
 
 

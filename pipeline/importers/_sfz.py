@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from timbre_data.pipeline.importers._note_names import key_number
+
 HEADER = re.compile(r"<(\w+)>")
 OPCODE = re.compile(r"(\w+)=(.*?)(?=\s+\w+=|\s*$)")
 
@@ -77,5 +79,4 @@ def _key(text: str) -> int:
     name = re.fullmatch(r"([a-gA-G])([#b]?)(-?\d+)", text.strip())
     if name is None:
         return int(text)
-    step = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}[name[1].lower()]
-    return step + {"#": 1, "b": -1, "": 0}[name[2]] + 12 * (int(name[3]) + 1)
+    return key_number(name[1], name[2], name[3])

@@ -20,18 +20,20 @@ from pydantic import Field
 from timbre_data.pipeline.catalogue.importer import Importer, Inventory, Origin, Recording
 from timbre_data.pipeline.catalogue.source import key_hz
 from timbre_data.pipeline.importers._files import files_below, seconds_of
+from timbre_data.pipeline.importers._note_names import key_number
 from timbre_data.pipeline.importers._sfz import Region, read_sfz
 from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import NotFoundError, UsageError
 from timbre_data.schemas.recipe import AudioFormat
 
-NAME = re.compile(r"^(?P<note>[A-G]#?)(?P<octave>\d)v(?P<layer>\d{1,2})\.(?:wav|flac|ogg)$", re.IGNORECASE)
+NAME = re.compile(
+    r"^(?P<letter>[A-G])(?P<accidental>#?)(?P<octave>\d)v(?P<layer>\d{1,2})\.(?:wav|flac|ogg)$", re.IGNORECASE
+)
 NOISES = re.compile(r"^(rel|pedal|harm)", re.IGNORECASE)
 """Keys and pedals being let go, and strings that ring along: not notes."""
 HIGHEST_VELOCITIES = (26, 34, 36, 43, 46, 50, 56, 64, 71, 79, 87, 95, 103, 112, 120, 127)
 """The highest MIDI velocity of each layer."""
 LOWEST_KEY, HIGHEST_KEY = 21, 108
-STEPS = {"C": 0, "C#": 1, "D": 2, "D#": 3, "E": 4, "F": 5, "F#": 6, "G": 7, "G#": 8, "A": 9, "A#": 10, "B": 11}
 
 
 class SalamanderSettings(Frozen):
@@ -80,7 +82,7 @@ def _named(root: Path, files: list[Path]) -> list[Region]:
 
 def key_of(name: re.Match[str]) -> int:
     """The MIDI note that a file's name tells."""
-    return STEPS[name["note"].upper()] + 12 * (int(name["octave"]) + 1)
+    return key_number(name["letter"], name["accidental"], name["octave"])
 
 
 @lru_cache(maxsize=4)

@@ -1,8 +1,6 @@
-"""Drawn noise and resonances, each known by a number from 0 to 1."""
+"""Drawn noise and random numbers, each known by a number from 0 to 1."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +24,3 @@ def noise_of(seed: float, channels: int, samples: int, rate: int, slope_db: floa
     coloured = np.fft.irfft(np.fft.rfft(white, axis=1) * 10 ** (slope_db * octaves / 20), samples, axis=1)
     noise: NDArray[np.float64] = coloured / max(float(np.sqrt((coloured**2).mean())), 1e-12)
     return noise
-
-
-def peak_section(hertz: float, gain_db: float, q: float, rate: int) -> NDArray[np.float64]:
-    """A peaking filter as one second-order section [shape=(6,)] (Bristow-Johnson, Audio EQ Cookbook)."""
-    amplitude, omega = 10 ** (gain_db / 40), 2 * math.pi * hertz / rate
-    alpha = math.sin(omega) / (2 * q)
-    b = np.array([1 + alpha * amplitude, -2 * math.cos(omega), 1 - alpha * amplitude])
-    a = np.array([1 + alpha / amplitude, -2 * math.cos(omega), 1 - alpha / amplitude])
-    return np.concatenate([b, a]) / a[0]
