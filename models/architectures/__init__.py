@@ -20,7 +20,8 @@ class Shape:
     """The shape of a network: it maps `inputs` features, `conditioning` class probabilities and, for some, sounds to
     `outputs` numbers.
 
-    `positions` of each output: how many positions a choice, switch or integer has, 0 for a continuous one.
+    `positions` of each output: how many positions a choice, switch or integer has, 0 for a continuous one. `groups`:
+    the number of the effect that each output is a parameter of.
     """
 
     inputs: int
@@ -29,6 +30,7 @@ class Shape:
     samples: int = 0
     rate: int = 0
     positions: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +44,13 @@ class Model:
     `context` names the middle one of so many frames of a recording. A network with `fit_front(spectrograms)` takes its
     standardisation from the training rows' spectrograms, given in parts. One with `fit_classes(windows, classes, seed)`
     is fitted by that instead of by descent; one with `class_loss(scores, present)` has a loss of its own for several
-    labels. A regressor may have a `loss(output, labels, mask, identifiable)` of its own, and a `decode(output)` to
-    values in [0, 1]. A classifier with `multi_label` has a sigmoid for each class even where every training row has one
-    label; others have a soft-max then. A `conditioned` network may be given a classifier's probabilities.
-    `l2_convolutions` times the squared weights of all convolutions is added to the loss (a kernel regulariser, as Keras
-    has it). `published` holds parameter counts: variant -> (shape, count), with the running statistics of batch norms
-    where `counts_statistics`; the tests compare.
+    labels. A regressor may have a `loss(output, labels, mask, identifiable)` of its own, a `decode(output)` to values
+    in [0, 1], and, where its `recognises` says how many effects it tells, a `recognise(output)` to their probabilities.
+    A classifier with `multi_label` has a sigmoid for each class even where every training row has one label; others
+    have a soft-max then. A `conditioned` network may be given a classifier's probabilities. `l2_convolutions` times the
+    squared weights of all convolutions is added to the loss (a kernel regulariser, as Keras has it). A front end that
+    gives more than one spectrogram is not `varied` in training. `published` holds parameter counts: variant -> (shape,
+    count), with the running statistics of batch norms where `counts_statistics`; the tests compare.
     """
 
     summary: str
@@ -65,6 +68,7 @@ class Model:
     optimizer_options: Mapping[str, float] = field(default_factory=dict)
     input: Literal["features", "audio"] = "features"
     frontend: Callable[[Shape, Any], nn.Module] | None = None
+    varied: bool = True
     context: int = 0
     multi_label: bool = False
     conditioned: bool = False

@@ -16,16 +16,12 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn import functional as F
 
 from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.layers.knob_heads import KnobHeads
+from timbre_data.models.layers.log_mel import LogMel
 from timbre_data.models.layers.shaped_filters import channels_last
-from timbre_data.models.layers.spectrogram import mel_matrix
 from timbre_data.schemas.base import Frozen
-
-BINS = 32
-BLUR = 0.75
-"""Deviation, in bins, of the bell around a label that the network learns to give."""
 
 
 class InverseCnnOptions(Frozen):
@@ -38,42 +34,13 @@ class InverseCnnOptions(Frozen):
     hidden: int = Field(512, ge=8, description="units of the dense layer")
 
 
-class LogMel(nn.Module):
-    """Sounds [shape=(n, samples)] to log-mel at their own level, 100 dB brought to [-1, 1] [shape=(n, n_mels,
-    frames)].
-    """
-
-    window: torch.Tensor
-    bands: torch.Tensor
-
-    def __init__(self, rate: int, samples: int, options: InverseCnnOptions) -> None:
-        super().__init__()
-        self._options = options
-        self.shape = (options.n_mels, samples // options.hop_length + 1)
-        self.register_buffer("window", torch.hann_window(options.n_fft), persistent=False)
-        self.register_buffer("bands", mel_matrix(rate, options.n_fft, options.n_mels), persistent=False)
-
-    def forward(self, audio: torch.Tensor) -> torch.Tensor:
-        """Map sounds to spectrograms, always in float32."""
-        with torch.autocast(audio.device.type, enabled=False):
-            spectrum = torch.stft(
-                audio.float(), self._options.n_fft, self._options.hop_length, window=self.window,
-                center=True, pad_mode="constant", return_complex=True,
-            )  # fmt: skip
-            power = torch.matmul(self.bands, spectrum.real.square() + spectrum.imag.square())
-            return (10 * torch.log10(power + 1e-9) + 60) / 50
-
-
 class InverseCnn(nn.Module):
     """Sounds to one group of logits a knob: its positions, or bins of its range."""
 
-    centres: torch.Tensor
-
     def __init__(self, shape: Shape, options: InverseCnnOptions) -> None:
         super().__init__()
-        self.front = LogMel(shape.rate, shape.samples, options)
-        self._positions = shape.positions or (0,) * shape.outputs
-        self.register_buffer("centres", torch.linspace(0, 1, BINS), persistent=False)
+        self.front = _front(shape, options)
+        self.knobs = KnobHeads(shape.positions or (0,) * shape.outputs)
         w = options.width
         convolutions: list[nn.Module] = []
         for before, after, size in ((1, w, 5), (w, 2 * w, 3), (2 * w, 3 * w, 3), (3 * w, 4 * w, 3)):
@@ -83,7 +50,7 @@ class InverseCnn(nn.Module):
         self.hidden = nn.Sequential(
             nn.Dropout(0.1), nn.Linear(4 * w * bins * frames, options.hidden), nn.ReLU(), nn.Dropout(0.1)
         )
-        self.heads = nn.Linear(options.hidden, sum(count or BINS for count in self._positions))
+        self.heads = nn.Linear(options.hidden, self.knobs.width)
         channels_last(self)
 
     def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
@@ -96,41 +63,18 @@ class InverseCnn(nn.Module):
         return logits.float()
 
     def decode(self, logits: torch.Tensor) -> torch.Tensor:
-        """Turn logits into normalized values [shape=(n, outputs)]: the likeliest position, or the mean of the
-        distribution.
-        """
-        values = []
-        for count, part in zip(self._positions, self._groups(logits), strict=True):
-            if count:
-                values.append(part.argmax(dim=1) / (count - 1))
-            else:
-                values.append(torch.softmax(part, dim=1) @ self.centres)
-        return torch.stack(values, dim=1)
+        """Turn logits into normalized values [shape=(n, outputs)]."""
+        return self.knobs.decode(logits)
 
     def loss(
         self, logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor, identifiable: torch.Tensor
     ) -> torch.Tensor:
-        """Mean cross-entropy over the parameters that apply to a row and are identifiable, each relative to its number
-        of bins.
-        """
-        clear = mask & identifiable
-        total = logits.new_zeros(())
-        for i, (count, part) in enumerate(zip(self._positions, self._groups(logits), strict=True)):
-            audible_rows = clear[:, i]
-            if not audible_rows.any():
-                continue
-            logs, label = torch.log_softmax(part[audible_rows], dim=1), labels[audible_rows, i]
-            if count:
-                loss = F.nll_loss(logs, torch.round(label * (count - 1)).long(), reduction="sum")
-            else:
-                bell = torch.exp(-0.5 * ((label[:, None] - self.centres) * (BINS - 1) / BLUR).square())
-                mean = logs.exp() @ self.centres
-                loss = -(bell / bell.sum(dim=1, keepdim=True) * logs).sum() + 20 * (mean - label).square().sum()
-            total = total + loss
-        return total / clear.sum().clamp(min=1)
+        """Mean cross-entropy over the parameters that apply to a row and are identifiable."""
+        return self.knobs.loss(logits, labels, mask & identifiable)
 
-    def _groups(self, logits: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return logits.split([count or BINS for count in self._positions], dim=1)
+
+def _front(shape: Shape, options: InverseCnnOptions) -> LogMel:
+    return LogMel(shape.rate, shape.samples, n_fft=options.n_fft, hop_length=options.hop_length, n_mels=options.n_mels)
 
 
 def _build(shape: Shape, options: InverseCnnOptions) -> nn.Module:
@@ -142,7 +86,7 @@ MODEL = Model(
     source="ours, after InverSynth (Barkan et al. 2019) and the output of CREPE (Kim et al. 2018)",
     task="regression",
     input="audio",
-    frontend=lambda shape, options: LogMel(shape.rate, shape.samples, options),
+    frontend=_front,
     features=(),
     build=_build,
     options=InverseCnnOptions,

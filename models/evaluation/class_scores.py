@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from timbre_data.models.data.rows import INAUDIBLE_DB, Rows
-from timbre_data.models.evaluation import metrics, plots, published
+from timbre_data.models.evaluation import intervals, metrics, plots, published
 from timbre_data.models.evaluation.tables import EvaluationResult, Table, number
 
 
@@ -58,17 +58,20 @@ def one_class(
     audible_scores = metrics.class_scores(guess[audible], true[audible], len(names))
     plots.confusion(scores.confusion, names, folder / "confusion.png")
     beside = published.classification(names)
+    groups = rows.group[row_indices].astype(str)
+    sure = intervals.of_mean(guess == true, groups)
     total = Table(
         f"Accuracy on the {split} split",
-        ("rows", "accuracy", "number"),
+        ("rows", "accuracy", "95 % interval", "number"),
         (
-            ("all", number(scores.accuracy), str(scores.rows)),
+            ("all", number(scores.accuracy), intervals.text(sure), str(scores.rows)),
             (
                 f"effect audible ({INAUDIBLE_DB:g} dB or more)",
                 number(audible_scores.accuracy),
+                intervals.text(intervals.of_mean((guess == true)[audible], groups[audible])) if audible.any() else "-",
                 str(audible_scores.rows),
             ),
-            *((f"paper, up to: {name}", number(value), "-") for name, value in beside.items()),
+            *((f"paper, up to: {name}", number(value), "-", "-") for name, value in beside.items()),
         ),
         note="The paper's figures are on the recordings of IDMT-SMT-Audio-Effects and cannot be compared directly with rendered sounds."
         if beside
@@ -76,9 +79,51 @@ def one_class(
     )
     result = {
         "accuracy": scores.accuracy,
+        "interval": sure,
         "accuracy_audible": audible_scores.accuracy,
         "audible_rows": audible_scores.rows,
         "classes": scores.each(names),
         "confusion": scores.confusion.tolist(),
     }
     return result, (total, scores.table(names, "rows"))
+
+
+def recognised(
+    rows: Rows,
+    row_indices: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    effects: tuple[str, ...],
+    split: str,
+    folder: Path,
+) -> EvaluationResult:
+    """Scores of the effects that a regressor tells beside their parameters: those whose parameters apply to a row."""
+    mask = rows.mask[row_indices]
+    there = np.stack([mask[:, [one == effect for one in rows.effects]].any(axis=1) for effect in effects], axis=1)
+    one_each = there.sum(axis=1) == 1
+    true, guess = there[one_each].argmax(axis=1), probabilities[one_each].argmax(axis=1)
+    scores = metrics.class_scores(guess, true, len(effects))
+    exact = float(((probabilities > 0.5) == there).all(axis=1).mean())
+    sure = intervals.of_mean(guess == true, rows.group[row_indices][one_each].astype(str)) if one_each.any() else None
+    plots.confusion(scores.confusion, effects, folder / "confusion.png")
+    result = {
+        "accuracy": scores.accuracy,
+        "interval": sure,
+        "exact": exact,
+        "classes": scores.each(effects),
+        "confusion": scores.confusion.tolist(),
+    }
+    total = Table(
+        f"Effects recognised by the same network, {split} split",
+        ("rows", "right", "95 % interval", "number"),
+        (
+            (
+                "with one effect",
+                number(scores.accuracy),
+                "-" if sure is None else intervals.text(sure),
+                str(scores.rows),
+            ),
+            ("all, every effect told", number(exact), "-", str(len(there))),
+        ),
+        note="Interval: bootstrap over dry notes.",
+    )
+    return result, (total, scores.table(effects, "rows"))

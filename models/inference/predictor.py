@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from timbre_data.models.architectures import MODELS, Model
-from timbre_data.models.data.classes import class_of, family_probabilities
+from timbre_data.models.data.classes import family_probabilities
 from timbre_data.models.data.windows import windows_of
+from timbre_data.models.inference.effect_settings import effect_settings
 from timbre_data.models.inference.report import NotePrediction, Prediction, Setting
 from timbre_data.models.inference.sound_files import cut_notes, load_sound, note_starts
 from timbre_data.models.targets import TARGETS
@@ -90,6 +91,16 @@ class Predictor:
         return TARGETS.load(self.trained.target)
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the run tells probabilities of: a classifier's classes, or the effects that a regressor recognises."""
+        return self.classifier.outputs if self.classifier else self.trained.recognises
+
+    @property
+    def always(self) -> tuple[str, ...]:
+        """The steps that every row of its datasets went through."""
+        return self._run.always
+
+    @property
     def peak(self) -> str:
         """How the training sounds were scaled: "normalise" or "fit"."""
         return self._audio.peak
@@ -101,7 +112,7 @@ class Predictor:
         return any("autofx163" in model.features for model in models)
 
     @property
-    def _classified(self) -> Target:
+    def classified(self) -> Target:
         """The target of the classifier, or of the run if it has none."""
         return TARGETS.load(self.classifier.target if self.classifier else self.trained.target)
 
@@ -114,23 +125,26 @@ class Predictor:
         stored = self._as_stored(notes)
         probabilities = labels = None
         if self.classifier is not None:
-            probabilities = self._run_model(self.classifier, stored, f0_hz)
+            probabilities = self.classifier.decoded(self._outputs(self.classifier, stored, f0_hz))
         if self.trained.task == "regression":
             condition = None
             if probabilities is not None:
                 assert self.classifier is not None
                 condition = family_probabilities(
-                    probabilities, self.classifier.families, multi_label=self._classified.always_multi_label
+                    probabilities, self.classifier.families, multi_label=self.classified.always_multi_label
                 )
-            labels = self._run_model(self.trained, stored, f0_hz, condition).numpy()
+            outputs = self._outputs(self.trained, stored, f0_hz, condition)
+            labels = self.trained.decoded(outputs).numpy()
+            if self.trained.recognises:
+                probabilities = self.trained.recognised(outputs)
         return None if probabilities is None else probabilities.numpy(), labels
 
-    def _run_model(
+    def _outputs(
         self, model: Trained, stored: Audio, f0_hz: NDArray[np.float32], condition: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Output of a model for notes, from features or audio: [shape=(n, outputs)]."""
+        """What a network says of notes, from features or audio [shape=(n, width)]."""
         audio = torch.from_numpy(stored) if model.shape.samples else None
-        return model.predict(self._features(model, stored, f0_hz), condition, audio)
+        return model.raw(self._features(model, stored, f0_hz), condition, audio)
 
     def _as_stored(self, notes: Audio) -> Audio:
         """Notes as the dataset would hold them: level and rounding."""
@@ -221,7 +235,7 @@ class Predictor:
         labels: NDArray[np.float32] | None,
     ) -> Prediction:
         """A prediction from what `predict_arrays` gives for the notes of a file that set in at `onsets` (seconds)."""
-        names = self.classifier.outputs if self.classifier else ()
+        names = self.class_names
         described = self._described
 
         def named(values: NDArray[np.float32]) -> dict[str, float]:
@@ -311,36 +325,7 @@ class Predictor:
         more likely than not; none of a prediction without parameters. Raises `UsageError` where the run knows no
         parameters for it.
         """
-        if not prediction.parameters:
-            return []
-        by_step: dict[tuple[str, str], Setting] = {}
-        for (name, value), owner in zip(prediction.parameters.items(), self.trained.effects, strict=True):
-            step, _, parameter = name.partition(".")
-            setting = by_step.setdefault((step, owner), Setting(owner, {}, {}))
-            setting.values[parameter] = value
-            if name in prediction.texts:
-                setting.texts[parameter] = prediction.texts[name]
-        multi_label = self.classifier is not None and self._classified.always_multi_label
-        if effect is not None:
-            wanted = {effect.replace("-", "_")}
-        elif multi_label:
-            wanted = {name for name, p in prediction.probabilities.items() if p > 0.5}
-        elif prediction.probabilities:
-            wanted = {prediction.classes()[0]}
-        else:
-            whole_chain = len(by_step) == 1 or {step for step, _ in by_step} <= set(self._run.always)
-            wanted = {owner for _, owner in by_step} if whole_chain else set()
-        selected = [
-            setting
-            for (step, owner), setting in by_step.items()
-            if wanted & {step, owner, class_of(owner), *self._classified.names_of(owner)}
-        ]
-        if not selected and wanted != {"dry"}:
-            known = ", ".join(sorted({owner for _, owner in by_step})) or "none"
-            raise UsageError(
-                f"this run knows no parameters of {', '.join(sorted(wanted)) or 'one effect alone'}; it knows those of {known}: choose with --effect."
-            )
-        return selected[:1] if prediction.probabilities and not multi_label and effect is None else selected
+        return effect_settings(self, prediction, effect)
 
 
 def _named(names: Sequence[str], values: NDArray[np.float32]) -> dict[str, float]:

@@ -79,6 +79,8 @@ class Standalone(nn.Module):
                 multi_label=TARGETS.load(self._classifier.target).always_multi_label,
             )
         labels = self.network(self.features(audio), condition, audio if self._model.shape.samples else None)
+        if self._model.recognises:
+            probabilities = cast(Any, self.network.network).recognise(labels)
         decode: Callable[[torch.Tensor], torch.Tensor] | None = getattr(self.network.network, "decode", None)
         if decode is not None:
             labels = decode(labels)
@@ -223,10 +225,10 @@ def _program(run: Path) -> _Program:
         "samples": predictor.samples,
         "input": "float32 (n, samples), mono, each sound beginning at its onset, padded with zeros or cut",
         "outputs": [
-            *(["probabilities"] if predictor.classifier else []),
+            *(["probabilities"] if predictor.class_names else []),
             *(["parameters"] if predictor.trained.task == "regression" else []),
         ],
-        "classes": list(predictor.classifier.outputs) if predictor.classifier else [],
+        "classes": list(predictor.class_names),
         "parameters": described,
     }
     example = torch.randn(2, predictor.samples).clamp(-1, 1)

@@ -229,11 +229,12 @@ def _predict(
         row_indices, known = rows.where(SPLITS.index(evaluated.split)), 0
     if not len(row_indices):
         raise UsageError(f"the {evaluated.split} split is empty: render more rows.")
-    predicted = trained.predict(
+    outputs = trained.raw(
         torch.from_numpy(rows.features[row_indices]),
         None if probabilities is None else probabilities[row_indices],
         rows.sounds(row_indices),
-    ).numpy()
+    )
+    predicted, recognised = trained.decoded(outputs).numpy(), trained.recognised(outputs)
     if other:
         predicted = predicted[:, other_data.columns_of(rows, trained)]
     cost, price = cost_of(run, trained, evaluated.datasets, rows, row_indices, probabilities)
@@ -245,7 +246,14 @@ def _predict(
     spent = {"split_rule": settings.split, "rows": len(row_indices), "leaking_notes": leaks, "cost": cost}
     if other:
         spent["learned_rows"] = known
-    return replace(evaluated, rows=rows, row_indices=row_indices, predicted=predicted), spent, (head,), (price,)
+    evaluated = replace(
+        evaluated,
+        rows=rows,
+        row_indices=row_indices,
+        predicted=predicted,
+        recognised=None if recognised is None else recognised.numpy(),
+    )
+    return evaluated, spent, (head,), (price,)
 
 
 def _keep(evaluated: Evaluated) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -34,7 +34,8 @@ Example = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 class Evaluated:
     """The input of an evaluation: a finished run, its datasets, the rows of one split and their predictions.
 
-    `predicted` [shape=(n, outputs)] is of the rows `row_indices` [shape=(n,)]. Targets that learn from pairs have
+    `predicted` [shape=(n, outputs)] is of the rows `row_indices` [shape=(n,)]; `recognised` [shape=(n, effects)] by a
+    regressor that tells effects, too. Targets that learn from pairs have
     neither rows nor predictions, and with `row_indices` the positions of pairs. `learned` is what the run keeps of what
     it learned, where it is evaluated on other data. `sounds` rows are rendered again and compared by `distances`;
     pictures and sounds go into `folder`.
@@ -52,6 +53,7 @@ class Evaluated:
     rows: Rows | None = None
     row_indices: NDArray[np.int64] | None = None
     predicted: NDArray[np.float32] | None = None
+    recognised: NDArray[np.float32] | None = None
     learned: Learned | None = None
 
     @property
@@ -159,11 +161,6 @@ class Target(ABC):
         """Two rows for the contract: a right output, a wrong one, the targets, the mask."""
         logits = 8 * torch.eye(2)
         return logits, -logits, torch.tensor([0, 1]), torch.ones(2, 2, dtype=torch.bool)
-
-
-def with_positions(shape: Shape, positions: tuple[int, ...]) -> Shape:
-    """The shape of a network whose outputs have so many positions each."""
-    return replace(shape, positions=positions)
 
 
 def refuse_multi_label(rows: Rows) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation.tables import EvaluationResult
-from timbre_data.models.targets._target import Evaluated, Example, Target, with_positions
+from timbre_data.models.targets._target import Evaluated, Example, Target
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.parameter import Parameter
 
@@ -44,8 +47,17 @@ class ParametersTarget(Target):
         return rows.parameter_names
 
     def fitted_shape(self, shape: Shape, rows: Rows) -> Shape:
-        """The shape, with the number of positions of each parameter."""
-        return with_positions(shape, tuple(Parameter.model_validate(p).steps for p in rows.parameters))
+        """The shape, with the number of positions of each parameter, and the effect that it belongs to."""
+        effects = list(dict.fromkeys(rows.effects))
+        return replace(
+            shape,
+            positions=tuple(Parameter.model_validate(p).steps for p in rows.parameters),
+            groups=tuple(effects.index(effect) for effect in rows.effects),
+        )
+
+    def multi_label(self, model: Model, rows: Rows, seen: NDArray[np.int64]) -> bool:
+        """Whether a row may have several effects, for networks that recognise them."""
+        return bool((rows.present[seen].sum(axis=1) > 1).any())
 
     def training_targets(self, rows: Rows, multi_label: bool) -> torch.Tensor:
         """The labels [shape=(n, p)]."""

@@ -101,6 +101,10 @@ class Trained:
         """Class probabilities or normalized parameters of raw (not standardized) features, and sounds (or windows of
         frames) where the network takes them.
         """
+        return self.decoded(self.raw(features, probabilities, audio))
+
+    def raw(self, features: torch.Tensor, probabilities: torch.Tensor | None = None, audio: Any = None) -> torch.Tensor:
+        """What the network itself gives for them [shape=(n, width)], of which `decoded` and `recognised` are made."""
         self.network.eval()
         size = 8192 if audio is None else SOUNDS_AT_ONCE if isinstance(audio, torch.Tensor) else 1024
 
@@ -119,11 +123,27 @@ class Trained:
         starts = range(0, len(features), size)
         with torch.inference_mode():
             parts = _side_by_side(part, starts) if isinstance(audio, torch.Tensor) else map(part, starts)
-            result = torch.cat(list(parts)).float()
-            decode: Callable[[torch.Tensor], torch.Tensor] | None = getattr(self.network.network, "decode", None)
+            return torch.cat(list(parts)).float()
+
+    def decoded(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Class probabilities or normalized parameters [shape=(n, outputs)]."""
+        decode: Callable[[torch.Tensor], torch.Tensor] | None = getattr(self.network.network, "decode", None)
+        with torch.inference_mode():
             if decode is not None:
-                return decode(result)
-            return TARGETS.load(self.target).decode(result, self.multi_label)
+                return decode(outputs)
+            return TARGETS.load(self.target).decode(outputs, self.multi_label)
+
+    @property
+    def recognises(self) -> tuple[str, ...]:
+        """The effects that a regressor recognises by itself; none for others."""
+        return tuple(dict.fromkeys(self.effects)) if getattr(self.network.network, "recognises", 0) else ()
+
+    def recognised(self, outputs: torch.Tensor) -> torch.Tensor | None:
+        """The probability of each effect that it `recognises` [shape=(n, effects)]; None where there are none."""
+        if not self.recognises:
+            return None
+        with torch.inference_mode():
+            return cast(torch.Tensor, cast(Any, self.network.network).recognise(outputs))
 
     def for_inference(self) -> Trained:
         """This network, prepared where it has a `for_inference` of its own: it cannot be trained or saved any more."""

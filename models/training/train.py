@@ -129,7 +129,7 @@ def _fit(
     """Train in a folder that nobody else trains in. Raises `UsageError` for what the model does not take."""
     model = MODELS.load(settings.model)
     augmented = settings.crop_frames or settings.filter_range or settings.mask_bands
-    if augmented and (model.frontend is None or model.context):
+    if augmented and (model.frontend is None or model.context or not model.varied):
         raise UsageError(
             f"crop_frames, filter_range and mask_bands are for networks over the spectrogram of a whole sound; {settings.model} is none."
         )

@@ -16,13 +16,14 @@ import torch
 
 from tests.conftest import build
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures.inverse_cnn import BINS, InverseCnn, InverseCnnOptions
+from timbre_data.models.architectures.inverse_cnn import InverseCnn, InverseCnnOptions
 from timbre_data.models.architectures.inverse_synth import InverseSynth, InverseSynthOptions, NormalisedSpectrogram
 from timbre_data.models.data.rows import load_rows
 from timbre_data.models.evaluation import epochs
 from timbre_data.models.evaluation.knob_scores import audible_knobs, exchanged
 from timbre_data.models.inference import matching, standalone
 from timbre_data.models.inference.predictor import Predictor
+from timbre_data.models.layers.knob_heads import BINS
 from timbre_data.models.studies import grid_search
 from timbre_data.models.studies.evaluate import evaluate
 from timbre_data.models.training import checkpoints, preparing, train

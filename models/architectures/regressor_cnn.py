@@ -1,0 +1,191 @@
+"""Effect parameters from sound, by a network of its own: several time scales, effects recognised and estimated
+together.
+
+What an effect does shows at different scales: the time between echoes and the speed of a modulation in spectrograms of
+short windows, the corner of a shelf and the teeth of a comb in those of long ones. A network over one spectrogram has
+to choose. This one takes three, each by convolutions of its own whose places are kept (no global pooling), and puts
+what they found together in a dense layer, to which feature sets (such as the pitch of the dry note) may be added.
+
+Each parameter is a distribution over its range, as in `inverse_cnn`; each effect gets a probability, learned from
+which parameters apply to a row.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional as F
+
+from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.layers.knob_heads import KnobHeads
+from timbre_data.models.layers.log_mel import LogMel
+from timbre_data.models.layers.shaped_filters import channels_last
+from timbre_data.schemas.base import Frozen
+
+STAGES = 4
+"""Times that the sides of a spectrogram are halved."""
+
+
+class Scale(Frozen):
+    """One spectrogram of a sound."""
+
+    n_fft: int = Field(ge=64, le=65536, description="FFT length in samples")
+    hop_length: int = Field(ge=16, description="hop between frames in samples")
+    n_mels: int = Field(ge=16, le=512, description="number of mel bands")
+
+
+class RegressorCnnOptions(Frozen):
+    """The spectrograms and the width of the network."""
+
+    scales: tuple[Scale, ...] = Field(
+        (
+            Scale(n_fft=512, hop_length=256, n_mels=64),
+            Scale(n_fft=2048, hop_length=512, n_mels=128),
+            Scale(n_fft=8192, hop_length=2048, n_mels=256),
+        ),
+        min_length=1,
+        max_length=6,
+        description="spectrograms, from short windows to long ones",
+    )
+    width: int = Field(32, ge=4, description="channels of the first convolution")
+    hidden: int = Field(512, ge=8, description="units of the dense layer")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of units left out in training")
+    recognise: bool = Field(True, description="tell which effects are there, too, where there are several")
+    recognition_weight: float = Field(
+        0.3, gt=0, description="weight of recognising beside estimating, where effects are told"
+    )
+
+
+class Spectrograms(nn.Module):
+    """Sounds [shape=(n, samples)] to log-mel spectrograms of several scales, one after another [shape=(n, 1,
+    cells)].
+    """
+
+    def __init__(self, shape: Shape, options: RegressorCnnOptions) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(
+            LogMel(shape.rate, shape.samples, n_fft=one.n_fft, hop_length=one.hop_length, n_mels=one.n_mels)
+            for one in options.scales
+        )
+        self.shapes: list[tuple[int, int]] = [scale.shape for scale in self.scales]  # type: ignore[misc]
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        """Map sounds to spectrograms."""
+        return torch.cat([scale(audio).flatten(1) for scale in self.scales], dim=1)[:, None]
+
+    def apart(self, cells: torch.Tensor) -> list[torch.Tensor]:
+        """What `forward` gives as spectrograms again [shape=(n, 1, bins, frames) each]."""
+        parts = cells[:, 0].split([bins * frames for bins, frames in self.shapes], dim=1)
+        return [part.unflatten(1, (1, *shape)) for part, shape in zip(parts, self.shapes, strict=True)]
+
+
+class Residual(nn.Module):
+    """A convolution of stride 2, and one more around which there is a way past."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.halve = _halved(before, after, 3)
+        self.more = nn.Sequential(nn.Conv2d(after, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [shape=(n, before, bins, frames)] to half the bins and frames."""
+        x = self.halve(x)
+        return F.relu(x + self.more(x))
+
+
+def _halved(before: int, after: int, size: int) -> nn.Sequential:
+    """A convolution of stride 2, with batch norm."""
+    convolution = nn.Conv2d(before, after, size, 2, size // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True))
+
+
+class RegressorCnn(nn.Module):
+    """Sounds, and features where there are some, to logits of knobs, and of effects where these are told."""
+
+    def __init__(self, shape: Shape, options: RegressorCnnOptions) -> None:
+        super().__init__()
+        self.front = Spectrograms(shape, options)
+        self.knobs = KnobHeads(shape.positions or (0,) * shape.outputs)
+        effects = 1 + max(shape.groups, default=-1)
+        self.recognises = effects if options.recognise and effects > 1 else 0
+        self._weight = options.recognition_weight
+        self.register_buffer("members", _members(shape.groups, self.recognises), persistent=False)
+        w = options.width
+        widths = (w, 2 * w, 3 * w, 4 * w)
+        self.trunks = nn.ModuleList(
+            nn.Sequential(_halved(1, w, 5), *(Residual(*pair) for pair in pairwise(widths))) for _ in options.scales
+        )
+        cells = sum(-(-bins // 2**STAGES) * -(-frames // 2**STAGES) for bins, frames in self.front.shapes)
+        self.hidden = nn.Sequential(
+            nn.Dropout(options.dropout),
+            nn.Linear(widths[-1] * cells + shape.inputs, options.hidden),
+            nn.ReLU(),
+            nn.Dropout(options.dropout),
+        )
+        self.heads = nn.Linear(options.hidden, self.knobs.width + self.recognises)
+        channels_last(self)
+
+    members: torch.Tensor
+
+    def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
+        """Map features [shape=(n, inputs)] and sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n,
+        1, cells)], to logits [shape=(n, sum of heads + effects)].
+        """
+        logits: torch.Tensor = self.heads(self.embed(features, audio))
+        return logits.float()
+
+    def embed(self, features: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        """What the dense layer makes of a sound [shape=(n, hidden)]."""
+        cells = audio if audio.dim() == 3 else self.front(audio)
+        spectrograms = self.front.apart(cells.float())
+        found = [
+            trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)
+            for trunk, x in zip(self.trunks, spectrograms, strict=True)
+        ]
+        embedding: torch.Tensor = self.hidden(torch.cat([*found, features], dim=1))
+        return embedding
+
+    def decode(self, logits: torch.Tensor) -> torch.Tensor:
+        """Turn logits into normalized values [shape=(n, outputs)]."""
+        return self.knobs.decode(logits[:, : self.knobs.width])
+
+    def recognise(self, logits: torch.Tensor) -> torch.Tensor:
+        """The probability of each effect [shape=(n, effects)]."""
+        return torch.sigmoid(logits[:, self.knobs.width :])
+
+    def loss(
+        self, logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor, identifiable: torch.Tensor
+    ) -> torch.Tensor:
+        """Loss of the knobs that apply and can be heard, and cross-entropy of the effects whose parameters apply."""
+        loss = self.knobs.loss(logits[:, : self.knobs.width], labels, mask & identifiable)
+        if not self.recognises:
+            return loss
+        there = (mask.float() @ self.members > 0).float()
+        told = F.binary_cross_entropy_with_logits(logits[:, self.knobs.width :], there)
+        return loss + self._weight * self.recognises * told
+
+
+def _members(groups: tuple[int, ...], effects: int) -> torch.Tensor:
+    """Which parameter belongs to which effect [shape=(parameters, effects)]."""
+    return torch.eye(max(effects, 1))[list(groups)] if effects else torch.zeros(len(groups), 0)
+
+
+MODEL = Model(
+    summary="Effect parameters from log-mel spectrograms of several time scales; recognises the effects, too.",
+    source="ours, 2026",
+    task="regression",
+    input="audio",
+    frontend=Spectrograms,
+    varied=False,
+    features=(),
+    build=RegressorCnn,
+    options=RegressorCnnOptions,
+    batch_size=128,
+    learning_rate=1e-3,
+    learning_rate_decay=0.3,
+    max_epochs=12,
+    patience=6,
+)

@@ -1,0 +1,108 @@
+"""The regressor of several time scales: its spectrograms, what it recognises, what it leaves to chance, and its way
+through train, evaluate, predict and export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from timbre_data.models.architectures import Shape
+from timbre_data.models.architectures.regressor_cnn import RegressorCnn, RegressorCnnOptions, Spectrograms
+from timbre_data.models.inference import standalone
+from timbre_data.models.inference.predictor import Predictor
+from timbre_data.models.studies.evaluate import evaluate
+from timbre_data.models.training.train import train
+from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.settings import TrainSettings
+
+SHAPE = Shape(0, 4, samples=8192, rate=22_050, positions=(0, 0, 3, 0), groups=(0, 0, 1, 1))
+SMALL: dict[str, Any] = {
+    "scales": [{"n_fft": 512, "hop_length": 512, "n_mels": 32}, {"n_fft": 4096, "hop_length": 2048, "n_mels": 64}],
+    "width": 4,
+    "hidden": 32,
+}
+
+
+def test_the_spectrograms_are_librosas() -> None:
+    options = RegressorCnnOptions.model_validate(SMALL)
+    front = Spectrograms(SHAPE, options)
+    sounds = np.random.default_rng(0).uniform(-1, 1, (2, SHAPE.samples)).astype(np.float32)
+    for ours, scale in zip(front.apart(front(torch.from_numpy(sounds))), options.scales, strict=True):
+        reference = librosa.feature.melspectrogram(
+            y=sounds, sr=SHAPE.rate, n_fft=scale.n_fft, hop_length=scale.hop_length, n_mels=scale.n_mels
+        )
+        assert ours.shape == (2, 1, *reference.shape[1:])
+        assert np.allclose(ours[:, 0].numpy(), (10 * np.log10(reference + 1e-9) + 60) / 50, atol=2e-3)
+
+
+def test_sounds_and_their_spectrograms_give_the_same() -> None:
+    network = RegressorCnn(SHAPE, RegressorCnnOptions.model_validate(SMALL)).eval()
+    sounds, nothing = torch.randn(3, SHAPE.samples), torch.zeros(3, 0)
+    with torch.inference_mode():
+        assert torch.allclose(network(nothing, audio=sounds), network(nothing, audio=network.front(sounds)))
+
+
+def test_effects_are_told_from_the_parameters_that_apply() -> None:
+    network = RegressorCnn(SHAPE, RegressorCnnOptions.model_validate(SMALL))
+    mask = torch.tensor([[True, True, False, False], [False, False, True, True]])
+    unheard = torch.zeros(2, 4, dtype=torch.bool)
+    logits = torch.zeros(2, network.knobs.width + 2)
+    logits[0, -2:], logits[1, -2:] = torch.tensor([9.0, -9.0]), torch.tensor([-9.0, 9.0])
+    right = network.loss(logits, torch.rand(2, 4), mask, unheard)
+    assert right < 1e-3 < 1 < network.loss(-logits, torch.rand(2, 4), mask, unheard)
+    assert network.recognise(logits).round().tolist() == [[1, 0], [0, 1]]
+    alone = RegressorCnn(Shape(0, 2, samples=8192, rate=22_050, groups=(0, 0)), RegressorCnnOptions(width=4))
+    assert alone.recognises == 0
+    assert alone.heads.out_features == alone.knobs.width
+
+
+def test_a_front_of_several_spectrograms_is_not_varied(shared: Path) -> None:
+    settings = TrainSettings(model="regressor_cnn", data=(str(shared / "delay"),), mask_bands=4, options=SMALL)
+    with pytest.raises(UsageError, match="mask_bands"):
+        train(settings)
+
+
+@pytest.mark.slow  # a training
+def test_it_estimates_and_recognises(shared: Path, tmp_path: Path, command: Callable[..., int]) -> None:
+    """Better than the mean; the floor is below it; its answer for a file and for a row are the same; exported, too."""
+    data = tuple(str(shared / name) for name in ("modulation", "delay", "distortion"))
+    run, _ = train(
+        TrainSettings(
+            model="regressor_cnn", data=data, max_epochs=6, batch_size=32, options=SMALL, features=("autofx163",)
+        )
+    )
+    metrics = evaluate(run, sounds=4).metrics
+    assert metrics["true"]["skill"] > 0.1
+    low, high = metrics["intervals"]["skill"]
+    assert low < metrics["true"]["skill"] < high
+    assert 0 < metrics["floor"]["mse"] < metrics["true"]["mse"]
+    assert metrics["recognition"]["accuracy"] > 0.8
+    assert metrics["recognition"]["interval"][0] <= metrics["recognition"]["accuracy"]
+    run, _ = train(TrainSettings(model="regressor_cnn", data=data, max_epochs=1, options=SMALL), name="sounds")
+    distortion = Dataset(data[2])
+    file = tmp_path / "note.wav"
+    soundfile.write(file, distortion.audio(3).mean(axis=0), distortion.recipe.audio.rate, subtype="FLOAT")
+    predictor = Predictor(run)
+    prediction = predictor.predict(file)
+    assert set(prediction.probabilities) == {"modulation", "delay", "distortion"}
+    (told,) = predictor.steps(prediction)
+    assert told.effect == prediction.classes()[0]
+    assert [step.effect for step in predictor.steps(prediction, "delay")] == ["delay"]
+    out = tmp_path / "run.pt2"
+    about = standalone.export_model(run, out)
+    assert about["classes"] == ["modulation", "delay", "distortion"]
+    sounds = torch.from_numpy(np.stack([distortion.audio(k).mean(axis=0) for k in range(2)]))
+    probabilities, _ = torch.export.load(out).module()(sounds)
+    ours, _ = predictor.predict_arrays(sounds.numpy(), np.full(2, np.nan, np.float32))
+    assert ours is not None
+    assert np.allclose(probabilities.detach().numpy(), ours, atol=2e-3)
+    assert command("predict", str(run), str(file)) == 0
