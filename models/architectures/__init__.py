@@ -21,7 +21,8 @@ class Shape:
     `outputs` numbers.
 
     `positions` of each output: how many positions a choice, switch or integer has, 0 for a continuous one. `groups`:
-    the number of the effect that each output is a parameter of.
+    the number of the effect that each output is a parameter of. `interchangeable`: groups of parts that may be
+    exchanged, as the outputs of each part.
     """
 
     inputs: int
@@ -31,6 +32,7 @@ class Shape:
     rate: int = 0
     positions: tuple[int, ...] = ()
     groups: tuple[int, ...] = ()
+    interchangeable: tuple[tuple[tuple[int, ...], ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

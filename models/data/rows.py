@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbre_data.models.data.classes import Classes, effect_classes
+from timbre_data.models.data.exchangeable import Prefixes, interchangeable
 from timbre_data.pipeline.build.splits import row_split
 from timbre_data.pipeline.catalogue.seeding import share
 from timbre_data.pipeline.sound.audio import mixed
@@ -48,7 +49,8 @@ class Rows:
     it has just one; `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]:
     what splits keep together; `clip` [shape=(n,)] equal for the pieces of one recording (of one dry sound); `audio`
     [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for, or the output of a front end (an array,
-    or `windows.Windows`); `parameters` and `effects` describe the columns of `labels`.
+    or `windows.Windows`); `parameters` and `effects` describe the columns of `labels`,
+    `interchangeable` which may be exchanged.
     """
 
     features: NDArray[np.float32]
@@ -72,6 +74,7 @@ class Rows:
     feature_settings: dict[str, Any]
     rate: int
     samples: int
+    interchangeable: Prefixes = ()
     audio: Any = None
 
     def sounds(self, row_indices: NDArray[np.int64]) -> Any:
@@ -206,6 +209,7 @@ def load_rows(
         feature_settings=_settings(datasets, features),
         rate=datasets[0].recipe.audio.rate,
         samples=datasets[0].recipe.audio.samples,
+        interchangeable=interchangeable(datasets),
     )
 
 

@@ -144,8 +144,9 @@ def load_frames(
     positions = {key: torch.from_numpy(joined.pop(key).astype(np.int64)) for key in ("middle", "first", "last")}
     classes = joined.pop("classes").astype(np.int64)
     nothing = np.empty((count, 0))
+    columns_of_rows: Any = joined
     return Rows(
-        **joined,
+        **columns_of_rows,
         features=nothing.astype(np.float32),
         feature_names=(),
         labels=nothing.astype(np.float32),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from timbre_data.models.data.exchangeable import columns_of_parts
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots
 from timbre_data.models.evaluation.resynthesis import sounds_of
@@ -41,7 +42,7 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
     first = rows.dataset[row_indices] == 0 if evaluated.sounds else np.zeros(len(row_indices), bool)
     dataset_rows = rows.row[row_indices[:MOST_ROWS][first[:MOST_ROWS]]]
     audible = audible_knobs(datasets[0], dataset_rows, rows.parameter_names)
-    return evaluate_knobs(rows, row_indices, predicted, interchangeable(datasets), audible, evaluated.folder)
+    return evaluate_knobs(rows, row_indices, predicted, rows.interchangeable, audible, evaluated.folder)
 
 
 def evaluate_knobs(
@@ -180,13 +181,8 @@ def exchanged(
     """
     best = predicted.copy()
     for group in groups:
-        parts = [[i for i, name in enumerate(names) if name.startswith(prefix)] for prefix in group]
-        ends = [[names[i][len(prefix) :] for i in part] for prefix, part in zip(group, parts, strict=True)]
-        common = [end for end in ends[0] if all(end in other for other in ends)]
-        columns = [
-            [part[knob_names.index(end)] for end in common] for part, knob_names in zip(parts, ends, strict=True)
-        ]
-        if not common or len(columns) < 2:
+        columns = [list(part) for part in columns_of_parts(group, names)]
+        if not columns:
             continue
         orders = list(itertools.permutations(range(len(columns))))
         errors = np.empty((len(orders), len(labels)))
@@ -204,15 +200,3 @@ def exchanged(
             for position, source in enumerate(order):
                 best[np.ix_(rows, columns[position])] = predicted[np.ix_(rows, columns[source])]
     return best
-
-
-def interchangeable(datasets: Sequence[Dataset]) -> tuple[tuple[str, ...], ...]:
-    """Groups of knobs of the datasets' synths that may be exchanged without a change of sound, as prefixes of their
-    names.
-    """
-    groups: dict[tuple[str, ...], None] = {}
-    for data in datasets:
-        chain = Chain(data.recipe.chain)
-        for group in chain.synth.interchangeable if chain.synth else ():
-            groups[tuple(f"{chain.step_names[0]}.{prefix}" for prefix in group)] = None
-    return tuple(groups)

@@ -9,7 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.models.data.rows import Rows
-from timbre_data.models.evaluation import class_scores, intervals, knob_scores, metrics, plots, published, rerendered
+from timbre_data.models.evaluation import (
+    class_scores,
+    intervals,
+    knob_scores,
+    metrics,
+    plots,
+    posterior,
+    published,
+    rerendered,
+)
 from timbre_data.models.evaluation.tables import EvaluationResult, Table, number
 
 if TYPE_CHECKING:
@@ -27,6 +36,9 @@ def evaluate_parameters(evaluated: Evaluated) -> EvaluationResult:
         result["recognition"], more = class_scores.recognised(
             rows, row_indices, evaluated.recognised, evaluated.trained.recognises, evaluated.split, evaluated.folder
         )
+        tables = (*tables, *more)
+    if evaluated.draw is not None:
+        result["posterior"], more = posterior.evaluate(evaluated)
         tables = (*tables, *more)
     if any(data.recipe.chain.synth for data in evaluated.datasets):
         knobs, table = knob_scores.evaluate(evaluated)

@@ -273,3 +273,25 @@ def heat_map(
     axes.set(ylabel=labels[0], xlabel=labels[1], title=title)
     figure.colorbar(image)
     _save(figure, path)
+
+
+def calibration(places: Mapping[str, NDArray[Any]], together: NDArray[Any], path: Path, shown: int = 11) -> None:
+    """Where labels lie among their draws, in [0, 1], by knob (flat histograms where draws are right), and how much of
+    the labels is in a region that holds so much of the draws, of all knobs together.
+    """
+    columns = 4
+    named = list(places.items())[:shown]
+    height = -(-(len(named) + 1) // columns)
+    figure, grid = plt.subplots(
+        height, columns, figsize=(3 * columns, 2.2 * height), layout="constrained", squeeze=False
+    )
+    for axes in grid.flat[len(named) + 1 :]:
+        axes.axis("off")
+    grid.flat[0].plot(np.linspace(0, 1, len(together)), np.sort(together), label="all knobs together")
+    grid.flat[0].plot((0, 1), (0, 1), "k:", linewidth=1)
+    grid.flat[0].set(title="all knobs together (TARP)", xlabel="share of labels", ylabel="share of draws")
+    for axes, (name, values) in zip(grid.flat[1:], named, strict=False):
+        axes.hist(values, bins=16, range=(0, 1), density=True, color="C0")
+        axes.axhline(1, color="k", linestyle=":", linewidth=1)
+        axes.set(title=title_of(name), ylim=(0, 2.5))
+    _save(figure, path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.models.evaluation import metrics, plots
+from timbre_data.models.evaluation import intervals, metrics, plots
 from timbre_data.models.evaluation.distances import DISTANCES
 from timbre_data.models.evaluation.resynthesis import rerender, with_constants
 from timbre_data.models.evaluation.tables import Table, number
@@ -18,6 +18,10 @@ from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 
 if TYPE_CHECKING:
     from timbre_data.models.targets._target import Evaluated
+
+ANSWERS = 8
+"""Draws of each row that are rendered, of a run that can draw."""
+JUDGE = "logmel_db"
 
 
 def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
@@ -35,6 +39,11 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
         "random": metrics.random_predictor(len(row_indices), predicted.shape[1], evaluated.seed),
     }
     names = evaluated.distances
+    draws = None if evaluated.draw is None else evaluated.draw(picked, ANSWERS)
+    if draws is not None:
+        for k in range(ANSWERS):
+            everywhere[_answer(k)] = np.zeros_like(predicted)
+            everywhere[_answer(k)][picked] = draws[:, k]
     joined: dict[str, dict[str, list[float]]] = {one: {distance: [] for distance in names} for one in everywhere}
     for number_, data in enumerate(evaluated.datasets):
         here = picked[rows.dataset[row_indices[picked]] == number_]
@@ -46,18 +55,43 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
             for distance, values in each.items():
                 joined[one][distance] += values.tolist()
     measured = {one: {distance: np.array(values) for distance, values in each.items()} for one, each in joined.items()}
+    if draws is not None:
+        each_answer = [measured.pop(_answer(k)) for k in range(ANSWERS)]
+        measured = {"one draw": each_answer[0], f"best of {ANSWERS} draws": _best(each_answer, names), **measured}
     headings = {distance: DISTANCES.load(distance).heading for distance in names}
     plots.distances(measured, headings, evaluated.folder / "sounds.png")
     medians = {
         one: {distance: float(np.median(values)) for distance, values in each.items()} for one, each in measured.items()
     }
+    sure = {
+        one: {distance: intervals.of_median(values) for distance, values in each.items()}
+        for one, each in measured.items()
+    }
     table = Table(
         f"Sounds rendered with predicted parameters: median distance over {len(picked)} rows of the {evaluated.split} split",
         ("parameters", *headings.values()),
-        tuple((one, *(number(medians[one][distance]) for distance in names)) for one in medians),
-        note="Oracle: the true parameters, hence the noise floor of rendering. Mean and random: baselines.",
+        tuple(
+            (one, *(f"{number(medians[one][distance])} ({intervals.text(sure[one][distance])})" for distance in names))
+            for one in medians
+        ),
+        note=f"Oracle: the true parameters, hence the noise floor of rendering. Mean and random: baselines. Best: the draw whose sound is nearest by {_judge(names)}. In brackets: 95 % intervals (bootstrap).",
     )
-    return {"rows": len(picked), "median": medians}, table
+    return {"rows": len(picked), "median": medians, "intervals": sure}, table
+
+
+def _answer(number_: int) -> str:
+    return f"draw {number_}"
+
+
+def _judge(names: Sequence[str]) -> str:
+    """The distance by which the nearest of several sounds is chosen."""
+    return JUDGE if JUDGE in names else names[0]
+
+
+def _best(answers: Sequence[Mapping[str, NDArray[np.float64]]], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """The distances of each row's nearest answer."""
+    nearest = np.stack([answer[_judge(names)] for answer in answers]).argmin(axis=0)
+    return {name: np.stack([answer[name] for answer in answers])[nearest, np.arange(len(nearest))] for name in names}
 
 
 def compare(

@@ -235,8 +235,13 @@ def _predict(
         rows.sounds(row_indices),
     )
     predicted, recognised = trained.decoded(outputs).numpy(), trained.recognised(outputs)
-    if other:
-        predicted = predicted[:, other_data.columns_of(rows, trained)]
+    columns = other_data.columns_of(rows, trained) if other else list(range(predicted.shape[1]))
+    predicted = predicted[:, columns]
+    numbers = rows.row[row_indices] + (rows.dataset[row_indices] << 32)
+
+    def draw(places: NDArray[np.int64], count: int) -> NDArray[np.float32]:
+        return trained.draw(outputs[places], numbers[places], count, evaluated.seed)[:, :, columns]
+
     cost, price = cost_of(run, trained, evaluated.datasets, rows, row_indices, probabilities)
     head = Table(
         f"{run.name}, {'on other data' if other else f'{evaluated.split} split'}",
@@ -252,6 +257,7 @@ def _predict(
         row_indices=row_indices,
         predicted=predicted,
         recognised=None if recognised is None else recognised.numpy(),
+        draw=draw if trained.draws else None,
     )
     return evaluated, spent, (head,), (price,)
 

@@ -35,7 +35,8 @@ class Evaluated:
     """The input of an evaluation: a finished run, its datasets, the rows of one split and their predictions.
 
     `predicted` [shape=(n, outputs)] is of the rows `row_indices` [shape=(n,)]; `recognised` [shape=(n, effects)] by a
-    regressor that tells effects, too. Targets that learn from pairs have
+    regressor that tells effects, too; `draw(places, count)` [shape=(k, count, outputs)] draws settings of the rows at
+    `places` of `row_indices`, by one that can. Targets that learn from pairs have
     neither rows nor predictions, and with `row_indices` the positions of pairs. `learned` is what the run keeps of what
     it learned, where it is evaluated on other data. `sounds` rows are rendered again and compared by `distances`;
     pictures and sounds go into `folder`.
@@ -54,6 +55,7 @@ class Evaluated:
     row_indices: NDArray[np.int64] | None = None
     predicted: NDArray[np.float32] | None = None
     recognised: NDArray[np.float32] | None = None
+    draw: Callable[[NDArray[np.int64], int], NDArray[np.float32]] | None = None
     learned: Learned | None = None
 
     @property

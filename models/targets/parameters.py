@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbre_data.models.architectures import Model, Shape
+from timbre_data.models.data.exchangeable import like_parts
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation.tables import EvaluationResult
 from timbre_data.models.targets._target import Evaluated, Example, Target
@@ -47,11 +48,15 @@ class ParametersTarget(Target):
         return rows.parameter_names
 
     def fitted_shape(self, shape: Shape, rows: Rows) -> Shape:
-        """The shape, with the number of positions of each parameter, and the effect that it belongs to."""
+        """The shape, with the positions of each parameter, the effect that it belongs to, and parts that may be
+        exchanged.
+        """
         effects = list(dict.fromkeys(rows.effects))
+        parameters = [Parameter.model_validate(one) for one in rows.parameters]
         return replace(
             shape,
-            positions=tuple(Parameter.model_validate(p).steps for p in rows.parameters),
+            positions=tuple(one.steps for one in parameters),
+            interchangeable=like_parts(rows.interchangeable, rows.parameter_names, parameters),
             groups=tuple(effects.index(effect) for effect in rows.effects),
         )
 

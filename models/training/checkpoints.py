@@ -11,10 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from timbre_data.models.architectures import MODELS, Model, Shape
+from timbre_data.models.layers.flow import row_noise
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training.runs import MODEL_FILE
 from timbre_data.pipeline.catalogue.files import whole
@@ -144,6 +147,20 @@ class Trained:
             return None
         with torch.inference_mode():
             return cast(torch.Tensor, cast(Any, self.network.network).recognise(outputs))
+
+    @property
+    def draws(self) -> bool:
+        """Whether a regressor knows more than a point: it can `draw`."""
+        return hasattr(self.network.network, "draw")
+
+    def draw(self, outputs: torch.Tensor, rows: NDArray[np.int64], count: int, seed: int = 0) -> NDArray[np.float32]:
+        """So many normalized settings that each of some sounds may have been made with [shape=(n, count, p)]; the same
+        for a row number [shape=(n,)] and seed with any rows beside it.
+        """
+        network = cast(Any, self.network.network)
+        with torch.inference_mode():
+            drawn: torch.Tensor = network.draw(outputs, row_noise(network.flow, rows, count, seed))
+        return drawn.numpy()
 
     def for_inference(self) -> Trained:
         """This network, prepared where it has a `for_inference` of its own: it cannot be trained or saved any more."""
