@@ -37,7 +37,21 @@ def predict(
     ] = None,
     f0: Annotated[float | None, typer.Option("--f0", help="Fundamental frequency of the note in Hz, if known.")] = None,
     refine: Annotated[
-        int, typer.Option("--refine", min=0, help="With --dry: number of renders to search for a closer match.")
+        int,
+        typer.Option(
+            "--refine",
+            min=0,
+            help="Number of renders to search for a closer match, of an effect (with --dry) or a synth.",
+        ),
+    ] = 0,
+    answers: Annotated[
+        int,
+        typer.Option(
+            "--answers",
+            min=0,
+            max=64,
+            help="Of a run that draws (inverse_flow): so many answers, played and the closest first, and what each knob may have been.",
+        ),
     ] = 0,
     textgrid: Annotated[
         Path | None, typer.Option("--textgrid", help="Praat TextGrid to write, for runs that label frames.")
@@ -70,7 +84,7 @@ def predict(
 
     folder = find_run(run)
     if stream:
-        if files or dry or out or effect or refine or textgrid or at:
+        if files or dry or out or effect or refine or answers or textgrid or at:
             raise UsageError("--stream takes no files and no other options than --stream-format.")
         _follow(folder, stream_format)
         return
@@ -86,25 +100,26 @@ def predict(
         effect=effect,
         f0_hz=f0,
         refine=refine,
+        answers=answers,
         textgrid=textgrid,
         at=None if at is None else numbers_of(at, "--at"),
     )
     if len(files) == 1:
         emit(*report.shown(predict_file(folder, request, say=say, warn=warn)), as_json)
         return
-    answers: list[dict[str, Any]] = []
+    told: list[dict[str, Any]] = []
     failed = 0
     for file, answer in zip(files, predict_files(folder, files, request, say=say, warn=warn), strict=True):
         if isinstance(answer, UsageError):
             failed += 1
             warn(str(answer))
-            answers.append({"file": str(file), "error": str(answer)})
+            told.append({"file": str(file), "error": str(answer)})
         elif as_json:
-            answers.append(report.shown(answer)[0])
+            told.append(report.shown(answer)[0])
         else:
             emit(None, report.shown(answer)[1], as_json=False)
     if as_json:
-        emit(answers, "", as_json)
+        emit(told, "", as_json)
     if failed:
         raise TimbreDataError(f"{failed} of {len(files)} files could not be used.")
 

@@ -31,28 +31,8 @@ def refine(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path
     """
     if not steps or not evaluations:
         return list(steps)
-    names = [step.effect for step in steps]
-    steps_ = [{"effect": name, "name": f"step{k}"} for k, name in enumerate(names)]
-    recipe = Recipe.model_validate(
-        {
-            "name": "match",
-            "chain": {"steps": steps_},
-            "audio": {"rate": predictor.rate, "seconds": predictor.samples / predictor.rate},
-        }
-    )
-    sounds = []
-    for path in (dry, file):
-        whole = load_sound(path, predictor.rate)
-        start = note_starts(whole, predictor.rate, predictor.samples)[0]
-        sound = np.zeros((1, predictor.samples), np.float32)
-        part = whole[start : start + predictor.samples]
-        sound[0, : len(part)] = part / np.abs(part).max()
-        sounds.append(sound)
-    space = Chain(recipe.chain).space
-    given = [value for step in steps for value in step.values.values()]
-    labels = np.array([[p.to_unit(value) for p, value in zip(space, given, strict=True)]], np.float32)
-    order = np.arange(len(steps), dtype=np.int8)[None]
-    task = Task(recipe, sounds[0], sounds[1], labels, order)
+    task = task_of(predictor, steps, file, dry)
+    space, labels = Chain(task.recipe.chain).space, task.labels
     best = search_one(task, labels[0], np.ones(labels.shape[1], bool), evaluations, seed=0)
     refined: list[Setting] = []
     first = 0
@@ -64,6 +44,33 @@ def refine(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path
         refined.append(Setting(step.effect, values, texts))
         first += len(described)
     return refined
+
+
+def task_of(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path) -> Task:
+    """The first notes of a file and of its dry sound, and the effects between them with what was predicted."""
+    steps_ = [{"effect": step.effect, "name": f"step{k}"} for k, step in enumerate(steps)]
+    recipe = Recipe.model_validate(
+        {
+            "name": "match",
+            "chain": {"steps": steps_},
+            "audio": {"rate": predictor.rate, "seconds": predictor.samples / predictor.rate},
+        }
+    )
+    dry_note, note = (first_note(predictor, path)[None] for path in (dry, file))
+    given = [value for step in steps for value in step.values.values()]
+    space = Chain(recipe.chain).space
+    labels = np.array([[p.to_unit(value) for p, value in zip(space, given, strict=True)]], np.float32)
+    return Task(recipe, dry_note, note, labels, np.arange(len(steps), dtype=np.int8)[None])
+
+
+def first_note(predictor: Predictor, path: Path) -> Audio:
+    """The first note of a file at a peak of 1, as long as a run takes them [shape=(samples,)]."""
+    whole = load_sound(path, predictor.rate)
+    start = note_starts(whole, predictor.rate, predictor.samples)[0]
+    sound = np.zeros(predictor.samples, np.float32)
+    part = whole[start : start + predictor.samples]
+    sound[: len(part)] = part / np.abs(part).max()
+    return sound
 
 
 def match(dry: Path, steps: Sequence[Setting]) -> tuple[Audio, int]:

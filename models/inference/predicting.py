@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from timbre_data.models.inference.report import Prediction, Setting
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training.runs import open_run
 from timbre_data.schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from timbre_data.models.inference.answers import Answers
 
 Say = Callable[[str], None]
 
@@ -25,6 +28,7 @@ class PredictRequest:
     effect: str | None = None
     f0_hz: float | None = None
     refine: int = 0
+    answers: int = 0
     textgrid: Path | None = None
     at: Mapping[str, float] | None = None
 
@@ -37,6 +41,7 @@ class PredictResult:
 
     prediction: Prediction | None = None
     settings: tuple[Setting, ...] = ()
+    answers: Answers | None = None
     processed: dict[str, Any] = field(default_factory=dict)
 
 
@@ -82,8 +87,8 @@ def predict_files(
         return
     from timbre_data.models.inference.predictor import Predictor
 
-    if request.out is not None or request.textgrid is not None or request.refine:
-        raise UsageError("--out, --textgrid and --refine are for one file at a time.")
+    if request.out is not None or request.textgrid is not None or request.refine or request.answers:
+        raise UsageError("--out, --textgrid, --refine and --answers are for one file at a time.")
     predictor = Predictor(run)
     _refuse(predictor, request, run.name)
     f0_hz = float("nan") if request.f0_hz is None else request.f0_hz
@@ -133,6 +138,14 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
     _refuse(predictor, request, run.name)
     f0_hz = float("nan") if request.f0_hz is None else request.f0_hz
     prediction = predictor.predict(request.file, f0_hz=f0_hz, dry=request.dry)
+    several = None
+    if request.answers:
+        from timbre_data.models.inference.answers import Player, answers
+
+        player = Player(predictor, prediction, request.file, request.dry, request.effect)
+        several = answers(predictor, prediction, player, request.answers, f0_hz)
+    if request.refine and predictor.of_a_synth:
+        prediction = _closer(predictor, prediction, request, f0_hz, say)
     settings = predictor.steps(prediction, request.effect)
     if request.refine or request.out is not None:
         settings = _with_sounds(predictor, prediction, settings, request, say)
@@ -143,7 +156,18 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
 
         write_textgrid(prediction, request.textgrid)
         say(f"phonemes in {request.textgrid}")
-    return PredictResult(prediction, tuple(settings))
+    return PredictResult(prediction, tuple(settings), several)
+
+
+def _closer(predictor: Any, prediction: Prediction, request: PredictRequest, f0_hz: float, say: Say) -> Prediction:
+    """A prediction of a synth's knobs that sounds closer."""
+    from timbre_data.models.inference.answers import Player, refined
+
+    player = Player(predictor, prediction, request.file, None, None)
+    labels, (before, after) = refined(predictor, prediction, player, request.refine, f0_hz)
+    say(f"refined in {request.refine} renders: {before:.2f} dB from the sound before, {after:.2f} dB after")
+    closer: Prediction = predictor.with_labels(prediction, labels)
+    return closer
 
 
 def _refuse(predictor: Any, request: PredictRequest, run: str) -> None:
@@ -155,14 +179,18 @@ def _refuse(predictor: Any, request: PredictRequest, run: str) -> None:
         raise UsageError(f"--textgrid is for runs that label frames; {run} learned {trained.target}.")
     if request.out is not None and target.windows:
         raise UsageError("--out writes sounds; a phoneme track is written with --textgrid.")
-    if (request.out is not None or request.refine or request.effect is not None) and target.task != "regression":
+    asked = request.out is not None or request.refine or request.answers or request.effect is not None
+    if asked and target.task != "regression":
         raise UsageError(
-            f"{run} predicts classes, not parameters: --out, --refine and --effect need a run of parameters."
+            f"{run} predicts classes, not parameters: --out, --refine, --answers and --effect need a run of parameters."
         )
     if request.out is not None and request.dry is None and not predictor.of_a_synth:
         raise UsageError("--out needs the dry sound to play through the effect: give it with --dry.")
-    if request.refine and request.dry is None:
-        raise UsageError("--refine needs the dry sound to compare with: give it with --dry.")
+    if request.answers and not trained.draws:
+        raise UsageError(f"{run} gives one answer only: --answers needs a model that draws, such as inverse_flow.")
+    if (request.refine or request.answers) and request.dry is None and not predictor.of_a_synth:
+        option = "--refine" if request.refine else "--answers"
+        raise UsageError(f"{option} needs the dry sound to compare with: give it with --dry.")
 
 
 def _with_sounds(
@@ -171,7 +199,7 @@ def _with_sounds(
     """Search for closer settings, and write the sound, as asked."""
     from timbre_data.models.inference import matching
 
-    if request.refine and request.dry is not None:
+    if request.refine and request.dry is not None and not predictor.of_a_synth:
         settings = matching.refine(predictor, settings, request.file, request.dry, request.refine)
     if request.out is not None and predictor.of_a_synth:
         matching.write_played(predictor, prediction, request.out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -145,6 +146,17 @@ class Predictor:
         """What a network says of notes, from features or audio [shape=(n, width)]."""
         audio = torch.from_numpy(stored) if model.shape.samples else None
         return model.raw(self._features(model, stored, f0_hz), condition, audio)
+
+    def raw(self, notes: Audio, f0_hz: NDArray[np.float32]) -> torch.Tensor:
+        """What the network gives for notes [shape=(n, samples)] of a run without a classifier, of which draws are
+        made.
+        """
+        return self._outputs(self.trained, self._as_stored(notes), f0_hz)
+
+    def with_labels(self, prediction: Prediction, labels: NDArray[np.float32]) -> Prediction:
+        """The prediction with other normalized parameters of all notes together [shape=(p,)]."""
+        other = self.prediction_of(prediction.file, [0.0], None, labels[None])
+        return replace(prediction, parameters=other.parameters, labels=other.labels, texts=other.texts)
 
     def _as_stored(self, notes: Audio) -> Audio:
         """Notes as the dataset would hold them: level and rounding."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,12 @@ def shown(answer: PredictResult) -> tuple[dict[str, Any], str]:
     """An answer as plain data for JSON, and as text."""
     if answer.prediction is None:
         return answer.processed, processed_text(answer.processed)
-    return as_data(answer.prediction, answer.settings), as_text(answer.prediction, answer.settings)
+    data, text = as_data(answer.prediction, answer.settings), as_text(answer.prediction, answer.settings)
+    if answer.answers is None:
+        return data, text
+    from timbre_data.models.inference import answers
+
+    return data | asdict(answer.answers), f"{text}\n{answers.as_text(answer.answers)}"
 
 
 def processed_text(done: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,9 @@ from timbre_data.models.evaluation.distances.mrstft import FFT_SIZES
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.recipe import Recipe
+
+SIGMA = 0.12
+"""Deviation of the first tries of a search, as a share of a range."""
 
 
 @dataclass(frozen=True)
@@ -67,22 +70,50 @@ def distances(made: Audio, target: Audio) -> NDArray[np.float64]:
 def search_one(
     task: Task, start: NDArray[np.float32], mask: NDArray[np.bool_], evaluations: int, seed: int
 ) -> NDArray[np.float32]:
-    """`search` for a single row: labels [shape=(p,)]."""
+    """Search for the labels of a single row that sound closest by MRSTFT: labels [shape=(p,)]."""
+
+    def distance(labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        dry, target, order = (np.repeat(one, len(labels), axis=0) for one in (task.dry, task.target, task.order))
+        return distances(render_labels(task.recipe, dry, labels, order), target)
+
+    return search(distance, start, mask, evaluations, seed)[0]
+
+
+def search(
+    distance: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    start: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    evaluations: int,
+    seed: int,
+    spread: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Normalized labels [shape=(p,)] with a small `distance` (a function of labels [shape=(k, p)], to [shape=(k,)]),
+    by CMA-ES from `start` on over those that `mask` says may change; and the distances before and after.
+
+    `spread` [shape=(p,)] says how far from the start each may lie, as a deviation; without, 0.12 of its range.
+    """
     import cma
 
     columns = np.flatnonzero(mask)
     best = start.copy()
-    if not len(columns):
-        return best
 
-    def distance(unit: NDArray[np.float64]) -> float:
-        labels = start.astype(np.float64)
-        labels[columns] = unit
-        return float(distances(render_labels(task.recipe, task.dry, labels[None], task.order), task.target)[0])
+    def distance_of(units: NDArray[np.float64]) -> NDArray[np.float64]:
+        labels = np.tile(start.astype(np.float64), (len(units), 1))
+        labels[:, columns] = units
+        return distance(labels)
 
     begin = np.clip(start[columns].astype(np.float64), 0, 1)
+    before = least = float(distance_of(begin[None])[0])
+    if not len(columns):
+        return best, (before, least)
+    if len(columns) == 1:  # a line, for which CMA-ES is not made
+        line = np.linspace(0, 1, evaluations)[:, None]
+        measured = distance_of(line)
+        if measured.min() < least:
+            least, best[columns] = float(measured.min()), line[int(measured.argmin())]
+        return best, (before, least)
     rng = np.random.default_rng(seed)
-    settings: Mapping[str, Any] = {
+    settings: dict[str, Any] = {
         "bounds": [0, 1],
         "seed": float("nan"),  # its own generator instead: rows are searched in several threads at once
         "randn": lambda *shape: rng.standard_normal(shape),
@@ -90,20 +121,15 @@ def search_one(
         "maxfevals": evaluations,
         "tolfun": 1e-4,
     }
-    least = distance(begin)
-    if len(columns) == 1:  # a line, for which CMA-ES is not made
-        for unit in np.linspace(0, 1, evaluations)[:, None]:
-            if (found_here := distance(unit)) < least:
-                least, best[columns] = found_here, unit
-        return best
+    if spread is not None:
+        settings["CMA_stds"] = np.clip(spread[columns] / SIGMA, 0.1, 3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        strategy = cma.CMAEvolutionStrategy(np.clip(begin, 0.001, 0.999), 0.12, dict(settings))
+        strategy = cma.CMAEvolutionStrategy(np.clip(begin, 0.001, 0.999), SIGMA, settings)
         while not strategy.stop():
             tried = strategy.ask()
-            measured = [distance(np.asarray(one)) for one in tried]
-            strategy.tell(tried, measured)
-            if min(measured) < least:
-                least = min(measured)
-                best[columns] = tried[int(np.argmin(measured))]
-    return best
+            measured = distance_of(np.asarray(tried))
+            strategy.tell(tried, measured.tolist())
+            if measured.min() < least:
+                least, best[columns] = float(measured.min()), tried[int(measured.argmin())]
+    return best, (before, least)

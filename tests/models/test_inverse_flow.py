@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tests.conftest import build
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures.inverse_flow import InverseFlow, InverseFlowOptions
 from timbre_data.models.data.exchangeable import interchangeable, like_parts
+from timbre_data.models.inference.answers import Player, refined
+from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.studies.evaluate import evaluate
 from timbre_data.models.training import checkpoints
 from timbre_data.models.training.train import train
@@ -87,3 +92,39 @@ def test_a_run_draws_and_is_calibrated_on_paper(home: Path) -> None:
     assert drawn.shape == (5, 7, 12)
     assert np.allclose(drawn[3], trained.draw(raw[3:4], rows[3:4], 7)[0], atol=1e-5)
     assert ((drawn >= 0) & (drawn <= 1)).all()
+
+
+@pytest.mark.slow  # a training
+def test_predict_gives_several_answers_and_searches_from_them(
+    home: Path, tmp_path: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The closest first; marginals of every knob; a search comes closer than what was predicted."""
+    changes = {"n": 300, "audio.seconds": 0.3, "audio.rate": 11_025}
+    build(recipes.load(validation.override(recipes.read("inverse12"), changes)), "tiny")
+    run, _ = train(TrainSettings(model="inverse_flow", data=("tiny",), max_epochs=2, batch_size=32, options=SMALL))
+    data, file = Dataset(str(home / "tiny")), tmp_path / "note.wav"
+    soundfile.write(file, data.audio(5).mean(axis=0), data.recipe.audio.rate, subtype="FLOAT")
+    capsys.readouterr()
+    assert command("predict", str(run), str(file), "--answers", "3", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    distances = [answer["distance_db"] for answer in told["answers"]]
+    assert len(distances) == 3
+    assert distances == sorted(distances)
+    assert set(told["marginals"]) == set(told["answers"][0]["parameters"]) == set(checkpoints.load(run).outputs)
+    waveform = told["marginals"]["subtractive.osc1_waveform"]
+    assert sum(waveform.values()) == pytest.approx(1)
+    predictor = Predictor(run)
+    prediction = predictor.predict(file)
+    player = Player(predictor, prediction, file, None, None)
+    labels, (before, after) = refined(predictor, prediction, player, 60)
+    assert after < before
+    assert float(player.distances(labels[None])[0]) == pytest.approx(after, rel=1e-3)
+    assert command("predict", str(run), str(file), "--refine", "20") == 0
+    assert "dB after" in "".join(capsys.readouterr())
+
+
+def test_answers_need_a_run_that_draws(shared: Path, command: Callable[..., int], tmp_path: Path) -> None:
+    run, _ = train(TrainSettings(model="regressor_mlp", data=(str(shared / "delay"),), max_epochs=1), name="point")
+    data = Dataset(str(shared / "delay"))
+    soundfile.write(tmp_path / "a.wav", data.audio(0).mean(axis=0), data.recipe.audio.rate)
+    assert command("predict", str(run), str(tmp_path / "a.wav"), "--answers", "2") == 2

@@ -1,7 +1,7 @@
 """MFCCs under dynamic time warping: timbre from frame to frame, whatever the timing.
 
-Thirteen cepstral coefficients of the log-mel spectrogram in dB without the first, which is the level; the mean Euclidean
-distance of the frames that the best path lays beside each other.
+Thirteen cepstral coefficients of the log-mel spectrogram in dB without the first, which is the level; the mean
+Euclidean distance of the frames that the best path lays beside each other.
 """
 
 from __future__ import annotations
