@@ -15,24 +15,12 @@ from numpy.typing import NDArray
 from timbre_data.models.data.exchangeable import columns_of_parts
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots
-from timbre_data.models.evaluation.resynthesis import sounds_of
+from timbre_data.models.evaluation.audibility import MOST_ROWS, audible_knobs
 from timbre_data.models.evaluation.tables import Table, number
-from timbre_data.pipeline.build.chain import Chain
-from timbre_data.pipeline.features import FEATURE_SETS
-from timbre_data.pipeline.features.logmel import LogMelSettings
-from timbre_data.pipeline.store.columns import PARAMS
-from timbre_data.pipeline.store.reader import Dataset
-from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 from timbre_data.schemas.parameter import Parameter
 
 if TYPE_CHECKING:
     from timbre_data.models.targets._target import Evaluated
-
-MOVED = 0.25
-"""By how much of its range a knob is turned to find out whether it can be heard."""
-AUDIBLE_DB = 1.0
-"""The change of the log-mel spectrogram, on average over its cells, from which a knob counts as audible."""
-MOST_ROWS = 400
 
 
 def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
@@ -122,39 +110,6 @@ def evaluate_knobs(
         note="Skill: 1 - MSE / MSE of the mean predictor. Audible: turning this knob alone by a quarter of its range changes the log-mel spectrogram by 1 dB or more on average (measured, over the first rows). Spread of outputs: their deviation relative to the labels'; 0 is a constant output.",
     )  # fmt: skip
     return result, table
-
-
-def audible_knobs(data: Dataset, row_indices: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.bool_]:
-    """Find the knobs that can be heard in each row [shape=(rows, p)]: each is turned by a quarter of its range (a
-    choice to another position), and played.
-
-    The change is the mean absolute difference of the two log-mel spectrograms, down to 80 dB below the louder one's
-    top.
-    """
-    chain = Chain(data.recipe.chain)
-    column_of = {name: i for i, name in enumerate(data.space.names)}
-    out = np.zeros((len(row_indices), len(names)), bool)
-    try:
-        for k, row in enumerate(row_indices.tolist()):
-            labels = data.read(PARAMS, row)
-            variants = np.tile(labels, (len(names) + 1, 1))
-            for i, name in enumerate(names):
-                if name not in column_of:  # a knob of another synth
-                    continue
-                parameter = data.space.parameters[column_of[name]]
-                step = 1 / (parameter.steps - 1) if parameter.steps else MOVED
-                variants[i + 1, column_of[name]] += step if labels[column_of[name]] + step <= 1 else -step
-            played = sounds_of(data, chain, row, variants)[0].mean(axis=1)
-            mel = FEATURE_SETS.load("logmel").compute(
-                played, data.recipe.audio.rate, np.full(len(played), np.nan, np.float32), LogMelSettings()
-            )
-            for i in range(len(names)):
-                floor = max(mel[0].max(), mel[i + 1].max()) - 80
-                change = np.abs(np.maximum(mel[i + 1], floor) - np.maximum(mel[0], floor)).mean()
-                out[k, i] = change >= AUDIBLE_DB
-    finally:
-        close_instruments()
-    return out
 
 
 def _percent(share: float | None) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import (
+    audibility,
     class_scores,
     intervals,
     knob_scores,
@@ -43,6 +44,9 @@ def evaluate_parameters(evaluated: Evaluated) -> EvaluationResult:
     if any(data.recipe.chain.synth for data in evaluated.datasets):
         knobs, table = knob_scores.evaluate(evaluated)
         result["knobs"], tables = knobs, (table, *tables)
+    elif evaluated.sounds:
+        result["audible"], table = _audible(evaluated)
+        tables = (*tables, table)
     if evaluated.sounds:
         result["sounds"], table = rerendered.evaluate(evaluated)
         tables = (*tables, table)
@@ -142,6 +146,37 @@ def _errors(
         },
     }
     return result, tuple(tables)
+
+
+def _audible(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
+    """The skill of each parameter over the rows in which turning it is heard, measured on some."""
+    rows, row_indices, predicted = evaluated.row_predictions
+    places, audible = audibility.audible_of_effects(evaluated.datasets, rows, row_indices, evaluated.seed)
+    here, train = row_indices[places], rows.where(0)
+    mean = metrics.mean_predictor(rows.labels[train], rows.mask[train], 1)[0]
+    labels, guess, applies = rows.labels[here], predicted[places], rows.mask[here]
+    each: dict[str, dict[str, float]] = {}
+    for k, name in enumerate(rows.parameter_names):
+        heard = audible[:, k]
+        if not applies[:, k].any():
+            continue
+        error, before = (
+            float(np.square(labels[heard, k] - one).mean()) if heard.any() else np.nan
+            for one in (guess[heard, k], mean[k])
+        )
+        each[name] = {
+            "rows": int(applies[:, k].sum()),
+            "share": float(heard.sum() / applies[:, k].sum()),
+            "skill": 1 - error / before if before else float("nan"),
+        }
+    skill = float(np.nanmean([one["skill"] for one in each.values()])) if each else float("nan")
+    table = Table(
+        f"Where a parameter is heard: mean skill {number(skill)}, on {len(places)} rows",
+        ("parameter", "rows", "share in which it is heard", "skill in those"),
+        tuple((name, str(int(one["rows"])), number(one["share"]), number(one["skill"])) for name, one in each.items()),
+        note=f"Heard: turned alone by {audibility.MOVED:g} of its range, it changes the log-mel spectrogram by {audibility.AUDIBLE_DB:g} dB or more on average (measured).",
+    )
+    return {"skill": skill, "rows": len(places), "each": each}, table
 
 
 def _all_that_is_heard(rows: Rows, row_indices: NDArray[np.int64]) -> NDArray[np.float32]:

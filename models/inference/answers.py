@@ -89,9 +89,8 @@ class Player:
             rows = np.zeros(len(labels), np.int64)
             whole = with_constants(self._data, rows, self.predictor.trained.outputs, labels)
             return sounds_of(self._data, self._chain, 0, whole)[0].mean(axis=1)[:, : len(self.target)]
-        task = self._task
-        dry, order = (np.repeat(one, len(labels), axis=0) for one in (task.dry, task.order))
-        return render_labels(task.recipe, dry, labels[:, self.columns].astype(np.float64), order)
+        each = self._task.take(np.zeros(len(labels), np.int64))
+        return render_labels(each.recipe, each.dry, labels[:, self.columns].astype(np.float64), each.order)
 
     def distances(self, labels: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """How far the sounds of settings are from the note [shape=(k,)]."""

@@ -73,8 +73,8 @@ def search_one(
     """Search for the labels of a single row that sound closest by MRSTFT: labels [shape=(p,)]."""
 
     def distance(labels: NDArray[np.float64]) -> NDArray[np.float64]:
-        dry, target, order = (np.repeat(one, len(labels), axis=0) for one in (task.dry, task.target, task.order))
-        return distances(render_labels(task.recipe, dry, labels, order), target)
+        each = task.take(np.zeros(len(labels), np.int64))
+        return distances(render_labels(each.recipe, each.dry, labels, each.order), each.target)
 
     return search(distance, start, mask, evaluations, seed)[0]
 

@@ -20,7 +20,8 @@ from timbre_data.models.architectures.inverse_cnn import InverseCnn, InverseCnnO
 from timbre_data.models.architectures.inverse_synth import InverseSynth, InverseSynthOptions, NormalisedSpectrogram
 from timbre_data.models.data.rows import load_rows
 from timbre_data.models.evaluation import epochs
-from timbre_data.models.evaluation.knob_scores import audible_knobs, exchanged
+from timbre_data.models.evaluation.audibility import audible_knobs
+from timbre_data.models.evaluation.knob_scores import exchanged
 from timbre_data.models.inference import matching, standalone
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.layers.knob_heads import BINS

@@ -86,6 +86,9 @@ def test_it_estimates_and_recognises(shared: Path, tmp_path: Path, command: Call
     assert low < metrics["true"]["skill"] < high
     assert 0 < metrics["floor"]["mse"] < metrics["true"]["mse"]
     assert metrics["recognition"]["accuracy"] > 0.8
+    drive = metrics["audible"]["each"]["distortion.drive_db"]
+    assert drive["share"] > 0.5
+    assert drive["skill"] > metrics["true"]["skill"]
     assert metrics["recognition"]["interval"][0] <= metrics["recognition"]["accuracy"]
     run, _ = train(TrainSettings(model="regressor_cnn", data=data, max_epochs=1, options=SMALL), name="sounds")
     distortion = Dataset(data[2])
