@@ -254,9 +254,10 @@ def test_a_listener_answers_in_a_browser_and_comes_back(test_folder: Path, tmp_p
         assert page.is_disabled("text=Next")
         rate_trial(page)
         page.keyboard.press("2")
-        page.wait_for_timeout(100)
+        third = "document.querySelector('.rating:nth-of-type(3)')"
+        page.wait_for_function(f"() => {third}.contains(document.activeElement)")
         page.keyboard.press("ArrowRight")
-        assert page.inner_text(".rating:nth-of-type(3) output") == "77"
+        page.wait_for_function(f"() => {third}.querySelector('output').innerText === '77'")
         page.click("text=Next")
         assert page.inner_text("#progress") == "Trial 2 of 3"
         rate_trial(page)
