@@ -255,7 +255,7 @@ def test_a_listener_answers_in_a_browser_and_comes_back(test_folder: Path, tmp_p
         rate_trial(page)
         page.keyboard.press("2")
         third = "document.querySelector('.rating:nth-of-type(3)')"
-        page.wait_for_function(f"() => {third}.contains(document.activeElement)")
+        page.wait_for_function(f"() => {third}.querySelector('[data-sound][aria-pressed=true]')")
         page.keyboard.press("ArrowRight")
         page.wait_for_function(f"() => {third}.querySelector('output').innerText === '77'")
         page.click("text=Next")
