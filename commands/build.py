@@ -257,17 +257,28 @@ def featurize(
         str | None,
         typer.Option("--features", help="Comma-separated feature sets (names or files). Default: the recipe's."),
     ] = None,
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity",
+            help="Measure how much is heard of every label: draw each parameter of a row once more, play it, and store the distance in dB.",
+        ),
+    ] = False,
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     patience: Patience = 60.0,
     allow_mixed: AllowMixed = False,
     batch: Batch = None,
+    trust: Trust = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Compute features and spectrograms of every row and store them in the dataset (--set logmel.n_mels=80)."""
     from timbre_data.pipeline.features import FEATURE_SETS
+
+    if sensitivity and (features or settings):
+        raise UsageError("--sensitivity is measured by itself: give --features and --set in another command.")
 
     names = names_of(features, FEATURE_SETS)
     from timbre_data.pipeline.build import featurizing
@@ -276,6 +287,14 @@ def featurize(
     from timbre_data.pipeline.store.location import locate
     from timbre_data.pipeline.store.reader import Dataset
 
+    if sensitivity:
+        from timbre_data.pipeline.build import sensing
+
+        with bar(enabled=not dry_run, resume=resume_command()) as progress:
+            cluster = cluster_of(workers, scheduler, batch, patience=patience, allow_mixed=allow_mixed)
+            report = sensing.sense(locate(dataset), cluster, progress=progress, dry_run=dry_run)
+        emit([vars(report)], _summary(report, dry_run), as_json)
+        return
     names = names or list(Dataset(dataset).recipe.features)
     changes = validation.override({}, settings or [])
     if stray := [name for name in changes if name not in names]:

@@ -100,6 +100,11 @@ class TrainSettings(Frozen):
         le=1,
         description="in training, raise and lower the bands of a spectrogram along a bent line, by up to this share of its range, another line every time (0.1: 8 dB of 80)",
     )
+    audible_db: float | None = Field(
+        None,
+        gt=0,
+        description="learn a parameter only from rows in which it is heard: another value of it changes the log-mel spectrogram by so many dB or more (measured by featurize --sensitivity; networks with a loss of their own)",
+    )
     mask_bands: int = Field(
         0, ge=0, description="in training, silence up to so many neighbouring bands of a spectrogram, others every time"
     )

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from timbre_data.models.data.heard import sensitivity
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation.resynthesis import sounds_of
 from timbre_data.pipeline.build.chain import Chain
-from timbre_data.pipeline.features import FEATURE_SETS
-from timbre_data.pipeline.features.logmel import LogMelSettings
+from timbre_data.pipeline.build.sensing import log_mel_changes
 from timbre_data.pipeline.store.columns import PARAMS
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
@@ -26,9 +26,12 @@ MOST_ROWS = 400
 def audible_of_effects(
     datasets: Sequence[Dataset], rows: Rows, row_indices: NDArray[np.int64], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Which parameters of effects can be heard in some of the rows: their places among `row_indices` [shape=(m,)], at
-    most 400, and the parameters [shape=(m, p)].
+    """Which parameters of effects can be heard in some of the rows: their places among `row_indices` [shape=(m,)], and
+    the parameters [shape=(m, p)]. All rows where their sensitivity is stored, else at most 400 that are played now.
     """
+    stored = _stored(datasets, rows, row_indices)
+    if stored is not None:
+        return np.arange(len(row_indices)), stored & rows.mask[row_indices]
     rng = np.random.default_rng([seed, MOST_ROWS])
     places = np.sort(rng.choice(len(row_indices), min(MOST_ROWS, len(row_indices)), replace=False))
     audible = np.zeros((len(places), len(rows.parameter_names)), bool)
@@ -38,6 +41,18 @@ def audible_of_effects(
         here = rows.dataset[row_indices[places]] == number
         audible[here] = audible_knobs(data, rows.row[row_indices[places[here]]], rows.parameter_names)
     return places, audible & rows.mask[row_indices[places]]
+
+
+def _stored(datasets: Sequence[Dataset], rows: Rows, row_indices: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    """What is heard by the sensitivity that datasets store; None where one does not."""
+    heard = np.zeros((len(row_indices), len(rows.parameter_names)), bool)
+    for number, data in enumerate(datasets):
+        here = rows.dataset[row_indices] == number
+        measured = sensitivity(data, rows.row[row_indices[here]], rows.parameter_names)
+        if measured is None:
+            return None
+        heard[here] = measured >= AUDIBLE_DB
+    return heard
 
 
 def audible_knobs(data: Dataset, row_indices: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.bool_]:
@@ -60,13 +75,8 @@ def audible_knobs(data: Dataset, row_indices: NDArray[np.int64], names: Sequence
                 step = steps[column]
                 variants[i, column] += step if labels[column] + step <= 1 else -step
             played = sounds_of(data, chain, row, variants)[0].mean(axis=1)
-            mel = FEATURE_SETS.load("logmel").compute(
-                played, data.recipe.audio.rate, np.full(len(played), np.nan, np.float32), LogMelSettings()
-            )
-            for i, (_, place) in enumerate(turned, start=1):
-                floor = max(mel[0].max(), mel[i].max()) - 80
-                change = np.abs(np.maximum(mel[i], floor) - np.maximum(mel[0], floor)).mean()
-                out[k, place] = change >= AUDIBLE_DB
+            changes = log_mel_changes(played, data.recipe.audio.rate)
+            out[k, [place for _, place in turned]] = changes >= AUDIBLE_DB
     finally:
         close_instruments()
     return out

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.chain import Chain
-from timbre_data.pipeline.build.players import instrument
-from timbre_data.pipeline.build.rerendering import runtime_recipe, stored_input
+from timbre_data.pipeline.build.rerendering import play_settings, runtime_recipe, stored_input
 from timbre_data.pipeline.sound.audio import decode, encode, levels, storing_gains
 from timbre_data.pipeline.store.columns import ORDER, PARAMS
 from timbre_data.pipeline.store.reader import Dataset
@@ -22,18 +21,9 @@ def sounds_of(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]
 
     Before the chain there is its dry sound, or what its synth plays of its notes.
     """
-    order = np.asarray(data.read(ORDER, row))
-    values = chain.space.to_values(labels)
-    audio = data.recipe.audio
-    if chain.synth:
-        notes = stored_input(data, row)
-        assert isinstance(notes, list)
-        player = instrument(runtime_recipe(data.recipe, data.meta).chain, chain, audio)
-        sources = player.play(notes * len(values), [chain.step_values(v, 0) for v in values], audio.samples)
-    else:
-        sources = np.repeat(data.dry(row)[None], len(values), axis=0)
-    wet = [chain.render(source, audio.rate, v, order) for source, v in zip(sources, values, strict=True)]
-    return np.stack(wet), sources
+    order, recipe = np.asarray(data.read(ORDER, row)), runtime_recipe(data.recipe, data.meta)
+    given = stored_input(data, row) if chain.synth else data.dry(row)[None]
+    return play_settings(recipe, chain, given, order, labels)
 
 
 def rerender(data: Dataset, chain: Chain, row: int, labels: NDArray[np.float32]) -> Audio:

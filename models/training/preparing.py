@@ -13,6 +13,7 @@ import torch
 
 from timbre_data.models.architectures import MODELS, Model
 from timbre_data.models.data.classes import family_probabilities
+from timbre_data.models.data.heard import only_heard
 from timbre_data.models.data.rows import Rows, load_rows
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints
@@ -25,6 +26,9 @@ from timbre_data.schemas.settings import TrainSettings
 
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
+
+ADDED = ("audible_db",)
+"""Settings that came later: names of runs that do not use them stay as they were."""
 
 
 def resolve(settings: TrainSettings) -> TrainSettings:
@@ -71,9 +75,9 @@ def check_target(settings: TrainSettings) -> None:
 
 def default_name(settings: TrainSettings, contents: list[str]) -> str:
     """A name that is the same for the same settings and data: model, data, and a short digest."""
-    digest = hashlib.sha256(
-        json.dumps([settings.model_dump(mode="json"), contents], sort_keys=True).encode()
-    ).hexdigest()[:6]
+    added = {name for name in ADDED if getattr(settings, name) is None}
+    text = json.dumps([settings.model_dump(mode="json", exclude=added), contents], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     data = "-".join(Path(name.partition("@")[0]).name for name in settings.data)
     return f"{settings.model}-{data}-{digest}"
 
@@ -91,6 +95,8 @@ def prepare(
     if target.windows:
         frontend = sound_frontend(model, settings.options, datasets[0].recipe.audio.rate)
     rows = target.load(settings, datasets, model, settings.features, frontend)
+    if settings.audible_db is not None:
+        rows = only_heard(rows, datasets, settings.audible_db)
     if not settings.conditioning:
         return rows, None
     classifier = _classifier_for(settings, model, run)

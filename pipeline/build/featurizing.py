@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -128,16 +128,30 @@ def _prepare_one(writer: Writer, name: str, settings: dict[str, Any]) -> None:
     path = f"{features.group}/{name}"
     if path not in writer.peek():
         attributes = {"names": list(columns.names)} if columns.names else dict(columns.axes)
-        _create(writer, features, name, path, settings, columns.shape, attributes)
+        chunk = AUDIO_CHUNK if features.group == "spectrograms" else TABLE_CHUNK
+        make_room(writer, name, path, settings, columns.shape, attributes, features.dtype, chunk)
 
 
 def featurize_missing(
     writer: Writer, name: str, settings: dict[str, Any], cluster: Cluster, progress: Progress
 ) -> Report:
     """Compute one feature set of all rows that lack it."""
-    recipe = Recipe.model_validate(meta(writer.peek())["recipe"])
     _prepare_one(writer, name, settings)
+    rate = Recipe.model_validate(meta(writer.peek())["recipe"]).audio.rate
+    return fill_missing(writer, name, featurize_rows, (json.dumps({name: settings}), rate), cluster, progress)
+
+
+def fill_missing(
+    writer: Writer,
+    name: str,
+    function: Callable[..., TaskResult],
+    arguments: tuple[Any, ...],
+    cluster: Cluster,
+    progress: Progress,
+) -> Report:
+    """Let tasks of a function write the columns `name` of all rows that lack them, and make a version."""
     root = writer.peek()
+    recipe = Recipe.model_validate(meta(root)["recipe"])
     missing = np.flatnonzero((writer.read(ROW_HASH) != 0) & (writer.read(feature_hash(name)) == 0))
     version = meta(root).get("version")
     if not len(missing):
@@ -149,8 +163,8 @@ def featurize_missing(
         title=name,
         missing=missing,
         rows_per_task=cluster.rows_per_task(len(missing)),
-        function=featurize_rows,
-        arguments=(json.dumps({name: settings}), recipe.audio.rate),
+        function=function,
+        arguments=arguments,
         message=f"{name}: {{rows}} rows",
     )
     with dask_client(cluster) as client:
@@ -167,30 +181,31 @@ def _in_version(writer: Writer, name: str, version: str) -> bool:
     return name in data.feature_sets() and name not in data.unfinished_features()
 
 
-def _create(
+def make_room(
     writer: Writer,
-    features: FeatureSet,
     name: str,
     path: str,
     settings: dict[str, Any],
     shape: tuple[int, ...],
     attributes: dict[str, Any],
+    dtype: str,
+    chunk: int,
 ) -> None:
+    """Create the arrays of columns that rows will get, and say so in the dataset's description."""
     root = writer.root()
     stored = meta(root)
-    chunk = AUDIO_CHUNK if features.group == "spectrograms" else TABLE_CHUNK
     length = stored["recipe"]["n"]
     codec = stored["recipe"]["audio"]["codec"]
     axes = (f"{name}_feature",) if len(shape) == 1 else (f"{name}_bin", f"{name}_frame")[: len(shape)]
     layout.create(
         root,
-        layout.ArraySpec(path, shape, features.dtype, chunk, attributes={"settings": settings} | attributes, axes=axes),
+        layout.ArraySpec(path, shape, dtype, chunk, attributes={"settings": settings} | attributes, axes=axes),
         length,
         codec,
     )
     layout.create(root, layout.ArraySpec(feature_hash(name), (), "uint64"), length, codec)
-    description = {"path": path, "settings": settings, "shape": list(shape), "dtype": features.dtype}
-    file = FEATURE_SETS.file_of(name)
+    description = {"path": path, "settings": settings, "shape": list(shape), "dtype": dtype}
+    file = FEATURE_SETS.file_of(name) if name in FEATURE_SETS else None
     if file is not None:
         description["file"] = asdict(file)
     set_meta(root, features=stored["features"] | {name: description})

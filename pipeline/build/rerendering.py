@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.build.machine import quiet_threads
 from timbre_data.pipeline.build.plan import Plan
+from timbre_data.pipeline.build.players import instrument
 from timbre_data.pipeline.build.row_rendering import Inputs, make_rows
 from timbre_data.pipeline.catalogue.performance import Performance
 from timbre_data.pipeline.catalogue.seeding import Stage, generator
@@ -57,6 +59,26 @@ def runtime_recipe(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
     return recipe.model_copy(
         update={"chain": recipe.chain.model_copy(update={"steps": (synth, *recipe.chain.steps[1:])})}
     )
+
+
+def play_settings(
+    recipe: Recipe, chain: Chain, given: Inputs, order: NDArray[np.int8], labels: NDArray[np.floating[Any]]
+) -> tuple[Audio, Audio]:
+    """Play one row with several normalized settings [shape=(k, p)]: its sounds after the chain, and before it, as
+    float32 [shape=(k, channels, samples)].
+
+    `given` is its dry sound as floats [shape=(1, channels, samples)], or its notes; what is before the chain then is
+    what its synth plays. `recipe` as it is carried out (`runtime_recipe`).
+    """
+    values = chain.space.to_values(labels)
+    audio = recipe.audio
+    if isinstance(given, list):
+        player = instrument(recipe.chain, chain, audio)
+        sources = player.play(given * len(values), [chain.step_values(v, 0) for v in values], audio.samples)
+    else:
+        sources = np.repeat(np.asarray(given, np.float32), len(values), axis=0)
+    wet = [chain.render(source, audio.rate, v, order) for source, v in zip(sources, values, strict=True)]
+    return np.stack(wet), sources
 
 
 def rerender_rows(data: Dataset, count: int, seed: int = 0) -> dict[str, Any]:
