@@ -21,7 +21,7 @@ from timbre_data.models.layers.flow import Flow, row_noise
 from timbre_data.models.layers.knob_tokens import KnobTokens
 
 NOISE = 0.05
-ROWS, DRAWS = 500, 100
+ROWS, DRAWS = 500, 60
 STEPS = 800
 
 
@@ -76,7 +76,7 @@ def test_every_order_of_oscillators_is_drawn(oscillators: int) -> None:
     for k in range(oscillators):
         assert ordered[:, k].mean() == pytest.approx(exact[:, k].mean(), abs=0.01)
         assert ordered[:, k].std() == pytest.approx(exact[:, k].std(), rel=0.15)
-    answer = regression(sound[None])[0]
+    answer = regression(sound[None])[0].detach()
     assert float((answer - sound.mean()).abs().max()) < 0.1  # the mean of all orders, which is none of them
     generator = torch.Generator().manual_seed(5)
     labels, sounds = heard(ROWS, oscillators, generator)
