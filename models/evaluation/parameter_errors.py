@@ -141,6 +141,7 @@ def _errors(
                 "skill": 1 - errors.mse_each[i] / mean.mse_each[i],
                 "skill_identifiable": clear_skills[i],
                 "floor_mse": floor.mse_each[i],
+                **({"published_convention_mae": errors.published_mae_each[i]} if comparable else {}),
             }
             for i in range(len(order))
         },
