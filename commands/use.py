@@ -144,7 +144,11 @@ def _follow(folder: Path, text: str) -> None:
 @app.command("export-model", epilog="Example: timbre-data export-model runs/autofx --out autofx.pt2")
 def export_model(
     run: RunName,
-    out: Annotated[Path, typer.Option("--out", help="File to write (.pt2).")],
+    out: Annotated[Path, typer.Option("--out", help="File to write (.pt2 or .onnx).")],
+    embedding: Annotated[
+        bool,
+        typer.Option("--embedding", help="What the network makes of a sound before its outputs, as a feature vector."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Export a run to one file that needs only torch: features and units included (see examples/standalone.py)."""
@@ -153,5 +157,5 @@ def export_model(
     folder = find_run(run)
     from timbre_data.models.inference import standalone
 
-    about = standalone.export_model(folder, out)
+    about = standalone.export_model(folder, out, embedding=embedding)
     emit(about, str(out), as_json)

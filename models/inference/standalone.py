@@ -64,9 +64,7 @@ class Standalone(nn.Module):
 
     def forward(self, audio: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Map mono sounds that begin at their onset, at the run's rate."""
-        peak = audio.abs().amax(dim=1, keepdim=True).clamp(min=1e-4)
-        audio = audio / (peak if self._peak == "normalise" else peak.clamp(min=1.0))
-        audio = (audio * 32767).round() / 32767
+        audio = _as_stored(audio, self._peak)
         if not self._regression:
             return (self._probabilities(self._model, self.network, self.features, audio),)
         probabilities = condition = None
@@ -96,6 +94,31 @@ class Standalone(nn.Module):
     ) -> torch.Tensor:
         logits = network(features(audio), None, audio if trained.shape.samples else None)
         return TARGETS.load(trained.target).decode(logits, trained.multi_label)
+
+
+class StandaloneEmbedding(nn.Module):
+    """Sounds [shape=(n, samples)] to what a network makes of them before its outputs [shape=(n, hidden)]."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self._peak, self.network, self.features = (
+            predictor.peak,
+            predictor.trained.network,
+            _features(predictor.trained),
+        )
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        """Map mono sounds that begin at their onset, at the run's rate."""
+        audio = _as_stored(audio, self._peak)
+        features = (self.features(audio) - self.network.mean) / self.network.deviation
+        return cast(torch.Tensor, cast(Any, self.network.network).embed(features, audio))
+
+
+def _as_stored(audio: torch.Tensor, peak_: str) -> torch.Tensor:
+    """Sounds [shape=(n, samples)] as a dataset would hold them: level and rounding."""
+    peak = audio.abs().amax(dim=1, keepdim=True).clamp(min=1e-4)
+    audio = audio / (peak if peak_ == "normalise" else peak.clamp(min=1.0))
+    return (audio * 32767).round() / 32767
 
 
 def _features(trained: Trained) -> nn.Module:
@@ -236,9 +259,27 @@ def _program(run: Path) -> _Program:
     return _Program(Standalone(predictor, predictor.peak), {"audio": example}, {"audio": {0: rows}}, about)
 
 
-def export_model(run: Path, out: Path) -> dict[str, Any]:
+def _embedding_program(run: Path) -> _Program:
+    """A run's network up to its embedding. Raises `UsageError` for networks without one."""
+    predictor = Predictor(run)
+    if not hasattr(predictor.trained.network.network, "embed"):
+        raise UsageError(f"{predictor.trained.model} has no embedding; regressor_cnn and inverse_flow have one.")
+    about = {
+        "model": predictor.trained.model,
+        "rate": predictor.rate,
+        "samples": predictor.samples,
+        "input": "float32 (n, samples), mono, each sound beginning at its onset, padded with zeros or cut",
+        "outputs": ["embedding"],
+    }
+    example = torch.randn(2, predictor.samples).clamp(-1, 1)
+    rows = torch.export.Dim("n", min=1, max=4096)
+    return _Program(StandaloneEmbedding(predictor), {"audio": example}, {"audio": {0: rows}}, about)
+
+
+def export_model(run: Path, out: Path, *, embedding: bool = False) -> dict[str, Any]:
     """Write a run as one file: `.pt2` needs only torch, `.onnx` any runtime of ONNX (opset 18). Returns what is said of
-    it in the file: `about.json` of a .pt2, the metadata `about` of an .onnx.
+    it in the file: `about.json` of a .pt2, the metadata `about` of an .onnx. With `embedding` the file gives what the
+    network makes of a sound before its outputs: the feature set `embedding` takes it.
 
     Raises `UsageError` for features that cannot be exported and for a file that is there already, and
     `MissingDependencyError` where ONNX is asked for and onnxscript is not installed.
@@ -249,7 +290,7 @@ def export_model(run: Path, out: Path) -> dict[str, Any]:
         raise UsageError(f"--out {out}: give a file name that ends in {' or '.join(FORMATS)}.")
     if not out.parent.is_dir():
         raise UsageError(f"{out} cannot be written: there is no folder {out.parent}.")
-    program = _program(run)
+    program = _embedding_program(run) if embedding else _program(run)
     program.module.eval()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")

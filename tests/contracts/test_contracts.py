@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.fixtures import note_folder
+from tests.fixtures import embedding, note_folder
 from tests.fixtures.idmt_smt_audio_effects import make
 from tests.fixtures.midi import write_song
 from timbre_data.commands._kinds import REGISTRIES, kind_of
@@ -54,6 +54,8 @@ def settings_for(kind: str, name: str, folder: Path) -> dict[str, Any]:
     if (kind, name) == ("source", "midi_file"):
         write_song(folder / "song.mid")
         return {"path": folder, "seconds": 1.0}
+    if (kind, name) == ("feature", "embedding"):
+        return {"path": str(embedding.make(folder))}
     if kind == "importer":
         importlib.import_module(f"tests.fixtures.{name}").make(folder)
         return {"path": folder}
