@@ -105,6 +105,8 @@ def _halved(before: int, after: int, size: int) -> nn.Sequential:
 class RegressorCnn(nn.Module):
     """Sounds, and features where there are some, to logits of knobs, and of effects where these are told."""
 
+    members: torch.Tensor
+
     def __init__(self, shape: Shape, options: RegressorCnnOptions) -> None:
         super().__init__()
         self.front = Spectrograms(shape, options)
@@ -127,8 +129,6 @@ class RegressorCnn(nn.Module):
         )
         self.heads = nn.Linear(options.hidden, self.knobs.width + self.recognises)
         channels_last(self)
-
-    members: torch.Tensor
 
     def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
         """Map features [shape=(n, inputs)] and sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n,
