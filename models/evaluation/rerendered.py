@@ -74,7 +74,9 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
             (one, *(f"{number(medians[one][distance])} ({intervals.text(sure[one][distance])})" for distance in names))
             for one in medians
         ),
-        note=f"Oracle: the true parameters, hence the noise floor of rendering. Mean and random: baselines. Best: the draw whose sound is nearest by {_judge(names)}. In brackets: 95 % intervals (bootstrap).",
+        note="Oracle: the true parameters, hence the noise floor of rendering. Mean and random: baselines. "
+        + ("" if draws is None else f"Best: the draw whose sound is nearest by {_judge(names)}. ")
+        + "In brackets: 95 % intervals (bootstrap).",
     )
     return {"rows": len(picked), "median": medians, "intervals": sure}, table
 
