@@ -73,9 +73,9 @@ def _parts(data: Dataset) -> list[tuple[int, ...]]:
 
 @pytest.mark.slow  # a training
 def test_a_run_draws_and_is_calibrated_on_paper(home: Path) -> None:
-    changes = {"n": 400, "audio.seconds": 0.3, "audio.rate": 11_025}
+    changes = {"n": 320, "audio.seconds": 0.3, "audio.rate": 11_025}
     build(recipes.load(validation.override(recipes.read("inverse12"), changes)), "tiny")
-    run, _ = train(TrainSettings(model="inverse_flow", data=("tiny",), max_epochs=4, batch_size=32, options=SMALL))
+    run, _ = train(TrainSettings(model="inverse_flow", data=("tiny",), max_epochs=3, batch_size=32, options=SMALL))
     metrics = evaluate(run, sounds=6, distances=["logmel_db", "mrstft"]).metrics
     posterior = metrics["posterior"]
     assert 0.2 < posterior["coverage_50"] < 0.8

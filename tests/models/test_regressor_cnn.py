@@ -77,7 +77,7 @@ def test_it_estimates_and_recognises(shared: Path, tmp_path: Path, command: Call
     data = tuple(str(shared / name) for name in ("modulation", "delay", "distortion"))
     run, _ = train(
         TrainSettings(
-            model="regressor_cnn", data=data, max_epochs=6, batch_size=32, options=SMALL, features=("autofx163",)
+            model="regressor_cnn", data=data, max_epochs=5, batch_size=32, options=SMALL, features=("autofx163",)
         )
     )
     metrics = evaluate(run, sounds=4).metrics
