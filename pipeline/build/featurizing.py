@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,7 @@ from timbre_data.pipeline.build.connecting import dask_client
 from timbre_data.pipeline.build.engine import Cluster, Task, TaskResult
 from timbre_data.pipeline.build.feature_columns import FeatureColumns
 from timbre_data.pipeline.build.machine import quiet_threads
-from timbre_data.pipeline.build.stage import Job, Report, new_version, restore_tag, run_stage
+from timbre_data.pipeline.build.stage import Job, Report, closing_instruments, new_version, restore_tag, run_stage
 from timbre_data.pipeline.catalogue import validation
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
 from timbre_data.pipeline.catalogue.progress import NoProgress, Progress
@@ -148,8 +149,12 @@ def fill_missing(
     arguments: tuple[Any, ...],
     cluster: Cluster,
     progress: Progress,
+    *,
+    plays: bool = False,
 ) -> Report:
-    """Let tasks of a function write the columns `name` of all rows that lack them, and make a version."""
+    """Let tasks of a function write the columns `name` of all rows that lack them, and make a version. Where one
+    `plays` synths, they are closed however it ends.
+    """
     root = writer.peek()
     recipe = Recipe.model_validate(meta(root)["recipe"])
     missing = np.flatnonzero((writer.read(ROW_HASH) != 0) & (writer.read(feature_hash(name)) == 0))
@@ -167,7 +172,7 @@ def fill_missing(
         arguments=arguments,
         message=f"{name}: {{rows}} rows",
     )
-    with dask_client(cluster) as client:
+    with dask_client(cluster) as client, closing_instruments(client) if plays else nullcontext():
         run_stage(client, cluster, writer, job, progress, recipe.audio.seconds)
     version = (
         new_version(writer, f"{name} of {len(missing)} rows", [name]) if meta(writer.peek()).get("version") else None

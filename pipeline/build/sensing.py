@@ -136,4 +136,5 @@ def sense(
             columns: Sequence[str] = (*names, UNCHANGED)
             make_room(writer, NAME, PATH, settings, (len(columns),), {"names": list(columns)}, "float32", TABLE_CHUNK)
         arguments: tuple[Any, ...] = (json.dumps(settings),)
-        return fill_missing(writer, NAME, sense_rows, arguments, cluster, progress or NoProgress())
+        plays = data.recipe.chain.synth is not None
+        return fill_missing(writer, NAME, sense_rows, arguments, cluster, progress or NoProgress(), plays=plays)

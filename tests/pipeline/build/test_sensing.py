@@ -72,6 +72,17 @@ def test_a_synth_is_played(home: Path) -> None:
     assert measured[mask[:, waveform], waveform].max() > 1
 
 
+@pytest.mark.slow  # it starts a program
+def test_a_captured_synth_is_played(home: Path) -> None:
+    """A real one: its knobs are heard, and above what playing the same row again changes."""
+    changes = {"n": 12, "audio.seconds": 0.5}
+    build(recipes.load(validation.override(recipes.for_synth("amsynth"), changes)), "amsynth")
+    sense(locate("amsynth"), Cluster(workers=1))
+    measured = Dataset(str(home / "amsynth")).read(PATH)
+    assert np.isfinite(measured).all()
+    assert np.median(measured[:, :-1].max(axis=1)) > 3 * np.median(measured[:, -1])
+
+
 def test_training_takes_only_what_is_heard(home: Path) -> None:
     rendered("d")
     data = Dataset(str(home / "d"))
