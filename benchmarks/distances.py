@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -24,7 +25,7 @@ def main() -> None:
         compute = DISTANCES.load(name).compute
         compute(sounds[0], sounds[1], RATE)
         begun = time.perf_counter()
-        for made, target in zip(sounds, sounds[1:], strict=False):
+        for made, target in itertools.pairwise(sounds):
             compute(np.ascontiguousarray(made), np.ascontiguousarray(target), RATE)
         found[f"{name}_ms"] = 1000 * (time.perf_counter() - begun) / PAIRS
     over = {f"{name}_over_mrstft": found[f"{name}_ms"] / found["mrstft_ms"] for name in DISTANCES.names()}
