@@ -16,14 +16,19 @@ def effect_settings(predictor: Predictor, prediction: Prediction, effect: str | 
     """The effects to put a dry sound through, in order: see `Predictor.steps`."""
     if not prediction.parameters:
         return []
+    trained = predictor.trained
     by_step: dict[tuple[str, str], Setting] = {}
-    for (name, value), owner in zip(prediction.parameters.items(), predictor.trained.effects, strict=True):
+    for (name, value), owner in zip(prediction.parameters.items(), trained.effects, strict=True):
         step, _, parameter = name.partition(".")
         setting = by_step.setdefault((step, owner), Setting(owner, {}, {}))
         setting.values[parameter] = value
         if name in prediction.texts:
             setting.texts[parameter] = prediction.texts[name]
-    multi_label = predictor.classified.always_multi_label if predictor.classifier else predictor.trained.multi_label
+    multi_label = (
+        predictor.classified.always_multi_label
+        if predictor.classifier
+        else bool(trained.recognises) and trained.multi_label
+    )
     if effect is not None:
         wanted = {effect.replace("-", "_")}
     elif multi_label:
