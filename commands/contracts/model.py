@@ -74,9 +74,13 @@ class ModelContract(Contract):
             assert ((out >= 0) & (out <= 1)).all(), "outputs of a regressor lie in [0, 1]"
 
     def check_every_weight_learns(self) -> None:
-        """Every parameter gets a gradient."""
+        """Every parameter gets a gradient, from the network's own loss where it has one."""
         network, inputs = self.network_and_inputs(3)
-        network(**inputs).square().sum().backward()
+        out, loss = network(**inputs), getattr(network, "loss", None)
+        if loss is None:
+            out.square().sum().backward()
+        else:
+            loss(out, torch.rand(3, 4), torch.ones(3, 4) > 0, torch.ones(3, 4) > 0).backward()
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, f"{name} gets no gradient"
             assert parameter.grad.abs().sum() > 0, f"the gradient of {name} is zero"

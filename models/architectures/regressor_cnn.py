@@ -175,7 +175,7 @@ def _members(groups: tuple[int, ...], effects: int) -> torch.Tensor:
 
 MODEL = Model(
     summary="Effect parameters from log-mel spectrograms of several time scales; recognises the effects, too.",
-    source="ours, 2026",
+    source="ours, after AutoFX (D'Hooghe 2022), with the output of CREPE (Kim et al. 2018)",
     task="regression",
     input="audio",
     frontend=Spectrograms,

@@ -21,12 +21,16 @@ from timbre_data.models.layers.knob_tokens import Group, KnobTokens
 
 AT_ONCE = 2048
 """Draws that are carried together."""
+NEARLY_NOTHING = 1e-3
+"""Deviation of the first weights that open layers and the output."""
 TIMES = 64
 """Numbers that describe a time."""
 
 
 class Layer(nn.Module):
-    """Attention and a perceptron, both scaled and shifted by the condition (Peebles & Xie 2023, adaLN-Zero)."""
+    """Attention and a perceptron, both scaled and shifted by the condition (Peebles & Xie 2023, adaLN-Zero): at first
+    they do next to nothing.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -35,7 +39,7 @@ class Layer(nn.Module):
         self.attend, self.join = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.think = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.condition = nn.Linear(width, 6 * width)
-        nn.init.zeros_(self.condition.weight)
+        nn.init.normal_(self.condition.weight, std=NEARLY_NOTHING)
         nn.init.zeros_(self.condition.bias)
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
@@ -71,7 +75,7 @@ class Flow(nn.Module):
         self.tokens = KnobTokens(positions, groups)
         kinds, cells = int(self.tokens.kinds.max()) + 1, self.tokens.cells.shape[1]
         self.enter = nn.Parameter(torch.randn(kinds, cells, width) / math.sqrt(cells))
-        self.leave = nn.Parameter(torch.zeros(kinds, width, cells))
+        self.leave = nn.Parameter(NEARLY_NOTHING * torch.randn(kinds, width, cells))
         self.names = nn.Parameter(torch.randn(kinds, width) / math.sqrt(width))
         self.register_buffer("frequencies", torch.exp(torch.linspace(0, math.log(200), TIMES // 2)), persistent=False)
         self.time = nn.Sequential(nn.Linear(TIMES, width), nn.SiLU(), nn.Linear(width, width))

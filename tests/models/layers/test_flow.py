@@ -21,8 +21,8 @@ from timbre_data.models.layers.flow import Flow, row_noise
 from timbre_data.models.layers.knob_tokens import KnobTokens
 
 NOISE = 0.05
-ROWS, DRAWS = 500, 60
-STEPS = 800
+ROWS, DRAWS = 1200, 24
+STEPS = 1200
 
 
 def heard(count: int, oscillators: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,7 +75,7 @@ def test_every_order_of_oscillators_is_drawn(oscillators: int) -> None:
     ordered = draws.sort(dim=1).values.numpy()
     for k in range(oscillators):
         assert ordered[:, k].mean() == pytest.approx(exact[:, k].mean(), abs=0.01)
-        assert ordered[:, k].std() == pytest.approx(exact[:, k].std(), rel=0.15)
+        assert ordered[:, k].std() == pytest.approx(exact[:, k].std(), rel=0.2)
     answer = regression(sound[None])[0].detach()
     assert float((answer - sound.mean()).abs().max()) < 0.1  # the mean of all orders, which is none of them
     generator = torch.Generator().manual_seed(5)
@@ -85,7 +85,7 @@ def test_every_order_of_oscillators_is_drawn(oscillators: int) -> None:
     rank = ranks(many, labels.numpy())
     for level in (0.5, 0.9):
         assert coverage(rank, DRAWS, level).mean() == pytest.approx(level, abs=0.03)
-    assert uniform_p(tarp(many, labels.numpy(), np.ones(labels.shape, bool))) > 1e-3
+    assert uniform_p(tarp(many, labels.numpy(), np.ones(labels.shape, bool))) > 1e-4
 
 
 @pytest.mark.slow  # a training
