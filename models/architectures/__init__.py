@@ -48,11 +48,12 @@ class Model:
     is fitted by that instead of by descent; one with `class_loss(scores, present)` has a loss of its own for several
     labels. A regressor may have a `loss(output, labels, mask, identifiable)` of its own, a `decode(output)` to values
     in [0, 1], and, where its `recognises` says how many effects it tells, a `recognise(output)` to their probabilities.
-    A classifier with `multi_label` has a sigmoid for each class even where every training row has one label; others
-    have a soft-max then. A `conditioned` network may be given a classifier's probabilities. `l2_convolutions` times the
-    squared weights of all convolutions is added to the loss (a kernel regulariser, as Keras has it). A front end that
-    gives more than one spectrogram is not `varied` in training. `published` holds parameter counts: variant -> (shape,
-    count), with the running statistics of batch norms where `counts_statistics`; the tests compare.
+    A regressor that knows more than a point has a `draw(output, rows, count, seed)`. A classifier with `multi_label`
+    has a sigmoid for each class even where every training row has one label; others have a soft-max then. A
+    `conditioned` network may be given a classifier's probabilities. `l2_convolutions` times the squared weights of all
+    convolutions is added to the loss (a kernel regulariser, as Keras has it). A front end that gives more than one
+    spectrogram is not `varied` in training. `published` holds parameter counts: variant -> (shape, count), with the
+    running statistics of batch norms where `counts_statistics`; the tests compare.
     """
 
     summary: str

@@ -8,12 +8,14 @@ conditioned on is the embedding of a `RegressorCnn`, which learns both at once.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.architectures.regressor_cnn import RegressorCnn, RegressorCnnOptions, Scale, Spectrograms
-from timbre_data.models.layers.flow import Flow
+from timbre_data.models.layers.flow import Flow, row_noise
 
 VALIDATION_SEED = 1
 
@@ -70,12 +72,12 @@ class InverseFlow(RegressorCnn):
         generator = None if self.training else torch.Generator().manual_seed(VALIDATION_SEED)
         return point + self.flow.loss(output[:, self._logits :], labels, mask, self._points, generator)
 
-    def draw(self, output: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Normalized knobs that noise [shape=(n * draws, tokens, cells)], each row's draws one after another, is
-        carried to [shape=(n, draws, outputs)].
+    def draw(self, output: torch.Tensor, rows: NDArray[np.int64], count: int, seed: int) -> torch.Tensor:
+        """So many normalized knobs for each row of an output [shape=(n, count, outputs)], by the noise of its number
+        among `rows` [shape=(n,)] and the seed.
         """
-        count = len(noise) // len(output)
         condition = output[:, self._logits :].repeat_interleave(count, dim=0)
+        noise = row_noise(self.flow, rows, count, seed)
         return self.flow.draw(condition, noise, self._steps).unflatten(0, (len(output), count))
 
 

@@ -13,7 +13,7 @@ from timbre_data.models.training.runs import open_run
 from timbre_data.schemas.errors import UsageError
 
 if TYPE_CHECKING:
-    from timbre_data.models.inference.answers import Answers
+    from timbre_data.models.inference.several_answers import Answers
 
 Say = Callable[[str], None]
 
@@ -140,7 +140,7 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
     prediction = predictor.predict(request.file, f0_hz=f0_hz, dry=request.dry)
     several = None
     if request.answers:
-        from timbre_data.models.inference.answers import Player, answers
+        from timbre_data.models.inference.several_answers import Player, answers
 
         player = Player(predictor, prediction, request.file, request.dry, request.effect)
         several = answers(predictor, prediction, player, request.answers, f0_hz)
@@ -161,7 +161,7 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
 
 def _closer(predictor: Any, prediction: Prediction, request: PredictRequest, f0_hz: float, say: Say) -> Prediction:
     """A prediction of a synth's knobs that sounds closer."""
-    from timbre_data.models.inference.answers import Player, refined
+    from timbre_data.models.inference.several_answers import Player, refined
 
     player = Player(predictor, prediction, request.file, None, None)
     labels, (before, after) = refined(predictor, prediction, player, request.refine, f0_hz)

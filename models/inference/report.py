@@ -82,9 +82,9 @@ def shown(answer: PredictResult) -> tuple[dict[str, Any], str]:
     data, text = as_data(answer.prediction, answer.settings), as_text(answer.prediction, answer.settings)
     if answer.answers is None:
         return data, text
-    from timbre_data.models.inference import answers
+    from timbre_data.models.inference import several_answers
 
-    return data | asdict(answer.answers), f"{text}\n{answers.as_text(answer.answers)}"
+    return data | asdict(answer.answers), f"{text}\n{several_answers.as_text(answer.answers)}"
 
 
 def processed_text(done: dict[str, Any]) -> str:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from timbre_data.models.architectures import MODELS, Model, Shape
-from timbre_data.models.layers.flow import row_noise
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training.runs import MODEL_FILE
 from timbre_data.pipeline.catalogue.files import whole
@@ -159,7 +158,7 @@ class Trained:
         """
         network = cast(Any, self.network.network)
         with torch.inference_mode():
-            drawn: torch.Tensor = network.draw(outputs, row_noise(network.flow, rows, count, seed))
+            drawn: torch.Tensor = network.draw(outputs, rows, count, seed)
         return drawn.numpy()
 
     def for_inference(self) -> Trained:

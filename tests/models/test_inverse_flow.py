@@ -16,8 +16,8 @@ from tests.conftest import build
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures.inverse_flow import InverseFlow, InverseFlowOptions
 from timbre_data.models.data.exchangeable import interchangeable, like_parts
-from timbre_data.models.inference.answers import Player, refined
 from timbre_data.models.inference.predictor import Predictor
+from timbre_data.models.inference.several_answers import Player, refined
 from timbre_data.models.studies.evaluate import evaluate
 from timbre_data.models.training import checkpoints
 from timbre_data.models.training.train import train
