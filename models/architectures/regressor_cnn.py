@@ -66,11 +66,9 @@ class Spectrograms(nn.Module):
 
     def __init__(self, shape: Shape, options: RegressorCnnOptions) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(
-            LogMel(shape.rate, shape.samples, n_fft=one.n_fft, hop_length=one.hop_length, n_mels=one.n_mels)
-            for one in options.scales
-        )
-        self.shapes: list[tuple[int, int]] = [scale.shape for scale in self.scales]  # type: ignore[misc]
+        scales = [LogMel(shape.rate, shape.samples, **one.model_dump()) for one in options.scales]
+        self.scales = nn.ModuleList(scales)
+        self.shapes = [scale.shape for scale in scales]
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Map sounds to spectrograms."""

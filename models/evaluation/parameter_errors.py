@@ -68,15 +68,14 @@ def _errors(
     identifiable = mask & rows.identifiable[row_indices]
     train = rows.where(0)
     errors = metrics.regression_errors(predicted, labels, mask)
-    mean = metrics.regression_errors(
-        metrics.mean_predictor(rows.labels[train], rows.mask[train], len(row_indices)), labels, mask
-    )
+    middle = metrics.mean_predictor(rows.labels[train], rows.mask[train], len(row_indices))
+    mean = metrics.regression_errors(middle, labels, mask)
     random = metrics.regression_errors(metrics.random_predictor(*labels.shape), labels, mask)
     clear = metrics.regression_errors(predicted, labels, identifiable)
     floor = metrics.regression_errors(_all_that_is_heard(rows, row_indices), labels, mask)
     skill = 1 - errors.mse / mean.mse
     clear_skills = _clear_skills(rows, row_indices, clear)
-    sure = _intervals(predicted, rows, row_indices)
+    sure = _intervals(predicted, middle, rows, row_indices)
     plots.predicted_against_true(predicted, labels, mask, rows.parameter_names, folder / "parameters.png")
     name = published.variant(trained.model, trained.features, trained.shape.conditioning, trained.options)
     one_effect_each = bool((rows.present[row_indices].sum(axis=1) <= 1).all())
@@ -200,13 +199,11 @@ def _clear_skills(rows: Rows, row_indices: NDArray[np.int64], errors: metrics.Re
 
 
 def _intervals(
-    predicted: NDArray[np.float32], rows: Rows, row_indices: NDArray[np.int64]
+    predicted: NDArray[np.float32], middle: NDArray[np.float32], rows: Rows, row_indices: NDArray[np.int64]
 ) -> dict[str, intervals.Interval]:
-    """95 % intervals of the headlines, by a bootstrap over dry notes."""
+    """95 % intervals of the headlines, beside the mean predictor's answers `middle`, by a bootstrap over dry notes."""
     labels, mask, groups = rows.labels[row_indices], rows.mask[row_indices], rows.group[row_indices].astype(str)
-    train = rows.where(0)
-    mean = metrics.mean_predictor(rows.labels[train], rows.mask[train], len(row_indices))
-    error, before = (np.where(mask, guess.astype(np.float64) - labels, 0.0) for guess in (predicted, mean))
+    error, before = (np.where(mask, guess.astype(np.float64) - labels, 0.0) for guess in (predicted, middle))
     sums = intervals.sums_by(
         groups,
         np.stack(

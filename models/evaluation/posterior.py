@@ -25,8 +25,6 @@ DRAWS = 64
 ROWS = 512
 """Rows whose draws are looked at, at most."""
 LEVELS = (0.5, 0.9)
-BINS = 16
-"""Bins of ranks."""
 
 
 def ranks(draws: NDArray[np.floating[Any]], labels: NDArray[np.floating[Any]], seed: int = 0) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.models.evaluation import intervals, metrics, plots
-from timbre_data.models.evaluation.distances import DISTANCES
+from timbre_data.models.evaluation.distances import DISTANCES, JUDGE
 from timbre_data.models.evaluation.resynthesis import rerender, with_constants
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.pipeline.build.chain import Chain
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 ANSWERS = 8
 """Draws of each row that are rendered, of a run that can draw."""
-JUDGE = "logmel_db"
 
 
 def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:

@@ -13,7 +13,7 @@ from timbre_data.models.training.runs import open_run
 from timbre_data.schemas.errors import UsageError
 
 if TYPE_CHECKING:
-    from timbre_data.models.inference.several_answers import Answers
+    from timbre_data.models.inference.several_answers import Answers, Player
 
 Say = Callable[[str], None]
 
@@ -139,13 +139,14 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
     f0_hz = float("nan") if request.f0_hz is None else request.f0_hz
     prediction = predictor.predict(request.file, f0_hz=f0_hz, dry=request.dry)
     several = None
-    if request.answers:
+    if request.answers or (request.refine and predictor.of_a_synth):
         from timbre_data.models.inference.several_answers import Player, answers
 
         player = Player(predictor, prediction, request.file, request.dry, request.effect)
-        several = answers(predictor, prediction, player, request.answers, f0_hz)
-    if request.refine and predictor.of_a_synth:
-        prediction = _closer(predictor, prediction, request, f0_hz, say)
+        if request.answers:
+            several = answers(predictor, prediction, player, request.answers, f0_hz)
+        if request.refine and predictor.of_a_synth:
+            prediction = _closer(predictor, prediction, player, request.refine, f0_hz, say)
     settings = predictor.steps(prediction, request.effect)
     if request.refine or request.out is not None:
         settings = _with_sounds(predictor, prediction, settings, request, say)
@@ -159,13 +160,14 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
     return PredictResult(prediction, tuple(settings), several)
 
 
-def _closer(predictor: Any, prediction: Prediction, request: PredictRequest, f0_hz: float, say: Say) -> Prediction:
+def _closer(
+    predictor: Any, prediction: Prediction, player: Player, evaluations: int, f0_hz: float, say: Say
+) -> Prediction:
     """A prediction of a synth's knobs that sounds closer."""
-    from timbre_data.models.inference.several_answers import Player, refined
+    from timbre_data.models.inference.several_answers import refined
 
-    player = Player(predictor, prediction, request.file, None, None)
-    labels, (before, after) = refined(predictor, prediction, player, request.refine, f0_hz)
-    say(f"refined in {request.refine} renders: {before:.2f} dB from the sound before, {after:.2f} dB after")
+    labels, (before, after) = refined(predictor, prediction, player, evaluations, f0_hz)
+    say(f"refined in {evaluations} renders: {before:.2f} dB from the sound before, {after:.2f} dB after")
     closer: Prediction = predictor.with_labels(prediction, labels)
     return closer
 

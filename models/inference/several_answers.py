@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.models.evaluation.distances import DISTANCES
+from timbre_data.models.evaluation.distances import DISTANCES, JUDGE
 from timbre_data.models.evaluation.resynthesis import sounds_of, with_constants
 from timbre_data.models.inference import matching
 from timbre_data.models.inference.predictor import Predictor
@@ -28,7 +28,6 @@ DRAWS = 256
 """Draws from which marginals are told."""
 PLAYED = 4
 """Draws that are played for each answer that is given."""
-JUDGE = "logmel_db"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 AT_ONCE = 16
 """Settings that are played together."""
@@ -104,18 +103,17 @@ def answers(
     """The `count` closest of four times as many draws of a run, for the first note of a file. Raises `UsageError` for
     a run that gives one answer only.
     """
-    draws = _drawn(predictor, player.target, f0_hz)[: max(DRAWS, PLAYED * count)]
+    draws = _drawn(predictor, player.target, f0_hz)
     tried = draws[: PLAYED * count]
     try:
         distances = player.distances(tried)
     finally:
         close_instruments()
     described = [Parameter.model_validate(one) for one in predictor.trained.parameters]
-    nearest = np.argsort(distances, kind="stable")[:count].tolist()
+    names = [predictor.trained.outputs[column] for column in player.columns]
     found = []
-    for k in nearest:
+    for k in np.argsort(distances, kind="stable")[:count].tolist():
         said = predictor.with_labels(prediction, tried[k])
-        names = [predictor.trained.outputs[column] for column in player.columns]
         found.append(
             Answer(
                 float(distances[k]),

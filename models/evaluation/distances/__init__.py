@@ -25,4 +25,6 @@ class Distance:
     compute: Callable[[Audio, Audio, int], float]
 
 
+JUDGE = "logmel_db"
+"""The distance by which the nearest of several sounds is chosen."""
 DISTANCES: Registry[Distance] = Registry(__name__, kind="distance", attribute="DISTANCE")
