@@ -20,8 +20,8 @@ from timbre_data.models.layers.flow import Flow, row_noise
 from timbre_data.models.layers.knob_tokens import KnobTokens
 
 NOISE = 0.05
-ROWS, DRAWS = 1200, 24
-STEPS = 1200
+ROWS, DRAWS = 1200, 19
+STEPS, BATCH = 1200, 128
 
 
 def heard(count: int, oscillators: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,7 +49,7 @@ def trained_flow(oscillators: int) -> tuple[Flow, torch.nn.Module]:
     optimizer = torch.optim.Adam([*flow.parameters(), *regression.parameters()], lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
-        frequencies, sound = heard(256, oscillators, generator)
+        frequencies, sound = heard(BATCH, oscillators, generator)
         loss = flow.loss(sound, frequencies, torch.ones_like(frequencies, dtype=torch.bool), draws=4)
         loss = loss + (regression(sound) - frequencies).square().mean()
         optimizer.zero_grad()
