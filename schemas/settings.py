@@ -103,7 +103,7 @@ class TrainSettings(Frozen):
     audible_db: float | None = Field(
         None,
         gt=0,
-        description="learn a parameter only from rows in which it is heard: another value of it changes the log-mel spectrogram by so many dB or more (measured by featurize --sensitivity; networks with a loss of their own)",
+        description="learn a parameter only from rows in which it is heard: another value of it changes a twentieth of the log-mel spectrogram by so many dB or more (measured by featurize --sensitivity; networks with a loss of their own; regressor-cnn and inverse-flow learn the other rows with options.unheard_weight)",
     )
     mask_bands: int = Field(
         0, ge=0, description="in training, silence up to so many neighbouring bands of a spectrogram, others every time"

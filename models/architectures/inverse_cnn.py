@@ -70,7 +70,7 @@ class InverseCnn(nn.Module):
         self, logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor, identifiable: torch.Tensor
     ) -> torch.Tensor:
         """Mean cross-entropy over the parameters that apply to a row and are identifiable."""
-        return self.knobs.loss(logits, labels, mask & identifiable)
+        return self.knobs.loss(logits, labels, (mask & identifiable).float())
 
 
 def _front(shape: Shape, options: InverseCnnOptions) -> LogMel:

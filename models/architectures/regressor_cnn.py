@@ -53,6 +53,12 @@ class RegressorCnnOptions(Frozen):
     width: int = Field(32, ge=4, description="channels of the first convolution")
     hidden: int = Field(512, ge=8, description="units of the dense layer")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of units left out in training")
+    unheard_weight: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="weight of parameters that a row's sound does not show, beside those that it does",
+    )
     recognise: bool = Field(True, description="tell which effects are there, too, where there are several")
     recognition_weight: float = Field(
         0.3, gt=0, description="weight of recognising beside estimating, where effects are told"
@@ -111,7 +117,7 @@ class RegressorCnn(nn.Module):
         self.knobs = KnobHeads(shape.positions or (0,) * shape.outputs)
         effects = 1 + max(shape.groups, default=-1)
         self.recognises = effects if options.recognise and effects > 1 else 0
-        self._weight = options.recognition_weight
+        self._weight, self._unheard_weight = options.recognition_weight, options.unheard_weight
         self.register_buffer("members", _members(shape.groups, self.recognises), persistent=False)
         w = options.width
         widths = (w, 2 * w, 3 * w, 4 * w)
@@ -157,8 +163,13 @@ class RegressorCnn(nn.Module):
     def loss(
         self, logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor, identifiable: torch.Tensor
     ) -> torch.Tensor:
-        """Loss of the knobs that apply and can be heard, and cross-entropy of the effects whose parameters apply."""
-        loss = self.knobs.loss(logits[:, : self.knobs.width], labels, mask & identifiable)
+        """Loss of the knobs that apply, and cross-entropy of the effects whose parameters apply.
+
+        What cannot be heard is learned, too, with less weight: the best answer is its mean, and nearly so where a sound
+        hardly shows it.
+        """
+        weights = mask * torch.where(identifiable, 1.0, self._unheard_weight)
+        loss = self.knobs.loss(logits[:, : self.knobs.width], labels, weights)
         if not self.recognises:
             return loss
         there = (mask.float() @ self.members > 0).float()

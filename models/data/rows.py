@@ -129,9 +129,10 @@ def load_rows(
     classes: Callable[[Sequence[Dataset]], Classes] | None = None,
     audio: bool = False,
     frontend: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+    needed: Sequence[int] | None = None,
 ) -> Rows:
     """Read the tables of several datasets into memory, and with `audio` their sounds, or what `frontend` makes of some
-    [shape=(k, samples)].
+    [shape=(k, samples)]; with `needed`, of rows of these splits only (others are NaN).
 
     `classes` says which classes there are; by default each effect is one. Raises `UsageError` where features are
     missing or rows are not labelled alike.
@@ -186,7 +187,9 @@ def load_rows(
             wide[:, positions] = data.read(path, rows)[usable][:, learned_columns]
             part[key] = wide
         if audio:
-            part["audio"] = mono_sounds(data, AUDIO, usable, frontend)
+            part["audio"] = mono_sounds(
+                data, AUDIO, usable, frontend, None if needed is None else np.isin(part["split"], needed)
+            )
         parts.append(part)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     unknown = joined["features"].shape[0] - int(np.isfinite(joined["features"]).all(axis=1).sum())
@@ -268,10 +271,15 @@ def _settings(datasets: Sequence[Dataset], features: Sequence[str]) -> dict[str,
 
 
 def mono_sounds(
-    data: Dataset, path: str, rows: NDArray[np.int64], frontend: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    data: Dataset,
+    path: str,
+    rows: NDArray[np.int64],
+    frontend: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+    needed: NDArray[np.bool_] | None = None,
 ) -> NDArray[Any]:
     """Sounds of an array as stored, in the order of their `rows`, mixed to one channel [shape=(n, samples)], or the
-    output of `frontend`; never all sounds at once if that is less.
+    output of `frontend`; never all sounds at once if that is less. With `frontend`, rows that are not `needed`
+    [shape=(n,)] are NaN.
     """
     out = np.empty(0)
     for first in range(0, int(rows.max(initial=-1)) + 1, 1024):
@@ -281,10 +289,15 @@ def mono_sounds(
         here = rows[low:high] - rows[low]
         block = data.read(path, slice(int(rows[low]), int(rows[high - 1]) + 1))
         mono = mixed(block if len(block) == len(here) else block[here])
-        part = mono if frontend is None else frontend(mono)
+        if frontend is None:
+            chosen, part = np.arange(low, high), mono
+        else:
+            wanted = np.ones(high - low, bool) if needed is None else needed[low:high]
+            chosen = low + np.flatnonzero(wanted)
+            part = frontend(mono[wanted] if wanted.any() else mono[:1])[: len(chosen)]
         if not low:
-            out = np.empty((len(rows), *part.shape[1:]), part.dtype)
-        out[low:high] = part
+            out = np.full((len(rows), *part.shape[1:]), 0 if frontend is None else np.nan, part.dtype)
+        out[chosen] = part
     return out
 
 

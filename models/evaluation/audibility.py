@@ -19,7 +19,8 @@ from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 MOVED = 0.25
 """By how much of its range a knob is turned to find out whether it can be heard."""
 AUDIBLE_DB = 1.0
-"""The change of the log-mel spectrogram, on average over its cells, from which a knob counts as audible."""
+"""The change of a twentieth of the log-mel spectrogram's cells from which a knob counts as audible."""
+MEASURE = f"changes a twentieth of the log-mel spectrogram by {AUDIBLE_DB:g} dB or more"
 MOST_ROWS = 400
 
 
@@ -59,8 +60,7 @@ def audible_knobs(data: Dataset, row_indices: NDArray[np.int64], names: Sequence
     """Find the knobs that can be heard in each row [shape=(rows, p)]: each is turned by a quarter of its range (a
     choice to another position), and played.
 
-    The change is the mean absolute difference of the two log-mel spectrograms, down to 80 dB below the louder one's
-    top.
+    What counts as a change, `log_mel_changes` says.
     """
     chain = Chain(data.recipe.chain)
     place_of = {name: i for i, name in enumerate(names)}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from timbre_data.models.data.exchangeable import columns_of_parts
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import metrics, plots
-from timbre_data.models.evaluation.audibility import MOST_ROWS, audible_knobs
+from timbre_data.models.evaluation.audibility import MEASURE, MOST_ROWS, audible_knobs
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.schemas.parameter import Parameter
 
@@ -107,7 +107,7 @@ def evaluate_knobs(
             )
             for name, knob in each.items()
         ),
-        note="Skill: 1 - MSE / MSE of the mean predictor. Audible: turning this knob alone by a quarter of its range changes the log-mel spectrogram by 1 dB or more on average (measured, over the first rows). Spread of outputs: their deviation relative to the labels'; 0 is a constant output.",
+        note=f"Skill: 1 - MSE / MSE of the mean predictor. Audible: turning this knob alone by a quarter of its range {MEASURE} (measured, over the first rows). Spread of outputs: their deviation relative to the labels'; 0 is a constant output.",
     )  # fmt: skip
     return result, table
 

@@ -174,7 +174,7 @@ def _audible(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
         f"Where a parameter is heard: mean skill {number(skill)}, on {len(places)} rows",
         ("parameter", "rows", "share in which it is heard", "skill in those"),
         tuple((name, str(int(one["rows"])), number(one["share"]), number(one["skill"])) for name, one in each.items()),
-        note=f"Heard: turned alone by {audibility.MOVED:g} of its range, or drawn anew where the dataset stores its sensitivity, it changes the log-mel spectrogram by {audibility.AUDIBLE_DB:g} dB or more on average (measured).",
+        note=f"Heard: turned alone by {audibility.MOVED:g} of its range, or drawn anew where the dataset stores its sensitivity, it {audibility.MEASURE} (measured).",
     )
     return {"skill": skill, "rows": len(places), "each": each}, table
 

@@ -40,24 +40,24 @@ class KnobHeads(nn.Module):
                 values.append(torch.softmax(part, dim=1) @ self.centres)
         return torch.stack(values, dim=1)
 
-    def loss(self, logits: torch.Tensor, labels: torch.Tensor, clear: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy over the knobs that `clear` [shape=(n, knobs)] says can be heard, each relative to its
-        number of bins.
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy over knobs by their weights in each row [shape=(n, knobs)], and the squared error of the
+        mean of those with a range.
         """
         total = logits.new_zeros(())
         for i, (count, part) in enumerate(zip(self.positions, self._groups(logits), strict=True)):
-            audible_rows = clear[:, i]
-            if not audible_rows.any():
+            rows = weights[:, i] > 0
+            if not rows.any():
                 continue
-            logs, label = torch.log_softmax(part[audible_rows], dim=1), labels[audible_rows, i]
+            logs, label, weight = torch.log_softmax(part[rows], dim=1), labels[rows, i], weights[rows, i]
             if count:
-                loss = F.nll_loss(logs, torch.round(label * (count - 1)).long(), reduction="sum")
+                loss = F.nll_loss(logs, torch.round(label * (count - 1)).long(), reduction="none")
             else:
                 bell = torch.exp(-0.5 * ((label[:, None] - self.centres) * (BINS - 1) / BLUR).square())
                 mean = logs.exp() @ self.centres
-                loss = -(bell / bell.sum(dim=1, keepdim=True) * logs).sum() + SQUARES * (mean - label).square().sum()
-            total = total + loss
-        return total / clear.sum().clamp(min=1)
+                loss = SQUARES * (mean - label).square() - (bell / bell.sum(dim=1, keepdim=True) * logs).sum(dim=1)
+            total = total + weight @ loss
+        return total / weights.sum().clamp(min=1)
 
     def _groups(self, logits: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return logits.split([count or BINS for count in self.positions], dim=1)

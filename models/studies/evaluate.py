@@ -213,7 +213,8 @@ def _predict(
     cost.
     """
     settings, trained, run = evaluated.settings, evaluated.trained, evaluated.run
-    rows, probabilities = prepare(settings, list(evaluated.datasets), run if settings.conditioning else None)
+    needed = None if evaluated.split == other_data.ALL else (SPLITS.index(evaluated.split),)
+    rows, probabilities = prepare(settings, list(evaluated.datasets), run if settings.conditioning else None, needed)
     leaks, said = 0, str(settings.split)
     if other:
         rows = other_data.fitted(rows, trained)

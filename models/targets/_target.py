@@ -98,10 +98,16 @@ class Target(ABC):
         return effect_classes(datasets)
 
     def load(
-        self, settings: TrainSettings, datasets: Sequence[Dataset], model: Model, features: Sequence[str], frontend: Any
+        self,
+        settings: TrainSettings,
+        datasets: Sequence[Dataset],
+        model: Model,
+        features: Sequence[str],
+        frontend: Any,
+        needed: Sequence[int] | None = None,
     ) -> Rows:
-        """The rows of a run: features, labels, splits, and sounds (or what `frontend` makes of them) where the model
-        takes those.
+        """The rows of a run: features, labels, splits, and sounds where the model takes those, or what `frontend` makes
+        of them (of rows of the splits that are `needed`; of all by default).
         """
         return load_rows(
             datasets,
@@ -111,6 +117,7 @@ class Target(ABC):
             classes=self.classes,
             audio=model.input == "audio",
             frontend=frontend,
+            needed=needed,
         )
 
     def check(self, rows: Rows) -> None:  # noqa: B027  # most rows can be learned

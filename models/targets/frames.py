@@ -29,7 +29,13 @@ class FramesTarget(ClassificationTarget):
         return self.suits(model)
 
     def load(
-        self, settings: TrainSettings, datasets: Sequence[Dataset], model: Model, features: Sequence[str], frontend: Any
+        self,
+        settings: TrainSettings,
+        datasets: Sequence[Dataset],
+        model: Model,
+        features: Sequence[str],
+        frontend: Any,
+        needed: Sequence[int] | None = None,
     ) -> Rows:
         """Frames as rows. Raises `UsageError` for datasets without labelled frames."""
         return load_frames(datasets, model, frontend, settings.split, settings.limit)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,10 +84,11 @@ def default_name(settings: TrainSettings, contents: list[str]) -> str:
 
 
 def prepare(
-    settings: TrainSettings, datasets: list[Dataset], run: Path | None = None
+    settings: TrainSettings, datasets: list[Dataset], run: Path | None = None, needed: Sequence[int] | None = None
 ) -> tuple[Rows, torch.Tensor | None]:
     """Load the rows of a run, and the class probabilities where it is conditioned [shape=(n, 6)], by the classifier
-    that lies in the folder `run` or, without one, that the settings name.
+    that lies in the folder `run` or, without one, that the settings name. Where a model has a front end, it is computed
+    for the rows of the splits that are `needed`.
     """
     assert settings.features is not None
     model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
@@ -94,7 +96,7 @@ def prepare(
     frontend: Any = stored_frontend(model, settings.options, datasets[0].recipe.audio)
     if target.windows:
         frontend = sound_frontend(model, settings.options, datasets[0].recipe.audio.rate)
-    rows = target.load(settings, datasets, model, settings.features, frontend)
+    rows = target.load(settings, datasets, model, settings.features, frontend, needed)
     if settings.audible_db is not None:
         rows = only_heard(rows, datasets, settings.audible_db)
     if not settings.conditioning:

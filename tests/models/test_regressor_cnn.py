@@ -52,7 +52,7 @@ def test_sounds_and_their_spectrograms_give_the_same() -> None:
 
 
 def test_effects_are_told_from_the_parameters_that_apply() -> None:
-    network = RegressorCnn(SHAPE, RegressorCnnOptions.model_validate(SMALL))
+    network = RegressorCnn(SHAPE, RegressorCnnOptions.model_validate(SMALL | {"unheard_weight": 0}))
     mask = torch.tensor([[True, True, False, False], [False, False, True, True]])
     unheard = torch.zeros(2, 4, dtype=torch.bool)
     logits = torch.zeros(2, network.knobs.width + 2)
@@ -63,6 +63,25 @@ def test_effects_are_told_from_the_parameters_that_apply() -> None:
     alone = RegressorCnn(Shape(0, 2, samples=8192, rate=22_050, groups=(0, 0)), RegressorCnnOptions(width=4))
     assert alone.recognises == 0
     assert alone.heads.out_features == alone.knobs.width
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0])
+def test_what_cannot_be_heard_is_answered_with_its_mean(weight: float) -> None:
+    """With any weight; without, nothing of it is learned."""
+    shape = Shape(0, 2, samples=8192, rate=22_050, groups=(0, 0))
+    network = RegressorCnn(shape, RegressorCnnOptions(width=4, unheard_weight=weight))
+    labels = torch.rand(64, 2, generator=torch.Generator().manual_seed(0))
+    mask, unheard = torch.tensor([[True, False]]).repeat(64, 1), torch.zeros(64, 2, dtype=torch.bool)
+    logits = torch.zeros(1, network.knobs.width)
+    logits[0, 0] = 9  # sure of the lowest value
+    optimizer = torch.optim.Adam([logits.requires_grad_()], lr=0.2)
+    for _ in range(300):
+        optimizer.zero_grad()
+        network.loss(logits.expand(64, -1), labels, mask, unheard).backward()
+        optimizer.step()
+    assert float(network.decode(logits.detach())[0, 0]) == pytest.approx(float(labels[:, 0].mean()), abs=0.02)
+    without = RegressorCnn(shape, RegressorCnnOptions(width=4, unheard_weight=0))
+    assert float(without.loss(logits, labels[:1], mask[:1], unheard[:1])) == 0
 
 
 def test_a_front_of_several_spectrograms_is_not_varied(shared: Path) -> None:
