@@ -58,6 +58,7 @@ STAGES = {
         Stage("export_huggingface", ("dataset", "export", "d", "--to", "out", "--format", "huggingface"), ("dry", "featurize")),
         Stage("export_webdataset", ("dataset", "export", "d", "--to", "out", "--format", "webdataset"), ("dry", "featurize")),
         Stage("export_parquet", ("dataset", "export", "d", "--to", "out", "--format", "parquet"), ("dry", "featurize")),
+        Stage("sensitivity", ("featurize", "d", "--sensitivity", "--batch", "256", "--workers", "1"), ("dry",), clusters=True),
     )
 }  # fmt: skip
 
