@@ -80,6 +80,10 @@ class TrainSettings(Frozen):
     )
     max_epochs: int | None = Field(None, ge=1, description="largest number of epochs")
     patience: int | None = Field(None, ge=1, description="epochs without improvement before training stops")
+    hold_out: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+        (),
+        description="what splits keep together (an instrument, a note; patterns such as violin*) that is the test split, and nothing else is: for leaving instruments out",
+    )
     limit: Limit = None
     train_rows: int | None = Field(
         None,

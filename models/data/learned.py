@@ -4,6 +4,7 @@ hand: which sounds it knows, and what they are like.
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -15,10 +16,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from timbre_data.pipeline.build.varying import COPY
 from timbre_data.pipeline.catalogue.files import whole
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.audio import decode
-from timbre_data.pipeline.store.columns import AUDIO, DRY_GROUP, DRY_HASH, DRY_INDEX, ROW_HASH
+from timbre_data.pipeline.store.columns import AUDIO, DRY_GROUP, DRY_HASH, DRY_IDENTITY, DRY_INDEX, ROW_HASH
 from timbre_data.schemas.errors import CorruptDataError
 
 if TYPE_CHECKING:
@@ -45,8 +47,8 @@ DESCRIBED = 163
 @dataclass(frozen=True)
 class Learned:
     """The rows that training has seen (training and validation split): `keys`, sorted hashes of their dry sounds, or
-    with a synth of the rows, and of the recordings they are pieces of; `sample` [shape=(k, 163)], features of some of
-    their sounds.
+    with a synth of the rows, of the recordings they are pieces of, and of the notes that they vary; `sample`
+    [shape=(k, 163)], features of some of their sounds.
     """
 
     keys: NDArray[np.uint64]
@@ -133,16 +135,24 @@ def some(rows: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
 
 
 def keys_of(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """What identifies the sound of each row: its dry sound, or with a synth the row itself, and the recording that an
-    imported one is a piece of, else 0 [shape=(n, 2)].
+    """What identifies the sound of each row: its dry sound, or with a synth the row itself; the recording that an
+    imported one is a piece of, else 0; and the note of its source, which several dry sounds may vary, else 0
+    [shape=(n, 3)].
     """
     index = data.read(DRY_INDEX)[rows].astype(np.int64)
-    keys = np.zeros((len(rows), 2), np.uint64)
+    keys = np.zeros((len(rows), 3), np.uint64)
     keys[:, 0] = data.read(ROW_HASH)[rows] if data.recipe.chain.synth else data.read(DRY_HASH)[index]
     if data.meta.get("kind") == "imported":
         source = data.recipe.source.name  # two collections may have recordings of one name
         groups = [xxhash.xxh3_64_intdigest(f"{source} {name}".encode()) for name in data.read(DRY_GROUP).tolist()]
         keys[:, 1] = np.array(groups, np.uint64)[index]
+    elif not data.recipe.chain.synth:
+        source = json.dumps(data.recipe.source.model_dump(mode="json"), sort_keys=True)
+        names = [str(name) for name in data.read(DRY_IDENTITY).tolist()]
+        if data.recipe.vary is not None:
+            names = [name.rpartition(COPY)[0] for name in names]
+        notes = [xxhash.xxh3_64_intdigest(f"{source} {name}".encode()) for name in names]
+        keys[:, 2] = np.array(notes, np.uint64)[index]
     return keys
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from timbre_data.models.data.classes import Classes, effect_classes
 from timbre_data.models.data.exchangeable import Prefixes, interchangeable
-from timbre_data.pipeline.build.splits import row_split
+from timbre_data.models.data.splitting import check_held_out, split_of
 from timbre_data.pipeline.catalogue.seeding import share
 from timbre_data.pipeline.sound.audio import mixed
 from timbre_data.pipeline.store.columns import (
@@ -26,7 +26,6 @@ from timbre_data.pipeline.store.columns import (
     IDENTIFIABLE,
     MASK,
     PARAMS,
-    SPLIT,
     feature_hash,
 )
 from timbre_data.schemas.errors import UsageError
@@ -130,13 +129,16 @@ def load_rows(
     audio: bool = False,
     frontend: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     needed: Sequence[int] | None = None,
+    hold_out: Sequence[str] = (),
 ) -> Rows:
     """Read the tables of several datasets into memory, and with `audio` their sounds, or what `frontend` makes of some
-    [shape=(k, samples)]; with `needed`, of rows of these splits only (others are NaN).
+    [shape=(k, samples)]; with `needed`, of rows of these splits only (others are NaN). With `hold_out`, the test
+    split is what fits its patterns (`splitting.split_of`).
 
     `classes` says which classes there are; by default each effect is one. Raises `UsageError` where features are
     missing or rows are not labelled alike.
     """
+    check_held_out(datasets, hold_out)
     parameters = learned_parameters(datasets)
     names = list(parameters)
     chosen_classes = (classes or effect_classes)(datasets)
@@ -167,9 +169,7 @@ def load_rows(
                 axis=1,
             ),
             "effect_db": data.read(EFFECT_DB, rows)[usable],
-            "split": data.read(SPLIT, rows)[usable]
-            if split == "note"
-            else row_split(usable + number * 2**32, data.recipe.split),
+            "split": split_of(data, number, usable, split, hold_out),
             "present": chosen_classes.present(data, rows)[usable],
             "clip": number * 2**32 + clip_numbers(data, rows, usable, index),
             "dataset": np.full(len(usable), number),

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from timbre_data.models.architectures import Model
 from timbre_data.models.data.rows import Rows, clip_numbers, some_rows
-from timbre_data.pipeline.build.splits import row_split
+from timbre_data.models.data.splitting import check_held_out, split_of
 from timbre_data.pipeline.sound.audio import decode
-from timbre_data.pipeline.store.columns import AUDIO, AUDIO_CHUNK, DRY_GROUP, DRY_INDEX, FRAMES, GAIN, SPLIT
+from timbre_data.pipeline.store.columns import AUDIO, AUDIO_CHUNK, DRY_GROUP, DRY_INDEX, FRAMES, GAIN
 from timbre_data.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,12 @@ class _Chunks:
 
 
 def load_frames(
-    datasets: Sequence[Dataset], model: Model, whole: Whole, split: str = "note", limit: int | None = None
+    datasets: Sequence[Dataset],
+    model: Model,
+    whole: Whole,
+    split: str = "note",
+    limit: int | None = None,
+    hold_out: Sequence[str] = (),
 ) -> Rows:
     """The labelled frames of datasets as rows; pieces of one recording are put together again, at their own levels, and
     brought to a peak of 1.
@@ -89,6 +94,7 @@ def load_frames(
     `split` "row" divides pieces at random, as the published code did it: a recording is then on several sides. Raises
     `UsageError` for datasets without labelled frames, or with other classes.
     """
+    check_held_out(datasets, hold_out)
     without = [data.name for data in datasets if not data.has(FRAMES)]
     if without:
         raise UsageError(f"{', '.join(without)} has no labelled frames: this network names the phoneme of every frame.")
@@ -108,9 +114,7 @@ def load_frames(
         usable = some_rows(data, limit)
         index = data.read(DRY_INDEX)[usable].astype(np.int64)
         groups = np.asarray(data.read(DRY_GROUP), object)[index]
-        splits, gains = data.read(SPLIT)[usable], data.read(GAIN)[usable]
-        if split == "row":
-            splits = row_split(usable + number * 2**32, data.recipe.split)
+        splits, gains = split_of(data, number, usable, split, hold_out), data.read(GAIN)[usable]
         labels = data.read(FRAMES)[usable]
         clips = clip_numbers(data, slice(None), usable, index)
         stored = _Chunks(data)

@@ -67,7 +67,7 @@ def evaluate(
     if other:
         if not phrases:
             other_data.refuse_other_formats(trained, datasets)
-        settings = settings.model_copy(update={"data": tuple(data), "limit": None, "train_rows": None})
+        settings = settings.model_copy(update={"data": tuple(data), "limit": None, "train_rows": None, "hold_out": ()})
     evaluated = Evaluated(
         run=run,
         trained=trained,

@@ -16,12 +16,12 @@ from timbre_data.models.architectures import MODELS, Shape
 from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder, EqOptions
 from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import learned_parameters, some_rows
+from timbre_data.models.data.splitting import check_held_out, split_of
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training.pair_training import rounds_of, stage_losses
 from timbre_data.models.training.preparing import complete, prepare
 from timbre_data.models.training.row_training import build, seconds_per_step
-from timbre_data.pipeline.build.splits import row_split
 from timbre_data.pipeline.catalogue.journal import duration
 from timbre_data.pipeline.store.columns import FRAMES, SPLITS
 from timbre_data.pipeline.store.reader import Dataset
@@ -75,6 +75,7 @@ def plan(settings: TrainSettings, folder: Path) -> TrainingPlan:
     """Say what a training would do, without doing it. Raises `UsageError` for what it could not do."""
     datasets = [open_named(data) for data in settings.data]
     settings = complete(settings, datasets)
+    check_held_out(datasets, settings.hold_out)
     model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
     counts = [_splits(settings, data, number, frames=target.windows) for number, data in enumerate(datasets)]
     rows = {name: sum(int((split == k).sum()) for split in counts) for k, name in enumerate(SPLITS)}
@@ -116,9 +117,7 @@ def plan(settings: TrainSettings, folder: Path) -> TrainingPlan:
 def _splits(settings: TrainSettings, data: Dataset, number: int, *, frames: bool) -> NDArray[np.uint8]:
     """The split of every row in use, or of every labelled frame."""
     usable = some_rows(data, settings.limit)
-    split = data.split()[usable]
-    if settings.split == "row":
-        split = row_split(usable + number * 2**32, data.recipe.split)
+    split = split_of(data, number, usable, settings.split, settings.hold_out)
     return np.repeat(split, (data.read(FRAMES)[usable] >= 0).sum(axis=1)) if frames else split
 
 

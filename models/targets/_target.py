@@ -118,6 +118,7 @@ class Target(ABC):
             audio=model.input == "audio",
             frontend=frontend,
             needed=needed,
+            hold_out=settings.hold_out,
         )
 
     def check(self, rows: Rows) -> None:  # noqa: B027  # most rows can be learned

@@ -38,7 +38,7 @@ class FramesTarget(ClassificationTarget):
         needed: Sequence[int] | None = None,
     ) -> Rows:
         """Frames as rows. Raises `UsageError` for datasets without labelled frames."""
-        return load_frames(datasets, model, frontend, settings.split, settings.limit)
+        return load_frames(datasets, model, frontend, settings.split, settings.limit, settings.hold_out)
 
     def check(self, rows: Rows) -> None:
         """Every frame has one class."""

@@ -261,6 +261,8 @@ def _refuse_other_settings(settings: TrainSettings, datasets: Sequence[Dataset],
             )
     if settings.precision != "32-true":
         raise UsageError(f"{settings.model} is trained in float32: leave out precision.")
+    if settings.hold_out:
+        raise UsageError(f"{settings.model} is split by note: leave out hold_out.")
     if settings.split != "note":
         raise UsageError(f"{settings.model} is split by note: leave out --split {settings.split}.")
     data = datasets[0]

@@ -28,7 +28,7 @@ from timbre_data.schemas.settings import TrainSettings
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
 
-ADDED = ("audible_db",)
+ADDED = ("audible_db", "hold_out")
 """Settings that came later: names of runs that do not use them stay as they were."""
 
 
@@ -76,7 +76,7 @@ def check_target(settings: TrainSettings) -> None:
 
 def default_name(settings: TrainSettings, contents: list[str]) -> str:
     """A name that is the same for the same settings and data: model, data, and a short digest."""
-    added = {name for name in ADDED if getattr(settings, name) is None}
+    added = {name for name in ADDED if not getattr(settings, name)}
     text = json.dumps([settings.model_dump(mode="json", exclude=added), contents], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     data = "-".join(Path(name.partition("@")[0]).name for name in settings.data)
@@ -126,9 +126,13 @@ def _classifier_for(settings: TrainSettings, model: Model, of: Path | None) -> T
         raise UsageError(
             f"--conditioning {run}: a classifier of effects is needed, this one learned {classifier.target}."
         )
-    split = open_run(run).settings.split
-    if split != settings.split:
+    made = open_run(run).settings
+    if made.split != settings.split:
         raise UsageError(
-            f"--conditioning {run} was trained with --split {split}: it needs the same split as this run, {settings.split}."
+            f"--conditioning {run} was trained with --split {made.split}: it needs the same split as this run, {settings.split}."
+        )
+    if made.hold_out != settings.hold_out:
+        raise UsageError(
+            f"--conditioning {run} held out {', '.join(made.hold_out) or 'nothing'}: it needs the same hold_out as this run."
         )
     return classifier

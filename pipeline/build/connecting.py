@@ -41,7 +41,7 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
                     f"the scheduler at {cluster.scheduler} has no workers: start some with 'dask worker {cluster.scheduler}'."
                 )
             _check_workers(client, cluster)
-            # Dask tries longer to reach a lost scheduler again than a build waits for it, so the build gives up, and says so
+            # longer than a build waits for a lost scheduler: then it is the build that gives up, and says so
             client._timeout = cluster.patience + GRACE_SECONDS
             yield client
         finally:

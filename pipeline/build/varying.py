@@ -14,6 +14,9 @@ from timbre_data.pipeline.catalogue.source import Note
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, magnitude
 from timbre_data.schemas.arrays import Audio
 
+COPY = "#"
+"""Between the name of a note and the number of its copy."""
+
 
 class _Copies(Sequence[Note]):
     """The notes of a source, `copies` times, one after the other."""
@@ -37,7 +40,7 @@ class _Copies(Sequence[Note]):
             raise IndexError(index)
         copy, number = divmod(index, len(self._notes))
         note = self._notes[number]
-        return replace(note, identity=f"{note.identity}#{copy}", group=note.group or note.identity)
+        return replace(note, identity=f"{note.identity}{COPY}{copy}", group=note.group or note.identity)
 
 
 class VariedSource:
