@@ -10,7 +10,10 @@ import pytest
 from tests.conftest import build, small_recipe
 from timbre_data.models.data import learned
 from timbre_data.models.data.rows import load_rows
+from timbre_data.models.studies.evaluate import evaluate
 from timbre_data.models.studies.planning import plan
+from timbre_data.models.training.runs import open_run
+from timbre_data.models.training.train import train
 from timbre_data.pipeline.store.columns import DRY_GROUP, DRY_INDEX
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
@@ -49,3 +52,29 @@ def test_varied_copies_of_a_note_are_known_by_the_note(home: Path) -> None:
     assert known.any()
     assert not known.all()
     assert np.array_equal(known, np.isin(identities, names[:3]))
+
+
+def test_a_run_is_judged_on_what_it_held_out_and_nothing_of_that_is_learned(shared: Path) -> None:
+    data = Dataset(str(shared / "delay"))
+    groups = np.asarray(data.read(DRY_GROUP), object)
+    chosen = sorted(set(groups))[:2]
+    held = np.isin(groups[data.read(DRY_INDEX)], chosen)
+    settings = TrainSettings(model="regressor_mlp", data=(str(shared / "delay"),), hold_out=tuple(chosen), max_epochs=1)
+    run, _ = train(settings)
+    assert evaluate(run, sounds=0).metrics["rows"] == held.sum()
+    kept = learned.load(run)
+    assert kept is not None
+    assert np.array_equal(kept.knows(data, np.arange(data.n)), ~held)
+    assert open_run(run).settings.hold_out == tuple(chosen)
+
+
+def test_a_classifier_that_held_out_something_else_is_refused(shared: Path) -> None:
+    chosen = str(sorted(set(Dataset(str(shared / "delay")).read(DRY_GROUP).tolist()))[0])
+    classifier, _ = train(
+        TrainSettings(model="class_mlp", data=(str(shared / "delay"), str(shared / "distortion")), max_epochs=1)
+    )
+    settings = TrainSettings(
+        model="regressor_mlp", data=(str(shared / "delay"),), hold_out=(chosen,), conditioning=str(classifier)
+    )
+    with pytest.raises(UsageError, match="held out nothing: it needs the same hold_out"):
+        train(settings)
