@@ -15,9 +15,6 @@ from timbre_data.schemas.errors import ClusterLostError, UsageError
 if TYPE_CHECKING:
     from timbre_data.pipeline.build.engine import Cluster
 
-GRACE_SECONDS = 60.0
-"""For which Dask goes on trying after a build's patience is over: a commit may keep the build from looking."""
-
 
 @contextmanager
 def dask_client(cluster: Cluster) -> Iterator[Any]:
@@ -41,8 +38,7 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
                     f"the scheduler at {cluster.scheduler} has no workers: start some with 'dask worker {cluster.scheduler}'."
                 )
             _check_workers(client, cluster)
-            # longer than a build waits for a lost scheduler: then it is the build that gives up, and says so
-            client._timeout = cluster.patience + GRACE_SECONDS
+            client._timeout = max(cluster.patience, 1.0)  # for which Dask tries to reach a lost scheduler again
             yield client
         finally:
             client.close(timeout=5 if answers(client) else 1)

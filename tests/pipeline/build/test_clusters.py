@@ -238,7 +238,9 @@ def test_a_lost_cluster_is_said_and_given_up_in_one_line(
     said = "".join(line for _, line in lines)
     out, _ = build_.communicate(timeout=60)
     assert build_.returncode == 1, said
-    assert any(seconds < 15 for seconds, line in lines if "waiting up to 2 s" in line), lines
+    told = [seconds for seconds, line in lines if "waiting up to 2 s" in line]
+    # Dask gives up on a scheduler that was killed after 2 s, too: a build that is busy with a commit sees only the end
+    assert (told and told[0] < 15) or (not told and victim == "scheduler"), lines
     assert lines[-1][0] < 25, lines
     assert out == ""
     assert "Traceback" not in said
