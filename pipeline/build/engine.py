@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FrameType
@@ -188,6 +189,9 @@ def run(
     `ClusterLostError` for a cluster that is gone for longer than its patience, or `InterruptedBuildError` after Ctrl-C;
     in each case what was done is committed first.
     """
+    from distributed.client import ClosedClientError
+    from distributed.comm.core import CommClosedError
+
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     waiting = deque(tasks)
     files = named_files()
@@ -204,9 +208,21 @@ def run(
         while waiting and len(running) < 2 * workers and watch.connected:
             session = writer.task_session()
             task = waiting.popleft()
-            future = client.submit(
-                _run_task, files, trusted(), function, session, writer.location.address, task, *constants, pure=False
-            )
+            try:
+                future = client.submit(
+                    _run_task,
+                    files,
+                    trusted(),
+                    function,
+                    session,
+                    writer.location.address,
+                    task,
+                    *constants,
+                    pure=False,
+                )
+            except ClosedClientError:  # Dask has given up in this moment
+                waiting.appendleft(task)
+                return
             running[future] = task
             future.add_done_callback(done.put)
 
@@ -236,7 +252,12 @@ def run(
                     if not interrupt.requested:  # the scheduler forgot it
                         waiting.appendleft(task)
                     continue
-                result: TaskResult = _result(future)
+                try:
+                    result: TaskResult = _result(future)
+                except (CancelledError, CommClosedError):  # the scheduler was lost while it brought the result
+                    if not interrupt.requested:
+                        waiting.appendleft(task)
+                    continue
                 patience.progressed()
                 if cluster.scheduler:
                     _take_fingerprint(writer, cluster, result.made_by)

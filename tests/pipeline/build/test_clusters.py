@@ -80,6 +80,24 @@ def test_tasks_that_a_scheduler_forgets_are_done_again(monkeypatch: pytest.Monke
     assert data.complete()
 
 
+def test_results_that_are_lost_on_their_way_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task has ended, and its scheduler goes while it brings the result."""
+    from distributed.client import FutureCancelledError
+    from distributed.comm.core import CommClosedError
+
+    real, lost = engine._result, [FutureCancelledError("task", "lost"), CommClosedError("in between")]
+
+    def result(future: Any) -> Any:
+        if lost:
+            raise lost.pop()
+        return real(future)
+
+    monkeypatch.setattr(engine, "_result", result)
+    data = build(small_recipe(n=1100), "d", cluster=Cluster(workers=2, batch=256))
+    assert not lost
+    assert data.complete()
+
+
 def test_a_scheduler_that_does_not_answer_leaves_no_dataset(home: Path) -> None:
     with socket.socket() as listening:  # accepts and says nothing
         listening.bind(("127.0.0.1", 0))
