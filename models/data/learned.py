@@ -16,8 +16,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from timbre_data.pipeline.build.varying import COPY
 from timbre_data.pipeline.catalogue.files import whole
+from timbre_data.pipeline.catalogue.source import COPY
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store.columns import AUDIO, DRY_GROUP, DRY_HASH, DRY_IDENTITY, DRY_INDEX, ROW_HASH

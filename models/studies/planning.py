@@ -16,7 +16,7 @@ from timbre_data.models.architectures import MODELS, Shape
 from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder, EqOptions
 from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import learned_parameters, some_rows
-from timbre_data.models.data.splitting import check_held_out, split_of
+from timbre_data.models.data.splitting import split_of
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training.pair_training import rounds_of, stage_losses
@@ -75,7 +75,6 @@ def plan(settings: TrainSettings, folder: Path) -> TrainingPlan:
     """Say what a training would do, without doing it. Raises `UsageError` for what it could not do."""
     datasets = [open_named(data) for data in settings.data]
     settings = complete(settings, datasets)
-    check_held_out(datasets, settings.hold_out)
     model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
     counts = [_splits(settings, data, number, frames=target.windows) for number, data in enumerate(datasets)]
     rows = {name: sum(int((split == k).sum()) for split in counts) for k, name in enumerate(SPLITS)}

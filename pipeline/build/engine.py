@@ -190,7 +190,6 @@ def run(
     in each case what was done is committed first.
     """
     from distributed.client import ClosedClientError
-    from distributed.comm.core import CommClosedError
 
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     waiting = deque(tasks)
@@ -208,18 +207,9 @@ def run(
         while waiting and len(running) < 2 * workers and watch.connected:
             session = writer.task_session()
             task = waiting.popleft()
+            work = (files, trusted(), function, session, writer.location.address, task, *constants)
             try:
-                future = client.submit(
-                    _run_task,
-                    files,
-                    trusted(),
-                    function,
-                    session,
-                    writer.location.address,
-                    task,
-                    *constants,
-                    pure=False,
-                )
+                future = client.submit(_run_task, *work, pure=False)
             except ClosedClientError:  # Dask has given up in this moment
                 waiting.appendleft(task)
                 return
@@ -248,13 +238,8 @@ def run(
                         _cancel_waiting(client, running)
                     continue
                 task = running.pop(future)
-                if future.status == "cancelled":
-                    if not interrupt.requested:  # the scheduler forgot it
-                        waiting.appendleft(task)
-                    continue
-                try:
-                    result: TaskResult = _result(future)
-                except (CancelledError, CommClosedError):  # the scheduler was lost while it brought the result
+                result = _result(future)
+                if result is None:
                     if not interrupt.requested:
                         waiting.appendleft(task)
                     continue
@@ -319,12 +304,19 @@ def _cancel_waiting(client: Any, running: Iterable[Any]) -> None:
     client.cancel([future for future in running if future.key not in processing and future.status == "pending"])
 
 
-def _result(future: Any) -> TaskResult:
-    """The result of a task; errors that are not ours say where they happened."""
+def _result(future: Any) -> TaskResult | None:
+    """The result of a task, None where the scheduler forgot it, or was lost while it brought it; errors that are not
+    ours say where they happened.
+    """
+    from distributed.comm.core import CommClosedError
     from distributed.scheduler import KilledWorker
 
+    if future.status == "cancelled":
+        return None
     try:
         result = future.result()
+    except (CancelledError, CommClosedError):
+        return None
     except TimbreDataError:
         raise
     except KilledWorker as error:

@@ -10,12 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.chain import Chain
-from timbre_data.pipeline.catalogue.source import Note
+from timbre_data.pipeline.catalogue.source import COPY, Note
 from timbre_data.pipeline.sound.audio import SILENCE_PEAK, magnitude
 from timbre_data.schemas.arrays import Audio
-
-COPY = "#"
-"""Between the name of a note and the number of its copy."""
 
 
 class _Copies(Sequence[Note]):

@@ -117,14 +117,14 @@ class Patience:
 
     def news(self, problem: str | None, *, gave_up: bool = False) -> str | None:
         """What to tell the user about a problem, if it is new. Raises `ClusterLostError` for one that has lasted too
-        long.
+        long, or that was told and Dask gave up.
         """
         if problem is None:
             over, self._since, self._said = self._said is not None, None, None
             return "the cluster answers again" if over else None
         now = time.monotonic()
         self._since = now if self._since is None else self._since
-        if gave_up or now - self._since > self._seconds:
+        if (gave_up and self._said) or now - self._since > self._seconds:
             raise ClusterLostError(
                 f"{problem}, after {self._seconds:g} s of waiting (--patience). What was committed is safe."
             )

@@ -13,6 +13,8 @@ from timbre_data.schemas.arrays import Audio
 
 Segment = tuple[float, float, str]
 """Labels of parts of a sound: (start in seconds, stop in seconds, label)."""
+COPY = "#"
+"""Between the identity of a note and the number of its copy, where a recipe varies its notes."""
 
 
 def key_hz(key: float) -> float:

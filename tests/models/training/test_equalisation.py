@@ -362,6 +362,7 @@ def test_one_network_for_many_settings(
         ("optimizer", "sgd"),
         ("max_epochs", 7),
         ("precision", "bf16-mixed"),
+        ("hold_out", "B*"),
     ],
 )
 def test_settings_without_a_use_are_refused(shelving: Path, field: str, value: object) -> None:
