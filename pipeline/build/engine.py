@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.connecting import refuse_other_code, refuse_other_workers
 from timbre_data.pipeline.build.provenance import fingerprint
-from timbre_data.pipeline.build.watching import ClusterWatch, Patience, answers, known_workers
+from timbre_data.pipeline.build.watching import ClusterWatch, Patience, answers, known_workers, while_looking
 from timbre_data.pipeline.catalogue.progress import Progress
 from timbre_data.pipeline.catalogue.registry import MemberFile, add_files, named_files
 from timbre_data.pipeline.catalogue.threads import available_cores
@@ -223,14 +223,18 @@ def run(
 
     joined = partial(refuse_other_workers, client, cluster)
     with _Interrupt() as interrupt, ClusterWatch(client, cluster.scheduler, joined) as watch:
+
+        def look() -> None:
+            if news := patience.news(watch.problem(), gave_up=watch.gave_up):
+                progress.notice(news)
+
         try:
             while running or (waiting and not interrupt.requested):
                 if not interrupt.requested:
                     submit()
                 if watch.refused:
                     raise watch.refused
-                if news := patience.news(watch.problem(), gave_up=watch.gave_up):
-                    progress.notice(news)
+                look()
                 try:
                     future = done.get(timeout=0.2)
                 except queue.Empty:
@@ -238,7 +242,7 @@ def run(
                         _cancel_waiting(client, running)
                     continue
                 task = running.pop(future)
-                result = _result(future)
+                result = _result(future, look)
                 if result is None:
                     if not interrupt.requested:
                         waiting.appendleft(task)
@@ -304,9 +308,9 @@ def _cancel_waiting(client: Any, running: Iterable[Any]) -> None:
     client.cancel([future for future in running if future.key not in processing and future.status == "pending"])
 
 
-def _result(future: Any) -> TaskResult | None:
+def _result(future: Any, look: Callable[[], None]) -> TaskResult | None:
     """The result of a task, None where the scheduler forgot it, or was lost while it brought it; errors that are not
-    ours say where they happened.
+    ours say where they happened. `look` is called while it comes: a scheduler that is stopped never brings it.
     """
     from distributed.comm.core import CommClosedError
     from distributed.scheduler import KilledWorker
@@ -314,7 +318,7 @@ def _result(future: Any) -> TaskResult | None:
     if future.status == "cancelled":
         return None
     try:
-        result = future.result()
+        result = while_looking(future.result, look)
     except (CancelledError, CommClosedError):
         return None
     except TimbreDataError:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
 
 from timbre_data.schemas.errors import ClusterLostError
+
+T = TypeVar("T")
 
 SILENT_SECONDS = 10.0
 """A scheduler or worker that was not heard of for so long counts as lost."""
@@ -147,6 +150,24 @@ def within(seconds: float, call: Callable[[], object]) -> bool:
 
     threading.Thread(target=make, daemon=True).start()
     return done.wait(seconds)
+
+
+def while_looking(call: Callable[[], T], look: Callable[[], None], seconds: float = 0.2) -> T:
+    """What a call gives or raises that a stopped process may never answer, made in a thread of its own; `look` is
+    called every so many seconds until it ends, and may raise.
+    """
+    answer: Future[T] = Future()
+
+    def make() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=make, daemon=True).start()
+    while not wait([answer], seconds).done:
+        look()
+    return answer.result()
 
 
 def answers(client: Any, seconds: float = 2.0) -> bool:

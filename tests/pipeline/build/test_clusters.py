@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,7 +23,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import build, small_recipe
-from timbre_data.pipeline.build import engine, featurizing, rendering, stage
+from timbre_data.pipeline.build import engine, featurizing, rendering, stage, watching
 from timbre_data.pipeline.build.connecting import dask_client
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.build.watching import Patience
@@ -101,6 +102,26 @@ def test_results_that_are_lost_on_their_way_are_made_again(monkeypatch: pytest.M
     data = build(small_recipe(n=1100), "d", cluster=Cluster(workers=2, batch=256))
     assert not lost
     assert data.complete()
+
+
+def test_a_result_that_never_comes_keeps_no_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task has ended, and its scheduler is stopped while it brings the result."""
+    over = threading.Event()
+
+    class Stopped(queue.Queue[Any]):
+        """Gives futures whose results do not come."""
+
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            future = super().get(block, timeout)
+            future.result = Mock(side_effect=over.wait)
+            monkeypatch.setattr(watching.ClusterWatch, "problem", lambda self: "the scheduler does not answer")
+            return future
+
+    monkeypatch.setattr(engine, "queue", SimpleNamespace(SimpleQueue=Stopped, Empty=queue.Empty))
+    with pytest.raises(ClusterLostError, match=r"the scheduler does not answer, after 0\.5 s of waiting"):
+        build(small_recipe(n=1100), "d", cluster=Cluster(workers=2, batch=256, patience=0.5))
+    over.set()
+    assert Dataset("d").version == "unfinished"
 
 
 def test_a_scheduler_that_does_not_answer_leaves_no_dataset(home: Path) -> None:
