@@ -84,6 +84,10 @@ class TrainSettings(Frozen):
         (),
         description="what splits keep together (an instrument, a note; patterns such as violin*) that is the test split, and nothing else is: for leaving instruments out",
     )
+    known_dry: bool = Field(
+        False,
+        description="give the network each row's dry sound, too: its answers hold on other instruments, and need the dry sound (predict --dry); for regressor-cnn and inverse-flow",
+    )
     limit: Limit = None
     train_rows: int | None = Field(
         None,

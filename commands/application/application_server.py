@@ -128,6 +128,7 @@ def application(
         run, labels = by_name.get(str(wanted.get("run"))), wanted.get("labels")
         if (
             run is None
+            or run.predictor.needs_dry
             or not isinstance(labels, dict)
             or not all(isinstance(one, int | float) for one in labels.values())
         ):

@@ -40,7 +40,8 @@ class Recogniser:
             raise UsageError(f"{run.name} learned {self.predictor.trained.target}: the page shows runs of notes.")
         self._busy = threading.Lock()  # networks and synths are used by one at a time
         noise = np.random.default_rng(0).uniform(-1, 1, (1, self.predictor.samples)).astype(np.float32)
-        self.predictor.predict_arrays(noise, np.full(1, np.nan, np.float32))  # the first answer takes no longer
+        dry = noise if self.predictor.needs_dry else None
+        self.predictor.predict_arrays(noise, np.full(1, np.nan, np.float32), dry)  # the first answer takes no longer
 
     def describe(self) -> dict[str, Any]:
         """What the page needs to know of the run."""
@@ -54,6 +55,7 @@ class Recogniser:
             "synth": self.predictor.of_a_synth,
             "knobs": self._knobs(),
             "needs_pitch": self.predictor.needs_pitch,
+            "needs_dry": self.predictor.needs_dry,
         }
 
     def _knobs(self) -> dict[str, list[dict[str, Any]]]:

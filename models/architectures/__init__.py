@@ -22,7 +22,7 @@ class Shape:
 
     `positions` of each output: how many positions a choice, switch or integer has, 0 for a continuous one. `groups`:
     the number of the effect that each output is a parameter of. `interchangeable`: groups of parts that may be
-    exchanged, as the outputs of each part.
+    exchanged, as the outputs of each part. With `dry`, the dry sound of each sound is given, too.
     """
 
     inputs: int
@@ -33,6 +33,7 @@ class Shape:
     positions: tuple[int, ...] = ()
     groups: tuple[int, ...] = ()
     interchangeable: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    dry: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,9 @@ class Model:
     has a sigmoid for each class even where every training row has one label; others have a soft-max then. A
     `conditioned` network may be given a classifier's probabilities. `l2_convolutions` times the squared weights of all
     convolutions is added to the loss (a kernel regulariser, as Keras has it). A front end that gives more than one
-    spectrogram is not `varied` in training. `published` holds parameter counts: variant -> (shape, count), with the
+    spectrogram is not `varied` in training. A network that `takes_dry` has a front end and is built for `Shape.dry`,
+    too: its sounds are then [shape=(n, 2 samples)], each followed by its dry sound, or what the front end makes of both
+    [shape=(n, 2, ...)]. `published` holds parameter counts: variant -> (shape, count), with the
     running statistics of batch norms where `counts_statistics`; the tests compare.
     """
 
@@ -75,6 +78,7 @@ class Model:
     context: int = 0
     multi_label: bool = False
     conditioned: bool = False
+    takes_dry: bool = False
     l2_convolutions: float = 0.0
     counts_statistics: bool = False
     published: Mapping[str, tuple[Shape, int]] = field(default_factory=dict)

@@ -53,7 +53,7 @@ class InverseFlow(RegressorCnn):
 
     def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
         """Map features [shape=(n, inputs)] and sounds [shape=(n, samples)], or their spectrograms [shape=(n, 1,
-        cells)], to logits and the embedding [shape=(n, logits + hidden)].
+        cells)], to logits and the embedding [shape=(n, logits + hidden)]; with the dry sound as `RegressorCnn`.
         """
         embedding = self.embed(features, audio)
         return torch.cat([self.heads(embedding), embedding], dim=1).float()
@@ -88,6 +88,7 @@ MODEL = Model(
     input="audio",
     frontend=Spectrograms,
     varied=False,
+    takes_dry=True,
     features=(),
     build=InverseFlow,
     options=InverseFlowOptions,

@@ -4,7 +4,9 @@ together.
 What an effect does shows at different scales: the time between echoes and the speed of a modulation in spectrograms of
 short windows, the corner of a shelf and the teeth of a comb in those of long ones. A network over one spectrogram has
 to choose. This one takes three, each by convolutions of its own whose places are kept (no global pooling), and puts
-what they found together in a dense layer, to which feature sets (such as the pitch of the dry note) may be added.
+what they found together in a dense layer, to which feature sets (such as the pitch of the dry note) may be added. Where
+the dry sound is known, each spectrogram stands beside that of the dry sound: what is to be learned is the difference,
+whatever was played.
 
 Each parameter is a distribution over its range, as in `inverse_cnn`; each effect gets a probability, learned from
 which parameters apply to a row.
@@ -21,7 +23,7 @@ from torch.nn import functional as F
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.layers.knob_heads import KnobHeads
-from timbre_data.models.layers.log_mel import LogMel
+from timbre_data.models.layers.log_mel import LogMel, at_full_scale
 from timbre_data.models.layers.shaped_filters import channels_last
 from timbre_data.schemas.base import Frozen
 
@@ -81,9 +83,11 @@ class Spectrograms(nn.Module):
         return torch.cat([scale(audio).flatten(1) for scale in self.scales], dim=1)[:, None]
 
     def apart(self, cells: torch.Tensor) -> list[torch.Tensor]:
-        """What `forward` gives as spectrograms again [shape=(n, 1, bins, frames) each]."""
-        parts = cells[:, 0].split([bins * frames for bins, frames in self.shapes], dim=1)
-        return [part.unflatten(1, (1, *shape)) for part, shape in zip(parts, self.shapes, strict=True)]
+        """What `forward` gives, for one sound or for a sound and its dry sound [shape=(n, 1 or 2, cells)], as
+        spectrograms again [shape=(n, 1 or 2, bins, frames) each].
+        """
+        parts = cells.split([bins * frames for bins, frames in self.shapes], dim=2)
+        return [part.unflatten(2, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
 
 class Residual(nn.Module):
@@ -114,6 +118,7 @@ class RegressorCnn(nn.Module):
     def __init__(self, shape: Shape, options: RegressorCnnOptions) -> None:
         super().__init__()
         self.front = Spectrograms(shape, options)
+        self._dry = shape.dry
         self.knobs = KnobHeads(shape.positions or (0,) * shape.outputs)
         effects = 1 + max(shape.groups, default=-1)
         self.recognises = effects if options.recognise and effects > 1 else 0
@@ -122,7 +127,8 @@ class RegressorCnn(nn.Module):
         w = options.width
         widths = (w, 2 * w, 3 * w, 4 * w)
         self.trunks = nn.ModuleList(
-            nn.Sequential(_halved(1, w, 5), *(Residual(*pair) for pair in pairwise(widths))) for _ in options.scales
+            nn.Sequential(_halved(1 + shape.dry, w, 5), *(Residual(*pair) for pair in pairwise(widths)))
+            for _ in options.scales
         )
         cells = sum(-(-bins // 2**STAGES) * -(-frames // 2**STAGES) for bins, frames in self.front.shapes)
         self.hidden = nn.Sequential(
@@ -136,14 +142,15 @@ class RegressorCnn(nn.Module):
 
     def forward(self, features: torch.Tensor, *, audio: torch.Tensor) -> torch.Tensor:
         """Map features [shape=(n, inputs)] and sounds [shape=(n, samples)], or what `frontend` makes of them [shape=(n,
-        1, cells)], to logits [shape=(n, sum of heads + effects)].
+        1, cells)], to logits [shape=(n, sum of heads + effects)]. Where the dry sound is known, it follows each sound
+        [shape=(n, 2 samples)], or its spectrograms [shape=(n, 2, cells)].
         """
         logits: torch.Tensor = self.heads(self.embed(features, audio))
         return logits.float()
 
     def embed(self, features: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
         """What the dense layer makes of a sound [shape=(n, hidden)]."""
-        cells = audio if audio.dim() == 3 else self.front(audio)
+        cells = audio if audio.dim() == 3 else self._cells(audio)
         spectrograms = self.front.apart(cells.float())
         found = [
             trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)
@@ -151,6 +158,14 @@ class RegressorCnn(nn.Module):
         ]
         embedding: torch.Tensor = self.hidden(torch.cat([*found, features], dim=1))
         return embedding
+
+    def _cells(self, audio: torch.Tensor) -> torch.Tensor:
+        """What the front end makes of sounds, each followed by its dry sound where that is known."""
+        if not self._dry:
+            cells: torch.Tensor = self.front(audio)
+            return cells
+        wet, dry = audio.chunk(2, dim=1)
+        return torch.cat([self.front(wet), self.front(at_full_scale(dry))], dim=1)
 
     def decode(self, logits: torch.Tensor) -> torch.Tensor:
         """Turn logits into normalized values [shape=(n, outputs)]."""
@@ -189,6 +204,7 @@ MODEL = Model(
     input="audio",
     frontend=Spectrograms,
     varied=False,
+    takes_dry=True,
     features=(),
     build=RegressorCnn,
     options=RegressorCnnOptions,

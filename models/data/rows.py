@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from timbre_data.models.data.classes import Classes, effect_classes
 from timbre_data.models.data.exchangeable import Prefixes, interchangeable
 from timbre_data.models.data.splitting import check_held_out, split_of
+from timbre_data.models.data.wet_and_dry import WetAndDry, check_dry, of_dry
 from timbre_data.pipeline.catalogue.seeding import share
 from timbre_data.pipeline.sound.audio import mixed
 from timbre_data.pipeline.store.columns import (
     AUDIO,
     CLIP,
+    DRY_AUDIO,
     DRY_GROUP,
     DRY_IDENTITY,
     DRY_INDEX,
@@ -48,7 +50,7 @@ class Rows:
     it has just one; `split` [shape=(n,)]; `dataset` and `row` [shape=(n,)]: where it comes from; `group` [shape=(n,)]:
     what splits keep together; `clip` [shape=(n,)] equal for the pieces of one recording (of one dry sound); `audio`
     [shape=(n, samples)] the sounds as stored, mixed to mono, where asked for, or the output of a front end (an array,
-    or `windows.Windows`); `parameters` and `effects` describe the columns of `labels`,
+    `WetAndDry` or `windows.Windows`); `parameters` and `effects` describe the columns of `labels`,
     `interchangeable` which may be exchanged.
     """
 
@@ -80,11 +82,10 @@ class Rows:
         """The sounds of some rows, or their windows, as `Trained.predict` takes them; None where there are none."""
         if self.audio is None:
             return None
-        return (
-            torch.from_numpy(self.audio[row_indices])
-            if isinstance(self.audio, np.ndarray)
-            else self.audio.at(row_indices)
-        )
+        if isinstance(self.audio, np.ndarray):
+            return torch.from_numpy(self.audio[row_indices])
+        there = self.audio.at(row_indices)
+        return there[:] if isinstance(there, WetAndDry) else there
 
     def where(self, split: int) -> NDArray[np.int64]:
         """Indices of the rows of one split: 0 train, 1 validation, 2 test."""
@@ -130,9 +131,11 @@ def load_rows(
     frontend: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     needed: Sequence[int] | None = None,
     hold_out: Sequence[str] = (),
+    known_dry: bool = False,
 ) -> Rows:
     """Read the tables of several datasets into memory, and with `audio` their sounds, or what `frontend` makes of some
-    [shape=(k, samples)]; with `needed`, of rows of these splits only (others are NaN). With `hold_out`, the test
+    [shape=(k, samples)], with `known_dry` of the dry sounds, too; with `needed`, of rows of these splits only (others
+    are NaN). With `hold_out`, the test
     split is what fits its patterns (`splitting.split_of`).
 
     `classes` says which classes there are; by default each effect is one. Raises `UsageError` where features are
@@ -149,7 +152,10 @@ def load_rows(
         raise UsageError(
             "these datasets have sounds of different rates, lengths or types: a network that takes sounds needs one."
         )
+    if known_dry:
+        check_dry(datasets)
     parts: list[dict[str, NDArray[Any]]] = []
+    dry_sounds: list[NDArray[Any]] = []
     for number, data in enumerate(datasets):
         usable = some_rows(data, limit)
         stop = int(usable[-1]) + 1 if len(usable) else 0
@@ -186,12 +192,19 @@ def load_rows(
             wide = np.zeros((len(usable), len(names)), dtype)
             wide[:, positions] = data.read(path, rows)[usable][:, learned_columns]
             part[key] = wide
+        wanted = np.ones(len(usable), bool) if needed is None else np.isin(part["split"], needed)
         if audio:
-            part["audio"] = mono_sounds(
-                data, AUDIO, usable, frontend, None if needed is None else np.isin(part["split"], needed)
-            )
+            part["audio"] = mono_sounds(data, AUDIO, usable, frontend, wanted)
+        if known_dry:
+            played, part["dry"] = np.unique(index, return_inverse=True)
+            part["dry"] += sum(map(len, dry_sounds))
+            heard = np.isin(played, index[wanted])
+            dry_sounds.append(mono_sounds(data, DRY_AUDIO, played, of_dry(frontend), heard))
         parts.append(part)
-    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    joined: dict[str, Any] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    if known_dry:
+        together = (joined["audio"], np.concatenate(dry_sounds), joined.pop("dry"))
+        joined["audio"] = WetAndDry(*map(torch.from_numpy, together))
     unknown = joined["features"].shape[0] - int(np.isfinite(joined["features"]).all(axis=1).sum())
     if unknown:
         raise UsageError(

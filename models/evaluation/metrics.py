@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from timbre_data.models.evaluation.tables import Table, number
 
 Numbers = NDArray[np.float64]
+NO_ERROR = 1e-12
+"""A mean squared error of normalized values that is rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ def regression_errors(predicted: NDArray[Any], labels: NDArray[Any], mask: NDArr
         mae_each=absolute / safe,
         published_mae_each=absolute / rows,
     )
+
+
+def skills(errors: RegressionErrors, baseline: RegressionErrors) -> Numbers:
+    """1 - MSE over a baseline's MSE, of each parameter [shape=(p,)]: 1 without an error; NaN where the baseline has
+    none, as the mean has none of a parameter that never moves.
+    """
+    there = np.asarray(baseline.mse_each)
+    return 1 - np.asarray(errors.mse_each) / np.where(there > NO_ERROR, there, np.nan)
 
 
 def mean_predictor(labels: NDArray[Any], mask: NDArray[np.bool_], count: int) -> NDArray[np.float32]:

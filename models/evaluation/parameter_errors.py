@@ -73,7 +73,9 @@ def _errors(
     random = metrics.regression_errors(metrics.random_predictor(*labels.shape), labels, mask)
     clear = metrics.regression_errors(predicted, labels, identifiable)
     floor = metrics.regression_errors(_all_that_is_heard(rows, row_indices), labels, mask)
-    skill = 1 - errors.mse / mean.mse
+    there = mean.mse if mean.mse > metrics.NO_ERROR else float("nan")
+    skill = 1 - errors.mse / there
+    skills = metrics.skills(errors, mean)
     clear_skills = _clear_skills(rows, row_indices, clear)
     sure = _intervals(predicted, middle, rows, row_indices)
     plots.predicted_against_true(predicted, labels, mask, rows.parameter_names, folder / "parameters.png")
@@ -95,7 +97,7 @@ def _errors(
                         number(errors.mae_each[i]),
                         number(errors.mse_each[i]),
                         number(floor.mse_each[i]),
-                        number(1 - errors.mse_each[i] / mean.mse_each[i]),
+                        number(skills[i]),
                         number(clear.mae_each[i]),
                         number(clear_skills[i]),
                     )
@@ -109,7 +111,7 @@ def _errors(
                     number(random.mae),
                     number(random.mse),
                     "-",
-                    number(1 - random.mse / mean.mse),
+                    number(1 - random.mse / there),
                     "-",
                     "-",
                 ),
@@ -137,7 +139,7 @@ def _errors(
             order[i]: {
                 "mae": errors.mae_each[i],
                 "mse": errors.mse_each[i],
-                "skill": 1 - errors.mse_each[i] / mean.mse_each[i],
+                "skill": float(skills[i]),
                 "skill_identifiable": clear_skills[i],
                 "floor_mse": floor.mse_each[i],
                 **({"published_convention_mae": errors.published_mae_each[i]} if comparable else {}),
@@ -194,8 +196,7 @@ def _clear_skills(rows: Rows, row_indices: NDArray[np.int64], errors: metrics.Re
     train = rows.where(0)
     guess = metrics.mean_predictor(rows.labels[train], rows.mask[train] & rows.identifiable[train], len(row_indices))
     mean = metrics.regression_errors(guess, labels, clear)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return [float(one) for one in 1 - np.asarray(errors.mse_each) / np.asarray(mean.mse_each)]
+    return metrics.skills(errors, mean).tolist()
 
 
 def _intervals(

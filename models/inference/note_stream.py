@@ -223,6 +223,8 @@ def predictions(predictor: Predictor, stream: BinaryIO, form: PcmFormat) -> Iter
         raise UsageError("this run names the frames of a whole recording: it cannot follow a stream.")
     if predictor.target.learns_from == "pairs":
         raise UsageError("this run maps sounds to sounds: give it files, with --out.")
+    if predictor.needs_dry:
+        raise UsageError("this run learned with the dry sound beside it: give it files, with --dry.")
     listener = listener_for(predictor)
 
     def predicted(notes: list[tuple[int, Audio]]) -> Iterator[dict[str, Any]]:

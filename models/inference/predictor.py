@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,21 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbre_data.models.architectures import MODELS, Model
 from timbre_data.models.data.classes import family_probabilities
-from timbre_data.models.data.windows import windows_of
+from timbre_data.models.inference.dry_recording import DryRecording
 from timbre_data.models.inference.effect_settings import effect_settings
+from timbre_data.models.inference.frame_segments import segments_of
 from timbre_data.models.inference.report import NotePrediction, Prediction, Setting
 from timbre_data.models.inference.sound_files import cut_notes, load_sound, note_starts
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.targets._target import Target
 from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.checkpoints import Trained
-from timbre_data.models.training.frontends import sound_frontend
 from timbre_data.pipeline.catalogue.feature_set import FeatureSet
 from timbre_data.pipeline.features import FEATURE_SETS
 from timbre_data.pipeline.sound.audio import as_stored, decode
-from timbre_data.pipeline.store.columns import FRAME_SECONDS
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import TimbreDataError, UsageError
 from timbre_data.schemas.parameter import Parameter
@@ -117,11 +114,17 @@ class Predictor:
         """The target of the classifier, or of the run if it has none."""
         return TARGETS.load(self.classifier.target if self.classifier else self.trained.target)
 
+    @property
+    def needs_dry(self) -> bool:
+        """Whether the run learned with the dry sound of each sound known."""
+        return self.trained.shape.dry
+
     def predict_arrays(
-        self, notes: Audio, f0_hz: NDArray[np.float32]
+        self, notes: Audio, f0_hz: NDArray[np.float32], dry: Audio | None = None
     ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
         """Class probabilities [shape=(n, classes)] and normalized parameters [shape=(n, p)] of notes [shape=(n,
-        samples)]; None where the run has none.
+        samples)] and their dry sounds, where the run takes those [shape=(n, samples)]; None where the run has none.
+        Raises `UsageError` for a run that needs dry sounds and gets none.
         """
         stored = self._as_stored(notes)
         probabilities = labels = None
@@ -134,24 +137,36 @@ class Predictor:
                 condition = family_probabilities(
                     probabilities, self.classifier.families, multi_label=self.classified.always_multi_label
                 )
-            outputs = self._outputs(self.trained, stored, f0_hz, condition)
+            outputs = self._outputs(self.trained, stored, f0_hz, condition, dry)
             labels = self.trained.decoded(outputs).numpy()
             if self.trained.recognises:
                 probabilities = self.trained.recognised(outputs)
         return None if probabilities is None else probabilities.numpy(), labels
 
     def _outputs(
-        self, model: Trained, stored: Audio, f0_hz: NDArray[np.float32], condition: torch.Tensor | None = None
+        self,
+        model: Trained,
+        stored: Audio,
+        f0_hz: NDArray[np.float32],
+        condition: torch.Tensor | None = None,
+        dry: Audio | None = None,
     ) -> torch.Tensor:
         """What a network says of notes, from features or audio [shape=(n, width)]."""
-        audio = torch.from_numpy(stored) if model.shape.samples else None
+        sounds = stored
+        if model.shape.dry:
+            if dry is None:
+                raise UsageError(
+                    f"{self._run.folder.name} learned with the dry sound beside it: give that, too (--dry)."
+                )
+            sounds = np.concatenate([stored, self._as_stored(dry)], axis=1)
+        audio = torch.from_numpy(sounds) if model.shape.samples else None
         return model.raw(self._features(model, stored, f0_hz), condition, audio)
 
-    def raw(self, notes: Audio, f0_hz: NDArray[np.float32]) -> torch.Tensor:
+    def raw(self, notes: Audio, f0_hz: NDArray[np.float32], dry: Audio | None = None) -> torch.Tensor:
         """What the network gives for notes [shape=(n, samples)] of a run without a classifier, of which draws are
         made.
         """
-        return self._outputs(self.trained, self._as_stored(notes), f0_hz)
+        return self._outputs(self.trained, self._as_stored(notes), f0_hz, None, dry)
 
     def with_labels(self, prediction: Prediction, labels: NDArray[np.float32]) -> Prediction:
         """The prediction with other normalized parameters of all notes together [shape=(p,)]."""
@@ -173,10 +188,10 @@ class Predictor:
 
     def notes_of(self, sound: Audio, most: int) -> Audio:
         """The first notes of a sound [shape=(samples,)] as a dataset would hold them [shape=(n, samples)]."""
-        return self._as_stored(cut_notes(sound, self._starts(sound)[:most], self.samples))
+        return self._as_stored(cut_notes(sound, self.starts(sound)[:most], self.samples))
 
     def predict(self, path: Path, *, f0_hz: float = float("nan"), dry: Path | None = None) -> Prediction:
-        """Predict one file. The pitch may be given, or a dry recording to measure it on.
+        """Predict one file. The pitch may be given, or a dry recording to measure it on, which some runs need.
 
         Raises `UsageError` for files that cannot be read, are silent or too short.
         """
@@ -208,8 +223,8 @@ class Predictor:
         """
         sound = load_sound(path, self.rate)
         if self.target.windows:
-            return Prediction(str(path), (), {}, {}, {}, segments=self._segments(sound))
-        starts = self._starts(sound)
+            return Prediction(str(path), (), {}, {}, {}, segments=segments_of(self.trained, sound))
+        starts = self.starts(sound)
         return path, starts, cut_notes(sound, starts, self.samples)
 
     def _predicted(
@@ -217,13 +232,16 @@ class Predictor:
     ) -> Iterator[Prediction | UsageError]:
         heard = [one for one in waiting if isinstance(one, tuple)]
         pitches = [np.full(len(starts), f0_hz, np.float32) for _, starts, _ in heard]
-        if dry is not None and not np.isfinite(f0_hz):
-            known = load_sound(dry, self.rate)
-            pitches = [self._pitches(known, len(starts)) for _, starts, _ in heard]
-        probabilities = labels = None
+        probabilities = labels = dry_notes = None
         if heard:
             notes = np.concatenate([notes for _, _, notes in heard])
-            probabilities, labels = self.predict_arrays(notes, np.concatenate(pitches))
+            if dry is not None:
+                known = DryRecording(dry, self.rate, self.samples)
+                if not np.isfinite(f0_hz):
+                    pitches = [known.pitches(len(starts)) for _, starts, _ in heard]
+                if self.needs_dry:
+                    dry_notes = np.concatenate([known.notes(starts) for _, starts, _ in heard])
+            probabilities, labels = self.predict_arrays(notes, np.concatenate(pitches), dry_notes)
         first = 0
         for one in waiting:
             if not isinstance(one, tuple):
@@ -293,42 +311,13 @@ class Predictor:
         described = zip(parameters, labels.tolist(), strict=True)
         return {p.name: p.describe(label) for p, label in described if active[p.name]}
 
-    def _segments(self, sound: Audio) -> tuple[tuple[float, float, str, float], ...]:
-        """The most probable class of every frame, equal neighbours as one: start, stop, class, mean probability."""
-        kind: Model = MODELS.load(self.trained.model)
-        whole = sound_frontend(kind, self.trained.options, self.rate)
-        spectrogram = whole(torch.from_numpy(sound / np.abs(sound).max())[None])[0]
-        nothing = torch.empty(spectrogram.shape[1], 0)
-        probabilities = self.trained.predict(nothing, None, windows_of(spectrogram, kind.context)).numpy()
-        best = probabilities.argmax(axis=1)
-        seconds = len(sound) / self.rate
-        edges = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
-        return tuple(
-            (
-                start * FRAME_SECONDS,
-                min(stop * FRAME_SECONDS, seconds) if stop < len(best) else seconds,
-                self.trained.outputs[int(best[start])],
-                float(probabilities[start:stop, best[start]].mean()),
-            )
-            for start, stop in pairwise(edges)
-            if start * FRAME_SECONDS < seconds
-        )
-
-    def _starts(self, sound: Audio) -> list[int]:
+    def starts(self, sound: Audio) -> list[int]:
         """The starts of notes; for a run that knows tags, pieces side by side, the last one only if at least half of it
         is sound.
         """
         if self.target.side_by_side:
             return list(range(0, max(1, len(sound) - self.samples // 2), self.samples))
         return note_starts(sound, self.rate, self.samples)
-
-    def _pitches(self, dry: Audio, count: int) -> NDArray[np.float32]:
-        """Pitch of each note of a dry recording with the same notes; its first where it has fewer."""
-        from timbre_data.pipeline.sound.note_pitch import note_f0
-
-        starts = note_starts(dry, self.rate, self.samples)
-        measured = [note_f0(dry[start : start + self.samples], self.rate) for start in starts[:count]]
-        return np.array([measured[min(k, len(measured) - 1)] for k in range(count)], np.float32)
 
     def steps(self, prediction: Prediction, effect: str | None = None) -> list[Setting]:
         """The effects to put a dry sound through, in order, with their parameters.

@@ -77,6 +77,11 @@ class Player:
         self.columns = [k for k, owner in enumerate(predictor.trained.effects) if owner in owners]
         self._task = matching.task_of(predictor, steps, file, dry)
 
+    @property
+    def dry(self) -> Audio | None:
+        """The dry sound of the note [shape=(1, samples)]; a synth has none."""
+        return None if self.predictor.of_a_synth else self._task.dry
+
     def __call__(self, labels: NDArray[np.floating[Any]]) -> Audio:
         """The sounds of settings, at a peak of 1 [shape=(k, samples)]."""
         parts = [self._played(labels[k : k + AT_ONCE].astype(np.float32)) for k in range(0, len(labels), AT_ONCE)]
@@ -103,7 +108,7 @@ def answers(
     """The `count` closest of four times as many draws of a run, for the first note of a file. Raises `UsageError` for
     a run that gives one answer only.
     """
-    draws = _drawn(predictor, player.target, f0_hz)
+    draws = _drawn(predictor, player, f0_hz)
     tried = draws[: PLAYED * count]
     try:
         distances = player.distances(tried)
@@ -140,7 +145,7 @@ def refined(
     try:
         before = float(player.distances(start[None])[0])
         if predictor.trained.draws:
-            draws = _drawn(predictor, player.target, f0_hz)
+            draws = _drawn(predictor, player, f0_hz)
             tried = draws[: max(1, min(32, evaluations // 4))]
             distances = player.distances(tried)
             evaluations -= len(tried)
@@ -155,10 +160,10 @@ def refined(
     return best, (before, after)
 
 
-def _drawn(predictor: Predictor, note: Audio, f0_hz: float) -> NDArray[np.float32]:
+def _drawn(predictor: Predictor, player: Player, f0_hz: float) -> NDArray[np.float32]:
     if not predictor.trained.draws:
         raise UsageError("this run gives one answer only: several need a model that draws, such as inverse_flow.")
-    raw = predictor.raw(note[None], np.array([f0_hz], np.float32))
+    raw = predictor.raw(player.target[None], np.array([f0_hz], np.float32), player.dry)
     return predictor.trained.draw(raw, np.zeros(1, np.int64), DRAWS)[0]
 
 

@@ -62,8 +62,8 @@ class Standalone(nn.Module):
         self.register_buffer("is_log", torch.tensor([one.kind == "log" for one in described], dtype=torch.bool))
         self.register_buffer("is_step", torch.tensor([bool(one.steps) for one in described], dtype=torch.bool))
 
-    def forward(self, audio: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Map mono sounds that begin at their onset, at the run's rate."""
+    def forward(self, audio: torch.Tensor, dry: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
+        """Map mono sounds that begin at their onset, at the run's rate; their dry sounds beside them for some runs."""
         audio = _as_stored(audio, self._peak)
         if not self._regression:
             return (self._probabilities(self._model, self.network, self.features, audio),)
@@ -76,7 +76,8 @@ class Standalone(nn.Module):
                 self._classifier.families,
                 multi_label=TARGETS.load(self._classifier.target).always_multi_label,
             )
-        labels = self.network(self.features(audio), condition, audio if self._model.shape.samples else None)
+        sounds = audio if dry is None else torch.cat([audio, _as_stored(dry, self._peak)], dim=1)
+        labels = self.network(self.features(audio), condition, sounds if self._model.shape.samples else None)
         if self._model.recognises:
             probabilities = cast(Any, self.network.network).recognise(labels)
         decode: Callable[[torch.Tensor], torch.Tensor] | None = getattr(self.network.network, "decode", None)
@@ -254,9 +255,11 @@ def _program(run: Path) -> _Program:
         "classes": list(predictor.class_names),
         "parameters": described,
     }
-    example = torch.randn(2, predictor.samples).clamp(-1, 1)
     rows = torch.export.Dim("n", min=1, max=4096)
-    return _Program(Standalone(predictor, predictor.peak), {"audio": example}, {"audio": {0: rows}}, about)
+    names = ("audio", "dry") if predictor.needs_dry else ("audio",)
+    about |= dict.fromkeys(names[1:], "float32 (n, samples): the dry sound of each sound, as the sounds")
+    examples = {name: torch.randn(2, predictor.samples).clamp(-1, 1) for name in names}
+    return _Program(Standalone(predictor, predictor.peak), examples, {name: {0: rows} for name in names}, about)
 
 
 def _embedding_program(run: Path) -> _Program:
@@ -264,6 +267,8 @@ def _embedding_program(run: Path) -> _Program:
     predictor = Predictor(run)
     if not hasattr(predictor.trained.network.network, "embed"):
         raise UsageError(f"{predictor.trained.model} has no embedding; regressor_cnn and inverse_flow have one.")
+    if predictor.needs_dry:
+        raise UsageError(f"{run.name} learned with the dry sound beside it: an embedding is of a sound alone.")
     about = {
         "model": predictor.trained.model,
         "rate": predictor.rate,

@@ -21,6 +21,32 @@ def centred_stft(audio: torch.Tensor, window: torch.Tensor, hop_length: int) -> 
     )
 
 
+BANDS_AT_ONCE = 16
+"""Neighbouring mel bands that are summed together: they cover few bins, so hardly anything is multiplied by 0."""
+
+
+class MelBands(nn.Module):
+    """Power spectra [shape=(..., bins, frames)] to the energy in mel bands [shape=(..., n_mels, frames)], by the
+    weights of `mel_matrix`: each few bands from the bins that they cover, a sixteenth of the work of the whole matrix.
+    """
+
+    def __init__(self, rate: int, n_fft: int, n_mels: int, highest_hz: float | None = None) -> None:
+        super().__init__()
+        self._covered: list[tuple[int, int]] = []
+        for number, bands in enumerate(mel_matrix(rate, n_fft, n_mels, highest_hz).split(BANDS_AT_ONCE)):
+            bins = bands.any(dim=0).nonzero().flatten().tolist() or [0]
+            self._covered.append((bins[0], bins[-1] + 1))
+            self.register_buffer(f"bands{number}", bands[:, bins[0] : bins[-1] + 1].contiguous(), persistent=False)
+
+    def forward(self, power: torch.Tensor) -> torch.Tensor:
+        """Map power spectra to bands."""
+        parts = [
+            torch.matmul(self.get_buffer(f"bands{number}"), power[..., low:high, :])
+            for number, (low, high) in enumerate(self._covered)
+        ]
+        return torch.cat(parts, dim=-2)
+
+
 class Spectrogram(nn.Module):
     """Sounds [shape=(n, samples)] to spectrograms [shape=(n, bins, frames)], peak-normalized and padded with zeros
     first.
@@ -29,7 +55,6 @@ class Spectrogram(nn.Module):
     """
 
     window: torch.Tensor
-    bands: torch.Tensor
 
     def __init__(
         self,
@@ -46,7 +71,7 @@ class Spectrogram(nn.Module):
         self.shape = (n_mels if kind == "log_mel" else n_fft // 2 + 1, samples // hop_length + 1)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         if kind == "log_mel":
-            self.register_buffer("bands", mel_matrix(rate, n_fft, n_mels), persistent=False)
+            self.bands = MelBands(rate, n_fft, n_mels)
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Map sounds to spectrograms, always in float32."""
@@ -59,7 +84,7 @@ class Spectrogram(nn.Module):
             if self._kind == "power":
                 return power
             if self._kind == "log_mel":
-                power = torch.matmul(self.bands, power)
+                power = self.bands(power)
             return 10 * torch.log10(power + 1e-10) / 50
 
 
@@ -71,7 +96,6 @@ class MelFrontend(nn.Module):
     """
 
     window: torch.Tensor
-    bands: torch.Tensor
 
     def __init__(
         self,
@@ -88,7 +112,7 @@ class MelFrontend(nn.Module):
         self._hop_length, self._frames, self._scale = hop_length, frames, scale
         self.shape = (n_mels, frames)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
-        self.register_buffer("bands", mel_matrix(rate, n_fft, n_mels, highest_hz), persistent=False)
+        self.bands = MelBands(rate, n_fft, n_mels, highest_hz)
 
     def whole(self, audio: torch.Tensor) -> torch.Tensor:
         """Map sounds [shape=(n, samples)] to all their frames, a hop apart [shape=(n, n_mels, samples // hop_length +
@@ -106,7 +130,8 @@ class MelFrontend(nn.Module):
 
     def _mel(self, audio: torch.Tensor) -> torch.Tensor:
         spectrum = centred_stft(audio.to(self.window.dtype), self.window, self._hop_length)
-        return torch.matmul(self.bands, spectrum.real.square() + spectrum.imag.square())
+        mel: torch.Tensor = self.bands(spectrum.real.square() + spectrum.imag.square())
+        return mel
 
     def _scaled(self, mel: torch.Tensor) -> torch.Tensor:
         if self._scale == "log":

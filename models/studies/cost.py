@@ -19,16 +19,18 @@ from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import energy
 from timbre_data.models.training.checkpoints import Trained
 from timbre_data.models.training.runs import MODEL_FILE
-from timbre_data.pipeline.store.columns import AUDIO
+from timbre_data.pipeline.store.columns import AUDIO, DRY_AUDIO, DRY_INDEX
 from timbre_data.pipeline.store.reader import Dataset
 
 
-def _sound(datasets: Sequence[Dataset], rows: Rows, one: int) -> torch.Tensor:
-    """One row's sound as stored, mixed to mono [shape=(1, samples)]: the network's front is part of what a prediction
-    takes.
+def _sound(datasets: Sequence[Dataset], rows: Rows, one: int, *, dry: bool) -> torch.Tensor:
+    """One row's sound as stored, mixed to mono, followed by its `dry` sound where the network takes it [shape=(1,
+    samples)]: the network's front is part of what a prediction takes.
     """
-    stored = datasets[int(rows.dataset[one])].read(AUDIO, int(rows.row[one]))
-    return torch.from_numpy(np.ascontiguousarray(stored[:1] if len(stored) == 1 else stored.mean(axis=0)[None]))
+    data, row = datasets[int(rows.dataset[one])], int(rows.row[one])
+    stored = [data.read(AUDIO, row), *([data.read(DRY_AUDIO, int(data.read(DRY_INDEX, row)))] if dry else [])]
+    mono = [each[:1] if len(each) == 1 else each.mean(axis=0)[None] for each in stored]
+    return torch.from_numpy(np.ascontiguousarray(np.concatenate(mono, axis=1)))
 
 
 def cost_of(
@@ -51,7 +53,7 @@ def cost_of(
         if TARGETS.load(trained.target).windows:
             sound = rows.sounds(np.array([one]))
         elif rows.audio is not None:
-            sound = _sound(datasets, rows, one)
+            sound = _sound(datasets, rows, one, dry=trained.shape.dry)
         trained.predict(torch.from_numpy(rows.features[one : one + 1]), given, sound)
         times.append(time.perf_counter() - begun)
     torch.set_num_threads(threads)

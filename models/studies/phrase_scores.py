@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbre_data.models.data.rows import Rows, load_rows
+from timbre_data.models.data.wet_and_dry import check_dry
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.inference.predictor import Predictor
+from timbre_data.models.inference.sound_files import cut_notes
 from timbre_data.models.studies import other_data
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training.checkpoints import Trained
@@ -41,6 +43,8 @@ def load_phrases(trained: Trained, datasets: Sequence[Dataset]) -> Rows:
     target = TARGETS.load(trained.target)
     if target.task == "classification" and not target.names_effects:
         raise UsageError(f"phrases are scored by their effect; this run learned {trained.target}.")
+    if trained.shape.dry:
+        check_dry(datasets)
     rows = load_rows(datasets, (), "note", None, classes=target.classes)
     return other_data.fitted(replace(rows, feature_settings=trained.feature_settings), trained)
 
@@ -52,9 +56,12 @@ def score(
     predictor = Predictor(run)
     notes, phrases, owner = [], [], []
     for position in chosen.tolist():
-        sound = datasets[int(rows.dataset[position])].audio(int(rows.row[position])).mean(axis=0)
-        cut = predictor.notes_of(np.ascontiguousarray(sound), NOTES)
-        probabilities, labels = predictor.predict_arrays(cut, np.full(len(cut), np.nan, np.float32))
+        data, row = datasets[int(rows.dataset[position])], int(rows.row[position])
+        sound = np.ascontiguousarray(data.audio(row).mean(axis=0))
+        starts = predictor.starts(sound)[:NOTES]
+        cut = cut_notes(sound, starts, predictor.samples)
+        dry = cut_notes(data.dry(row).mean(axis=0), starts, predictor.samples) if predictor.needs_dry else None
+        probabilities, labels = predictor.predict_arrays(cut, np.full(len(cut), np.nan, np.float32), dry)
         each = probabilities if trained.task == "classification" else labels
         assert each is not None
         notes.append(each)

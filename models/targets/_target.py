@@ -119,6 +119,7 @@ class Target(ABC):
             frontend=frontend,
             needed=needed,
             hold_out=settings.hold_out,
+            known_dry=settings.known_dry,
         )
 
     def check(self, rows: Rows) -> None:  # noqa: B027  # most rows can be learned

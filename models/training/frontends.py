@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.training.checkpoints import as_sound
-from timbre_data.pipeline.catalogue.threads import available_cores
+from timbre_data.pipeline.catalogue.threads import network_threads
 from timbre_data.schemas.recipe import AudioFormat
 
 
@@ -25,7 +25,7 @@ def stored_frontend(
         return None
     shape = Shape(0, 0, samples=audio.samples, rate=audio.rate)
     frontend = model.frontend(shape, model.options.model_validate(options))
-    torch.set_num_threads(available_cores())
+    torch.set_num_threads(network_threads())
 
     def transform(sounds: NDArray[Any]) -> NDArray[Any]:
         with torch.inference_mode():

@@ -26,7 +26,7 @@ from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints, loop
 from timbre_data.models.training.checkpoints import Standardized, Trained
 from timbre_data.pipeline.catalogue.files import whole
-from timbre_data.pipeline.catalogue.threads import available_cores
+from timbre_data.pipeline.catalogue.threads import network_threads
 from timbre_data.pipeline.store.columns import DRY_AUDIO
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
@@ -213,7 +213,7 @@ def fit_pairs(
     if not len(train_rows) or not len(validation):
         raise UsageError("there are too few rows for a training and a validation split: render more.")
     notes = validation[np.linspace(0, len(validation) - 1, min(options.validation_notes, len(validation))).astype(int)]
-    torch.set_num_threads(available_cores())
+    torch.set_num_threads(network_threads())
     torch.manual_seed(settings.seed)
     shape = Shape(0, 0, conditioning=pairs.condition.shape[1], samples=FRAME, rate=data.recipe.audio.rate)
     network = cast(EqAutoencoder, model.build(shape, options))

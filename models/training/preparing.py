@@ -28,7 +28,7 @@ from timbre_data.schemas.settings import TrainSettings
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
 
-ADDED = ("audible_db", "hold_out")
+ADDED = ("audible_db", "hold_out", "known_dry")
 """Settings that came later: names of runs that do not use them stay as they were."""
 
 
@@ -68,6 +68,8 @@ def check_target(settings: TrainSettings) -> None:
     if not target.suits(model):
         fitting = [name for name in TARGETS.names() if TARGETS.load(name).suits(model)]
         raise UsageError(f"{settings.model} cannot learn --target {settings.target}; it learns {', '.join(fitting)}.")
+    if settings.known_dry and not model.takes_dry:
+        raise UsageError(f"known_dry: {settings.model} does not take dry sounds; regressor_cnn and inverse_flow do.")
     if model.features and not settings.features:
         raise UsageError(
             f"features = []: {settings.model} learns from feature sets, such as {', '.join(model.features)}."

@@ -24,7 +24,7 @@ from timbre_data.models.targets._target import Target
 from timbre_data.models.training import checkpoints, loop
 from timbre_data.models.training.checkpoints import Standardized, Trained, as_sound
 from timbre_data.models.training.runs import find_run
-from timbre_data.pipeline.catalogue.threads import available_cores
+from timbre_data.pipeline.catalogue.threads import network_threads
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
@@ -164,7 +164,7 @@ def build(
     outputs = target.outputs(rows)
     shape = Shape(rows.features.shape[1], len(outputs), 0 if probabilities is None else probabilities.shape[1])
     if model.input == "audio":
-        shape = replace(shape, samples=rows.samples, rate=rows.rate)
+        shape = replace(shape, samples=rows.samples, rate=rows.rate, dry=settings.known_dry)
     shape = target.fitted_shape(shape, rows)
     network = Standardized(model.build(shape, model.options.model_validate(settings.options)), shape.inputs)
     trained = Trained(
@@ -195,7 +195,7 @@ def seconds_per_step(
     index = np.arange(settings.batch_size or 64) % len(rows.row)
     tensors = tensors_of(target, rows, probabilities, multi_label)
     optimizer = Adam(network.parameters(), lr=1e-6)
-    torch.set_num_threads(available_cores() if model.input == "audio" else min(2, available_cores()))
+    torch.set_num_threads(network_threads() if model.input == "audio" else min(2, network_threads()))
     times = []
     for _ in range(2):
         begun = time.perf_counter()
@@ -247,7 +247,7 @@ def fit_rows(
         _check_crop(network, rows, settings)
     feed = _Feed(tensors_of(target, rows, probabilities, multi_label), train_rows, validation_rows, settings)
     module = _Module(network, model, target, settings, multi_label)
-    torch.set_num_threads(available_cores() if model.input == "audio" else min(2, available_cores()))
+    torch.set_num_threads(network_threads() if model.input == "audio" else min(2, network_threads()))
     patience = settings.patience or 10
     loop.fit(module, feed, settings, folder, say, epochs_to_run=settings.max_epochs, patience=patience, logger=logger)
     checkpoints.save(replace(trained, network=module.network), folder)

@@ -16,6 +16,14 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def network_threads() -> int:
+    """Threads that a network computes with: one for each core, or fewer where OMP_NUM_THREADS asks for that, as on a
+    machine that others use, too.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(available_cores(), max(1, int(asked))) if asked.isdecimal() else available_cores()
+
+
 def share_cores() -> None:
     """Let threads take turns quickly, keep freed memory for the next block, and compress in the thread that asks."""
     from numcodecs import blosc

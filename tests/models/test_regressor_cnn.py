@@ -5,15 +5,18 @@ through train, evaluate, predict and export.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import librosa
 import numpy as np
+import onnxruntime  # type: ignore[import-untyped]  # it has no types
 import pytest
 import soundfile
 import torch
 
+from tests.conftest import build, small_recipe
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures.regressor_cnn import RegressorCnn, RegressorCnnOptions, Spectrograms
 from timbre_data.models.inference import standalone
@@ -87,6 +90,64 @@ def test_what_cannot_be_heard_is_answered_with_its_mean(weight: float) -> None:
 def test_a_front_of_several_spectrograms_is_not_varied(shared: Path) -> None:
     settings = TrainSettings(model="regressor_cnn", data=(str(shared / "delay"),), mask_bands=4, options=SMALL)
     with pytest.raises(UsageError, match="mask_bands"):
+        train(settings)
+
+
+def test_the_difference_from_the_dry_sound_is_seen() -> None:
+    """At full scale, and the same from sounds as from their spectrograms."""
+    shape = replace(SHAPE, dry=True)
+    network = RegressorCnn(shape, RegressorCnnOptions.model_validate(SMALL)).eval()
+    wet, dry, nothing = torch.randn(3, SHAPE.samples), torch.rand(3, SHAPE.samples), torch.zeros(3, 0)
+    with torch.inference_mode():
+        told = network(nothing, audio=torch.cat([wet, dry], dim=1))
+        fronts = [network.front(wet), network.front(dry / dry.amax(dim=1, keepdim=True))]
+        assert torch.allclose(told, network(nothing, audio=torch.cat(fronts, dim=1)), atol=1e-5)
+        assert torch.allclose(told, network(nothing, audio=torch.cat([wet, 0.1 * dry], dim=1)), atol=1e-5)
+        assert not torch.allclose(told, network(nothing, audio=torch.cat([wet, 0 * wet], dim=1)), atol=1e-3)
+
+
+@pytest.mark.slow  # two trainings
+def test_a_known_dry_sound_helps_with_sounds_of_another_kind(
+    tmp_path: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Learned from plucked strings and judged on noise: with the dry sound known, the gain of a shelf is still told.
+    A row's answer is the file's, and in the exported program.
+    """
+    shelf = {"effect": "filter", "parameters": {"frequency_hz": 500, "q": 0.7}}
+    build(small_recipe("filter", chain=[shelf]), "strings")
+    noise = build(small_recipe("filter", chain=[shelf], source={"name": "noise", "sounds": 60}, n=60), "noise")
+    skills = {}
+    for known in (False, True):
+        settings = TrainSettings(
+            model="regressor_cnn", data=("strings",), known_dry=known, max_epochs=12, batch_size=16, options=SMALL
+        )
+        run, _ = train(settings, name=f"known-{known}".lower())
+        skills[known] = evaluate(run, data=["noise"], sounds=2).metrics["true"]["skill"]
+    assert skills[True] > 0.5
+    assert skills[True] > skills[False] + 0.3
+    rate, files = noise.recipe.audio.rate, [tmp_path / "wet.wav", tmp_path / "dry.wav"]
+    wet, dry = noise.audio(3), noise.dry(3)
+    for file, sound in zip(files, (wet, dry), strict=True):
+        soundfile.write(file, sound[0], rate, subtype="FLOAT")
+    run = Path(run)
+    predictor = Predictor(run)
+    said = predictor.predict(files[0], dry=files[1])
+    row = np.load(run / "evaluation-on-noise" / "predictions.npz")
+    assert said.labels["filter.gain_db"] == pytest.approx(float(row["predicted"][3, 0]), abs=0.02)
+    about = standalone.export_model(run, tmp_path / "run.onnx")
+    assert set(about) >= {"dry", "input"}
+    session = onnxruntime.InferenceSession(str(tmp_path / "run.onnx"))
+    (told,) = session.run(None, {"audio": wet, "dry": dry})
+    assert told[0, 0] == pytest.approx(said.parameters["filter.gain_db"], abs=0.3)
+    assert command("predict", str(run), str(files[0])) == 2
+    assert "--dry" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="dry sound"):
+        standalone.export_model(run, tmp_path / "embedding.onnx", embedding=True)
+
+
+def test_a_network_that_takes_no_dry_sound_says_so(shared: Path) -> None:
+    settings = TrainSettings(model="inverse_cnn", data=(str(shared / "delay"),), known_dry=True)
+    with pytest.raises(UsageError, match="regressor_cnn and inverse_flow do"):
         train(settings)
 
 

@@ -90,7 +90,7 @@
   ask("runs").then((known) => {
     runs = known;
     byId("runs").append(...runs.map((run) => make("label", { class: "check" }, make("input", { type: "checkbox", value: run.name, checked: true, onchange: () => recogniseAll() }), `${run.name} (${run.model})`)));
-    byId("live-run").append(...runs.map((run) => make("option", { value: run.name }, run.name)));
+    byId("live-run").append(...runs.filter((run) => !run.needs_dry).map((run) => make("option", { value: run.name }, run.name)));
     document.body.dataset.ready = "yes";
   });
 
@@ -105,6 +105,10 @@
       if (!document.querySelector(`#runs input[value="${run.name}"]`).checked) continue;
       const place = make("article", { class: "card", "aria-label": run.name }, make("h3", {}, run.name));
       byId("results").append(place);
+      if (run.needs_dry && !sounds.dry) {
+        place.append(make("p", { class: "hint" }, "This run learned with the dry sound beside it: give the dry sound, too."));
+        continue;
+      }
       const begun = performance.now();
       try {
         const answer = await ask("recognise", { run: run.name, sound: sounds.target.id, dry: sounds.dry && sounds.dry.id });
