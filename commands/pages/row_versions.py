@@ -96,7 +96,7 @@ class Versions:
         order = data.read(ORDER, np.array([row]))
         whole = target[:1] / max(float(np.abs(target[:1]).max()), 1e-9)  # what is tried is compared at full scale
         task = Task(data.recipe, dry[:1], whole, start[None], order)
-        best = search_one(task, start, varied, self._refine, self._seed)
+        best, _ = search_one(task, start, varied, self._refine, self._seed)
         out = predicted.copy()
         for column, name in enumerate(names):
             if name in evaluated.outputs:

@@ -13,7 +13,7 @@ import soundfile
 from timbre_data.models.evaluation.resynthesis import rerender, with_constants
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.inference.report import Prediction, Setting
-from timbre_data.models.inference.sound_files import load_sound, note_starts, reading
+from timbre_data.models.inference.sound_files import cut_notes, load_sound, note_starts, reading
 from timbre_data.models.inference.spectral_search import Task, search_one
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.catalogue.effect import Effect
@@ -24,16 +24,19 @@ from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.recipe import Recipe
 
+PHRASE_SECONDS = 8.0
+"""Of a phrase, so much is played at most, for each setting that is tried."""
 
-def refine(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path, evaluations: int) -> list[Setting]:
-    """Better settings for the first note of a file, by a search (CMA-ES) on the distance of the dry sound through them,
-    from `steps` on.
+
+def refine(
+    predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path, evaluations: int
+) -> tuple[list[Setting], tuple[float, float]]:
+    """Better settings for a file, by a search (CMA-ES) on the distance (MRSTFT) of the dry sound through them, from
+    `steps` on; and the distance before and after.
     """
-    if not steps or not evaluations:
-        return list(steps)
     task = task_of(predictor, steps, file, dry)
     space, labels = Chain(task.recipe.chain).space, task.labels
-    best = search_one(task, labels[0], np.ones(labels.shape[1], bool), evaluations, seed=0)
+    best, gain = search_one(task, labels[0], np.ones(labels.shape[1], bool), evaluations, seed=0)
     refined: list[Setting] = []
     first = 0
     for step in steps:
@@ -43,34 +46,45 @@ def refine(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path
         texts = {name: p.describe(float(unit)) for (name, p), unit in zip(described, units, strict=True)}
         refined.append(Setting(step.effect, values, texts))
         first += len(described)
-    return refined
+    return refined, gain
 
 
 def task_of(predictor: Predictor, steps: Sequence[Setting], file: Path, dry: Path) -> Task:
-    """The first notes of a file and of its dry sound, and the effects between them with what was predicted."""
+    """A file and its dry sound, as `beside` gives them, and the effects between them with what was predicted."""
+    note, dry_note = beside(predictor, file, dry)
     steps_ = [{"effect": step.effect, "name": f"step{k}"} for k, step in enumerate(steps)]
     recipe = Recipe.model_validate(
         {
             "name": "match",
             "chain": {"steps": steps_},
-            "audio": {"rate": predictor.rate, "seconds": predictor.samples / predictor.rate},
+            "audio": {"rate": predictor.rate, "seconds": note.shape[1] / predictor.rate},
         }
     )
-    dry_note, note = (first_note(predictor, path)[None] for path in (dry, file))
     given = [value for step in steps for value in step.values.values()]
     space = Chain(recipe.chain).space
     labels = np.array([[p.to_unit(value) for p, value in zip(space, given, strict=True)]], np.float32)
     return Task(recipe, dry_note, note, labels, np.arange(len(steps), dtype=np.int8)[None])
 
 
+def beside(predictor: Predictor, file: Path, dry: Path) -> tuple[Audio, Audio]:
+    """A file and its dry sound from their first notes on, at peaks of 1 [shape=(1, samples) each]: where both have as
+    many notes, the whole phrase, so that echoes of a note are heard in the next; else the first note alone.
+    """
+    rate, samples = predictor.rate, predictor.samples
+    sounds = [load_sound(path, rate) for path in (file, dry)]
+    starts = [note_starts(sound, rate, samples) for sound in sounds]
+    if len(starts[0]) == len(starts[1]) > 1:
+        rest = min(len(sound) - onsets[0] for sound, onsets in zip(sounds, starts, strict=True))
+        samples = max(samples, min(rest, round(PHRASE_SECONDS * rate)))
+    cut = [cut_notes(sound, onsets[:1], samples) for sound, onsets in zip(sounds, starts, strict=True)]
+    return cut[0] / np.abs(cut[0]).max(), cut[1] / np.abs(cut[1]).max()
+
+
 def first_note(predictor: Predictor, path: Path) -> Audio:
     """The first note of a file at a peak of 1, as long as a run takes them [shape=(samples,)]."""
     whole = load_sound(path, predictor.rate)
-    start = note_starts(whole, predictor.rate, predictor.samples)[0]
-    sound = np.zeros(predictor.samples, np.float32)
-    part = whole[start : start + predictor.samples]
-    sound[: len(part)] = part / np.abs(part).max()
-    return sound
+    (note,) = cut_notes(whole, note_starts(whole, predictor.rate, predictor.samples)[:1], predictor.samples)
+    return note / np.abs(note).max()
 
 
 def match(dry: Path, steps: Sequence[Setting]) -> tuple[Audio, int]:

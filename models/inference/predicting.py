@@ -139,13 +139,14 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
     f0_hz = float("nan") if request.f0_hz is None else request.f0_hz
     prediction = predictor.predict(request.file, f0_hz=f0_hz, dry=request.dry)
     several = None
-    if request.answers or (request.refine and predictor.of_a_synth):
+    prior = bool(request.refine) and (predictor.of_a_synth or predictor.trained.draws)
+    if request.answers or prior:
         from timbre_data.models.inference.several_answers import Player, answers
 
         player = Player(predictor, prediction, request.file, request.dry, request.effect)
         if request.answers:
             several = answers(predictor, prediction, player, request.answers, f0_hz)
-        if request.refine and predictor.of_a_synth:
+        if prior:
             prediction = _closer(predictor, prediction, player, request.refine, f0_hz, say)
     settings = predictor.steps(prediction, request.effect)
     if request.refine or request.out is not None:
@@ -163,7 +164,7 @@ def _predicted(run: Path, request: PredictRequest, say: Say, warn: Say) -> Predi
 def _closer(
     predictor: Any, prediction: Prediction, player: Player, evaluations: int, f0_hz: float, say: Say
 ) -> Prediction:
-    """A prediction of a synth's knobs that sounds closer."""
+    """A prediction that sounds closer: of a synth's knobs, or of settings that are drawn."""
     from timbre_data.models.inference.several_answers import refined
 
     labels, (before, after) = refined(predictor, prediction, player, evaluations, f0_hz)
@@ -203,8 +204,14 @@ def _with_sounds(
     """Search for closer settings, and write the sound, as asked."""
     from timbre_data.models.inference import matching
 
-    if request.refine and request.dry is not None and not predictor.of_a_synth:
-        settings = matching.refine(predictor, settings, request.file, request.dry, request.refine)
+    if (
+        request.refine
+        and settings
+        and request.dry is not None
+        and not (predictor.of_a_synth or predictor.trained.draws)
+    ):
+        settings, (before, after) = matching.refine(predictor, settings, request.file, request.dry, request.refine)
+        say(f"refined in {request.refine} renders: MRSTFT {before:.3g} from the sound before, {after:.3g} after")
     if request.out is not None and predictor.of_a_synth:
         matching.write_played(predictor, prediction, request.out)
         say(f"the synth with these parameters in {request.out}, playing the first note of its dataset")

@@ -31,6 +31,10 @@ PLAYED = 4
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 AT_ONCE = 16
 """Settings that are played together."""
+PRIOR_DB = 0.05
+"""What a setting that lies one bandwidth from the nearest draw costs a search, in dB of distance: where two settings
+sound alike, the likelier one is taken.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,15 +59,15 @@ class Answers:
 
 
 class Player:
-    """Plays normalized settings of a run [shape=(k, p)] beside the first note of a file: `columns` of its outputs
-    count, those of the synth or of the chosen effects.
+    """Plays normalized settings of a run [shape=(k, p)] beside a file: its first note, or the phrase that
+    `matching.beside` gives. `columns` of the run's outputs count, those of the synth or of the chosen effects.
     """
 
     def __init__(
         self, predictor: Predictor, prediction: Prediction, file: Path, dry: Path | None, effect: str | None
     ) -> None:
         self.predictor = predictor
-        self.target = matching.first_note(predictor, file)
+        self.note = self.target = matching.first_note(predictor, file)
         outputs = predictor.trained.outputs
         if predictor.of_a_synth:
             self.columns = list(range(len(outputs)))
@@ -76,11 +80,12 @@ class Player:
         owners = [step.effect for step in steps]
         self.columns = [k for k, owner in enumerate(predictor.trained.effects) if owner in owners]
         self._task = matching.task_of(predictor, steps, file, dry)
+        self.target = self._task.target[0]
 
     @property
     def dry(self) -> Audio | None:
-        """The dry sound of the note [shape=(1, samples)]; a synth has none."""
-        return None if self.predictor.of_a_synth else self._task.dry
+        """The dry sound of the first note [shape=(1, samples)]; a synth has none."""
+        return None if self.predictor.of_a_synth else self._task.dry[:, : self.predictor.samples]
 
     def __call__(self, labels: NDArray[np.floating[Any]]) -> Audio:
         """The sounds of settings, at a peak of 1 [shape=(k, samples)]."""
@@ -97,7 +102,7 @@ class Player:
         return render_labels(each.recipe, each.dry, labels[:, self.columns].astype(np.float64), each.order)
 
     def distances(self, labels: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """How far the sounds of settings are from the note [shape=(k,)]."""
+        """How far the sounds of settings are from the file's, log-mel in dB [shape=(k,)]."""
         compute: Callable[[Audio, Audio, int], float] = DISTANCES.load(JUDGE).compute
         return np.array([compute(sound, self.target, self.predictor.rate) for sound in self(labels)])
 
@@ -133,15 +138,22 @@ def answers(
 def refined(
     predictor: Predictor, prediction: Prediction, player: Player, evaluations: int, f0_hz: float = float("nan")
 ) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """Normalized settings [shape=(p,)] that sound closer to the first note of a file, after so many more renders: a
-    search over knobs without positions; and the distance before and after.
+    """Normalized settings [shape=(p,)] that sound closer to a file, after so many more renders: a search over knobs
+    without positions; and the distance before and after.
 
     It starts from what was predicted, or of a run that can draw from the closest of some draws, no further than its
-    draws lie apart.
+    draws lie apart; what is further from all draws than they are from each other costs more (`Prior`).
     """
     described = [Parameter.model_validate(one) for one in predictor.trained.parameters]
     start = np.array([prediction.labels[one.name] for one in described], np.float32)
+    free = np.array([not one.steps for one in described]) & np.isin(np.arange(len(described)), player.columns)
+    prior: Prior | None = None
     spread = None
+
+    def cost(labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        far = player.distances(labels)
+        return far if prior is None else far + PRIOR_DB * prior(labels[:, free])
+
     try:
         before = float(player.distances(start[None])[0])
         if predictor.trained.draws:
@@ -152,18 +164,35 @@ def refined(
             if distances.min() < before:
                 start = tried[int(distances.argmin())]
             spread = draws.std(axis=0).astype(np.float64)
-        free = np.array([not one.steps for one in described])
-        free[[k for k in range(len(free)) if k not in player.columns]] = False
-        best, (_, after) = search(player.distances, start, free, max(evaluations, 1), seed=0, spread=spread)
+            prior = Prior(draws[:, free])
+        best, _ = search(cost, start, free, max(evaluations, 1), seed=0, spread=spread)
+        after = float(player.distances(best[None])[0])
     finally:
         close_instruments()
     return best, (before, after)
 
 
+class Prior:
+    """How unlikely settings are, by draws of them [shape=(n, p)]: the squared distance to the nearest draw, mean over
+    knobs, in bandwidths of a kernel density (Silverman 1986, equation 4.14, of each knob).
+    """
+
+    def __init__(self, draws: NDArray[np.floating[Any]]) -> None:
+        count, width = draws.shape
+        self._draws = draws.astype(np.float64)
+        self._bandwidths = np.maximum(self._draws.std(axis=0) * (4 / (count * (width + 2))) ** (1 / (width + 4)), 1e-3)
+
+    def __call__(self, labels: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """The cost of settings [shape=(k, p)], 0 at a draw [shape=(k,)]."""
+        apart = (labels[:, None] - self._draws) / self._bandwidths
+        nearest: NDArray[np.float64] = (apart**2).mean(axis=2).min(axis=1)
+        return nearest
+
+
 def _drawn(predictor: Predictor, player: Player, f0_hz: float) -> NDArray[np.float32]:
     if not predictor.trained.draws:
         raise UsageError("this run gives one answer only: several need a model that draws, such as inverse_flow.")
-    raw = predictor.raw(player.target[None], np.array([f0_hz], np.float32), player.dry)
+    raw = predictor.raw(player.note[None], np.array([f0_hz], np.float32), player.dry)
     return predictor.trained.draw(raw, np.zeros(1, np.int64), DRAWS)[0]
 
 

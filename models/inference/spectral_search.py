@@ -69,14 +69,16 @@ def distances(made: Audio, target: Audio) -> NDArray[np.float64]:
 
 def search_one(
     task: Task, start: NDArray[np.float32], mask: NDArray[np.bool_], evaluations: int, seed: int
-) -> NDArray[np.float32]:
-    """Search for the labels of a single row that sound closest by MRSTFT: labels [shape=(p,)]."""
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Search for the labels of a single row that sound closest by MRSTFT: labels [shape=(p,)], and the distances before
+    and after.
+    """
 
     def distance(labels: NDArray[np.float64]) -> NDArray[np.float64]:
         each = task.take(np.zeros(len(labels), np.int64))
         return distances(render_labels(each.recipe, each.dry, labels, each.order), each.target)
 
-    return search(distance, start, mask, evaluations, seed)[0]
+    return search(distance, start, mask, evaluations, seed)
 
 
 def search(

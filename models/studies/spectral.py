@@ -164,4 +164,4 @@ def search(
         )
         for k in range(len(start))
     ]
-    return np.stack(client.gather(futures))
+    return np.stack([labels for labels, _ in client.gather(futures)])

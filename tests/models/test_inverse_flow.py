@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from scipy.stats import gaussian_kde
 
 from tests.conftest import build
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures.inverse_flow import InverseFlow, InverseFlowOptions
 from timbre_data.models.data.exchangeable import interchangeable, like_parts
 from timbre_data.models.inference.predictor import Predictor
-from timbre_data.models.inference.several_answers import Player, refined
+from timbre_data.models.inference.several_answers import Player, Prior, refined
 from timbre_data.models.studies.evaluate import evaluate
 from timbre_data.models.training import checkpoints
 from timbre_data.models.training.train import train
@@ -121,6 +122,44 @@ def test_predict_gives_several_answers_and_searches_from_them(
     assert float(player.distances(labels[None])[0]) == pytest.approx(after, rel=1e-3)
     assert command("predict", str(run), str(file), "--refine", "20") == 0
     assert "dB after" in "".join(capsys.readouterr())
+
+
+def test_the_prior_of_a_search_knows_all_modes() -> None:
+    """Two of them, of two knobs that may be exchanged: in between it costs most; its bandwidths are SciPy's."""
+    rng = np.random.default_rng(0)
+    draws = np.array([0.3, 0.7]) + 0.02 * rng.standard_normal((256, 2))
+    draws[::2] = draws[::2, ::-1]
+    prior = Prior(draws)
+    assert prior(draws[:5]).tolist() == [0] * 5
+    modes, between = prior(np.array([[0.3, 0.7], [0.7, 0.3]])), prior(np.array([[0.5, 0.5]]))
+    assert modes.max() < 0.5 < between[0]
+    factor = gaussian_kde(draws.T, "silverman").factor
+    apart = draws.std(axis=0) * factor
+    assert prior(draws[:1] + np.array([0, 40 * apart[1]]))[0] > 30**2 / 2
+    assert prior(np.array([[5.0, 5.0]]))[0] == pytest.approx((((5 - draws) / apart) ** 2).mean(axis=1).min(), rel=1e-6)
+
+
+@pytest.mark.slow  # a training
+def test_settings_of_an_effect_are_searched_near_the_draws(
+    shared: Path, tmp_path: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = train(
+        TrainSettings(
+            model="inverse_flow", data=(str(shared / "distortion"),), max_epochs=2, batch_size=32, options=SMALL
+        )
+    )
+    data = Dataset(str(shared / "distortion"))
+    files = [tmp_path / "wet.wav", tmp_path / "dry.wav"]
+    for file, sound in zip(files, (data.audio(5), data.dry(5)), strict=True):
+        soundfile.write(file, sound.mean(axis=0), data.recipe.audio.rate, subtype="FLOAT")
+    predictor = Predictor(run)
+    prediction = predictor.predict(files[0])
+    player = Player(predictor, prediction, files[0], files[1], None)
+    labels, (before, after) = refined(predictor, prediction, player, 60)
+    assert after < before
+    assert ((labels >= 0) & (labels <= 1)).all()
+    assert command("predict", str(run), str(files[0]), "--dry", str(files[1]), "--refine", "20", "--json") == 0
+    assert "dB after" in capsys.readouterr().err
 
 
 def test_answers_need_a_run_that_draws(shared: Path, command: Callable[..., int], tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import soxr
 import torch
 
 from tests import warm
-from timbre_data.models.inference.matching import match, refine, write_match
+from timbre_data.models.inference.matching import beside, match, refine, write_match
 from timbre_data.models.inference.predictor import Predictor
+from timbre_data.models.inference.report import Setting
 from timbre_data.models.inference.sound_files import load_sound, note_starts
 from timbre_data.models.inference.spectral_search import distances
 from timbre_data.models.inference.standalone import export_model
@@ -248,13 +249,37 @@ def test_refining_brings_the_match_closer(
     soundfile.write(dry, data.dry(3)[0], data.recipe.audio.rate, subtype="FLOAT")
     predictor, wav = Predictor(runs / "regressor"), take("distortion", 3)
     steps = predictor.steps(predictor.predict(wav, dry=dry), "distortion")
-    better = refine(predictor, steps, wav, dry, 120)
+    better, _ = refine(predictor, steps, wav, dry, 120)
     assert set(better[0].values) == set(steps[0].values)
     target = load_sound(wav, 22_050)
     before, after = (
         distances(match(dry, one)[0][:, : len(target)].astype(np.float32), target[None])[0] for one in (steps, better)
     )
     assert after < 0.8 * before
+
+
+@pytest.mark.slow
+def test_all_notes_of_a_phrase_are_refined(runs: Path, shared: Path, tmp_path: Path) -> None:
+    """Where both files have as many; a dry note for all of them is heard beside the first."""
+    data = Dataset(str(shared / "distortion"))
+    rate = data.recipe.audio.rate
+    notes = [np.pad(data.dry(row)[0, :8000], (0, 2000)) for row in (3, 40, 90)]
+    phrase, note, wet = tmp_path / "phrase.wav", tmp_path / "note.wav", tmp_path / "wet.wav"
+    soundfile.write(phrase, np.concatenate(notes), rate, subtype="FLOAT")
+    soundfile.write(note, notes[0], rate, subtype="FLOAT")
+    middle = EFFECTS.load("distortion").space
+    true = {parameter.name: float(parameter.to_value(0.5)) for parameter in middle}
+    write_match(phrase, [Setting("distortion", true, {})], wet)
+    predictor = Predictor(runs / "regressor")
+    both = beside(predictor, wet, phrase)
+    assert both[0].shape == both[1].shape
+    assert both[0].shape[1] > 2.5 * predictor.samples
+    assert all(np.abs(sound).max() == 1 for sound in both)
+    assert [sound.shape[1] for sound in beside(predictor, wet, note)] == 2 * [predictor.samples]
+    far = {parameter.name: float(parameter.to_value(0.3)) for parameter in middle}
+    better, (before, after) = refine(predictor, [Setting("distortion", far, {})], wet, phrase, 80)
+    assert after < 0.7 * before
+    assert abs(better[0].values["drive_db"] - true["drive_db"]) < abs(far["drive_db"] - true["drive_db"])
 
 
 @pytest.mark.slow
