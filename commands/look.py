@@ -1,4 +1,4 @@
-"""Commands that show what was made: the page of a dataset or a run."""
+"""Commands that show what was made: the page of a dataset or a run, and what feature sets hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from timbre_data.commands._shared import Group, Json, Trust, emit, group, say, warn
+from timbre_data.commands._shared import Group, Json, Seed, Trust, check_datasets, emit, group, names_of, say, warn
 from timbre_data.schemas.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -67,6 +67,33 @@ def look(
     say(f"open {report.page} in a browser")
     text = f"{report.page}: {report.rows} rows, {report.sounds} with sound, {report.bytes / 1e6:.1f} MB"
     emit(vars(report), text, as_json)
+
+
+@app.command(epilog="Example: timbre-data probe delay,distortion --features autofx163,embedding")
+def probe(
+    data: Annotated[str, typer.Argument(help="Comma-separated datasets with feature sets.")],
+    features: Annotated[
+        str | None,
+        typer.Option("--features", help="Comma-separated feature sets of vectors. Default: all that they share."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=20, help="Rows of each dataset, at most.")] = 2000,
+    folds: Annotated[int, typer.Option("--folds", min=2, help="Number of cross-validation folds, by dry note.")] = 5,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run. Default: from the settings.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Say what feature sets hold: effects, instruments, datasets and settings, told by nearest neighbours and by a
+    linear probe.
+    """
+    from timbre_data.pipeline.features import FEATURE_SETS
+
+    datasets, chosen = [one.strip() for one in data.split(",")], names_of(features, FEATURE_SETS)
+    check_datasets(datasets)
+    from timbre_data.models.studies import probing
+
+    result = probing.probe(datasets, chosen or (), limit=limit, folds=folds, seed=seed, name=name, say=say)
+    say(f"table and figures are in {result.folder}")
+    emit(result.metrics, result.markdown(), as_json)
 
 
 def _is_run(name: str) -> bool:
