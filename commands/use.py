@@ -149,6 +149,10 @@ def export_model(
         bool,
         typer.Option("--embedding", help="What the network makes of a sound before its outputs, as a feature vector."),
     ] = False,
+    style: Annotated[
+        bool,
+        typer.Option("--style", help="Means and deviations of the channels of its inner layers, as a feature vector."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Export a run to one file that needs only torch: features and units included (see examples/standalone.py)."""
@@ -157,5 +161,7 @@ def export_model(
     folder = find_run(run)
     from timbre_data.models.inference import standalone
 
-    about = standalone.export_model(folder, out, embedding=embedding)
+    if embedding and style:
+        raise UsageError("--embedding and --style are two vectors: export one after the other.")
+    about = standalone.export_model(folder, out, vector="embedding" if embedding else "style" if style else None)
     emit(about, str(out), as_json)

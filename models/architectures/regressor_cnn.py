@@ -14,7 +14,9 @@ which parameters apply to a row.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import cast
 
 import torch
 from pydantic import Field
@@ -150,14 +152,24 @@ class RegressorCnn(nn.Module):
 
     def embed(self, features: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
         """What the dense layer makes of a sound [shape=(n, hidden)]."""
-        cells = audio if audio.dim() == 3 else self._cells(audio)
-        spectrograms = self.front.apart(cells.float())
-        found = [
-            trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)
-            for trunk, x in zip(self.trunks, spectrograms, strict=True)
-        ]
+        found = [trunk(x).flatten(1) for trunk, x in zip(self.trunks, self._spectrograms(audio), strict=True)]
         embedding: torch.Tensor = self.hidden(torch.cat([*found, features], dim=1))
         return embedding
+
+    def style(self, features: torch.Tensor, audio: torch.Tensor) -> torch.Tensor:
+        """Mean and standard deviation of every channel after each halving of each spectrogram: what of a sound's
+        texture does not depend on where it is (after Huang & Belongie 2017, section 4) [shape=(n, scales * 20 width)].
+        """
+        found = []
+        for trunk, x in zip(cast("Iterable[nn.Sequential]", self.trunks), self._spectrograms(audio), strict=True):
+            for layer in trunk:
+                x = layer(x)
+                found += [x.mean(dim=(2, 3)), x.flatten(2).std(dim=2, correction=0)]
+        return torch.cat(found, dim=1)
+
+    def _spectrograms(self, audio: torch.Tensor) -> list[torch.Tensor]:
+        cells = audio if audio.dim() == 3 else self._cells(audio)
+        return [x.contiguous(memory_format=torch.channels_last) for x in self.front.apart(cells.float())]
 
     def _cells(self, audio: torch.Tensor) -> torch.Tensor:
         """What the front end makes of sounds, each followed by its dry sound where that is known."""

@@ -142,7 +142,7 @@ def test_a_known_dry_sound_helps_with_sounds_of_another_kind(
     assert command("predict", str(run), str(files[0])) == 2
     assert "--dry" in capsys.readouterr().err
     with pytest.raises(UsageError, match="dry sound"):
-        standalone.export_model(run, tmp_path / "embedding.onnx", embedding=True)
+        standalone.export_model(run, tmp_path / "embedding.onnx", vector="embedding")
 
 
 def test_a_network_that_takes_no_dry_sound_says_so(shared: Path) -> None:

@@ -61,18 +61,23 @@ def test_an_encoder_of_ours_and_what_it_holds(shared: Path, tmp_path: Path, comm
     """Exported, it says of stored rows what the network does; nearest neighbours in it tell effects."""
     data = tuple(str(shared / name) for name in ("modulation", "delay", "distortion"))
     run, _ = train(TrainSettings(model="regressor_cnn", data=data, max_epochs=3, batch_size=32, options=SMALL))
-    encoder = tmp_path / "encoder.onnx"
-    assert command("export-model", str(run), "--out", str(encoder), "--embedding") == 0
-    features = FEATURE_SETS.load("embedding")
-    distortion = Dataset(data[2])
+    features, distortion = FEATURE_SETS.load("embedding"), Dataset(data[2])
     sounds = np.stack([distortion.audio(k).mean(axis=0) for k in range(4)])
-    found = features.compute(
-        sounds, distortion.recipe.audio.rate, np.full(4, np.nan, np.float32), features.settings(path=str(encoder))
-    )
-    network = checkpoints.load(run).network.eval().network
+    unknown = np.full(4, np.nan, np.float32)
+    network: Any = checkpoints.load(run).network.eval().network
+    for vector, made, width in (("embedding", network.embed, 16), ("style", network.style, 20 * SMALL["width"])):
+        encoder = tmp_path / f"{vector}.onnx"
+        assert command("export-model", str(run), "--out", str(encoder), f"--{vector}") == 0
+        found = features.compute(sounds, distortion.recipe.audio.rate, unknown, features.settings(path=str(encoder)))
+        with torch.inference_mode():
+            expected = made(torch.zeros(4, 0), torch.from_numpy(sounds)).numpy()
+        assert found.shape == (4, width * (len(SMALL["scales"]) if vector == "style" else 1))
+        assert np.allclose(found, expected, atol=2e-3)
+    texture = expected.reshape(4, len(SMALL["scales"]), -1)
     with torch.inference_mode():
-        expected = network.embed(torch.zeros(4, 0), torch.from_numpy(sounds))  # type: ignore[operator]  # a method
-    assert found.shape == (4, 16)
-    assert np.allclose(found, expected.numpy(), atol=2e-3)
+        first = network.trunks[0][0](network.front.apart(network.front(torch.from_numpy(sounds)))[0]).numpy()
+    assert np.allclose(texture[:, 0, : first.shape[1]], first.mean(axis=(2, 3)), atol=1e-4)
+    assert np.allclose(texture[:, 0, first.shape[1] : 2 * first.shape[1]], first.std(axis=(2, 3)), atol=1e-4)
+    assert command("export-model", str(run), "--out", str(tmp_path / "both.onnx"), "--embedding", "--style") == 2
     plain, _ = train(TrainSettings(model="regressor_mlp", data=data[:1], max_epochs=1), name="plain")
-    assert command("export-model", str(plain), "--out", str(tmp_path / "x.onnx"), "--embedding") == 2
+    assert command("export-model", str(plain), "--out", str(tmp_path / "x.onnx"), "--style") == 2
