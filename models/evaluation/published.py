@@ -7,6 +7,7 @@ about a third of the true ones: the constant 0.5 predictor scores an MSE of .027
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from timbre_data.pipeline.catalogue.effect import FAMILIES
@@ -82,8 +83,38 @@ def classification(names: Sequence[str]) -> dict[str, float]:
     return {}
 
 
-ENERGY_WATT_HOURS = (3.8, 13.0)
-"""Least and most energy of a training run there."""
+@dataclass(frozen=True)
+class Cost:
+    """What a training cost there, as printed; None where the table says nothing."""
+
+    row: str
+    seconds: float
+    watt_hours: float
+    megabytes: float | None = None
+    parameters: str | None = None
+    inference_ms: float | None = None
+
+
+REGRESSOR_COSTS = {
+    "AutoFX": Cost("Table 5.1, AutoFX", 6000, 560, 44.1, "3.7M", 21.4),
+    "163C": Cost("Table 5.1, MLP-163", 1140, 64.9, 0.852, "58.9k", 0.18),
+    "211C": Cost("Table 5.1, MLP-211", 720, 40.1, 0.911, "63.7k", 0.18),
+}
+"""Regressors: on a GeForce GTX 1080 Ti, inference on an Intel i7. The two perceptrons are those with conditioning."""
+CLASSIFIER_COSTS = {
+    11: (Cost("Table 4.3, Complete GM", 120, 5.2), Cost("Table 4.3, Complete Full", 255, 13)),
+    6: (Cost("Table 4.3, Simplified GM", 96, 3.8), Cost("Table 4.3, Simplified Full", 208, 10)),
+}
+"""The PyTorch classifier, by its number of classes: on the monophonic guitar and on all of IDMT-SMT-Audio-Effects."""
+
+
+def costs(name: str | None, model: str, classes: Sequence[str]) -> tuple[Cost, ...]:
+    """The published costs that belong beside a network: of the regressor that is called `name` there (`variant`), or of
+    the classifier of the same classes; none for others.
+    """
+    if name is not None:
+        return tuple(cost for key, cost in REGRESSOR_COSTS.items() if key == name)
+    return CLASSIFIER_COSTS[len(classes)] if model == "class_mlp" and classification(classes) else ()
 
 
 def variant(model: str, features: Sequence[str], conditioning: int, options: Mapping[str, Any]) -> str | None:

@@ -50,7 +50,9 @@ def render_labels(recipe: Recipe, dry: Audio, labels: NDArray[np.float64], order
 
 
 def spectral_loss() -> nn.Module:
-    """MRSTFT of D'Hooghe 2022: FFT 64 to 2048, hop 25 %, log magnitude (auraloss; spectral convergence too)."""
+    """MRSTFT at the resolutions of D'Hooghe 2022, FFT 64 to 2048, with a hop of a quarter: log magnitude and spectral
+    convergence (auraloss).
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from auraloss.freq import MultiResolutionSTFTLoss

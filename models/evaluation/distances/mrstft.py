@@ -1,5 +1,5 @@
-"""Multi-resolution STFT distance: spectral convergence and log magnitude (Yamamoto et al. 2020), as in D'Hooghe
-2022.
+"""Multi-resolution STFT distance: spectral convergence and log magnitude (Yamamoto et al. 2020), at the resolutions of
+D'Hooghe 2022. Hop: a quarter of the window, as usual; `mrstft_dhooghe` is that paper's own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from timbre_data.models.evaluation.distances import Distance
 from timbre_data.schemas.arrays import Audio
 
 FFT_SIZES = (64, 128, 256, 512, 1024, 2048)
-"""Resolutions in D'Hooghe 2022; hop 25 %, Hann."""
+"""Resolutions in D'Hooghe 2022; Hann."""
 
 
 @cache
