@@ -25,7 +25,9 @@ PADDED = 35_000
 
 
 class AutofxOptions(Frozen):
-    """The spectrogram of the network. Published: linear power, FFT 1024, hop 256; without a logarithm."""
+    """The spectrogram of the network. Published: linear power, FFT 1024; without a logarithm. The report's "25 %
+    overlap", read literally, is a hop of 768 (`hop_length: 768`); 256 is what the counts and times here are of.
+    """
 
     spectrogram: Literal["power", "log_power", "log_mel"] = Field(
         "power", description="front end: power, log_power or log_mel"
