@@ -145,7 +145,7 @@ def refined(
     draws lie apart; what is further from all draws than they are from each other costs more (`Prior`).
     """
     described = [Parameter.model_validate(one) for one in predictor.trained.parameters]
-    start = np.array([prediction.labels[one.name] for one in described], np.float32)
+    start = point = np.array([prediction.labels[one.name] for one in described], np.float32)
     free = np.array([not one.steps for one in described]) & np.isin(np.arange(len(described)), player.columns)
     prior: Prior | None = None
     spread = None
@@ -164,9 +164,11 @@ def refined(
             if distances.min() < before:
                 start = tried[int(distances.argmin())]
             spread = draws.std(axis=0).astype(np.float64)
-            prior = Prior(draws[:, free])
+            prior = Prior(draws[:, free]) if free.any() else None
         best, _ = search(cost, start, free, max(evaluations, 1), seed=0, spread=spread)
         after = float(player.distances(best[None])[0])
+        if after > before:  # what is likelier may sound further off: that was not asked for
+            best, after = point, before
     finally:
         close_instruments()
     return best, (before, after)
