@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbre_data.models.layers.log_mel import at_full_scale
 from timbre_data.pipeline.sound.audio import decode
 from timbre_data.pipeline.store.columns import DRY_AUDIO
 from timbre_data.schemas.errors import UsageError
@@ -18,6 +17,8 @@ from timbre_data.schemas.errors import UsageError
 if TYPE_CHECKING:
     from timbre_data.pipeline.store.reader import Dataset
 
+SILENT = 1e-4
+"""A peak below this is not brought to 1; as `layers.log_mel.at_full_scale` has it for networks."""
 Frontend = Callable[[NDArray[Any]], NDArray[Any]]
 """From sounds as stored [shape=(k, samples)] to what a network takes."""
 
@@ -62,7 +63,7 @@ def of_dry(frontend: Frontend | None) -> Frontend:
     assert frontend is not None  # of all networks that take dry sounds
 
     def transform(sounds: NDArray[Any]) -> NDArray[Any]:
-        floats = torch.from_numpy(np.ascontiguousarray(decode(sounds)))
-        return frontend(at_full_scale(floats).numpy())
+        floats = decode(sounds)
+        return frontend(floats / np.maximum(np.abs(floats).max(axis=1, keepdims=True), SILENT))
 
     return transform

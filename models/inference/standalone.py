@@ -120,20 +120,21 @@ def _vector_program(run: Path, vector: Vector) -> _Program:
     return _Program(StandaloneVector(predictor, vector), {"audio": example}, {"audio": {0: rows}}, about)
 
 
-def export_model(run: Path, out: Path, *, vector: Vector | None = None) -> dict[str, Any]:
-    """Write a run as one file: `.pt2` needs only torch, `.onnx` any runtime of ONNX (opset 18). Returns what is said of
-    it in the file: `about.json` of a .pt2, the metadata `about` of an .onnx. With `vector` the file gives what the
-    network makes of a sound before its outputs: the feature set `embedding` takes it.
+def export_model(run: Path, *outs: Path, vector: Vector | None = None) -> dict[str, Any]:
+    """Write a run as one file, or as several that are traced once: `.pt2` needs only torch, `.onnx` any runtime of ONNX
+    (opset 18). Returns what is said of it in the file: `about.json` of a .pt2, the metadata `about` of an .onnx. With
+    `vector` the file gives what the network makes of a sound before its outputs: the feature set `embedding` takes it.
 
     Raises `UsageError` for features that cannot be exported and for a file that is there already, and
     `MissingDependencyError` where ONNX is asked for and onnxscript is not installed.
     """
-    if out.exists():
-        raise UsageError(f"{out} exists already: choose another --out, or delete it first.")
-    if out.suffix not in FORMATS:
-        raise UsageError(f"--out {out}: give a file name that ends in {' or '.join(FORMATS)}.")
-    if not out.parent.is_dir():
-        raise UsageError(f"{out} cannot be written: there is no folder {out.parent}.")
+    for out in outs:
+        if out.exists():
+            raise UsageError(f"{out} exists already: choose another --out, or delete it first.")
+        if out.suffix not in FORMATS:
+            raise UsageError(f"--out {out}: give a file name that ends in {' or '.join(FORMATS)}.")
+        if not out.parent.is_dir():
+            raise UsageError(f"{out} cannot be written: there is no folder {out.parent}.")
     program = _vector_program(run, vector) if vector else _program(run)
     program.module.eval()
     with warnings.catch_warnings(), torch.no_grad():
@@ -145,12 +146,13 @@ def export_model(run: Path, out: Path, *, vector: Vector | None = None) -> dict[
             strict=False,
             prefer_deferred_runtime_asserts_over_guards=True,
         )
-        content = FORMATS[out.suffix](exported, program)
-    try:
-        with whole(out) as partial:
-            partial.write_bytes(content)
-    except OSError as error:
-        raise BuildError(f"{out} cannot be written: {error.strerror}.") from None
+        contents = [FORMATS[out.suffix](exported, program) for out in outs]
+    for out, content in zip(outs, contents, strict=True):
+        try:
+            with whole(out) as partial:
+                partial.write_bytes(content)
+        except OSError as error:
+            raise BuildError(f"{out} cannot be written: {error.strerror}.") from None
     return program.about
 
 

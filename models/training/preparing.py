@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,16 +86,20 @@ def default_name(settings: TrainSettings, contents: list[str]) -> str:
 
 
 def prepare(
-    settings: TrainSettings, datasets: list[Dataset], run: Path | None = None, needed: Sequence[int] | None = None
+    settings: TrainSettings,
+    datasets: list[Dataset],
+    run: Path | None = None,
+    needed: Sequence[int] | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> tuple[Rows, torch.Tensor | None]:
     """Load the rows of a run, and the class probabilities where it is conditioned [shape=(n, 6)], by the classifier
     that lies in the folder `run` or, without one, that the settings name. Where a model has a front end, it is computed
-    for the rows of the splits that are `needed`.
+    for the rows of the splits that are `needed`; that takes minutes, and is said.
     """
     assert settings.features is not None
     model, target = MODELS.load(settings.model), TARGETS.load(settings.target or "effect")
     check_target(settings)
-    frontend: Any = stored_frontend(model, settings.options, datasets[0].recipe.audio)
+    frontend: Any = stored_frontend(model, settings.options, datasets[0].recipe.audio, say)
     if target.windows:
         frontend = sound_frontend(model, settings.options, datasets[0].recipe.audio.rate)
     rows = target.load(settings, datasets, model, settings.features, frontend, needed)

@@ -29,6 +29,7 @@ from timbre_data.models.evaluation import epochs
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training.keeping import take_classifier, take_example, take_learned
 from timbre_data.models.training.loggers import check_logger
+from timbre_data.models.training.precision import multiplies_in_bfloat16
 from timbre_data.models.training.preparing import check_target, complete, default_name, prepare, resolve
 from timbre_data.models.training.runs import LOCK, SETTINGS, open_run, runs_home
 from timbre_data.pipeline.build.provenance import provenance
@@ -143,7 +144,9 @@ def _fit(
 
     if settings.conditioning:
         take_classifier(folder, settings)
-    rows, probabilities = prepare(settings, datasets, folder if settings.conditioning else None)
+    if settings.precision == "bf16-mixed" and not multiplies_in_bfloat16():
+        say("this processor does not multiply in bfloat16: bf16-mixed is slower here than leaving precision out")
+    rows, probabilities = prepare(settings, datasets, folder if settings.conditioning else None, say=say)
     take_example(folder, datasets[0], settings)
     take_learned(folder, datasets, settings, rows)
     fit_rows(settings, rows, probabilities, folder, say, logger)

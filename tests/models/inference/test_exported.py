@@ -209,7 +209,7 @@ def test_an_exported_run_says_what_predict_says(name: str, sounds: NDArray[np.fl
     kind = KINDS[name]
     run = fabricated(kind, tmp_path / "run", sounds)
     expected = expected_of(kind, run, sounds)
-    about = export_model(run, tmp_path / "m.pt2")
+    about = export_model(run, tmp_path / "m.pt2", tmp_path / "m.onnx")
     program = torch.export.load(tmp_path / "m.pt2").module()
     with torch.inference_mode():
         results = program(*map(torch.from_numpy, expected.inputs.values()))
@@ -217,7 +217,6 @@ def test_an_exported_run_says_what_predict_says(name: str, sounds: NDArray[np.fl
     made = {key: value.numpy() for key, value in zip(about["outputs"], results, strict=True)}
     assert difference(about, made, expected) < 1e-4
 
-    export_model(run, tmp_path / "m.onnx")
     onnx.checker.check_model(str(tmp_path / "m.onnx"))
     np.savez(tmp_path / "inputs.npz", **expected.inputs)  # type: ignore[arg-type]  # arrays
     paths = [str(tmp_path / file) for file in ("m.onnx", "inputs.npz", "outputs.npz")]

@@ -42,7 +42,7 @@ def trained_flow(oscillators: int) -> tuple[Flow, torch.nn.Module]:
     """A flow and a regression that learned the toy."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    flow = Flow((0,) * oscillators, oscillators, [tuple((k,) for k in range(oscillators))], width=64, layers=2)
+    flow = Flow((0,) * oscillators, oscillators, [tuple((k,) for k in range(oscillators))], width=48, layers=2)
     regression = torch.nn.Sequential(
         torch.nn.Linear(oscillators, 64), torch.nn.GELU(), torch.nn.Linear(64, oscillators)
     )

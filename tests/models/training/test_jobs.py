@@ -15,14 +15,36 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from timbre_data.models.studies import planning
-from timbre_data.models.training import train
+from timbre_data.models.training import frontends, train
+from timbre_data.models.training.precision import multiplies_in_bfloat16
 from timbre_data.pipeline.catalogue import journal
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.settings import TrainSettings
 
 NAMES = ("modulation", "delay", "distortion")
+
+
+def test_what_takes_long_before_the_first_epoch_is_said(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frontends, "SAID_EVERY", 0.0)
+    monkeypatch.setattr(train, "multiplies_in_bfloat16", lambda: False)
+    settings = TrainSettings(
+        model="inverse_cnn", data=(str(shared / "delay"),), limit=60, max_epochs=1, options={"width": 4, "hidden": 16}
+    )
+    said: list[str] = []
+    train.train(settings, name="plain", say=said.append)
+    assert any(line.startswith("spectrograms of 60 sounds") for line in said)
+    assert not any("bfloat16" in line for line in said)
+    said.clear()
+    train.train(settings.model_copy(update={"precision": "bf16-mixed"}), name="fast", say=said.append)
+    assert "does not multiply in bfloat16" in said[0]
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+    assert multiplies_in_bfloat16()
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    assert multiplies_in_bfloat16() == torch.cuda.is_available()
 
 
 @pytest.fixture
