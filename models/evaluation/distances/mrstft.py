@@ -18,26 +18,29 @@ FFT_SIZES = (64, 128, 256, 512, 1024, 2048)
 
 
 @cache
-def _loss() -> Any:
+def stft_loss(hop: float, convergence: float, phase: float) -> Any:
+    """auraloss's loss with a hop of that share of the window: log magnitudes, and the other two parts by weight."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from auraloss.freq import MultiResolutionSTFTLoss
     return MultiResolutionSTFTLoss(
         fft_sizes=list(FFT_SIZES),
-        hop_sizes=[size // 4 for size in FFT_SIZES],
+        hop_sizes=[int(hop * size) for size in FFT_SIZES],
         win_lengths=list(FFT_SIZES),
-        w_sc=1.0,
+        w_sc=convergence,
         w_log_mag=1.0,
+        w_phs=phase,
     )
 
 
-def _compute(made: Audio, target: Audio, rate: int) -> float:
+def measured(loss: Any, made: Audio, target: Audio) -> float:
+    """A loss of auraloss between two sounds [shape=(samples,) each]."""
     with torch.inference_mode():
-        return float(_loss()(torch.from_numpy(made)[None, None], torch.from_numpy(target)[None, None]))
+        return float(loss(torch.from_numpy(made)[None, None], torch.from_numpy(target)[None, None]))
 
 
 DISTANCE = Distance(
     summary="Multi-resolution STFT: spectral convergence and log magnitude at six FFT sizes (auraloss).",
     heading="MRSTFT",
-    compute=_compute,
+    compute=lambda made, target, rate: measured(stft_loss(0.25, 1.0, 0.0), made, target),
 )
