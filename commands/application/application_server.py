@@ -128,7 +128,6 @@ def application(
         run, labels = by_name.get(str(wanted.get("run"))), wanted.get("labels")
         if (
             run is None
-            or run.predictor.needs_dry
             or not isinstance(labels, dict)
             or not all(isinstance(one, int | float) for one in labels.values())
         ):
@@ -147,6 +146,7 @@ def application(
         run, rate = by_name.get(socket.query_params.get("run", "")), socket.query_params.get("rate", "")
         if (
             run is None
+            or run.predictor.needs_dry
             or not rate.isdigit()
             or int(rate) not in RATES
             or (origin and origin.partition("://")[2] != host)

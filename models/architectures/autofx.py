@@ -26,7 +26,7 @@ PADDED = 35_000
 
 class AutofxOptions(Frozen):
     """The spectrogram of the network. Published: linear power, FFT 1024; without a logarithm. The report's "25 %
-    overlap", read literally, is a hop of 768 (`hop_length: 768`); 256 is what the counts and times here are of.
+    overlap", read literally, is a hop of 768 (`hop_length: 768`); the default here is 256, an overlap of 75 %.
     """
 
     spectrogram: Literal["power", "log_power", "log_mel"] = Field(

@@ -112,8 +112,8 @@ def costs(name: str | None, model: str, classes: Sequence[str]) -> tuple[Cost, .
     """The published costs that belong beside a network: of the regressor that is called `name` there (`variant`), or of
     the classifier of the same classes; none for others.
     """
-    if name is not None:
-        return tuple(cost for key, cost in REGRESSOR_COSTS.items() if key == name)
+    if name in REGRESSOR_COSTS:
+        return (REGRESSOR_COSTS[name],)
     return CLASSIFIER_COSTS[len(classes)] if model == "class_mlp" and classification(classes) else ()
 
 

@@ -187,8 +187,6 @@ def _refuse(predictor: Any, request: PredictRequest, run: str) -> None:
         raise UsageError(
             f"{run} predicts classes, not parameters: --out, --refine, --answers and --effect need a run of parameters."
         )
-    if predictor.needs_dry and request.dry is None:
-        raise UsageError(f"{run} learned with the dry sound beside it: give that, too (--dry).")
     if request.out is not None and request.dry is None and not predictor.of_a_synth:
         raise UsageError("--out needs the dry sound to play through the effect: give it with --dry.")
     if request.answers and not trained.draws:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from timbre_data.models.evaluation.distances.mrstft import FFT_SIZES
+from timbre_data.models.evaluation.distances.mrstft import measured, stft_loss
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.recipe import Recipe
@@ -50,23 +49,14 @@ def render_labels(recipe: Recipe, dry: Audio, labels: NDArray[np.float64], order
 
 
 def spectral_loss() -> nn.Module:
-    """MRSTFT at the resolutions of D'Hooghe 2022, FFT 64 to 2048, with a hop of a quarter: log magnitude and spectral
-    convergence (auraloss).
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from auraloss.freq import MultiResolutionSTFTLoss
-    return MultiResolutionSTFTLoss(
-        fft_sizes=list(FFT_SIZES), hop_sizes=[size // 4 for size in FFT_SIZES], win_lengths=list(FFT_SIZES)
-    )
+    """The loss of the distance `mrstft`: log magnitude and spectral convergence, with a hop of a quarter (auraloss)."""
+    loss: nn.Module = stft_loss(0.25, 1.0, 0.0)
+    return loss
 
 
 def distances(made: Audio, target: Audio) -> NDArray[np.float64]:
     """MRSTFT of each pair of sounds [shape=(n,)]."""
-    loss = spectral_loss()
-    with torch.inference_mode():
-        pairs = zip(torch.from_numpy(made)[:, None, None], torch.from_numpy(target)[:, None, None], strict=True)
-        return np.array([float(loss(a, b)) for a, b in pairs])
+    return np.array([measured(spectral_loss(), *pair) for pair in zip(made, target, strict=True)])
 
 
 def search_one(

@@ -27,7 +27,7 @@ BANDS_AT_ONCE = 16
 
 class MelBands(nn.Module):
     """Power spectra [shape=(..., bins, frames)] to the energy in mel bands [shape=(..., n_mels, frames)], by the
-    weights of `mel_matrix`: each few bands from the bins that they cover, a sixteenth of the work of the whole matrix.
+    weights of `mel_matrix`: each few neighbouring bands from the bins that they cover alone.
     """
 
     def __init__(self, rate: int, n_fft: int, n_mels: int, highest_hz: float | None = None) -> None:

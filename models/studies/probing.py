@@ -77,19 +77,18 @@ def probe(
     if folder.is_dir() and not (folder / FILE).is_file():
         raise UsageError(f"{folder} exists already and is no probe: choose another --name.")
     content: dict[str, Any] = {"about": asked, "provenance": provenance(), "features": {}}
-    for feature in chosen:
-        rows = load_rows(datasets, (feature,), "note", limit)
-        notes = _notes(datasets, rows)
-        fold = folds_of(notes, folds, seed)
-        questions = _questions(rows, notes, folds)
-        found = {
-            key: _told(rows.features, labels, asked_of, fold, notes) for key, (labels, asked_of) in questions.items()
-        }
-        if settings := _settings(rows, fold):
+    rows = load_rows(datasets, chosen, "note", limit)
+    notes = _notes(datasets, rows)
+    fold = folds_of(notes, folds, seed)
+    questions = _questions(rows, notes, folds)
+    widths = [len(datasets[0].names(datasets[0].feature_sets()[feature]["path"])) for feature in chosen]
+    for feature, x in zip(chosen, np.split(rows.features, np.cumsum(widths)[:-1], axis=1), strict=True):
+        found = {key: _told(x, labels, asked_of, fold, notes) for key, (labels, asked_of) in questions.items()}
+        if settings := _settings(x, rows, fold):
             found["settings"] = settings
         if not found:
             raise UsageError(f"{', '.join(data)}: one effect without parameters, and one dataset: nothing to tell.")
-        content["features"][feature] = {"width": rows.features.shape[1], "rows": len(rows.row), "questions": found}
+        content["features"][feature] = {"width": x.shape[1], "rows": len(rows.row), "questions": found}
         said = ", ".join(f"{key} {number(one['linear']['score'])}" for key, one in found.items())
         say(f"{feature}: {said} (linear)")
     result = StudyResult(folder, content, (_table(content["features"]),))
@@ -157,7 +156,7 @@ def _told(
     return told
 
 
-def _settings(rows: Rows, fold: NDArray[np.int64]) -> dict[str, Any]:
+def _settings(features: NDArray[np.float32], rows: Rows, fold: NDArray[np.int64]) -> dict[str, Any]:
     """The skill over the mean of each parameter, over rows in which it can be heard."""
     each: dict[str, dict[str, float]] = {}
     for k, name in enumerate(rows.parameter_names):
@@ -166,7 +165,7 @@ def _settings(rows: Rows, fold: NDArray[np.int64]) -> dict[str, Any]:
         if len(y) < FEWEST or y.var() < 1e-9 or len(np.unique(fold[heard])) < 2:
             continue
         squares = {
-            probe_: float(((_predicted(build, rows.features[heard], y, fold[heard]) - y) ** 2).mean())
+            probe_: float(((_predicted(build, features[heard], y, fold[heard]) - y) ** 2).mean())
             for probe_, (_, build) in PROBES.items()
         }
         each[name] = {probe_: 1 - square / float(y.var()) for probe_, square in squares.items()}

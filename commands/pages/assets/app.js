@@ -91,6 +91,7 @@
     runs = known;
     byId("runs").append(...runs.map((run) => make("label", { class: "check" }, make("input", { type: "checkbox", value: run.name, checked: true, onchange: () => recogniseAll() }), `${run.name} (${run.model})`)));
     byId("live-run").append(...runs.filter((run) => !run.needs_dry).map((run) => make("option", { value: run.name }, run.name)));
+    byId("live").disabled = runs.every((run) => run.needs_dry);
     document.body.dataset.ready = "yes";
   });
 

@@ -23,18 +23,19 @@ def stft_loss(hop: float, convergence: float, phase: float) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from auraloss.freq import MultiResolutionSTFTLoss
-    return MultiResolutionSTFTLoss(
-        fft_sizes=list(FFT_SIZES),
-        hop_sizes=[int(hop * size) for size in FFT_SIZES],
-        win_lengths=list(FFT_SIZES),
-        w_sc=convergence,
-        w_log_mag=1.0,
-        w_phs=phase,
-    )
+    with torch.inference_mode(False):  # whoever asks first, others may want a gradient
+        return MultiResolutionSTFTLoss(
+            fft_sizes=list(FFT_SIZES),
+            hop_sizes=[int(hop * size) for size in FFT_SIZES],
+            win_lengths=list(FFT_SIZES),
+            w_sc=convergence,
+            w_log_mag=1.0,
+            w_phs=phase,
+        )
 
 
 def measured(loss: Any, made: Audio, target: Audio) -> float:
-    """A loss of auraloss between two sounds [shape=(samples,) each]."""
+    """A loss of auraloss between two sounds [shape=(samples,) each], without a gradient."""
     with torch.inference_mode():
         return float(loss(torch.from_numpy(made)[None, None], torch.from_numpy(target)[None, None]))
 

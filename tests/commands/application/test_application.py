@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 from typer.testing import CliRunner
 
 from tests.fixtures.browser import opened, violations, wait_for_server
@@ -189,7 +190,34 @@ def test_a_running_sound_is_recognised_note_by_note(client: TestClient) -> None:
 
 
 @pytest.fixture
-def served(run: Path) -> Iterator[str]:
+def beside(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A regressor that learned with the dry sound known."""
+    monkeypatch.setenv("TIMBRE_DATA_HOME", str(shared))
+    scales = "options.scales=[{n_fft: 1024, hop_length: 1024, n_mels: 32}]"
+    small = (scales, "options.width=4", "options.hidden=16", "known_dry=true", "max_epochs=1")
+    settings = [word for one in small for word in ("--set", one)]
+    invoke("train", "regressor_cnn", "--data", "delay", "--name", "beside", *settings)
+    return find_run("beside")
+
+
+def test_a_run_that_knows_the_dry_sound_asks_for_it(beside: Path, tmp_path: Path) -> None:
+    """It answers with both, and follows no stream."""
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "page").mkdir()
+    server = TestClient(application([Recogniser(beside)], tmp_path / "page", tmp_path / "sounds", ("testserver",)))
+    dry, wet, _ = delayed()
+    wet_id, dry_id = (server.post("/sounds?suffix=.wav", content=wav(one)).json()["sound"] for one in (wet, dry))
+    assert server.get("/runs").json()[0]["needs_dry"] is True
+    alone = server.post("/recognise", json={"run": "beside", "sound": wet_id})
+    assert alone.status_code >= 400
+    assert "dry sound" in alone.text
+    both = server.post("/recognise", json={"run": "beside", "sound": wet_id, "dry": dry_id})
+    assert set(both.json()["choices"]["delay"]["parameters"]) == {"delay_seconds", "feedback", "mix"}
+    with pytest.raises(WebSocketDisconnect), server.websocket_connect(f"/live?run=beside&rate={RATE}"):
+        pass
+
+
+def serving(run: Path) -> Iterator[str]:
     """The command, in a process of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -201,6 +229,32 @@ def served(run: Path) -> Iterator[str]:
     yield address
     process.kill()
     process.wait()
+
+
+@pytest.fixture
+def served(run: Path) -> Iterator[str]:
+    """The address of the page of a run."""
+    yield from serving(run)
+
+
+@pytest.mark.slow
+def test_the_page_asks_for_the_dry_sound_and_goes_on_with_it(beside: Path, tmp_path: Path) -> None:
+    dry, wet, _ = delayed()
+    for name, sound in (("dry", dry), ("wet", wet)):
+        soundfile.write(tmp_path / f"{name}.wav", sound, RATE)
+    for address in serving(beside):
+        with opened(f"{address}/") as seen:
+            page = seen.page
+            page.wait_for_selector("body[data-ready]")
+            assert page.query_selector_all("#live-run option") == []
+            assert page.is_disabled("#live")
+            page.set_input_files("#target-file", tmp_path / "wet.wav")
+            page.wait_for_selector("#results .hint:has-text('give the dry sound, too')")
+            assert violations(page) == []
+            page.set_input_files("#dry-file", tmp_path / "dry.wav")
+            page.wait_for_selector("#results article[data-matched='1']")
+            assert page.query_selector("#results .hint:has-text('give the dry sound, too')") is None
+            assert len(page.query_selector_all(".knob")) == 3
 
 
 @pytest.mark.slow
