@@ -6,7 +6,7 @@
   const { byId, make } = elements;
   const stage = byId("stage");
   const HEADPHONE_TRIALS = 6, HEADPHONES_NEEDED = 5;
-  let about = null, state = null, keys = {}, served = location.protocol.startsWith("http"), begun = 0;
+  let about = null, state = null, keys = {}, heard = null /* the last sound of this trial */, served = location.protocol.startsWith("http"), begun = 0;
 
   const hex = (bytes) => [...crypto.getRandomValues(new Uint8Array(bytes))].map((one) => one.toString(16).padStart(2, "0")).join("");
   const place = () => `timbre-listen-${about.test}`;
@@ -54,6 +54,7 @@
   function show() {
     player.stop();
     keys = {};
+    heard = null;
     begun = performance.now();
     stage.replaceChildren();
     ({ welcome, headphones, training, trials: trial, end })[state.step]();
@@ -121,7 +122,7 @@
       make("p", {}, "Listen to some of the sounds, to know what differences to expect. Nothing is asked here."),
       make("div", { class: "pages" }, ...all.map((id, k) => button(`Sound ${k + 1}`, () => player.play(id, "sound"), false))),
       make("p", {}, ASKED[about.ask]),
-      make("p", { class: "hint" }, about.ask === "mushra" ? "Keys in a trial: r plays the reference, 1 to 9 the sounds, left and right change the rating of the sound that plays, Enter goes on." : "Keys in a trial: r or x plays the reference, 1 and 2 the sounds, Enter goes on."),
+      make("p", { class: "hint" }, about.ask === "mushra" ? "Keys in a trial: r plays the reference, 1 to 9 the sounds, left and right change the rating of the sound that was played last, Enter goes on." : "Keys in a trial: r or x plays the reference, 1 and 2 the sounds, Enter goes on."),
       make("div", { class: "pages" }, button("Start", () => go("trials", 0))),
     );
   }
@@ -139,12 +140,13 @@
   // Sounds of a trial run together, so that switching has no gap and keeps the place.
   function play(id) {
     const here = state.trials[state.trial];
+    heard = id;
     player.together([here.reference, ...here.stimuli], id).then(mark);
   }
 
   function mark() {
-    const heard = player.playing && player.playing.name;
-    for (const one of document.querySelectorAll("[data-sound]")) one.setAttribute("aria-pressed", String(one.dataset.sound === heard));
+    const name = player.playing && player.playing.name;
+    for (const one of document.querySelectorAll("[data-sound]")) one.setAttribute("aria-pressed", String(one.dataset.sound === name));
   }
   player.listen(mark);
 
@@ -162,10 +164,7 @@
       setters[id] = set;
       return make("div", { class: "rating" }, playButton(`Sound ${k + 1}`, id), slider, shown);
     });
-    const turn = (by) => () => {
-      const id = player.playing && player.playing.name;
-      if (setters[id]) setters[id]((draft[id] ?? 50) + by);
-    };
+    const turn = (by) => () => { if (setters[heard]) setters[heard]((draft[heard] ?? 50) + by); };
     Object.assign(keys, { r: () => play(here.reference), ArrowLeft: turn(-2), ArrowRight: turn(2), Enter: () => { if (!next.disabled) next.click(); } });
     stage.append(make("p", {}, ASKED.mushra), make("div", { class: "pages" }, playButton("Reference", here.reference), loop(), button("Stop", () => player.stop(), false)),
       make("p", { class: "scale", "aria-hidden": "true" }, ...["bad", "poor", "fair", "good", "excellent"].map((word) => make("span", {}, word))), ...rows, foot(next));

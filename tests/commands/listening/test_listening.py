@@ -245,6 +245,7 @@ def test_a_listener_answers_in_a_browser_and_comes_back(test_folder: Path, tmp_p
         page = seen.page
         begin(page)
         assert page.inner_text("#progress") == "Trial 1 of 3"
+        page.evaluate("player.loop(true)")  # so that no sound ends before a slow machine has looked at it
         page.keyboard.press("1")
         page.wait_for_function("() => player.playing && document.querySelector('[data-sound][aria-pressed=true]')")
         started = page.evaluate("player.playing.started")
@@ -256,6 +257,7 @@ def test_a_listener_answers_in_a_browser_and_comes_back(test_folder: Path, tmp_p
         page.keyboard.press("2")
         third = "document.querySelector('.rating:nth-of-type(3)')"
         page.wait_for_function(f"() => {third}.querySelector('[data-sound][aria-pressed=true]')")
+        page.evaluate("player.stop()")  # a sound that has ended is still the one that is rated
         page.keyboard.press("ArrowRight")
         page.wait_for_function(f"() => {third}.querySelector('output').innerText === '77'")
         page.click("text=Next")
