@@ -59,7 +59,10 @@ def _model(member: Any, name: str) -> dict[str, Any]:
 
 
 def _baseline(member: Any, name: str) -> dict[str, Any]:
-    return {"source": member.source, "estimator": str(member.build(0)), "published": dict(member.published)}
+    from timbre_data.models.evaluation import published
+
+    results = [one.data() for one in published.RESULTS if one.belongs.get("network") == name]
+    return {"source": member.source, "estimator": str(member.build(0)), "published": results}
 
 
 def _target(member: Any, name: str) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from timbre_data.pipeline.catalogue.registry import Registry
@@ -15,15 +15,11 @@ NETWORK = "class_mlp"
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """A classical classifier: `build(seed)` gives a scikit-learn estimator that takes standardized features.
-
-    `published` maps a data set of the paper to what it reports: accuracy, fit_seconds, inference_ms, megabytes.
-    """
+    """A classical classifier: `build(seed)` gives a scikit-learn estimator that takes standardized features."""
 
     summary: str
     source: str
     build: Callable[[int], Any]
-    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 BASELINES: Registry[Baseline] = Registry(__name__, kind="baseline", attribute="BASELINE")

@@ -10,8 +10,4 @@ BASELINE = Baseline(
     summary="k nearest neighbours (k = 5, Euclidean, standardized features).",
     source="D'Hooghe 2022, k-NN",
     build=lambda seed: KNeighborsClassifier(n_neighbors=5),
-    published={
-        "guitar mono": {"accuracy": 0.671, "fit_seconds": 0.003, "inference_ms": 3.6, "megabytes": 21.6},
-        "full set": {"accuracy": 0.627},
-    },
 )

@@ -10,8 +10,4 @@ BASELINE = Baseline(
     summary="Support vector machine (RBF kernel, C = 10, standardized features).",
     source="D'Hooghe 2022, SVM",
     build=lambda seed: SVC(C=10.0, random_state=seed),
-    published={
-        "guitar mono": {"accuracy": 0.917, "fit_seconds": 6.4, "inference_ms": 0.32, "megabytes": 6.9},
-        "full set": {"accuracy": 0.921},
-    },
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +45,15 @@ def multi_label(
 
 
 def one_class(
-    rows: Rows, row_indices: NDArray[np.int64], probabilities: NDArray[np.float32], split: str, folder: Path
+    rows: Rows,
+    row_indices: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    about: Mapping[str, str],
+    split: str,
+    folder: Path,
 ) -> EvaluationResult:
-    """Accuracy over all rows and over those in which the effect is audible, each class by itself, and a picture of the
-    confusion in `folder`.
+    """Accuracy over all rows and over those in which the effect is audible, each class by itself, beside what is
+    published of such a run (`about`, see `published.facts`), and a picture of the confusion in `folder`.
     """
     true, guess = rows.classes[row_indices], probabilities.argmax(axis=1)
     names = rows.class_names
@@ -57,7 +63,7 @@ def one_class(
     scores = metrics.class_scores(guess, true, len(names))
     audible_scores = metrics.class_scores(guess[audible], true[audible], len(names))
     plots.confusion(scores.confusion, names, folder / "confusion.png")
-    beside = published.classification(names)
+    beside = published.beside(about, "accuracy")
     groups = rows.group[row_indices].astype(str)
     sure = intervals.of_mean(guess == true, groups)
     total = Table(
@@ -71,9 +77,9 @@ def one_class(
                 intervals.text(intervals.of_mean((guess == true)[audible], groups[audible])) if audible.any() else "-",
                 str(audible_scores.rows),
             ),
-            *((f"paper, up to: {name}", number(value), "-", "-") for name, value in beside.items()),
+            *((f"{one.name} ({one.condition})", number(one.values["accuracy"]), "-", "-") for one in beside),
         ),
-        note="The paper's figures are on the recordings of IDMT-SMT-Audio-Effects and cannot be compared directly with rendered sounds."
+        note="The paper's figures are on recordings and cannot be compared directly with rendered sounds."
         if beside
         else "",
     )

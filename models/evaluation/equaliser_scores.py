@@ -76,10 +76,14 @@ def evaluate_transformation(evaluated: Evaluated) -> EvaluationResult:
     ratio = ours.total / max(nothing.total, 1e-12)
     result["relative_loss"] = ratio
     rows.append(("this run, relative to the input", "-", "-", "-", number(ratio)))
-    rows.append(("paper: shelving, relative to the input", "-", "-", "-", number(published.EQ_RELATIVE)))
-    rows += [(f"paper: {name}", *(number(value) for value in values)) for name, values in published.EQUALISERS.items()]
-    rows.append(("paper: reconstruction", "-", "-", "-", number(published.EQ_AUTOENCODER)))
-    rows.append(("paper: input as it is, shelving", "-", "-", "-", number(published.EQ_IDENTITY)))
+    for one in published.beside(evaluated.about):
+        rows.append((one.name, *(number(one.values[key]) for key in ("kl", "mse", "mae", "loss"))))
+        said = {"input": "input as it is", "reconstruction": "reconstruction", "relative": "relative to the input"}
+        rows += [
+            (f"{one.name}, {what}", "-", "-", "-", number(one.values[key]))
+            for key, what in said.items()
+            if key in one.values
+        ]
     tables = [
         Table(
             f"Losses over {len(indices)} notes of the {split} split",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,15 @@ from timbre_data.models.evaluation.tables import EvaluationResult, Table, number
 
 
 def evaluate_frames(
-    rows: Rows, row_indices: NDArray[np.int64], probabilities: NDArray[np.float32], split: str, folder: Path
+    rows: Rows,
+    row_indices: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    about: Mapping[str, str],
+    split: str,
+    folder: Path,
 ) -> EvaluationResult:
     """Score probabilities of the chosen frames [shape=(n, classes)]: accuracy over all frames and of each recording,
-    and each class.
+    and each class; beside what is published of such a run (`about`, see `published.facts`).
     """
     true, guess, names = rows.classes[row_indices], probabilities.argmax(axis=1), rows.class_names
     scores = metrics.class_scores(guess, true, len(names))
@@ -26,6 +32,7 @@ def evaluate_frames(
     common = int(np.bincount(train).argmax())
     always = float((true == common).mean())
     plots.confusion(scores.confusion, names, folder / "confusion.png")
+    beside = published.beside(about, "accuracy")
     total = Table(
         f"Frame accuracy on the {split} split",
         ("of", "accuracy", "frames"),
@@ -33,13 +40,9 @@ def evaluate_frames(
             ("all frames", number(scores.accuracy), str(len(row_indices))),
             (f"mean over {len(recordings)} recordings", number(float(each.mean())), "-"),
             (f"always {names[common]}", number(always), "-"),
-            *(
-                (f"paper, jingju ({role}): {name}", number(value), "-")
-                for role, values in published.FRAME_ACCURACY.items()
-                for name, value in values.items()
-            ),
+            *((f"{one.name} ({one.condition})", number(one.values["accuracy"]), "-") for one in beside),
         ),
-        note="The paper's figures are on real singing.",
+        note="The paper's figure is on real singing." if beside else "",
     )
     result = {
         "accuracy": scores.accuracy,

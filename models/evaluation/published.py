@@ -1,16 +1,24 @@
-"""Published figures of D'Hooghe 2022, as printed, to stand beside ours.
+"""Published figures, as printed, each with what it was measured on and what it may stand beside.
 
-The printed errors put the other effects' entries to zero and then average over all rows and all 15 columns, so they are
-about a third of the true ones: the constant 0.5 predictor scores an MSE of .0278 there.
+A figure of D'Hooghe's Table C.2 puts the other effects' entries to zero and averages over all rows and all 15 columns,
+so it is about a third of the true error: the constant 0.5 predictor scores an MSE of .0278 there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from timbre_data.pipeline.catalogue.effect import FAMILIES
+from timbre_data.schemas.errors import UsageError
+from timbre_data.schemas.recipe import Step
+
+DHOOGHE = "D'Hooghe 2022"
+PONS = "Pons et al. 2017"
+MARTINEZ = "Martinez Ramirez & Reiss 2018"
+SIVALINGAM = "Sivalingam et al."
+ASSAYAG = "Assayag 2020"
 
 COLUMNS = (
     "modulation.rate_hz",
@@ -29,92 +37,208 @@ COLUMNS = (
     "distortion.low_shelf_gain_db",
     "distortion.low_shelf_q",
 )
-"""The table's columns: it lists the high shelf before the low one."""
-
+"""The columns of Table C.2: it lists the high shelf before the low one."""
 MSE = {"AutoFX": 8.42e-3, "AutoFX + features": 6.97e-3, "163NC": 1.03e-2, "163C": 1.00e-2, "211C": 9.83e-3}
-
 MAE: dict[str, tuple[float, ...]] = {
-    "AutoFX": (0.012, 0.032, 0.036, 0.031, 0.025, 0.011, 0.050, 0.024, 0.063, 0.054, 0.033, 0.079, 0.070, 0.030, 0.053),
-    "AutoFX + features": (
-        0.0065,
-        0.026,
-        0.037,
-        0.028,
-        0.022,
-        0.014,
-        0.035,
-        0.019,
-        0.019,
-        0.044,
-        0.014,
-        0.074,
-        0.052,
-        0.024,
-        0.051,
-    ),
-    "163NC": (0.025, 0.040, 0.050, 0.050, 0.036, 0.033, 0.046, 0.010, 0.018, 0.090, 0.031, 0.066, 0.045, 0.030, 0.068),
-    "163C": (0.024, 0.049, 0.046, 0.049, 0.027, 0.033, 0.039, 0.012, 0.0092, 0.080, 0.047, 0.072, 0.036, 0.032, 0.064),
-    "211C": (0.013, 0.021, 0.030, 0.015, 0.032, 0.021, 0.063, 0.020, 0.019, 0.098, 0.041, 0.11, 0.054, 0.030, 0.081),
-}
+    "AutoFX": (.012, .032, .036, .031, .025, .011, .050, .024, .063, .054, .033, .079, .070, .030, .053),
+    "AutoFX + features": (.0065, .026, .037, .028, .022, .014, .035, .019, .019, .044, .014, .074, .052, .024, .051),
+    "163NC": (.025, .040, .050, .050, .036, .033, .046, .010, .018, .090, .031, .066, .045, .030, .068),
+    "163C": (.024, .049, .046, .049, .027, .033, .039, .012, .0092, .080, .047, .072, .036, .032, .064),
+    "211C": (.013, .021, .030, .015, .032, .021, .063, .020, .019, .098, .041, .11, .054, .030, .081),
+}  # fmt: skip
+"""Mean squared and mean absolute errors of Table C.2."""
 
-CLASSIFICATION = {11: ("11 classes, guitar mono", 0.95), 6: ("6 classes, guitar mono", 0.97)}
-"""Best accuracies of the PyTorch MLP ("up to"), on IDMT-SMT-Audio-Effects, by the number of classes."""
-IDMT_CLASSES = {
-    "dry",
-    "feedback_delay",
-    "slapback_delay",
-    "reverb",
-    "chorus",
-    "flanger",
-    "phaser",
-    "tremolo",
-    "vibrato",
-    "distortion",
-    "overdrive",
-}
-"""The eleven classes there, by our names."""
-
-
-def classification(names: Sequence[str]) -> dict[str, float]:
-    """The published accuracies that belong beside a classifier of these classes; none for other classes."""
-    if set(names) == IDMT_CLASSES or set(names) == set(FAMILIES):
-        title, value = CLASSIFICATION[len(names)]
-        return {title: value}
-    return {}
+IDMT_CLASSES = frozenset(
+    (
+        "dry",
+        "feedback_delay",
+        "slapback_delay",
+        "reverb",
+        "chorus",
+        "flanger",
+        "phaser",
+        "tremolo",
+        "vibrato",
+        "distortion",
+        "overdrive",
+    )
+)
+"""The eleven classes of IDMT-SMT-Audio-Effects, by our names."""
+IRMAS_CLASSES = frozenset(
+    (
+        "cello",
+        "clarinet",
+        "flute",
+        "acoustic_guitar",
+        "electric_guitar",
+        "organ",
+        "piano",
+        "saxophone",
+        "trumpet",
+        "violin",
+        "voice",
+    )
+)
+"""The eleven classes of IRMAS, by our names."""
+ELEVEN, SIX, INSTRUMENTS = "eleven effects", "six families of effects", "eleven instruments"
+"""The tasks of classifiers that the papers have."""
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a training cost there, as printed; None where the table says nothing."""
-
-    row: str
-    seconds: float
-    watt_hours: float
-    megabytes: float | None = None
-    parameters: str | None = None
-    inference_ms: float | None = None
-
-
-REGRESSOR_COSTS = {
-    "AutoFX": Cost("Table 5.1, AutoFX", 6000, 560, 44.1, "3.7M", 21.4),
-    "163C": Cost("Table 5.1, MLP-163", 1140, 64.9, 0.852, "58.9k", 0.18),
-    "211C": Cost("Table 5.1, MLP-211", 720, 40.1, 0.911, "63.7k", 0.18),
-}
-"""Regressors: on a GeForce GTX 1080 Ti, inference on an Intel i7. The two perceptrons are those with conditioning."""
-CLASSIFIER_COSTS = {
-    11: (Cost("Table 4.3, Complete GM", 120, 5.2), Cost("Table 4.3, Complete Full", 255, 13)),
-    6: (Cost("Table 4.3, Simplified GM", 96, 3.8), Cost("Table 4.3, Simplified Full", 208, 10)),
-}
-"""The PyTorch classifier, by its number of classes: on the monophonic guitar and on all of IDMT-SMT-Audio-Effects."""
-
-
-def costs(name: str | None, model: str, classes: Sequence[str]) -> tuple[Cost, ...]:
-    """The published costs that belong beside a network: of the regressor that is called `name` there (`variant`), or of
-    the classifier of the same classes; none for others.
+class Result:
+    """A row of a paper's table. `belongs` is what a run must be for it to stand beside it (see `facts`); `lower` says
+    whether less is better.
     """
-    if name in REGRESSOR_COSTS:
-        return (REGRESSOR_COSTS[name],)
-    return CLASSIFIER_COSTS[len(classes)] if model == "class_mlp" and classification(classes) else ()
+
+    paper: str
+    table: str
+    row: str
+    condition: str
+    belongs: Mapping[str, str]
+    values: Mapping[str, float]
+    lower: bool = False
+    size: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Paper, table and row."""
+        return f"{self.paper}, {self.table}, {self.row}"
+
+    def misplaced(self, facts: Mapping[str, Any]) -> str | None:
+        """What is wrong with putting it beside a run of which these are the facts; None for nothing."""
+        for key, value in self.belongs.items():
+            if facts.get(key) != value:
+                return f"{self.name} is of {key} {value}, this is {facts.get(key) or 'none that a paper has'}"
+        return None
+
+    def data(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+        return {"paper": self.paper, "table": self.table, "row": self.row, "condition": self.condition, "values": dict(self.values)}  # fmt: skip
+
+
+OWN = "three effects on its own recorded guitar notes, split by row, on the set that stopped training"
+GUITAR = "the monophonic guitar of IDMT-SMT-Audio-Effects"
+ALL_OF_IT = "all of IDMT-SMT-Audio-Effects"
+GPU = "trained on a GeForce GTX 1080 Ti, predicted on an Intel i7"
+SONGS = "the testing part of IRMAS, recorded songs"
+CLIPS = "MagnaTagATune, 50 tags of recorded clips"
+
+
+def _parameters() -> Iterable[Result]:
+    for name, mse in MSE.items():
+        values = {"mse": mse} | dict(zip(COLUMNS, MAE[name], strict=True))
+        yield Result(DHOOGHE, "Table C.2", name, OWN, {"network": name}, values, lower=True)
+
+
+def _classifiers() -> Iterable[Result]:
+    baselines = {
+        "knn": ("k-NN", (0.671, 0.003, 3.6, 21.6), 0.627),
+        "svm": ("SVM", (0.917, 6.4, 0.32, 6.9), 0.921),
+        "mlp": ("MLP", (0.896, 12.0, 0.074, 0.429), 0.907),
+    }
+    keys = ("accuracy", "fit_seconds", "inference_ms", "megabytes")
+    for member, (row, mono, full) in baselines.items():
+        about = {"network": member, "task": ELEVEN}
+        yield Result(DHOOGHE, "Table 4.1", f"{row}, guitar mono", GUITAR, about, dict(zip(keys, mono, strict=True)))
+        yield Result(DHOOGHE, "Table 4.1", f"{row}, full set", ALL_OF_IT, about, {"accuracy": full})
+    for task, place, value in ((ELEVEN, "abstract", 0.95), (SIX, "Section 4.3", 0.97)):
+        about = {"network": "class_mlp", "task": task}
+        yield Result(DHOOGHE, place, f"{task}, up to", GUITAR, about, {"accuracy": value})
+
+
+def _costs() -> Iterable[Result]:
+    # seconds, Wh, MB, ms; the two perceptrons of Table 5.1 are those with conditioning
+    regressors = {
+        "AutoFX": ("AutoFX", (6000, 560, 44.1, 21.4), "3.7M"),
+        "163C": ("MLP-163", (1140, 64.9, 0.852, 0.18), "58.9k"),
+        "211C": ("MLP-211", (720, 40.1, 0.911, 0.18), "63.7k"),
+    }
+    keys = ("training_seconds", "watt_hours", "megabytes", "inference_ms")
+    for network, (row, cost, size) in regressors.items():
+        values = dict(zip(keys, cost, strict=True))
+        yield Result(DHOOGHE, "Table 5.1", row, GPU, {"network": network}, values, lower=True, size=size)
+    classifiers = {
+        ELEVEN: (("Complete GM", 120, 5.2), ("Complete Full", 255, 13)),
+        SIX: (("Simplified GM", 96, 3.8), ("Simplified Full", 208, 10)),
+    }
+    for task, rows in classifiers.items():
+        about = {"network": "class_mlp", "task": task}
+        for row, seconds, watt_hours in rows:
+            spent = {"training_seconds": seconds, "watt_hours": watt_hours}
+            yield Result(DHOOGHE, "Table 4.3", row, GPU, about, spent, lower=True)
+
+
+def _timbre() -> Iterable[Result]:
+    networks = {"jingju_proposed": "Proposed", "jingju_small_rectangular": "Small-rectangular", "jingju_gmm": "GMMs", "jingju_mlp": "MLP"}  # fmt: skip
+    accuracies = {"dan": (0.484, 0.374, 0.290, 0.284), "laosheng": (0.432, 0.359, 0.322, 0.282)}
+    for role, values in accuracies.items():
+        for (network, row), value in zip(networks.items(), values, strict=True):
+            about = {"network": network, "role": role}
+            yield Result(PONS, "Table I", f"{row}, {role}", f"recorded jingju a cappella, {role}", about, {"accuracy": value})  # fmt: skip
+    predominant = {
+        "irmas_svm": ("Bosch et al.", (0.504, 0.501, 0.503, 0.41, 0.455, 0.432)),
+        "irmas_han": ("Han et al.", (0.655, 0.557, 0.602, 0.541, 0.508, 0.503)),
+        "irmas_single": ("Single-layer", (0.611, 0.516, 0.559, 0.523, 0.480, 0.484)),
+        "irmas_multi": ("Multi-layer", (0.650, 0.538, 0.589, 0.550, 0.525, 0.516)),
+    }
+    keys = [f"{average}_{score}" for average in ("micro", "macro") for score in ("precision", "recall", "f1")]
+    for network, (row, scores) in predominant.items():
+        about = {"network": network, "task": INSTRUMENTS}
+        yield Result(PONS, "Table II", row, SONGS, about, dict(zip(keys, scores, strict=True)))
+    areas = {
+        "mtt_proposed": ("Proposed", 0.889),
+        "mtt_proposed_x2": ("Proposed x2", 0.893),
+        "mtt_proposed_x4": ("Proposed x4", 0.887),
+        "mtt_dieleman": ("Dieleman et al.", 0.881),
+        "mtt_small_rectangular": ("Small-rectangular", 0.865),
+        "choi_fcn4": ("Choi et al.", 0.894),
+    }
+    for network, (row, value) in areas.items():
+        yield Result(PONS, "Table III", row, CLIPS, {"network": network}, {"roc_auc": value})
+    about = {"network": "instrument_cnn", "task": INSTRUMENTS}
+    yield Result(
+        SIVALINGAM, "results", "accuracy", "excerpts of IRMAS, divided by excerpt", about, {"accuracy": 0.7847}
+    )
+
+
+def _equalisers() -> Iterable[Result]:
+    losses = {
+        "shelving": (0.021845, 0.007764, 0.002474, 0.032083),
+        "peaking": (0.022038, 0.007847, 0.002521, 0.032406),
+        "low-pass": (0.025365, 0.005345, 0.002710, 0.033420),
+        "high-pass": (0.021463, 0.000951, 0.001293, 0.023708),
+    }
+    for kind, values in losses.items():
+        figures = dict(zip(("kl", "mse", "mae", "loss"), values, strict=True))
+        if kind == "shelving":  # the text gives these for the shelf alone
+            figures |= {"input": 1.21, "reconstruction": 0.104, "relative": 0.032083 / 1.21}
+        yield Result(MARTINEZ, "Table 2", kind, "held-out notes of a sampled piano", {"transformation": kind}, figures, lower=True)  # fmt: skip
+
+
+def _inverse() -> Iterable[Result]:
+    about = {"network": "inverse_synth"}
+    yield Result(ASSAYAG, "Figure 15", "best of 100 sounds", "12 parameters of Monark, 10,000 sounds", about, {"psd_mse": 0.0112}, lower=True)  # fmt: skip
+    yield Result(ASSAYAG, "Figure 12", "AdaDelta", "500 sounds of Monark, validation loss", about, {"validation_loss": 0.0842}, lower=True)  # fmt: skip
+    yield Result(ASSAYAG, "Figure 13a", "4 layers of 800", "500 sounds of Monark, validation loss, mean of three", about, {"validation_loss": 0.1345}, lower=True)  # fmt: skip
+    yield Result(ASSAYAG, "Figure 13b", "rho 0.45, weight decay 5e-4", "500 sounds of Monark, validation loss, mean of three", about, {"validation_loss": 0.1219}, lower=True)  # fmt: skip
+
+
+RESULTS: tuple[Result, ...] = (
+    *_parameters(),
+    *_classifiers(),
+    *_costs(),
+    *_timbre(),
+    *_equalisers(),
+    *_inverse(),
+)
+
+
+def task(names: Iterable[str]) -> str | None:
+    """The task of the papers that has these classes, if there is one."""
+    for title, classes in ((ELEVEN, IDMT_CLASSES), (SIX, frozenset(FAMILIES)), (INSTRUMENTS, IRMAS_CLASSES)):
+        if frozenset(names) == classes:
+            return title
+    return None
 
 
 def variant(model: str, features: Sequence[str], conditioning: int, options: Mapping[str, Any]) -> str | None:
@@ -130,37 +254,60 @@ def variant(model: str, features: Sequence[str], conditioning: int, options: Map
     return known.get((tuple(sorted(features)), conditioning))
 
 
-IRMAS_F1 = {
-    "Bosch et al.": (0.503, 0.432),
-    "Han et al.": (0.602, 0.503),
-    "Single-layer": (0.559, 0.484),
-    "Multi-layer": (0.589, 0.516),
+def facts(
+    model: str,
+    *,
+    features: Sequence[str] = (),
+    conditioning: int = 0,
+    options: Mapping[str, Any] | None = None,
+    classes: Iterable[str] = (),
+    groups: Iterable[str] = (),
+    transformation: str | None = None,
+) -> dict[str, str]:
+    """What a run is, as far as it matters for what may stand beside it: its network as the papers know it, the task of
+    its classes, the role that sings in all its `groups`, and what it transforms.
+    """
+    network: str | None = model.replace("-", "_")
+    if network in ("autofx", "regressor_mlp"):
+        network = variant(network, features, conditioning, options or {})
+    elif options and options.get("shapes"):
+        network = None
+    roles = {next((role for role in ("dan", "laosheng") if one.startswith(role)), "") for one in groups}
+    found = {"network": network, "task": task(classes), "role": roles.pop() if len(roles) == 1 else None, "transformation": transformation}  # fmt: skip
+    return {key: value for key, value in found.items() if value}
+
+
+PAPERS_FILTERS = {
+    "shelving": ("low_shelf", "iir", 2, {"gain_db": 10.0, "frequency_hz": 500.0, "q": 0.707}),
+    "peaking": ("peaking", "iir", 2, {"gain_db": 10.0, "frequency_hz": 500.0, "q": 0.707}),
+    "low-pass": ("lowpass", "fir", 50, {"frequency_hz": 500.0}),
+    "high-pass": ("highpass", "fir", 50, {"frequency_hz": 500.0}),
 }
-"""Micro and macro F1 on the test files of IRMAS (Pons et al. 2017, Table II)."""
-MAGNATAGATUNE_AUC = {
-    "Proposed": 0.889,
-    "Proposed x 2": 0.893,
-    "Proposed x 4": 0.887,
-    "Dieleman": 0.881,
-    "Small-rectangular": 0.865,
-    "Choi et al.": 0.894,
-}
-"""Mean ROC-AUC over 50 tags of MagnaTagATune (Pons et al., Table III)."""
-EQUALISERS = {
-    "shelving": (0.021845, 0.007764, 0.002474, 0.032083),
-    "peaking": (0.022038, 0.007847, 0.002521, 0.032406),
-    "low-pass": (0.025365, 0.005345, 0.002710, 0.033420),
-    "high-pass": (0.021463, 0.000951, 0.001293, 0.023708),
-}
-"""KL, MSE, MAE and their sum on held-out piano notes (Martinez Ramirez & Reiss 2018, Table 2)."""
-EQ_IDENTITY, EQ_AUTOENCODER = 1.21, 0.104
-"""The loss between input and target (shelving), and that of reconstruction, there."""
-EQ_RELATIVE = EQUALISERS["shelving"][3] / EQ_IDENTITY
-"""The loss of the shelf relative to that of its input."""
-FRAME_ACCURACY = {
-    "dan": {"Proposed": 0.484, "Small-rectangular": 0.374, "GMM": 0.290, "MLP": 0.284},
-    "laosheng": {"Proposed": 0.432, "Small-rectangular": 0.359, "GMM": 0.322, "MLP": 0.282},
-}
-"""Frame accuracy on jingju a cappella, young female (dan) and old male roles (Pons et al. 2017, Table I)."""
-TAG_ACCURACY = {"instrument_cnn": (0.7847,)}
-"""Accuracy on excerpts of IRMAS, divided by excerpt, not by song (Sivalingam et al.)."""
+"""The four targets of the end-to-end equaliser: kind, design, order and parameters of the filter."""
+
+
+def transformation(steps: Sequence[Step]) -> str | None:
+    """Which of the equaliser's four published targets a chain is, if one."""
+    if len(steps) != 1 or steps[0].effect != "filter":
+        return None
+    settings, given = steps[0].settings, steps[0].parameters
+    for name, (kind, design, order, parameters) in PAPERS_FILTERS.items():
+        designed = (settings.get("kind"), settings.get("design", "iir"), settings.get("order", 2))
+        if designed == (kind, design, order) and all(given.get(key) == value for key, value in parameters.items()):
+            return name
+    return None
+
+
+def beside(about: Mapping[str, str], *keys: str) -> tuple[Result, ...]:
+    """The published results that belong beside a run of these facts and have one of these values (all, if none are
+    named).
+    """
+    return tuple(one for one in RESULTS if not one.misplaced(about) and (not keys or one.values.keys() & set(keys)))
+
+
+def named(name: str) -> Result:
+    """The result of this name. Raises `UsageError`."""
+    for one in RESULTS:
+        if one.name == name:
+            return one
+    raise UsageError(f"there is no published result {name}.")

@@ -4,6 +4,7 @@ tables.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,15 @@ GROUP, SHOWN = 10, 12
 
 
 def evaluate_tags(
-    rows: Rows, row_indices: NDArray[np.int64], probabilities: NDArray[np.float32], model: str, split: str, folder: Path
+    rows: Rows,
+    row_indices: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    about: Mapping[str, str],
+    split: str,
+    folder: Path,
 ) -> EvaluationResult:
     """Score probabilities of the chosen pieces [shape=(n, k)], each piece by itself and averaged over the pieces of a
-    clip.
+    clip; beside what is published of such a run (`about`, see `published.facts`).
     """
     names = rows.class_names
     clips, piece_of = np.unique(rows.clip[row_indices], return_inverse=True)
@@ -57,7 +63,7 @@ def evaluate_tags(
                 (
                     ("clips", number(scores.accuracy), str(len(clips))),
                     ("pieces", number(piece_accuracy), str(len(row_indices))),
-                    *(("paper, IRMAS (real recordings)", number(value), "-") for value in published.TAG_ACCURACY.get(model, ())),
+                    *((f"{one.name} ({one.condition})", number(one.values["accuracy"]), "-") for one in published.beside(about, "accuracy")),
                 ),
             )
         )  # fmt: skip
@@ -71,7 +77,7 @@ def evaluate_tags(
             summed / np.maximum(summed.max(axis=1, keepdims=True), 1e-12) > RELATIVE_THRESHOLD, true
         ),
     }
-    tables.append(_threshold_table(result["thresholds"], model))
+    tables.append(_threshold_table(result["thresholds"], about))
     each = {name: _ranking(mean[:, i], true[:, i]) for i, name in enumerate(names)}
     ranked = [one for one in each.values() if one["roc_auc"] is not None]
     result["tags"] = each
@@ -91,7 +97,10 @@ def evaluate_tags(
                 )
                 for i, name in enumerate(names)
             ),
-            note=_beside(model),
+            note=" ".join(
+                f"{one.name}: {one.values['roc_auc']:g} ({one.condition})."
+                for one in published.beside(about, "roc_auc")
+            ),
         )
     )
     return result, tuple(tables)
@@ -148,20 +157,13 @@ def _ranking(scores: NDArray[np.float64], true: NDArray[np.bool_]) -> dict[str, 
     }
 
 
-def _threshold_table(thresholds: dict[str, dict[str, float]], model: str) -> Table:
+def _threshold_table(thresholds: dict[str, dict[str, float]], about: Mapping[str, str]) -> Table:
     columns = [f"{average}_{name}" for average in ("micro", "macro") for name in ("precision", "recall", "f1")]
     rows = [(name, *(number(scores[column]) for column in columns)) for name, scores in thresholds.items()]
-    for name, (micro, macro) in published.IRMAS_F1.items() if model.replace("-", "_").startswith("irmas") else ():
-        rows.append((f"paper, IRMAS: {name}", "-", "-", number(micro), "-", "-", number(macro)))
+    for one in published.beside(about, "micro_f1"):
+        rows.append((f"{one.name} ({one.condition})", *(number(one.values[column]) for column in columns)))
     return Table(
         "Which tags are there, by threshold",
         ("threshold", *(column.replace("_", " ").replace("f1", "F1") for column in columns)),
         tuple(rows),
     )
-
-
-def _beside(model: str) -> str:
-    if not model.replace("-", "_").startswith(("mtt", "choi")):
-        return ""
-    published_values = ", ".join(f"{name} {value:g}" for name, value in published.MAGNATAGATUNE_AUC.items())
-    return f"Mean ROC-AUC in the paper, on MagnaTagATune's real clips: {published_values}."

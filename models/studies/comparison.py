@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.inspection import permutation_importance
 
-from timbre_data.models.baselines import BASELINES, NETWORK, Baseline, check_classifiers
+from timbre_data.models.baselines import BASELINES, NETWORK, check_classifiers
 from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import Rows, contents_of, load_rows
-from timbre_data.models.evaluation import metrics, plots
+from timbre_data.models.evaluation import metrics, plots, published
 from timbre_data.models.evaluation.tables import StudyResult, Table, number
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints, runs
@@ -146,7 +146,7 @@ def _one_fold(
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        baseline: Baseline = BASELINES.load(model)
+        baseline = BASELINES.load(model)
         estimator = make_pipeline(StandardScaler(), baseline.build(settings.seed))
         train = np.flatnonzero(fold != number_)
         estimator.fit(rows.features[train], rows.classes[train])
@@ -259,13 +259,11 @@ def _totals(results: dict[str, dict[str, Any]], rows: Rows, settings: CompareSet
                 f"{scores['megabytes']:.3g} MB",
             )
         )
-        if model == NETWORK or settings.target != "effect":
-            continue
-        baseline: Baseline = BASELINES.load(model)
-        for where, values in baseline.published.items():
+        for one in published.beside(published.facts(model, classes=rows.class_names), "accuracy"):
+            values = one.values
             lines.append(
                 (
-                    f"paper {model}, {where}",
+                    one.name,
                     f"{100 * values['accuracy']:.1f} %",
                     *(
                         f"{values[key]:.3g} {unit}" if key in values else "-"

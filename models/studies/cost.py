@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,18 @@ def _sound(datasets: Sequence[Dataset], rows: Rows, one: int, *, dry: bool) -> t
     return torch.from_numpy(np.ascontiguousarray(np.concatenate(mono, axis=1)))
 
 
-def _as_printed(cost: published.Cost) -> tuple[str, ...]:
+def _as_printed(cost: published.Result) -> tuple[str, ...]:
     """A row of the paper's table."""
+    given = cost.values
     return (
-        cost.row,
-        f"{cost.seconds:.0f} s",
+        f"{cost.table}, {cost.row}",
+        f"{given['training_seconds']:.0f} s",
         "-",
         "-",
-        f"{cost.watt_hours:g} Wh",
-        "-" if cost.megabytes is None else f"{cost.megabytes:g} MB",
-        cost.parameters or "-",
-        "-" if cost.inference_ms is None else f"{cost.inference_ms:g} ms",
+        f"{given['watt_hours']:g} Wh",
+        f"{given['megabytes']:g} MB" if "megabytes" in given else "-",
+        cost.size or "-",
+        f"{given['inference_ms']:g} ms" if "inference_ms" in given else "-",
     )
 
 
@@ -54,9 +55,10 @@ def cost_of(
     rows: Rows,
     row_indices: NDArray[np.int64],
     probabilities: torch.Tensor | None,
+    about: Mapping[str, str],
 ) -> tuple[dict[str, Any], Table]:
     """Energy and time of training, and of one prediction on one core, beside the same network of the paper
-    (D'Hooghe 2022, Tables 4.3 and 5.1) where it has one.
+    (D'Hooghe 2022, Tables 4.3 and 5.1) where it has one (`about`, see `published.facts`).
     """
     used, course = energy.read(run), epochs.read(run)
     threads = torch.get_num_threads()
@@ -82,8 +84,7 @@ def cost_of(
         "parameters": parameter_count(trained.network.network),
         "inference_ms": 1000 * float(np.median(times)),
     }
-    name = published.variant(trained.model, trained.features, trained.shape.conditioning, trained.options)
-    theirs = published.costs(name, trained.model, trained.outputs if trained.task == "classification" else ())
+    theirs = published.beside(about, "watt_hours")
     return spent, Table(
         "Cost (one sound at a time on one core; features not counted)",
         ("", "training", "waiting for data", "epochs", "energy", "size", "parameters", "inference"),
@@ -101,5 +102,5 @@ def cost_of(
             *(_as_printed(cost) for cost in theirs),
         ),
         note="Energy by codecarbon, where training was asked to measure it (--set measure_energy=true)."
-        + (" Tables: D'Hooghe 2022, trained on a GeForce GTX 1080 Ti, predicted on an Intel i7." if theirs else ""),
+        + (f" Tables: {theirs[0].paper}, {theirs[0].condition}." if theirs else ""),
     )

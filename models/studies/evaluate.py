@@ -101,6 +101,7 @@ def evaluate(
         evaluated, spent = _new_pairs(evaluated, allow_leak)
         facts |= spent
     own = _own(run, sounds, distances) if other else None
+    facts["about"] = evaluated.about
     (evaluated.folder / METRICS).unlink(missing_ok=True)
     evaluated.folder.mkdir(exist_ok=True)
     if phrases:
@@ -243,7 +244,8 @@ def _predict(
     def draw(places: NDArray[np.int64], count: int) -> NDArray[np.float32]:
         return trained.draw(outputs[places], numbers[places], count, evaluated.seed)[:, :, columns]
 
-    cost, price = cost_of(run, trained, evaluated.datasets, rows, row_indices, probabilities)
+    about = replace(evaluated, rows=rows, row_indices=row_indices).about
+    cost, price = cost_of(run, trained, evaluated.datasets, rows, row_indices, probabilities, about)
     head = Table(
         f"{run.name}, {'on other data' if other else f'{evaluated.split} split'}",
         ("model", "parameters", "rows of" if other else "split by", "rows", "data"),

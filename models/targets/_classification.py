@@ -55,4 +55,4 @@ class ClassificationTarget(Target):
         from timbre_data.models.evaluation import class_scores
 
         rows, row_indices, predicted = evaluated.row_predictions
-        return class_scores.one_class(rows, row_indices, predicted, evaluated.split, evaluated.folder)
+        return class_scores.one_class(rows, row_indices, predicted, evaluated.about, evaluated.split, evaluated.folder)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from timbre_data.models.architectures import Model, Shape, Task
 from timbre_data.models.data.classes import Classes, effect_classes
 from timbre_data.models.data.rows import Rows, load_rows
+from timbre_data.models.evaluation import published
 from timbre_data.models.evaluation.tables import EvaluationResult
 from timbre_data.schemas.errors import UsageError
 
@@ -57,6 +58,24 @@ class Evaluated:
     recognised: NDArray[np.float32] | None = None
     draw: Callable[[NDArray[np.int64], int], NDArray[np.float32]] | None = None
     learned: Learned | None = None
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What the run is, as far as it matters for which published figures belong beside it."""
+        trained = self.trained
+        return published.facts(
+            trained.model,
+            features=trained.features,
+            conditioning=trained.shape.conditioning,
+            options=trained.options,
+            classes=trained.outputs if trained.task == "classification" else (),
+            groups=()
+            if self.rows is None or self.row_indices is None
+            else np.unique(self.rows.group[self.row_indices].astype(str)).tolist(),
+            transformation=published.transformation(self.datasets[0].recipe.chain.steps)
+            if trained.task == "transformation"
+            else None,
+        )
 
     @property
     def row_predictions(self) -> tuple[Rows, NDArray[np.int64], NDArray[np.float32]]:

@@ -48,7 +48,7 @@ class FramesTarget(ClassificationTarget):
         from timbre_data.models.evaluation.frame_scores import evaluate_frames
 
         rows, row_indices, predicted = evaluated.row_predictions
-        return evaluate_frames(rows, row_indices, predicted, evaluated.split, evaluated.folder)
+        return evaluate_frames(rows, row_indices, predicted, evaluated.about, evaluated.split, evaluated.folder)
 
 
 TARGET = FramesTarget()

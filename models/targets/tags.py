@@ -47,7 +47,7 @@ class TagsTarget(ClassificationTarget):
         from timbre_data.models.evaluation.tag_scores import evaluate_tags
 
         rows, row_indices, predicted = evaluated.row_predictions
-        return evaluate_tags(rows, row_indices, predicted, evaluated.settings.model, evaluated.split, evaluated.folder)
+        return evaluate_tags(rows, row_indices, predicted, evaluated.about, evaluated.split, evaluated.folder)
 
 
 TARGET = TagsTarget()

@@ -79,7 +79,7 @@ def test_scores_of_clips_are_scikit_learns(clips: Path, tmp_path: Path) -> None:
     rows = load_rows([Dataset(str(clips))], (), "note", classes=TARGETS.load("tags").classes)
     chosen = np.arange(len(rows.present))
     probabilities = np.random.default_rng(0).random(rows.present.shape, dtype=np.float32)
-    found, _ = evaluate_tags(rows, chosen, probabilities, "mtt-proposed", "test", tmp_path)
+    found, _ = evaluate_tags(rows, chosen, probabilities, {"network": "mtt_proposed"}, "test", tmp_path)
     names, first = np.unique(rows.group, return_index=True)
     mean = np.stack([probabilities[rows.group == name].mean(axis=0) for name in names])
     true = rows.present[first]

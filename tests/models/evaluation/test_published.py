@@ -1,41 +1,103 @@
-"""Published figures stand beside what they belong to, and beside nothing else."""
+"""Published figures name what they are of, and stand beside what they belong to and beside nothing else."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from timbre_data.models.architectures import MODELS
+from timbre_data.models.baselines import BASELINES
 from timbre_data.models.evaluation import published
+from timbre_data.models.evaluation.published import DHOOGHE, MARTINEZ, PONS, SIVALINGAM
+from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.catalogue.effect import FAMILIES
+from timbre_data.schemas.errors import UsageError
 
 ELEVEN = sorted(published.IDMT_CLASSES)
+INSTRUMENTS = sorted(published.IRMAS_CLASSES)
+MLP = {"hidden": 100, "layers": 5, "first_activation": False}
+
+
+@pytest.mark.parametrize("result", published.RESULTS, ids=lambda one: one.name)
+def test_every_result_says_where_it_is_from_and_what_it_is_of(result: published.Result) -> None:
+    assert result.paper
+    assert result.table
+    assert result.row
+    assert len(result.condition) > 10
+    assert result.belongs, "it would stand beside everything"
+    assert all(value > 0 for value in result.values.values())
+    network = result.belongs.get("network")
+    if network and network not in published.MSE:
+        assert network in MODELS or network in BASELINES
+
+
+def test_names_are_unique() -> None:
+    assert len({one.name for one in published.RESULTS}) == len(published.RESULTS)
+    assert published.named(f"{PONS}, Table II, Multi-layer").values["macro_precision"] == 0.550
+    with pytest.raises(UsageError, match="no published result"):
+        published.named("Table 9")
 
 
 @pytest.mark.parametrize(
-    ("name", "model", "classes", "rows"),
+    ("model", "about", "rows"),
     [
-        ("211C", "regressor_mlp", (), ["Table 5.1, MLP-211"]),
-        ("163C", "regressor_mlp", (), ["Table 5.1, MLP-163"]),
-        ("AutoFX", "autofx", (), ["Table 5.1, AutoFX"]),
-        ("163NC", "regressor_mlp", (), []),  # it was not measured there
-        ("AutoFX + features", "autofx", (), []),
-        (None, "regressor_cnn", (), []),
-        (None, "class_mlp", ELEVEN, ["Table 4.3, Complete GM", "Table 4.3, Complete Full"]),
-        (None, "class_mlp", FAMILIES, ["Table 4.3, Simplified GM", "Table 4.3, Simplified Full"]),
-        (None, "class_mlp", ["modulation", "delay", "distortion"], []),
-        (None, "instrument_cnn", ELEVEN, []),
+        ("regressor_mlp", {"features": ["autofx163"], "options": MLP}, [f"{DHOOGHE}, Table C.2, 163NC"]),
+        ("regressor-mlp", {"features": ["autofx163"], "conditioning": 6, "options": MLP}, [f"{DHOOGHE}, Table C.2, 163C", f"{DHOOGHE}, Table 5.1, MLP-163"]),
+        ("regressor_mlp", {"features": ["autofx163"], "options": MLP | {"layers": 1}}, []),
+        ("autofx", {"conditioning": 6}, [f"{DHOOGHE}, Table C.2, AutoFX", f"{DHOOGHE}, Table 5.1, AutoFX"]),
+        ("autofx", {"conditioning": 6, "options": {"spectrogram": "log_mel"}}, []),
+        ("autofx", {"conditioning": 6, "features": ["autofx48"]}, [f"{DHOOGHE}, Table C.2, AutoFX + features"]),
+        ("regressor_cnn", {}, []),
+        ("class_mlp", {"classes": ELEVEN}, [f"{DHOOGHE}, abstract, eleven effects, up to", f"{DHOOGHE}, Table 4.3, Complete GM", f"{DHOOGHE}, Table 4.3, Complete Full"]),
+        ("class_mlp", {"classes": FAMILIES}, [f"{DHOOGHE}, Section 4.3, six families of effects, up to", f"{DHOOGHE}, Table 4.3, Simplified GM", f"{DHOOGHE}, Table 4.3, Simplified Full"]),
+        ("class_mlp", {"classes": ["modulation", "delay", "distortion"]}, []),
+        ("svm", {"classes": ELEVEN}, [f"{DHOOGHE}, Table 4.1, SVM, guitar mono", f"{DHOOGHE}, Table 4.1, SVM, full set"]),
+        ("svm", {"classes": FAMILIES}, []),
+        ("instrument_cnn", {"classes": ELEVEN}, []),
+        ("instrument_cnn", {"classes": INSTRUMENTS}, [f"{SIVALINGAM}, results, accuracy"]),
+        ("irmas_single", {"classes": INSTRUMENTS}, [f"{PONS}, Table II, Single-layer"]),
+        ("irmas_single", {"classes": INSTRUMENTS, "options": {"shapes": [{"count": 8, "height": 5, "width": 1}]}}, []),
+        ("irmas_single", {"classes": INSTRUMENTS[:4]}, []),
+        ("mtt_dieleman", {"classes": ["guitar"]}, [f"{PONS}, Table III, Dieleman et al."]),
+        ("jingju_mlp", {"groups": ["dan0001", "dan/x"]}, [f"{PONS}, Table I, MLP, dan"]),
+        ("jingju_mlp", {"groups": ["dan0001", "laosheng0001"]}, []),
+        ("jingju_mlp", {"groups": ["somebody"]}, []),
+        ("eq_autoencoder", {"transformation": "peaking"}, [f"{MARTINEZ}, Table 2, peaking"]),
+        ("eq_autoencoder", {}, []),
     ],
-)
-def test_a_cost_is_of_the_same_network(name: str | None, model: str, classes: list[str], rows: list[str]) -> None:
-    assert [cost.row for cost in published.costs(name, model, list(classes))] == rows
+)  # fmt: skip
+def test_a_figure_stands_beside_what_it_is_of(model: str, about: dict[str, Any], rows: list[str]) -> None:
+    facts = published.facts(model, **about)
+    assert [one.name for one in published.beside(facts)] == rows
+    for one in published.RESULTS:
+        assert (one.misplaced(facts) is None) == (one.name in rows)
 
 
-def test_a_network_of_that_cost_has_about_as_many_parameters() -> None:
+def test_a_misplaced_figure_is_named() -> None:
+    facts = published.facts("regressor_mlp", features=["autofx163"], options=MLP)
+    wrong = published.named(f"{DHOOGHE}, Table C.2, 211C").misplaced(facts)
+    assert wrong == "D'Hooghe 2022, Table C.2, 211C is of network 211C, this is 163NC"
+
+
+def test_the_four_targets_of_the_equaliser_are_known_by_their_filters() -> None:
+    shipped = {"eq-shelving": "shelving", "eq-peaking": "peaking", "eq-lowpass": "low-pass", "eq-highpass": "high-pass"}
+    for name in (*shipped, "eq-any", "pairs-distortion", "distortion"):
+        steps = recipes.load(recipes.read_named(name)).chain.steps
+        assert published.transformation(steps) == shipped.get(name), name
+    weaker = recipes.read_named("eq-shelving")
+    weaker["chain"][0]["parameters"]["gain_db"] = 9
+    assert published.transformation(recipes.load(weaker).chain.steps) is None
+
+
+def test_a_network_of_a_cost_has_about_as_many_parameters() -> None:
     """Table 5.1's counts are those of the architectures, as they are counted here."""
     counts = {
         key: count for one in ("regressor_mlp", "autofx") for key, (_, count) in MODELS.load(one).published.items()
     }
-    for name, cost in published.REGRESSOR_COSTS.items():
-        assert cost.parameters is not None
-        printed = float(cost.parameters[:-1]) * {"k": 1e3, "M": 1e6}[cost.parameters[-1]]
-        assert counts[name] == pytest.approx(printed, rel=0.02)
+    sizes = [one for one in published.RESULTS if one.table == "Table 5.1"]
+    assert len(sizes) == 3
+    for one in sizes:
+        assert one.size is not None
+        printed = float(one.size[:-1]) * {"k": 1e3, "M": 1e6}[one.size[-1]]
+        assert counts[one.belongs["network"]] == pytest.approx(printed, rel=0.02)
