@@ -175,6 +175,33 @@ class TrainStage(Frozen):
         return _with_settings(data, data.get("model", "") if isinstance(data, dict) else "")
 
 
+class SearchStage(Frozen):
+    """A grid search inside a pipeline recipe."""
+
+    name: str = Field(pattern=NAME, description="name of the stage")
+    grid: dict[str, list[Any]] = Field(min_length=1, description="settings, with dots, and the values of each")
+    repeats: int = Field(3, ge=1, description="number of seeds per combination")
+    settings: TrainSettings = Field(description="settings of the trainings")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "settings" not in data:
+            own = {key: data[key] for key in ("name", "grid", "repeats") if key in data}
+            return own | {"settings": {key: value for key, value in data.items() if key not in own}}
+        return data
+
+
+class EvaluateStage(Frozen):
+    """The evaluation of a training of a pipeline recipe on other data."""
+
+    run: str = Field(pattern=NAME, description="name of the training stage")
+    data: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+        min_length=1, description="datasets of the recipe to evaluate on"
+    )
+    sounds: int = Field(48, ge=0, description="number of rows to re-render with predicted parameters")
+
+
 class DatasetStage(Frozen):
     """A dataset inside a pipeline recipe: another recipe file by name, with fields changed."""
 
@@ -183,7 +210,7 @@ class DatasetStage(Frozen):
 
 
 class PipelineRecipe(Frozen):
-    """The whole chain: datasets rendered and featurized, models trained and evaluated."""
+    """The whole chain: datasets rendered and featurized, models compared, searched, trained and evaluated."""
 
     name: str = Field(pattern=NAME, description="name of the pipeline recipe")
     description: str = Field("", description="what it does, in a sentence")
@@ -191,4 +218,6 @@ class PipelineRecipe(Frozen):
     datasets: tuple[DatasetStage, ...] = Field(min_length=1, description="datasets to render")
     features: tuple[str, ...] = Field((), description="feature sets of all datasets")
     compare: tuple[CompareStage, ...] = Field((), description="comparisons")
+    search: tuple[SearchStage, ...] = Field((), description="grid searches")
     train: tuple[TrainStage, ...] = Field((), description="trainings, each evaluated afterwards")
+    evaluate: tuple[EvaluateStage, ...] = Field((), description="evaluations of the trainings on other datasets")

@@ -278,10 +278,17 @@ def _keep(evaluated: Evaluated) -> None:
     )
 
 
-def is_evaluated(run: Path) -> dict[str, Any] | None:
-    """The metrics of a run's test split, or None where its evaluation is not complete."""
-    path = run / FOLDER / METRICS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def is_evaluated(run: Path, data: Sequence[str] = ()) -> dict[str, Any] | None:
+    """The metrics of a run's test split, or on other datasets as they are now; None where that evaluation is not
+    complete.
+    """
+    others = [open_named(name) for name in data]
+    path = run / _folder(others, other_data.ALL if others else "test") / METRICS
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    current = {name: one.snapshot for name, one in zip(data, others, strict=True)}
+    return found if not others or found["data"] == current else None
 
 
 def first_filters(network: torch.nn.Module) -> list[tuple[str, NDArray[Any]]]:

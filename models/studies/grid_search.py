@@ -54,11 +54,7 @@ def search(
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    if not grid or not all(grid.values()):
-        raise UsageError("a grid search needs at least one --grid FIELD=[a,b,c].")
-    if "seed" in grid:
-        raise UsageError("--grid seed=...: every repeat has a seed of its own, say how many with --repeats.")
-    checked = [_resolved(settings, values, 0) for values in _combinations(grid)]
+    checked = check_grid(settings, grid)
     datasets = [open_named(data) for data in sorted({data for one in checked for data in one.data})]
     contents = contents_of(datasets, sorted({feature for one in checked for feature in one.features or ()}))
     folder = runs.runs_home() / name
@@ -102,6 +98,15 @@ def search(
     return _summary(
         folder, grid, [({k: json.loads(t.params[k]) for k in grid}, float(t.value or 0.0)) for t in finished]
     )
+
+
+def check_grid(settings: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[TrainSettings]:
+    """The settings of every combination. Raises `UsageError` for a grid that does not fit."""
+    if not grid or not all(grid.values()):
+        raise UsageError("a grid search needs at least one --grid FIELD=[a,b,c].")
+    if "seed" in grid:
+        raise UsageError("--grid seed=...: every repeat has a seed of its own, say how many with --repeats.")
+    return [_resolved(settings, values, 0) for values in _combinations(grid)]
 
 
 def _combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

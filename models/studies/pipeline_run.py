@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from timbre_data.models.studies.comparison import compare
 from timbre_data.models.studies.evaluate import evaluate, is_evaluated
+from timbre_data.models.studies.grid_search import check_grid, search
 from timbre_data.models.training import train
 from timbre_data.models.training.preparing import resolve
 from timbre_data.pipeline.build import featurizing, recipes, rendering
@@ -71,6 +73,15 @@ def run_pipeline(
         compared = compare(comparison.settings, name=f"{recipe.name}-{comparison.name}", say=say)
         say(compared.markdown())
         report.append({"stage": f"compare {comparison.name}", "done": f"tables in {compared.folder}"})
+    for asked in recipe.search:
+        if dry_run:
+            count = asked.repeats * math.prod(len(values) for values in asked.grid.values())
+            report.append({"stage": f"search {asked.name}", "done": f"would train {count} times, but for what is done"})
+            continue
+        stages.begin(f"search {asked.name}")
+        given = asked.settings.model_dump(exclude_unset=True)
+        searched = search(given, asked.grid, asked.repeats, f"{recipe.name}-{asked.name}", say)
+        report.append({"stage": f"search {asked.name}", "done": f"tables in {searched.folder}"})
     for stage in recipe.train:
         if dry_run:
             report.append(
@@ -81,13 +92,28 @@ def run_pipeline(
             )
             continue
         report += _train_and_evaluate(recipe, stage, runs, say, stages)
+    for other in recipe.evaluate:
+        title = f"evaluate {other.run} on {', '.join(other.data)}"
+        if dry_run:
+            report.append({"stage": title, "done": "would evaluate"})
+            continue
+        stages.begin(title)
+        there = is_evaluated(runs[other.run], other.data)
+        if there is not None:
+            report.append({"stage": title, "done": "finished already", "metrics": there})
+            continue
+        found = evaluate(runs[other.run], data=other.data, sounds=other.sounds)
+        report.append({"stage": title, "done": f"tables in {found.folder}", "metrics": found.metrics})
     return report
 
 
 def _kinds(recipe: PipelineRecipe, resolved: Sequence[Recipe]) -> list[str]:
     """The kind of every stage, in order."""
     kinds = [kind for dataset in resolved for kind in ("render", *(["featurize"] if dataset.features else []))]
-    return [*kinds, *["compare"] * len(recipe.compare), *["train", "evaluate"] * len(recipe.train)]
+    after = {"compare": recipe.compare, "search": recipe.search, "train": recipe.train, "evaluate": recipe.evaluate}
+    for kind, stages in after.items():
+        kinds += ["train", "evaluate"] * len(stages) if kind == "train" else [kind] * len(stages)
+    return kinds
 
 
 class _Stages:
@@ -133,13 +159,17 @@ def _check(recipe: PipelineRecipe, resolved: list[Recipe]) -> None:
                     name,
                     f"datasets of this recipe are {', '.join(sorted(datasets))}",
                 )
+    used = [(f"train.{one.name}", one.settings.data) for one in recipe.train]
+    used += [(f"search.{one.name}", one.settings.data) for one in recipe.search]
+    used += [(f"evaluate.{one.run}", one.data) for one in recipe.evaluate]
+    for place, names in used:
+        for name in names:
+            if name not in datasets:
+                raise RecipeError(f"{place}.data", name, f"datasets of this recipe are {', '.join(sorted(datasets))}")
+    for asked in recipe.search:
+        check_grid(asked.settings.model_dump(exclude_unset=True), asked.grid)
     for stage in recipe.train:
         resolve(stage.settings)
-        for name in stage.settings.data:
-            if name not in datasets:
-                raise RecipeError(
-                    f"train.{stage.name}.data", name, f"datasets of this recipe are {', '.join(sorted(datasets))}"
-                )
         if stage.settings.conditioning and stage.settings.conditioning not in earlier:
             raise RecipeError(
                 f"train.{stage.name}.conditioning",
@@ -147,6 +177,9 @@ def _check(recipe: PipelineRecipe, resolved: list[Recipe]) -> None:
                 "must be the name of an earlier training stage",
             )
         earlier.add(stage.name)
+    for other in recipe.evaluate:
+        if other.run not in earlier:
+            raise RecipeError("evaluate.run", other.run, f"trainings of this recipe are {', '.join(sorted(earlier))}")
 
 
 def _train_and_evaluate(

@@ -17,7 +17,12 @@ import torch
 from tests.conftest import build
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures.inverse_cnn import InverseCnn, InverseCnnOptions
-from timbre_data.models.architectures.inverse_synth import InverseSynth, InverseSynthOptions, NormalisedSpectrogram
+from timbre_data.models.architectures.inverse_synth import (
+    InverseSynth,
+    InverseSynthOptions,
+    NormalisedSpectrogram,
+    PrincipalComponents,
+)
 from timbre_data.models.data.rows import load_rows
 from timbre_data.models.evaluation import epochs
 from timbre_data.models.evaluation.audibility import audible_knobs
@@ -72,6 +77,44 @@ def test_the_published_spectrogram_is_scipys() -> None:
     reference /= reference.max()
     assert ours.shape == (5001, 11)
     assert np.allclose(ours[:, 4:7], reference[:, 4:7], atol=1e-4)
+
+
+def test_the_thesis_spectrogram_is_scipys_by_its_defaults() -> None:
+    """0.9 s make exactly 5001 x 30, as the thesis says; other lengths and an odd FFT too."""
+    from scipy.signal import spectrogram
+
+    for samples, n_fft, frames in ((39_690, 10_000, 30), (9000, 2001, 6)):
+        sound = np.random.default_rng(0).uniform(-0.5, 1, samples).astype(np.float32)
+        options = InverseSynthOptions(spectrogram="scipy", n_fft=n_fft, bins=n_fft // 2 + 1)
+        front = NormalisedSpectrogram(samples, options)
+        ours = front(torch.from_numpy(sound)[None])[0].numpy()
+        _, _, theirs = spectrogram(sound, 44_100, nperseg=1500, nfft=n_fft)
+        assert ours.shape == front.shape == theirs.shape == (n_fft // 2 + 1, frames)
+        assert np.allclose(ours, theirs / theirs.max(), atol=1e-5)
+    assert (
+        InverseSynth(Shape(0, 12, samples=39_690, rate=44_100), InverseSynthOptions(spectrogram="scipy"))
+        .dense[0]
+        .in_features
+        == 32 * 1875
+    )
+
+
+def test_principal_components_are_scikit_learns() -> None:
+    from sklearn.decomposition import PCA
+
+    rng = np.random.default_rng(1)
+    frames = (rng.standard_normal((900, 5)) * [9, 5, 3, 2, 1]) @ rng.standard_normal((5, 40)) + 3
+    spectrograms = torch.from_numpy(frames.astype(np.float32)).reshape(90, 10, 40).transpose(1, 2)
+    ours = PrincipalComponents(40, 4)
+    ours.fit(spectrograms.split(7))
+    projected = ours(spectrograms).transpose(1, 2).reshape(-1, 4).numpy()
+    theirs = PCA(4).fit(frames)
+    expected = theirs.transform(frames) / theirs.explained_variance_[0] ** 0.5
+    correlations = [abs(np.corrcoef(projected[:, k], expected[:, k])[0, 1]) for k in range(4)]
+    assert min(correlations) > 0.999
+    assert projected.std(axis=0)[0] == pytest.approx(1, rel=0.01)
+    with pytest.raises(UsageError, match="fewer frames"):
+        PrincipalComponents(40, 30).fit([spectrograms[:1]])
 
 
 def test_positions_are_classes_and_knobs_are_means() -> None:

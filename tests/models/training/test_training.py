@@ -251,13 +251,39 @@ def pipeline_recipe(**changes: Any) -> PipelineRecipe:
     return validation.validate(PipelineRecipe, data | changes)
 
 
-@pytest.mark.slow  # renders, trains and evaluates a whole chain twice
+@pytest.mark.slow  # renders, searches, trains and evaluates a whole chain twice
 def test_a_pipeline_recipe_runs_and_then_skips_everything() -> None:
     said: list[str] = []
-    first = run_pipeline(pipeline_recipe(), Cluster(workers=2), progress=NoProgress(), say=said.append)
-    assert [stage["stage"].split()[0] for stage in first] == ["render", "featurize"] * 2 + ["train", "evaluate"] * 2
-    again = run_pipeline(pipeline_recipe(), Cluster(workers=2), progress=NoProgress(), say=said.append)
-    assert all("finished already" in stage["done"] for stage in again)
+    datasets = [
+        *pipeline_recipe().model_dump()["datasets"],
+        {"recipe": "delay", "set": {"name": "other", "n": 60, "seed": 5, "audio.seconds": 0.4}},
+    ]
+    recipe = pipeline_recipe(
+        datasets=datasets,
+        search=[
+            {
+                "name": "rates",
+                "model": "regressor-mlp",
+                "data": ["delay"],
+                "max_epochs": 1,
+                "grid": {"learning_rate": [1e-3, 1e-4]},
+                "repeats": 1,
+            }
+        ],
+        evaluate=[{"run": "regress", "data": ["other"], "sounds": 4}],
+    )
+    first = run_pipeline(recipe, Cluster(workers=2), progress=NoProgress(), say=said.append)
+    kinds = [stage["stage"].split()[0] for stage in first]
+    assert kinds == ["render", "featurize"] * 3 + ["search"] + ["train", "evaluate"] * 2 + ["evaluate"]
+    assert any(line.startswith("stage 12 of 12: evaluate regress on other") for line in said)
+    searched = runs.runs_home() / "tiny-rates"
+    assert len(json.loads((searched / "results.json").read_text())) == 2
+    assert (runs.runs_home() / "tiny-regress" / "evaluation-on-other" / "metrics.json").is_file()
+    before = {path: path.stat().st_mtime_ns for path in searched.rglob("*.pt")}
+    assert len(before) == 2
+    again = run_pipeline(recipe, Cluster(workers=2), progress=NoProgress(), say=said.append)
+    assert all("finished already" in stage["done"] for stage in again if stage["stage"] != "search rates")
+    assert before == {path: path.stat().st_mtime_ns for path in searched.rglob("*.pt")}
 
 
 def test_a_pipeline_recipe_is_checked_before_anything_is_made(home: Path) -> None:
@@ -275,6 +301,17 @@ def test_a_pipeline_recipe_is_checked_before_anything_is_made(home: Path) -> Non
             progress=NoProgress(),
             say=print,
         )
+    for stages, what in (
+        ({"evaluate": [{"run": "regres", "data": ["delay"]}]}, "trainings of this recipe are class, regress"),
+        ({"evaluate": [{"run": "regress", "data": ["dly"]}]}, "datasets of this recipe are delay, dry"),
+        (
+            {"search": [{"name": "s", "model": "regressor-mlp", "data": ["delay"], "grid": {"learning_rat": [1]}}]},
+            "learning_rat",
+        ),
+        ({"search": [{"name": "s", "model": "regressor-mlp", "data": ["delay"], "grid": {"seed": [1]}}]}, "--repeats"),
+    ):
+        with pytest.raises(UsageError, match=what):
+            run_pipeline(pipeline_recipe(**stages), Cluster(), progress=NoProgress(), say=print)
     assert not home.exists()
 
 
