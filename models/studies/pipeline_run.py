@@ -28,14 +28,7 @@ def run_pipeline(
     recipe: PipelineRecipe, cluster: Cluster, *, progress: Progress, say: Callable[[str], None], dry_run: bool = False
 ) -> list[dict[str, Any]]:
     """Do every stage of a pipeline recipe in order. Returns what was done: stage, done, and what it gave."""
-    resolved = [
-        recipes.load(
-            validation.override(recipes.read_named(stage.recipe), stage.set)
-            | ({"features": list(recipe.features)} if recipe.features else {})
-        )
-        for stage in recipe.datasets
-    ]
-    _check(recipe, resolved)
+    resolved = check_recipe(recipe)
     report: list[dict[str, Any]] = []
     stages = _Stages(_kinds(recipe, resolved), say)
     for dataset in resolved:
@@ -148,8 +141,15 @@ def summary(report: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(["there is now:", *(f"  {line}" for line in lines), "next:", *(f"  {one}" for one in next_steps)])
 
 
-def _check(recipe: PipelineRecipe, resolved: list[Recipe]) -> None:
-    """Find wrong names before hours of rendering, not after."""
+def check_recipe(recipe: PipelineRecipe) -> list[Recipe]:
+    """Find wrong names before hours of rendering, not after. Returns the recipes of its datasets."""
+    resolved = [
+        recipes.load(
+            validation.override(recipes.read_named(stage.recipe), stage.set)
+            | ({"features": list(recipe.features)} if recipe.features else {})
+        )
+        for stage in recipe.datasets
+    ]
     datasets, earlier = {dataset.name for dataset in resolved}, set()
     for comparison in recipe.compare:
         for name in (*comparison.settings.data, *comparison.settings.against):
@@ -180,6 +180,7 @@ def _check(recipe: PipelineRecipe, resolved: list[Recipe]) -> None:
     for other in recipe.evaluate:
         if other.run not in earlier:
             raise RecipeError("evaluate.run", other.run, f"trainings of this recipe are {', '.join(sorted(earlier))}")
+    return resolved
 
 
 def _train_and_evaluate(

@@ -1,0 +1,227 @@
+"""Cards of results: each is made from a file of results, which is collected from the runs of recipes.
+
+One module per card. `CARD` names its recipes (the commands that make its figures), the runs, texts and pictures that
+are kept of them, and the function that writes the page from what was kept.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import pkgutil
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from timbre_data.models.evaluation import intervals, published
+from timbre_data.models.evaluation.tables import Table, number
+
+ROOT = Path(__file__).parents[2]
+CARDS = ROOT / "datasets" / "cards"
+SOUNDS = "~/.cache/timbre-data/sounds/"
+"""Where recipes look for what scripts/get-sounds fetches."""
+LONG = 200
+"""Lists of metrics that are longer are not kept: one value a row."""
+MEASURED = re.compile(r"(?<![\w./^-])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?=( ?%| ?dB\b)?)")
+"""A number in a sentence; it counts as measured where it has a point or one of these units."""
+
+
+class CardError(Exception):
+    """What is wrong with a card, in a line."""
+
+
+class Results:
+    """What is kept of a card's runs."""
+
+    def __init__(self, kept: Mapping[str, Any]) -> None:
+        self.machine: dict[str, str] = kept["machine"]
+        self.runs: dict[str, dict[str, Any]] = kept.get("runs", {})
+        self.texts: dict[str, str] = kept.get("texts", {})
+        self.recovered: dict[str, Any] | None = kept.get("recovered")
+        self.used: list[published.Result] = []
+        """The published results that the page shows."""
+
+    def metrics(self, run: str, evaluation: str = "evaluation") -> dict[str, Any]:
+        """The metrics of an evaluation; empty where there is none."""
+        found: dict[str, Any] = self.runs.get(run, {}).get("evaluations", {}).get(evaluation, {})
+        return found
+
+    def training(self, run: str) -> dict[str, Any]:
+        """Epochs, seconds, watt hours and the losses of every epoch."""
+        found: dict[str, Any] = self.runs[run]["training"]
+        return found
+
+    def course(self, run: str) -> str:
+        """Epochs and minutes of a training."""
+        found = self.training(run)
+        return f"{found['epochs']} epochs, {found['seconds'] / 60:.1f} min"
+
+    def energy(self, run: str) -> str:
+        """Watt hours of a training, as codecarbon estimates or measures them."""
+        spent = self.training(run)["watt_hours"]
+        return "not measured" if spent is None else f"{spent:.2g} Wh"
+
+    def paper(self, run: str, name: str, key: str) -> str:
+        """A published figure beside a run. Raises `CardError` where it does not belong there."""
+        return number(self.published(run, name).values[key])
+
+    def published(self, run: str, name: str) -> published.Result:
+        """A published result beside a run. Raises `CardError` where it does not belong there."""
+        result = published.named(name)
+        wrong = result.misplaced(self.metrics(run).get("about", {}))
+        if wrong:
+            raise CardError(f"run {run}: {wrong}")
+        self.used.append(result)
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A page of results. `runs` are patterns of folders below runs/, `texts` and `pictures` of files there; a picture
+    is kept under the name it is given.
+    """
+
+    title: str
+    recipes: tuple[str, ...]
+    runs: tuple[str, ...]
+    page: Callable[[Results], list[str]]
+    texts: tuple[str, ...] = ()
+    pictures: Mapping[str, str] | None = None
+    seeds: str = "one seed each"
+
+
+def cards() -> dict[str, Card]:
+    """All cards, by name."""
+    found = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        found[module.name.replace("_", "-")] = importlib.import_module(f"card_pages.{module.name}").CARD
+    return found
+
+
+def collect(card: Card, home: Path, made: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be kept of the runs of a card in a folder of runs, made by the program that `made` describes."""
+    machine = {"processor": made["processor"], "python": made["python"], "torch": made["packages"]["torch"]}
+    folders = sorted({path for pattern in card.runs for path in home.glob(pattern) if (path / "settings.json").is_file()})
+    texts = {
+        str(path.relative_to(home)): path.read_text(encoding="utf-8").strip()
+        for pattern in card.texts
+        for path in sorted(home.glob(pattern))
+    }
+    return {"machine": machine, "runs": {one.name: _kept(one) for one in folders}, "texts": texts}
+
+
+def _kept(run: Path) -> dict[str, Any]:
+    with (run / "epochs.csv").open(encoding="utf-8") as file:
+        epochs = list(csv.DictReader(file))
+    energy = run / "energy.json"
+    losses = [[_rounded(float(row[key])) for key in ("train_loss", "validation_loss")] for row in epochs]
+    return {
+        "settings": _read(run / "settings.json")["settings"],
+        "training": {
+            "epochs": len(epochs),
+            "seconds": sum(float(row["seconds"]) for row in epochs),
+            "watt_hours": _read(energy)["watt_hours"] if energy.is_file() else None,
+            "losses": losses,
+        },
+        "evaluations": {path.parent.name: _short(_read(path)) for path in sorted(run.glob("evaluation*/metrics.json"))},
+    }
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _short(value: Any) -> Any:
+    """Without long lists, and with six digits of each number."""
+    if isinstance(value, Mapping):
+        return {key: _short(one) for key, one in value.items() if not (isinstance(one, list) and len(one) > LONG) and key != "groups"}
+    if isinstance(value, list):
+        return [_short(one) for one in value]
+    return _rounded(value) if isinstance(value, float) else value
+
+
+def take_pictures(card: Card, home: Path) -> None:
+    """Copy the pictures of a card, as far as they are there."""
+    for source, name in (card.pictures or {}).items():
+        if (home / source).is_file():
+            shutil.copyfile(home / source, CARDS / name)
+
+
+def page_of(name: str, card: Card, results: Results) -> str:
+    """The page of a card."""
+    made = results.machine
+    by = ", ".join(f"`timbre-data run {recipe}`" for recipe in card.recipes)
+    where = f"{made['processor']}, 2 cores, Python {made['python']}, torch {made['torch']}, no GPU"
+    notes = CARDS / f"{name}-notes.md"
+    said = [notes.read_text(encoding="utf-8").strip()] if notes.is_file() else []
+    if results.recovered:
+        head = f"Its runs are commands: {by}. The files of the runs that this page was written from were not kept: its tables are those of an earlier state of it, measured on {where}. `scripts/cards {name}` writes it anew from new runs."
+        parts = list(results.recovered["parts"])
+    else:
+        head = f"Made by {by} on {where}, {card.seeds}. This page by `scripts/cards {name}`."
+        parts = card.page(results)
+    return "\n\n".join([f"# {card.title}", head, *parts, *said]) + "\n"
+
+
+def leaves(value: Any) -> list[float]:
+    """All numbers in what was kept."""
+    if isinstance(value, Mapping):
+        return [leaf for one in value.values() for leaf in leaves(one)]
+    if isinstance(value, list | tuple):
+        return [leaf for one in value for leaf in leaves(one)]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return []
+    return [float(value)]
+
+
+def figures_of(text: str) -> list[tuple[int, str, bool]]:
+    """The measured figures in the sentences of a page: line, number, and whether it is a percentage. Tables, commands
+    and addresses are left out.
+    """
+    found = []
+    fenced = False
+    for line_number, line in enumerate(text.splitlines(), 1):
+        fenced ^= line.startswith("```")
+        if fenced or line.startswith(("|", "    ", "#", "**")):
+            continue
+        said = re.sub(r"`[^`]*`|\]\([^)]*\)", lambda match: " " * len(match[0]), line)
+        for match in MEASURED.finditer(said):
+            if "." in match[0] or match[1]:
+                found.append((line_number, match[0], "%" in (match[1] or "")))
+    return found
+
+
+def is_known(said: str, share: bool, known: Sequence[float]) -> bool:
+    """Whether a number of a sentence is one of those, rounded as it is."""
+    plain = said.replace(",", "")
+    digits = plain.lower().split("e")[0]
+    places = len(digits.partition(".")[2])
+    power = int(plain.lower().partition("e")[2] or 0)
+    step = 0.5000001 * 10.0 ** (power - places)
+    scales = (100.0, 1.0) if share else (1.0,)
+    return any(abs(scale * one - float(plain)) <= step for one in known for scale in scales)
+
+
+def ranged(value: float, pair: Sequence[float] | None) -> str:
+    """A figure and its 95 % interval, where there is one."""
+    return f"{number(value)} ({intervals.text((pair[0], pair[1]))})" if pair else number(value)
+
+
+def better(ours: float, theirs: published.Result, key: str) -> str:
+    """Which of both is better."""
+    if number(ours) == number(theirs.values[key]):
+        return "same"
+    return "better" if (ours < theirs.values[key]) == theirs.lower else "worse"
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:
+    """A table in Markdown."""
+    return Table(title, tuple(header), tuple(tuple(row) for row in rows), note=note).markdown()
