@@ -1,45 +1,144 @@
-"""A card that keeps its results says what they say: no digit of it was typed."""
+"""Cards of results say what their results say: no digit was typed, nothing stands beside what it does not belong to."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
+import shutil
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 CARDS = ROOT / "datasets" / "cards"
+
+
+def loaded() -> Any:
+    """The script, as a module."""
+    loader = SourceFileLoader("cards_script", str(ROOT / "scripts" / "cards"))
+    spec = importlib.util.spec_from_loader("cards_script", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+SCRIPT = loaded()
+KNOWN = SCRIPT.cards()
 KEPT = sorted(path.stem for path in (CARDS / "results").glob("*.json"))
+MADE = [name for name in KEPT if "recovered" not in json.loads((CARDS / "results" / f"{name}.json").read_text())]
 
 
-def checked(card: str, file: Path) -> subprocess.CompletedProcess[str]:
-    script = ROOT / "scripts" / "make-held-out-card"
-    command = [sys.executable, str(script), "--card", card, "--check", "--file", str(file)]
-    return subprocess.run(command, capture_output=True, text=True)
+def checked(name: str, page: Path, kept: Path | None = None) -> list[str]:
+    problems: list[str] = SCRIPT.checked(name, KNOWN[name], kept or CARDS / "results" / f"{name}.json", page)
+    return problems
 
 
-def test_some_keep_them() -> None:
-    assert "known-dry" in KEPT
+def test_every_page_has_a_card_and_results() -> None:
+    pages = {path.stem for path in CARDS.glob("*.md") if not path.stem.endswith("-notes")}
+    assert pages == set(KNOWN) == set(KEPT)
 
 
-@pytest.mark.parametrize("card", KEPT)
-def test_a_card_is_what_its_results_say(card: str, tmp_path: Path) -> None:
-    page = CARDS / f"{card}.md"
-    done = checked(card, page)
+@pytest.mark.parametrize("name", KEPT)
+def test_a_card_is_what_its_results_say(name: str) -> None:
+    assert checked(name, CARDS / f"{name}.md") == []
+
+
+@pytest.mark.slow  # plans every pipeline recipe
+def test_the_check_of_all_cards_finds_nothing() -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "cards"), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_changed_digit_of_a_table_is_found(name: str, tmp_path: Path) -> None:
+    page = tmp_path / f"{name}.md"
+    lines = (CARDS / f"{name}.md").read_text(encoding="utf-8").splitlines()
+    number, line = next((k, one) for k, one in enumerate(lines) if one.startswith("|") and re.search(r"\d\.\d", one))
+    lines[number] = re.sub(r"(\d\.)(\d)", lambda match: f"{match[1]}{(int(match[2]) + 1) % 10}", line, count=1)
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert f"{name}.md: line {number + 1} is not what its results say" in checked(name, page)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_figure_of_no_result_is_found(name: str, tmp_path: Path) -> None:
+    page = tmp_path / f"{name}.md"
+    text = (CARDS / f"{name}.md").read_text(encoding="utf-8")
+    page.write_text(text + "\nIt is right in 123.457 % of them.\n", encoding="utf-8")
+    line = len(text.splitlines()) + 2
+    assert f"{name}.md: line {line}: 123.457 is in no result of this card" in checked(name, page)
+
+
+def changed(name: str, folder: Path, change: Any) -> Path:
+    """The results of a card, changed."""
+    kept = json.loads((CARDS / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    change(kept)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    return path
+
+
+def test_a_run_without_a_command_is_found(tmp_path: Path) -> None:
+    def add(kept: Any) -> None:
+        kept["runs"]["by-hand"] = next(iter(kept["runs"].values()))
+
+    found = checked("known-dry", CARDS / "known-dry.md", changed("known-dry", tmp_path, add))
+    assert "known-dry.md: run by-hand is made by no recipe of the card (known-dry)" in found
+
+
+def test_settings_that_the_recipe_does_not_have_are_found(tmp_path: Path) -> None:
+    def alter(kept: Any) -> None:
+        next(iter(kept["runs"].values()))["settings"]["max_epochs"] = 400
+
+    found = checked("known-dry", CARDS / "known-dry.md", changed("known-dry", tmp_path, alter))
+    assert "known-dry.md: run known-dry-network had max_epochs = 400, the recipe has 4" in found
+
+
+def test_a_misplaced_published_figure_is_found(tmp_path: Path) -> None:
+    """The run beside which the report's 211C stands is made another network, and then one of no paper."""
+    for features, said in ((None, "this is 163NC"), ("none", "this is none that a paper has")):
+
+        def swap(kept: Any, features: str | None = features) -> None:
+            about = kept["runs"]["autofx-211C-row"]["evaluations"]["evaluation"]["about"]
+            about.update(network="163NC") if features is None else about.pop("network")
+
+        found = checked("autofx", CARDS / "autofx.md", changed("autofx", tmp_path, swap))
+        assert found == [f"autofx.md: run autofx-211C-row: D'Hooghe 2022, Table C.2, 211C is of network 211C, {said}"]
+
+
+def test_a_recipe_that_does_not_pass_its_dry_run_is_found(home: Path) -> None:
+    assert SCRIPT.dry_run("autofx-small") is None
+    assert "no-such-recipe" in SCRIPT.dry_run("no-such-recipe")
+
+
+def test_results_are_collected_from_runs_and_written_again(tmp_path: Path) -> None:
+    """From a folder of runs as they are left by the recipe, with what the known card keeps of them."""
+    kept = json.loads((CARDS / "results" / "known-dry.json").read_text(encoding="utf-8"))
+    run = kept["runs"]["known-dry-network"]
+    folder = tmp_path / "runs" / "known-dry-network"
+    for name, found in run["evaluations"].items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "metrics.json").write_text(json.dumps(found | {"long": list(range(1000))}))
+    (folder / "settings.json").write_text(json.dumps({"settings": run["settings"]}))
+    losses = run["training"]["losses"]
+    seconds = run["training"]["seconds"] / len(losses)
+    rows = [f"{k + 1},{train},{validation},{seconds}" for k, (train, validation) in enumerate(losses)]
+    (folder / "epochs.csv").write_text("\n".join(["epoch,train_loss,validation_loss,seconds", *rows]) + "\n")
+    pages = tmp_path / "cards"
+    pages.mkdir()
+    shutil.copy(CARDS / "known-dry-notes.md", pages)
+    command = [sys.executable, str(ROOT / "scripts" / "cards"), "known-dry", "--runs", str(tmp_path / "runs")]
+    done = subprocess.run([*command, "--results", str(pages), "--pages", str(pages)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    changed = tmp_path / "changed.md"
-    text = page.read_text()
-    figure = re.search(r"0\.\d\d\d", text)
-    assert figure is not None
-    other = figure[0][:-1] + str((int(figure[0][-1]) + 1) % 10)
-    changed.write_text(text.replace(figure[0], other, 1))
-    done = checked(card, changed)
-    assert done.returncode == 1
-    assert (
-        done.stderr.strip()
-        == f"{changed}: line {text[: figure.start()].count(chr(10)) + 1} is not what its results say."
-    )
-    changed.write_text(text + "0.999\n")
-    assert checked(card, changed).returncode == 1
+    again = json.loads((pages / "known-dry.json").read_text())["runs"]["known-dry-network"]
+    assert again["evaluations"] == run["evaluations"]
+    ours, theirs = ((one / "known-dry.md").read_text().split("\n\n", 2)[2] for one in (pages, CARDS))
+    assert ours == theirs
+    nothing = subprocess.run([*command[:-1], str(pages)], capture_output=True, text=True)
+    assert nothing.returncode == 1
+    assert "has no run of known-dry" in nothing.stderr

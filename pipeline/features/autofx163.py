@@ -3,7 +3,8 @@
 Eight series over STFT frames (centroid, spread, skewness, kurtosis, slope, roll-off, flux, flatness) x six functionals:
 48. Their frame differences, less the minimum of the flux difference: 47. The series divided by the note's pitch: 48.
 Mean and maximum of the first ten MFCCs: 20. With f = linspace(0, rate / 2) and a = |X| / sum |X|, the moments are
-central and not standardized. The table lists the variance of a series, where its square root stands here.
+central and not standardized. The table lists the variance of a series, where its square root stands here
+(`autofx163_variance` has the variance).
 """
 
 from __future__ import annotations

@@ -24,9 +24,10 @@ ROOT = Path(__file__).parents[2]
 CARDS = ROOT / "datasets" / "cards"
 SOUNDS = "~/.cache/timbre-data/sounds/"
 """Where recipes look for what scripts/get-sounds fetches."""
+STAND_IN = "All sounds are rendered: a **synthetic stand-in** for the recordings of IDMT-SMT-Audio-Effects that the report used. Figures stand beside the report's; they are not from the same sounds."
 LONG = 200
 """Lists of metrics that are longer are not kept: one value a row."""
-MEASURED = re.compile(r"(?<![\w./^-])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?=( ?%| ?dB\b)?)")
+MEASURED = re.compile(r"(?<![\w./^-])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?!\.?\d)(?=( ?%| ?dB\b)?)")
 """A number in a sentence; it counts as measured where it has a point or one of these units."""
 
 
@@ -91,6 +92,7 @@ class Card:
     page: Callable[[Results], list[str]]
     texts: tuple[str, ...] = ()
     pictures: Mapping[str, str] | None = None
+    draw: Callable[[Results], None] | None = None
     seeds: str = "one seed each"
 
 
@@ -105,7 +107,9 @@ def cards() -> dict[str, Card]:
 def collect(card: Card, home: Path, made: Mapping[str, Any]) -> dict[str, Any]:
     """What is to be kept of the runs of a card in a folder of runs, made by the program that `made` describes."""
     machine = {"processor": made["processor"], "python": made["python"], "torch": made["packages"]["torch"]}
-    folders = sorted({path for pattern in card.runs for path in home.glob(pattern) if (path / "settings.json").is_file()})
+    folders = sorted(
+        {path for pattern in card.runs for path in home.glob(pattern) if (path / "settings.json").is_file()}
+    )
     texts = {
         str(path.relative_to(home)): path.read_text(encoding="utf-8").strip()
         for pattern in card.texts
@@ -142,17 +146,29 @@ def _rounded(value: float) -> float:
 def _short(value: Any) -> Any:
     """Without long lists, and with six digits of each number."""
     if isinstance(value, Mapping):
-        return {key: _short(one) for key, one in value.items() if not (isinstance(one, list) and len(one) > LONG) and key != "groups"}
+        return {
+            key: _short(one)
+            for key, one in value.items()
+            if not (isinstance(one, list) and len(one) > LONG) and key != "groups"
+        }
     if isinstance(value, list):
         return [_short(one) for one in value]
     return _rounded(value) if isinstance(value, float) else value
 
 
-def take_pictures(card: Card, home: Path) -> None:
-    """Copy the pictures of a card, as far as they are there."""
+def take_pictures(card: Card, home: Path, kept: Mapping[str, Any]) -> None:
+    """Copy the pictures of a card, as far as they are there, and draw those that it draws itself."""
     for source, name in (card.pictures or {}).items():
         if (home / source).is_file():
             shutil.copyfile(home / source, CARDS / name)
+    if card.draw:
+        card.draw(Results(kept))
+
+
+def notes_of(name: str) -> str:
+    """What is written by hand at the end of a card."""
+    path = CARDS / f"{name}-notes.md"
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def page_of(name: str, card: Card, results: Results) -> str:
@@ -160,8 +176,7 @@ def page_of(name: str, card: Card, results: Results) -> str:
     made = results.machine
     by = ", ".join(f"`timbre-data run {recipe}`" for recipe in card.recipes)
     where = f"{made['processor']}, 2 cores, Python {made['python']}, torch {made['torch']}, no GPU"
-    notes = CARDS / f"{name}-notes.md"
-    said = [notes.read_text(encoding="utf-8").strip()] if notes.is_file() else []
+    said = [notes] if (notes := notes_of(name)) else []
     if results.recovered:
         head = f"Its runs are commands: {by}. The files of the runs that this page was written from were not kept: its tables are those of an earlier state of it, measured on {where}. `scripts/cards {name}` writes it anew from new runs."
         parts = list(results.recovered["parts"])
@@ -182,15 +197,16 @@ def leaves(value: Any) -> list[float]:
     return [float(value)]
 
 
-def figures_of(text: str) -> list[tuple[int, str, bool]]:
-    """The measured figures in the sentences of a page: line, number, and whether it is a percentage. Tables, commands
-    and addresses are left out.
+def figures_of(text: str, notes: str = "") -> list[tuple[int, str, bool]]:
+    """The measured figures in the sentences of a page: line, number, and whether it is a percentage. Commands and
+    addresses are left out, and tables, but for those of its `notes`, which are written by hand.
     """
+    typed = set(notes.splitlines())
     found = []
     fenced = False
     for line_number, line in enumerate(text.splitlines(), 1):
         fenced ^= line.startswith("```")
-        if fenced or line.startswith(("|", "    ", "#", "**")):
+        if fenced or line.startswith(("    ", "#", "**")) or (line.startswith("|") and line not in typed):
             continue
         said = re.sub(r"`[^`]*`|\]\([^)]*\)", lambda match: " " * len(match[0]), line)
         for match in MEASURED.finditer(said):
@@ -225,3 +241,56 @@ def better(ours: float, theirs: published.Result, key: str) -> str:
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:
     """A table in Markdown."""
     return Table(title, tuple(header), tuple(tuple(row) for row in rows), note=note).markdown()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One published figure beside ours."""
+
+    run: str
+    split: str
+    theirs: published.Result
+    key: str
+    ours: float
+
+    @property
+    def verdict(self) -> str:
+        """better, worse, or same."""
+        return better(self.ours, self.theirs, self.key)
+
+
+def compared(results: Results) -> list[Comparison]:
+    """Every published figure that belongs beside a kept run, with the run's own."""
+    found = []
+    for run, kept in results.runs.items():
+        metrics = results.metrics(run)
+        for theirs in published.beside(metrics.get("about", {})):
+            for key in theirs.values:
+                ours = _ours(metrics, kept["training"], key)
+                if ours is not None:
+                    found.append(Comparison(run, kept["settings"].get("split", ""), theirs, key, ours))
+    return found
+
+
+def _ours(metrics: Mapping[str, Any], training: Mapping[str, Any], key: str) -> float | None:
+    """A run's figure for what a paper calls `key`; None where it has none."""
+    each = metrics.get("parameters_each") or {}
+    places: dict[str, Any] = {
+        **{name: one.get("published_convention_mae") for name, one in each.items()},
+        **(metrics.get("thresholds") or {}).get("mean > 0.2", {}),
+        **(metrics.get("losses") or {}),
+        "accuracy": metrics.get("accuracy"),
+        "roc_auc": metrics.get("roc_auc"),
+        "watt_hours": training["watt_hours"],
+        "training_seconds": training["seconds"],
+        **{name: (metrics.get("cost") or {}).get(name) for name in ("megabytes", "inference_ms")},
+        "input": (metrics.get("identity") or {}).get("loss"),
+        "reconstruction": (metrics.get("first_stage") or {}).get("loss"),
+        "relative": metrics.get("relative_loss"),
+    }
+    if metrics.get("published_convention"):
+        places["mse"] = metrics["published_convention"]["mse"]
+    if "knobs" in metrics:
+        places["validation_loss"] = min(loss for _, loss in training["losses"])
+    value = places.get(key)
+    return None if value is None else float(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from card_pages import Card, Results, better, number, table
-
 from timbre_data.models.evaluation.published import COLUMNS, DHOOGHE
 
 REGRESSORS = ("163NC", "163C", "211C")
@@ -15,17 +14,27 @@ def page(results: Results) -> list[str]:
         (
             name,
             str(results.metrics(f"autofx-{name}")["parameters"]),
-            *(number(results.metrics(f"autofx-{name}{split}")["published_convention"]["mse"]) for split in ("-row", "")),
+            *(
+                number(results.metrics(f"autofx-{name}{split}")["published_convention"]["mse"])
+                for split in ("-row", "")
+            ),
             results.paper(f"autofx-{name}-row", f"{DHOOGHE}, Table C.2, {name}", "mse"),
         )
         for name in REGRESSORS
     ]
-    means = [number(results.metrics(f"autofx-163NC{split}")["mean_predictor"]["published_convention_mse"]) for split in ("-row", "")]
+    means = [
+        number(results.metrics(f"autofx-163NC{split}")["mean_predictor"]["published_convention_mse"])
+        for split in ("-row", "")
+    ]
     rows.append(("mean predictor", "-", *means, "-"))
-    parts = [
-        "Three effects x 37,440 rows, 22.05 kHz, 1.5 s, dry notes from the embedded plucked string: a **synthetic stand-in** for the recorded guitar notes that the report used. "
+    return [
+        "Three effects x 37,440 rows, dry notes from the embedded plucked string: a **synthetic stand-in** for the recorded guitar notes that the report used. "
         "Figures stand beside the report's to show that the system does what it should; they are not from the same sounds.",
-        table("MSE in the published convention (foreign entries at zero, mean over all rows and 15 columns)", ("network", "parameters", "by row, as in the report", "by note", f"{DHOOGHE}, Table C.2, the same network"), rows),
+        table(
+            "MSE in the published convention (foreign entries at zero, mean over all rows and 15 columns)",
+            ("network", "parameters", "by row, as in the report", "by note", f"{DHOOGHE}, Table C.2, the same network"),
+            rows,
+        ),
         "The report split at random over rows and reported the set that stopped training. Here training stops on one set and another is reported, in both columns.",
         _truly(results),
         _each(results),
@@ -36,17 +45,23 @@ def page(results: Results) -> list[str]:
         "![Confusion with dry](autofx-confusion.png)",
         _cost(results),
     ]
-    return parts
 
 
 def _truly(results: Results) -> str:
     keys = ("mse", "mae", "skill", "mae_identifiable")
     rows = [
-        (f"{name}, by {'row' if suffix else 'note'}", *(number(results.metrics(f"autofx-{name}{suffix}")["true"][key]) for key in keys))
+        (
+            f"{name}, by {'row' if suffix else 'note'}",
+            *(number(results.metrics(f"autofx-{name}{suffix}")["true"][key]) for key in keys),
+        )
         for name in REGRESSORS
         for suffix in ("-row", "")
     ]
-    return table("True errors over each row's own parameters (normalised); skill is 1 - MSE / MSE of the mean predictor", ("network, split", "MSE", "MAE", "skill", "MAE, identifiable rows"), rows)
+    return table(
+        "True errors over each row's own parameters (normalised); skill is 1 - MSE / MSE of the mean predictor",
+        ("network, split", "MSE", "MAE", "skill", "MAE, identifiable rows"),
+        rows,
+    )
 
 
 def _each(results: Results) -> str:
@@ -64,19 +79,54 @@ def _each(results: Results) -> str:
         rows.append((name, *cells, number(note["published_convention_mae"]), number(note["skill"])))
     head = [cell for network in REGRESSORS for cell in (f"{network}, by row", "report", "")]
     counts = ", ".join(f"{network} on {worse.count(network)}" for network in REGRESSORS)
-    return table(f"{DHOOGHE}, Table C.2, parameter by parameter: mean absolute error in the published convention", ("parameter", *head, "211C, by note", "its skill"), rows, note=f"Of the 15 parameters worse than the report's same network: {counts}.")
+    return table(
+        f"{DHOOGHE}, Table C.2, parameter by parameter: mean absolute error in the published convention",
+        ("parameter", *head, "211C, by note", "its skill"),
+        rows,
+        note=f"Of the 15 parameters worse than the report's same network: {counts}.",
+    )
 
 
 def _sounds(results: Results) -> str:
     sounds = results.metrics("autofx-211C")["sounds"]
-    rows = [(name, *(number(one[key]) for key in ("mrstft_dhooghe", "mrstft", "logmel_db", "psd_db"))) for name, one in sounds["median"].items()]
-    return table(f"211C by note: predicted parameters put back through the effect, median distance over {sounds['rows']} test rows", ("parameters", "MRSTFT as the report prints it (phases, a quarter of overlap)", "MRSTFT", "log-mel dB", "PSD dB"), rows)
+    rows = [
+        (name, *(number(one[key]) for key in ("mrstft_dhooghe", "mrstft", "logmel_db", "psd_db")))
+        for name, one in sounds["median"].items()
+    ]
+    return table(
+        f"211C by note: predicted parameters put back through the effect, median distance over {sounds['rows']} test rows",
+        (
+            "parameters",
+            "MRSTFT as the report prints it (phases, a quarter of overlap)",
+            "MRSTFT",
+            "log-mel dB",
+            "PSD dB",
+        ),
+        rows,
+    )
 
 
 def _classes(results: Results) -> str:
-    runs = (("three effects, by note", "autofx-class"), ("three effects and dry, by note", "autofx-class-dry"), ("three effects, by row", "autofx-class-row"))
-    rows = [(label, number(results.metrics(run)["accuracy"]), number(results.metrics(run)["accuracy_audible"]), str(results.metrics(run)["rows"])) for label, run in runs]
-    return table("Class MLP (163-100-k), accuracy", ("classes, split", "all rows", "rows whose effect is audible (-60 dB or more)", "test rows"), rows, note="The report has no classifier of these classes alone.")
+    runs = (
+        ("three effects, by note", "autofx-class"),
+        ("three effects and dry, by note", "autofx-class-dry"),
+        ("three effects, by row", "autofx-class-row"),
+    )
+    rows = [
+        (
+            label,
+            number(results.metrics(run)["accuracy"]),
+            number(results.metrics(run)["accuracy_audible"]),
+            str(results.metrics(run)["rows"]),
+        )
+        for label, run in runs
+    ]
+    return table(
+        "Class MLP (163-100-k), accuracy",
+        ("classes, split", "all rows", "rows whose effect is audible (-60 dB or more)", "test rows"),
+        rows,
+        note="The report has no classifier of these classes alone.",
+    )
 
 
 def _cost(results: Results) -> str:
@@ -84,13 +134,36 @@ def _cost(results: Results) -> str:
     rows = []
     for run in results.runs:
         cost = results.metrics(run)["cost"]
-        rows.append((run, f"{cost['training_seconds']:.0f} s", f"{cost['epochs']}", results.energy(run), f"{cost['megabytes']:.3g} MB", f"{cost['inference_ms']:.2g} ms"))
+        rows.append(
+            (
+                run,
+                f"{cost['training_seconds']:.0f} s",
+                f"{cost['epochs']}",
+                results.energy(run),
+                f"{cost['megabytes']:.3g} MB",
+                f"{cost['inference_ms']:.2g} ms",
+            )
+        )
         printed = {"163C": "MLP-163", "211C": "MLP-211"}.get(run.removeprefix("autofx-").removesuffix("-row"))
         if printed:
             theirs = results.published(run, f"{DHOOGHE}, Table 5.1, {printed}")
             given = theirs.values
-            rows.append((theirs.name, f"{given['training_seconds']:.0f} s", "-", f"{given['watt_hours']:g} Wh", f"{given['megabytes']:g} MB", f"{given['inference_ms']:g} ms"))
-    return table("Cost of each training, and of one prediction on one core", ("", "training", "epochs", "energy", "size", "inference"), rows, note="Energy by codecarbon, beside other work on the machine; the report's is of a GeForce GTX 1080 Ti, its inference of an Intel i7.")
+            rows.append(
+                (
+                    theirs.name,
+                    f"{given['training_seconds']:.0f} s",
+                    "-",
+                    f"{given['watt_hours']:g} Wh",
+                    f"{given['megabytes']:g} MB",
+                    f"{given['inference_ms']:g} ms",
+                )
+            )
+    return table(
+        "Cost of each training, and of one prediction on one core",
+        ("", "training", "epochs", "energy", "size", "inference"),
+        rows,
+        note="Energy by codecarbon, beside other work on the machine; the report's is of a GeForce GTX 1080 Ti, its inference of an Intel i7.",
+    )
 
 
 CARD = Card(

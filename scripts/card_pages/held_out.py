@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from card_pages import Card, Results, number, ranged, table
 
 RECORDED = "evaluation-on-modulation-recorded-delay-recorded-distortion-recorded"
@@ -36,8 +37,22 @@ def _headlines(results: Results) -> str:
                 ranged(sounds["median"]["model"]["logmel_db"], sounds["intervals"]["model"]["logmel_db"]),
             )
         )
-    head = ("never heard", "training", "rows", "effect recognised", "skill over the mean", "mean skill, identifiable", "mean skill where heard", "re-rendered, log-mel dB")
-    return table("regressor-cnn, learned from varied sounds and the other instruments: on recorded instruments that it never heard", head, rows, note="In brackets 95 % intervals. One seed each.")
+    head = (
+        "never heard",
+        "training",
+        "rows",
+        "effect recognised",
+        "skill over the mean",
+        "mean skill, identifiable",
+        "mean skill where heard",
+        "re-rendered, log-mel dB",
+    )
+    return table(
+        "regressor-cnn, learned from varied sounds and the other instruments: on recorded instruments that it never heard",
+        head,
+        rows,
+        note="In brackets 95 % intervals. One seed each.",
+    )
 
 
 def _parameters(runs: list[dict[str, Any]]) -> str:
@@ -46,7 +61,12 @@ def _parameters(runs: list[dict[str, Any]]) -> str:
         for name in runs[0]["parameters_each"]
     }
     rows = [(name, *values) for name, values in means.items()]
-    return table("Each parameter on recorded instruments that it never heard", ("parameter", "skill", "MAE"), rows, note="Normalized; 0 is the mean's skill, 1 is no error.")
+    return table(
+        "Each parameter on recorded instruments that it never heard",
+        ("parameter", "skill", "MAE"),
+        rows,
+        note="Normalized; 0 is the mean's skill, 1 is no error.",
+    )
 
 
 CARD = Card(title="Instruments never heard", recipes=("held-out",), runs=("held-out-*",), page=page_of_runs)

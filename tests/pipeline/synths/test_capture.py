@@ -298,5 +298,5 @@ def test_a_wrong_profile_is_said_in_one_line(tmp_path: Path, text: str, message:
 
 
 def test_an_unknown_profile_names_the_known() -> None:
-    with pytest.raises(NotFoundError, match="amsynth, fluidsynth, setbfree, yoshimi, zynaddsubfx"):
+    with pytest.raises(NotFoundError, match="amsynth, fluidsynth, monark, setbfree, yoshimi, zynaddsubfx"):
         profiles.read_profile("nope")

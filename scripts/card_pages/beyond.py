@@ -1,0 +1,27 @@
+"""Beyond the AutoFX report: chains, more effects, learning from the sound."""
+
+from __future__ import annotations
+
+from card_pages import STAND_IN, Card, Results
+
+TITLES = {"chains": "Two effects in series", "more-effects": "More effects"}
+
+
+def page(results: Results) -> list[str]:
+    """The tables of each evaluation."""
+    parts = [STAND_IN]
+    for recipe, title in TITLES.items():
+        tables = [text for path, text in results.texts.items() if path.startswith(f"{recipe}-")]
+        parts += [f"## {title}", f"`timbre-data run {recipe}`", *tables] if tables else []
+    spectral = [text for path, text in results.texts.items() if "/spectral-" in path]
+    parts += ["## Learning from the sound", "`timbre-data finetune RUN --on DATASET`", *spectral] if spectral else []
+    return parts
+
+
+CARD = Card(
+    title="Beyond the AutoFX report",
+    recipes=tuple(TITLES),
+    runs=("chains-*", "more-effects-*"),
+    texts=("chains-*/evaluation/tables.md", "more-effects-*/evaluation/tables.md", "*/spectral-*.md"),
+    page=page,
+)

@@ -1,0 +1,123 @@
+"""The end-to-end equaliser on its four targets, and beyond them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from card_pages import Card, Results, better, number, table
+from timbre_data.models.evaluation.published import MARTINEZ
+
+PAPER = {"shelving": "shelving", "peaking": "peaking", "lowpass": "low-pass", "highpass": "high-pass"}
+BEYOND = {
+    "any": "four filters of random gain, frequency and Q",
+    "noise": "the shelf, on noise",
+    "guitar": "the shelf, on plucked strings",
+    "voice": "the shelf, on a made singing voice",
+    "distortion": "distortion, on piano",
+    "compressor": "compressor, on piano",
+}
+KEYS = ("kl", "mse", "mae", "loss")
+WHERE = "50 Hz to 6 kHz, where the input has energy and the target passes more than -20 dB"
+
+
+def losses_beside(results: Results, recipe: str) -> list[tuple[str, ...]]:
+    """Each part of the loss of each target beside the paper's, better or worse."""
+    rows = []
+    for name, kind in PAPER.items():
+        run = f"{recipe}-{name}"
+        found = results.metrics(run)
+        if not found:
+            continue
+        theirs = results.published(run, f"{MARTINEZ}, Table 2, {kind}")
+        cells = [
+            cell
+            for key in KEYS
+            for cell in (
+                number(found["losses"][key]),
+                number(theirs.values[key]),
+                better(found["losses"][key], theirs, key),
+            )
+        ]
+        rows.append(
+            (
+                name,
+                *cells,
+                number(found["identity"]["loss"]),
+                number(theirs.values["input"]) if "input" in theirs.values else "-",
+            )
+        )
+    return rows
+
+
+HEAD = (
+    "target",
+    *(cell for key in ("KL", "MSE", "MAE", "sum") for cell in (key, "paper", "")),
+    "loss of the input",
+    "paper",
+)
+
+
+def responses(results: Results, runs: Sequence[str], title: str) -> str:
+    """How far each learned response is from its target's."""
+    rows = [
+        (
+            run.rpartition("-")[2],
+            one,
+            *(f"{figures[key]:.2f} dB" for key in ("mean_db_above_-20", "largest_db_above_-20")),
+        )
+        for run in runs
+        for one, figures in results.metrics(run).get("response", {}).items()
+    ]
+    return table(title, ("run", "measured with", "mean difference", "largest"), rows)
+
+
+def page(results: Results) -> list[str]:
+    """Losses and responses, then the tasks beyond the paper's."""
+    four = [f"equalisation-{name}" for name in PAPER if results.metrics(f"equalisation-{name}")]
+    parts = [
+        table(
+            f"Losses over held-out notes (pitch class B), each beside the same target of {MARTINEZ}, Table 2",
+            HEAD,
+            losses_beside(results, "equalisation"),
+            note="The paper's are on held-out notes of a sampled piano.",
+        ),
+        responses(results, four, f"Learned response against the target's, {WHERE}"),
+        *(f"![Response of {run}](eq-{run.rpartition('-')[2]}-response.png)" for run in four),
+        "![Input, target and output of a held-out note, shelving](eq-shelving-note.png)",
+        "![Filters and what they make of a frame](eq-shelving-filters.png)",
+    ]
+    beyond = [f"beyond-equalisation-{name}" for name in BEYOND if results.metrics(f"beyond-equalisation-{name}")]
+    if beyond:
+        rows = [
+            (
+                run.rpartition("-")[2],
+                BEYOND[run.rpartition("-")[2]],
+                *(number(results.metrics(run)["losses"][key]) for key in KEYS),
+                number(results.metrics(run)["identity"]["loss"]),
+                results.course(run),
+            )
+            for run in beyond
+        ]
+        head = ("run", "what", "KL", "MSE", "MAE", "sum", "input as it is", "training, one core")
+        parts += [
+            "## Beyond the paper",
+            table("The same network on other tasks, held-out sounds", head, rows),
+            responses(results, beyond, f"Learned response, {WHERE}"),
+        ]
+    speed = sorted(results.metrics(run)["real_time"] for run in (*four, *beyond))
+    return [*parts, f"Processing on one core: {speed[0]:.2f} to {speed[-1]:.2f} x real time."]
+
+
+CARD = Card(
+    title="End-to-end equalisation",
+    recipes=("equalisation", "beyond-equalisation"),
+    runs=("equalisation-*", "beyond-equalisation-*"),
+    page=page,
+    pictures={
+        f"{recipe}-{name}/evaluation/{picture}.png": f"eq-{name}-{picture}.png"
+        for recipe, names in (("equalisation", PAPER), ("beyond-equalisation", BEYOND))
+        for name in names
+        for picture in ("response", "note", "filters", "settings")
+        if picture == "response" or name in ("shelving", "distortion", "compressor", "any")
+    },
+)
