@@ -70,6 +70,14 @@ class EqOptions(Frozen):
         "tied",
         description="tied: the filters of the back end are those of the front, as published; free: learned apart",
     )
+    latent: Literal["dense", "recurrent"] = Field(
+        "dense",
+        description="latent network: dense, a layer for each row as published; recurrent, a GRU over the places of a frame (the paper's future work)",
+    )
+    warped_loss: bool = Field(
+        False,
+        description="train on magnitudes at frequencies that lie as far apart as the ear hears them; reported is the paper's loss all the same",
+    )
 
 
 def inverse_softplus(value: float) -> float:
@@ -130,27 +138,41 @@ class EqAutoencoder(nn.Module):
     with positive weights between them can hardly turn a phase, and a target that does leaves an error in the waveform.
     """
 
-    def __init__(self, condition: int = 0, back_end: Literal["tied", "free"] = "tied") -> None:
+    def __init__(
+        self,
+        condition: int = 0,
+        back_end: Literal["tied", "free"] = "tied",
+        latent: Literal["dense", "recurrent"] = "dense",
+    ) -> None:
         super().__init__()
         self.filters = nn.Parameter(torch.empty(CHANNELS, TAPS))
         self.bias = nn.Parameter(torch.zeros(CHANNELS))
         self.smoothing = nn.Parameter(torch.empty(CHANNELS, SMOOTHING))
         self.smoothing_bias = nn.Parameter(torch.zeros(CHANNELS))
-        self.rows = nn.Parameter(torch.empty(CHANNELS, LATENT, LATENT))
-        self.rows_bias = nn.Parameter(torch.zeros(CHANNELS, LATENT))
-        self.shared = nn.Linear(LATENT, LATENT)
+        self.latent = latent
+        if latent == "recurrent":
+            self.recurrent = nn.GRU(CHANNELS, CHANNELS, batch_first=True)
+            self.gains = nn.Linear(CHANNELS, CHANNELS)
+        else:
+            self.rows = nn.Parameter(torch.empty(CHANNELS, LATENT, LATENT))
+            self.rows_bias = nn.Parameter(torch.zeros(CHANNELS, LATENT))
+            self.shared = nn.Linear(LATENT, LATENT)
         self.condition = Conditioner(condition) if condition else None
         self.precise = False
         """Whether places are those that every library finds (`precise_pool`): for sounds that are handed over."""
         with torch.no_grad():
             self.filters.copy_(filter_bank())
             self.smoothing.copy_(smoothing_bank())
-            nn.init.normal_(self.rows, 0, 1e-3)
-            self.rows_bias.fill_(inverse_softplus(ROW))
-            slope = (inverse_softplus(OPEN) - CLOSED) / ROW
-            nn.init.normal_(self.shared.weight, 0, 1e-3)
-            self.shared.weight += slope * torch.eye(LATENT)
-            self.shared.bias.fill_(CLOSED)
+            if latent == "recurrent":
+                nn.init.normal_(self.gains.weight, 0, 1e-3)
+                self.gains.bias.fill_(inverse_softplus(OPEN))
+            else:
+                nn.init.normal_(self.rows, 0, 1e-3)
+                self.rows_bias.fill_(inverse_softplus(ROW))
+                slope = (inverse_softplus(OPEN) - CLOSED) / ROW
+                nn.init.normal_(self.shared.weight, 0, 1e-3)
+                self.shared.weight += slope * torch.eye(LATENT)
+                self.shared.bias.fill_(CLOSED)
         self.back_filters = nn.Parameter(self.filters.detach().clone()) if back_end == "free" else None
 
     def groups(self) -> list[dict[str, Any]]:
@@ -186,13 +208,20 @@ class EqAutoencoder(nn.Module):
         return F.softplus(largest), positions, residual
 
     def transform(self, latent: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
-        """The latent network: 128 dense layers 64 -> 64, a row each, then one for all rows, soft-plus after each."""
-        rows = torch.bmm(latent.transpose(0, 1), self.rows).transpose(0, 1) + self.rows_bias
-        rows = F.softplus(rows)
+        """The latent network: 128 dense layers 64 -> 64, a row each, then one for all rows, soft-plus after each; or a
+        recurrent one, over the 64 places, and a dense layer for every place.
+        """
+        if self.latent == "recurrent":
+            rows = self.recurrent(latent.transpose(1, 2))[0].transpose(1, 2)
+        else:
+            rows = F.softplus(torch.bmm(latent.transpose(0, 1), self.rows).transpose(0, 1) + self.rows_bias)
         if self.condition is not None:
             assert condition is not None
             scale, shift = self.condition(condition).chunk(2, dim=1)
             rows = F.softplus(scale[:, :, None] + inverse_softplus(1.0)) * rows + shift[:, :, None]
+        if self.latent == "recurrent":
+            gains: torch.Tensor = F.softplus(self.gains(rows.transpose(1, 2))).transpose(1, 2)
+            return gains
         changed: torch.Tensor = F.softplus(self.shared(rows))
         return changed
 
@@ -213,7 +242,7 @@ class EqAutoencoder(nn.Module):
 
 
 def _build(shape: Shape, options: EqOptions) -> nn.Module:
-    return EqAutoencoder(shape.conditioning, options.back_end)
+    return EqAutoencoder(shape.conditioning, options.back_end, options.latent)
 
 
 MODEL = Model(

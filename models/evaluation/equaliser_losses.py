@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -94,11 +95,34 @@ def frame_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return kl + mse + mae
 
 
-def frame_loss_parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def warped_places(bins: int, rate: int) -> torch.Tensor:
+    """Places among the bins of a spectrum at equal steps of frequency as the ear has it, from 0 to bins - 1
+    [shape=(bins,)]: the bilinear map of Smith & Abel 1999, which frequency-warped designs use (Haerma et al. 2000).
+    """
+    warping = 1.0674 * math.sqrt(2 / math.pi * math.atan(0.06583 * rate / 1000)) - 0.1916
+    angle = torch.linspace(0, math.pi, bins, dtype=torch.float64)
+    plain = angle - 2 * torch.atan2(warping * torch.sin(angle), 1 + warping * torch.cos(angle))
+    return (plain / math.pi * (bins - 1)).clamp(0, bins - 1)
+
+
+def warped_frame_loss(output: torch.Tensor, target: torch.Tensor, rate: int) -> torch.Tensor:
+    """As `frame_loss`, its magnitudes read at `warped_places`: low frequencies, which are close together to the ear,
+    weigh as much as high ones.
+    """
+    return sum(frame_loss_parts(output, target, warped_places(output.shape[1] // 2 + 1, rate)), torch.zeros(()))
+
+
+def frame_loss_parts(
+    output: torch.Tensor, target: torch.Tensor, places: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """KL divergence of magnitudes normalized to a sum of 1, mean square of magnitudes (FFT of 1,024), mean absolute
-    waveform difference [both shape=(n, 1024)].
+    waveform difference [both shape=(n, 1024)]; of magnitudes between the bins at `places`, where they are given.
     """
     ours, theirs = torch.fft.rfft(output).abs(), torch.fft.rfft(target).abs()
+    if places is not None:
+        below = places.floor().long().clamp(max=ours.shape[1] - 2).to(ours.device)
+        share = (places.to(ours.device) - below).to(ours.dtype)
+        ours, theirs = (one[:, below] + share * (one[:, below + 1] - one[:, below]) for one in (ours, theirs))
     p = (theirs + FLOOR) / (theirs + FLOOR).sum(dim=1, keepdim=True)
     q = (ours + FLOOR) / (ours + FLOOR).sum(dim=1, keepdim=True)
     kl = (p * torch.log(p / q)).sum(dim=1).mean()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbre_data.models.architectures.eq_autoencoder import HOP, EqAutoencoder, EqOptions
+from timbre_data.models.architectures.eq_autoencoder import HOP, EqAutoencoder, EqOptions, filter_bank
 from timbre_data.models.data.pairs import Pairs, setting_text, to_frames
 from timbre_data.models.evaluation import epochs, equaliser_losses, plots, published
 from timbre_data.models.evaluation.equaliser_losses import Losses
@@ -49,7 +49,7 @@ def evaluate_transformation(evaluated: Evaluated) -> EvaluationResult:
         raise UsageError(f"the {split} split is empty: render more rows.")
     indices = every[np.linspace(0, len(every) - 1, min(max(notes, 1), len(every))).astype(int)]
     ours = equaliser_losses.validate(network, pairs, indices, 1)
-    first = type(network)(trained.shape.conditioning, options.back_end)
+    first = type(network)(trained.shape.conditioning, options.back_end, options.latent)
     stage = run / equaliser_losses.FIRST_STAGE
     rebuilt: Losses | None = None
     if stage.is_file():
@@ -212,8 +212,8 @@ def _differences(measured: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[np
 
 @torch.inference_mode()
 def _pictures(network: EqAutoencoder, pairs: Pairs, indices: NDArray[np.int64], folder: Path) -> None:
-    """Filters and their spectra, what they make of a frame, the latent values before and after, and a note's waveforms
-    and spectrograms.
+    """Filters as they began and as they are, their spectra, what they make of a frame, the latent values before and
+    after, and a note's waveforms and spectrograms.
     """
     position = int(indices[len(indices) // 2])
     before, after = pairs.sounds(position)
@@ -221,7 +221,10 @@ def _pictures(network: EqAutoencoder, pairs: Pairs, indices: NDArray[np.int64], 
     latent, _, residual = network.encode(frames)
     changed = network.transform(latent, pairs.condition_of(position, 1))
     filters = network.filters.detach().numpy()
-    plots.equaliser_filters(filters, residual[0].numpy(), latent[0].numpy(), changed[0].numpy(), folder / "filters.png")
+    given = filter_bank().numpy()
+    plots.equaliser_filters(
+        given, filters, residual[0].numpy(), latent[0].numpy(), changed[0].numpy(), folder / "filters.png"
+    )
     condition = pairs.condition_of(position, 1)
     output = equaliser_losses.play(
         network, before.numpy(), 20 * np.log10(max(float(before.abs().max()), 1e-9)), condition

@@ -40,28 +40,40 @@ def loss_curves(epochs: list[dict[str, float]], path: Path) -> None:
 
 
 def equaliser_filters(
-    filters_: NDArray[Any], residual: NDArray[Any], latent: NDArray[Any], changed: NDArray[Any], path: Path
+    given: NDArray[Any],
+    filters_: NDArray[Any],
+    residual: NDArray[Any],
+    latent: NDArray[Any],
+    changed: NDArray[Any],
+    path: Path,
 ) -> None:
-    """The front end's filters [shape=(128, 64)] by their centre frequency: in time, their spectra, and what they make
-    of a frame, before and after the latent network.
+    """The front end's filters as they were given and as they were learned [shape=(128, 64) both], in the order of their
+    given centre frequencies: in time, their spectra, what was learned, and what they make of a frame, before and after
+    the latent network.
     """
-    spectra = np.abs(np.fft.rfft(filters_, 256))
-    order = np.argsort((spectra**2 * np.arange(spectra.shape[1])).sum(axis=1) / (spectra**2).sum(axis=1))
-    figure, grid = plt.subplots(1, 5, figsize=(15, 4), layout="constrained")
-    decibels = 20 * np.log10(spectra[order] / spectra.max() + 1e-4)
+    spectra = [np.abs(np.fft.rfft(one, 256)) for one in (given, filters_)]
+    power = spectra[0] ** 2
+    order = np.argsort((power * np.arange(power.shape[1])).sum(axis=1) / power.sum(axis=1), kind="stable")
+    decibels = [20 * np.log10(one[order] / spectra[0].max() + 1e-4) for one in spectra]
+    figure, grid = plt.subplots(2, 4, figsize=(14, 7), layout="constrained")
+    largest = float(np.abs(given).max())
     pictures = (
-        ("filters", filters_[order], "RdBu_r", "samples"),
-        ("their spectra, dB", decibels, "magma", "frequency"),
-        ("|residual| of a frame", np.abs(residual[order]), "magma", "samples"),
-        ("latent values", latent[order], "magma", "place"),
-        ("after the latent network", changed[order], "magma", "place"),
+        ("filters, given", given[order], "RdBu_r", "samples", (-largest, largest)),
+        ("filters, learned", filters_[order], "RdBu_r", "samples", (-largest, largest)),
+        ("what was learned (same scale)", (filters_ - given)[order], "RdBu_r", "samples", (-largest, largest)),
+        ("|residual| of a frame", np.abs(residual[order]), "magma", "samples", (None, None)),
+        ("spectra, given, dB", decibels[0], "magma", "frequency", (-80, 0)),
+        ("spectra, learned, dB", decibels[1], "magma", "frequency", (-80, 0)),
+        # a few edges of frames are far above the rest
+        ("latent values", latent[order], "magma", "place", (None, float(np.quantile(latent, 0.995)))),
+        ("after the latent network", changed[order], "magma", "place", (None, float(np.quantile(changed, 0.995)))),
     )
-    for axes, (title, picture, colours, below) in zip(grid, pictures, strict=True):
-        top = float(np.quantile(picture, 0.995)) if "latent" in title else None  # a few edges of frames are far above
-        axes.imshow(picture, aspect="auto", origin="lower", cmap=colours, interpolation="nearest", vmax=top)
+    for axes, (title, picture, colours, below, (low, high)) in zip(grid.flat, pictures, strict=True):
+        axes.imshow(picture, aspect="auto", origin="lower", cmap=colours, interpolation="nearest", vmin=low, vmax=high)
         axes.set_title(title, fontsize=9)
         axes.set(xlabel=below, yticks=[])
-    grid[0].set_ylabel("filters, low to high")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("filters, low to high")
     _save(figure, path)
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from timbre_data.models.architectures import MODELS, Model, Shape
 from timbre_data.models.architectures.eq_autoencoder import FRAME, HOP, EqAutoencoder, EqOptions
 from timbre_data.models.data.pairs import Pairs
-from timbre_data.models.evaluation.equaliser_losses import FIRST_STAGE, Losses, frame_loss, validate
+from timbre_data.models.evaluation.equaliser_losses import FIRST_STAGE, Losses, frame_loss, validate, warped_frame_loss
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints, loop
 from timbre_data.models.training.checkpoints import Standardized, Trained
@@ -149,6 +149,8 @@ class _PairModule(L.LightningModule):
         self.log("train_loss", total, on_step=False, on_epoch=True, batch_size=1)
 
     def _loss(self, output: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        if self._options.warped_loss:
+            return warped_frame_loss(output, frames, self._pairs.data.recipe.audio.rate)
         everywhere = torch.ones_like(frames)
         return self._target.loss(output, frames, everywhere, everywhere)
 
@@ -251,7 +253,7 @@ def _refuse_other_settings(settings: TrainSettings, datasets: Sequence[Dataset],
     """Raise `UsageError` for what has no meaning here."""
     if len(datasets) != 1:
         raise UsageError(f"{settings.model} learns one transformation: give one dataset.")
-    for name in ("initial", "conditioning", "limit", "train_rows", "features", "measure_energy", "optimizer_options"):
+    for name in ("initial", "conditioning", "limit", "train_rows", "features", "optimizer_options"):
         if getattr(settings, name):
             raise UsageError(f"{settings.model} does not use {name}: leave it out.")
     for name in ("optimizer", "learning_rate_decay", "max_epochs", "patience"):

@@ -24,7 +24,7 @@ from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures.eq_autoencoder import OPEN, EqAutoencoder, filter_bank
 from timbre_data.models.data.pairs import EDGE, OVERLAP, Pairs, added, setting_text, to_frames
 from timbre_data.models.evaluation import epochs
-from timbre_data.models.evaluation.equaliser_losses import Losses, play, validate
+from timbre_data.models.evaluation.equaliser_losses import Losses, play, validate, warped_frame_loss, warped_places
 from timbre_data.models.evaluation.equaliser_scores import measured_response, probes
 from timbre_data.models.inference import processing, report
 from timbre_data.models.inference.note_stream import PcmFormat, predictions
@@ -382,3 +382,66 @@ def test_what_has_no_pairs_is_refused(tmp_path: Path) -> None:
 def _trained_without_condition() -> checkpoints.Trained:
     network = checkpoints.Standardized(EqAutoencoder(), 0)
     return checkpoints.Trained("eq-autoencoder", network, Shape(0, 0), {}, (), (), ())
+
+
+@pytest.mark.slow  # a training
+def test_a_recurrent_latent_network_and_a_warped_loss(shelving: Path, tmp_path: Path) -> None:
+    """It begins near to doing nothing, learns, is measured by the paper's loss, and comes back from its file."""
+    torch.manual_seed(0)
+    network = EqAutoencoder(latent="recurrent")
+    pairs = Pairs(Dataset(str(shelving)), -10.0)
+    frames = to_frames(pairs.sounds(0)[0], 256)
+    with torch.inference_mode():
+        assert float((network(frames) - frames).square().mean() / frames.square().mean()) < 0.02
+    optimizer = torch.optim.Adam(network.groups(), lr=3e-3)
+    for group in optimizer.param_groups:
+        group["lr"] *= group["share"]
+    chosen = pairs.where(2)[:1]
+    before = validate(network, pairs, chosen, 1, 256).total
+    for k in range(20):
+        sources, targets = (to_frames(sound, 256) for sound in pairs.sounds(int(pairs.where(0)[k % 4])))
+        optimizer.zero_grad()
+        torch.autograd.backward(warped_frame_loss(network(sources), targets, RATE))
+        optimizer.step()
+    assert validate(network, pairs, chosen, 1, 256).total < 0.7 * before
+    options = QUICK["options"] | {"latent": "recurrent", "warped_loss": True}
+    quick = QUICK | {"options": options, "measure_energy": True}
+    run, _ = train.train(TrainSettings(model="eq-autoencoder", data=(str(shelving),), **quick), name="recurrent")
+    found = evaluate(run, sounds=1).metrics
+    assert found["about"] == {"network": "eq_autoencoder", "transformation": "shelving"}
+    assert np.isfinite(found["losses"]["loss"])
+    assert (run / "energy.json").is_file()
+    sound = np.random.default_rng(0).uniform(-0.3, 0.3, 4000).astype(np.float32)
+    again = checkpoints.load(run).network.network
+    assert isinstance(again, EqAutoencoder)
+    assert again.latent == "recurrent"
+    exported = torch.export.load(export_program(run, tmp_path)).module()
+    direct = play(again.eval(), sound, -10.0)
+    assert exported is not None
+    assert np.isfinite(direct).all()
+
+
+def export_program(run: Path, folder: Path) -> Path:
+    """The exported program of a run."""
+    export_model(run, folder / "program.pt2")
+    return folder / "program.pt2"
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_places_are_warped_as_an_all_pass_warps(rate: int) -> None:
+    """The phase of the all-pass that frequency-warped filters are made of, by SciPy, takes the places back to even
+    steps.
+    """
+    bins = 513
+    places = warped_places(bins, rate).numpy()
+    assert places[0] == 0
+    assert places[-1] == pytest.approx(bins - 1)
+    assert (np.diff(places) > 0).all()
+    warping = 1.0674 * math.sqrt(2 / math.pi * math.atan(0.06583 * rate / 1000)) - 0.1916
+    _, response = signal.freqz([-warping, 1], [1, -warping], worN=places / (bins - 1) * math.pi)
+    even = -np.unwrap(np.angle(response))
+    assert np.allclose(even, np.linspace(0, math.pi, bins), atol=1e-6)
+    if rate == 16_000:  # the ear's own scale: a Bark is as wide low as high (Zwicker & Terhardt 1980)
+        hertz = places / (bins - 1) * rate / 2
+        bark = 13 * np.arctan(0.00076 * hertz) + 3.5 * np.arctan((hertz / 7500) ** 2)
+        assert np.abs(bark / bark[-1] - np.linspace(0, 1, bins)).max() < 0.03
