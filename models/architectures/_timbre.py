@@ -33,6 +33,17 @@ class ShapedOptions(Frozen):
     shapes: tuple[FilterShape, ...] = Field((), description="[{count, height (bands), width (frames)}, ...]")
 
 
+class PooledOptions(ShapedOptions):
+    """The filter shapes of the first layer, and how what they find is pooled: as the published parameter counts say, or
+    as the paper's text does.
+    """
+
+    pool: Literal["counts", "text"] = Field(
+        "counts",
+        description="pool of the first layer: counts, 32 frames (and 24 bands in Multi-layer), with which the printed numbers of parameters come out; text, 16 frames (and 12 bands) as printed",
+    )
+
+
 def shapes_of(
     options: ShapedOptions, published: tuple[FilterShape, ...], bands: int, frames: int
 ) -> tuple[FilterShape, ...]:

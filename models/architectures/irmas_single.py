@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import ShapedOptions, irmas_frontend, shapes_of, timbre_model
+from timbre_data.models.architectures._timbre import PooledOptions, irmas_frontend, shapes_of, timbre_model
 from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
 
 SHAPES = (
@@ -14,13 +14,14 @@ SHAPES = (
 )
 
 
-def _body(shape: Shape, options: ShapedOptions) -> nn.Module:
+def _body(shape: Shape, options: PooledOptions) -> nn.Module:
     shapes = shapes_of(options, SHAPES, 96, 128)
+    frames = 16 if options.pool == "text" else 32
     return nn.Sequential(
-        ShapedFilters(shapes, padding="same", pool=(96, 32), norm=True),
+        ShapedFilters(shapes, padding="same", pool=(96, frames), norm=True),
         nn.Flatten(),
         nn.Dropout(0.5),
-        nn.Linear(4 * sum(one.count for one in shapes), shape.outputs),
+        nn.Linear(128 // frames * sum(one.count for one in shapes), shape.outputs),
     )
 
 
@@ -29,7 +30,7 @@ MODEL = timbre_model(
     _body,
     summary="Predominant instrument: one wide layer of six filter shapes.",
     source="Pons et al. 2017, timbre CNNs, Table II (Single-layer)",
-    options=ShapedOptions,
+    options=PooledOptions,
     batch_size=16,
     counts_statistics=True,
     l2_convolutions=1e-5,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,23 @@ def loss_curves(epochs: list[dict[str, float]], path: Path) -> None:
     axes.set(xlabel="epoch", ylabel="loss", yscale="log")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
+    _save(figure, path)
+
+
+def modulations(gamma: NDArray[Any], beta: NDArray[Any], classes: Sequence[str], path: Path) -> None:
+    """What the last FiLM layer does to each channel for each certain class [shape=(classes, channels) both]
+    (D'Hooghe 2022, Figure C.2).
+    """
+    figure, grid = plt.subplots(2, 1, figsize=(11, 1.2 + 0.5 * len(classes)), layout="constrained", sharex=True)
+    for axes, (title, values, middle) in zip(grid, (("gamma", gamma, 1.0), ("beta", beta, 0.0)), strict=True):
+        reach = max(float(np.abs(values - middle).max()), 1e-6)
+        shown = axes.imshow(
+            values, aspect="auto", cmap="RdBu_r", vmin=middle - reach, vmax=middle + reach, interpolation="nearest"
+        )
+        axes.set_yticks(range(len(classes)), classes, fontsize=8)
+        axes.set_title(title, fontsize=9)
+        figure.colorbar(shown, ax=axes)
+    grid[-1].set_xlabel("channel")
     _save(figure, path)
 
 

@@ -21,12 +21,14 @@ from timbre_data.models.evaluation import epochs, plots
 from timbre_data.models.evaluation.distances import DISTANCES
 from timbre_data.models.evaluation.tables import StudyResult, Table
 from timbre_data.models.layers.counting import parameter_count
+from timbre_data.models.layers.film import Film
 from timbre_data.models.studies import other_data, phrase_scores
 from timbre_data.models.studies.cost import cost_of
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.targets._target import Evaluated
 from timbre_data.models.training import checkpoints, runs
 from timbre_data.models.training.preparing import prepare
+from timbre_data.pipeline.catalogue.effect import FAMILIES
 from timbre_data.pipeline.catalogue.files import write_whole
 from timbre_data.pipeline.store.columns import SPLITS, check_split
 from timbre_data.pipeline.store.reader import Dataset
@@ -270,6 +272,8 @@ def _keep(evaluated: Evaluated) -> None:
     rows, row_indices, predicted = evaluated.row_predictions
     if shapes := first_filters(evaluated.trained.network):
         plots.filters(shapes, evaluated.folder / "filters.png")
+    if modulated := last_modulation(evaluated.trained.network):
+        plots.modulations(*modulated, FAMILIES, evaluated.folder / "film.png")
     np.savez_compressed(
         evaluated.folder / "predictions.npz",
         predicted=predicted,
@@ -289,6 +293,18 @@ def is_evaluated(run: Path, data: Sequence[str] = ()) -> dict[str, Any] | None:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     current = {name: one.snapshot for name, one in zip(data, others, strict=True)}
     return found if not others or found["data"] == current else None
+
+
+def last_modulation(network: torch.nn.Module) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Gamma and beta of the last FiLM layer for each class alone [shape=(classes, channels) both]; None for a network
+    without one.
+    """
+    films = [module for module in network.modules() if isinstance(module, Film)]
+    if not films:
+        return None
+    certain = torch.eye(films[-1].gamma.in_features)
+    with torch.inference_mode():
+        return films[-1].gamma(certain).numpy(), films[-1].beta(certain).numpy()
 
 
 def first_filters(network: torch.nn.Module) -> list[tuple[str, NDArray[Any]]]:

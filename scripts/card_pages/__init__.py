@@ -12,7 +12,7 @@ import json
 import pkgutil
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,13 +82,12 @@ class Results:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A page of results. `runs` are patterns of folders below runs/, `texts` and `pictures` of files there; a picture
-    is kept under the name it is given.
+    """A page of results: of all runs that its recipes make. `texts` are patterns of further files below runs/,
+    `pictures` files there, each with the name under which it is kept.
     """
 
     title: str
     recipes: tuple[str, ...]
-    runs: tuple[str, ...]
     page: Callable[[Results], list[str]]
     texts: tuple[str, ...] = ()
     pictures: Mapping[str, str] | None = None
@@ -104,8 +103,8 @@ def cards() -> dict[str, Card]:
     return found
 
 
-def collect(card: Card, home: Path, made: Mapping[str, Any]) -> dict[str, Any]:
-    """What is to be kept of the runs of a card in a folder of runs, made by the program that `made` describes."""
+def collect(card: Card, stages: Iterable[str], home: Path, made: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be kept of the runs of a card, called `stages`, in a folder of runs; `made` describes the machine."""
     machine = {"processor": made["processor"], "python": made["python"], "torch": made["packages"]["torch"]}
     folders = sorted(
         {path for pattern in card.runs for path in home.glob(pattern) if (path / "settings.json").is_file()}

@@ -42,4 +42,4 @@ def page(results: Results) -> list[str]:
     return [STAND_IN, table("AutoFX by note, test rows of 3 x 12,000", head, rows)]
 
 
-CARD = Card(title="AutoFX, the CNN", recipes=("autofx-cnn",), runs=("autofx-cnn-*",), page=page)
+CARD = Card(title="AutoFX, the CNN", recipes=("autofx-cnn",), page=page)

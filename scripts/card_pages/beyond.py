@@ -21,7 +21,6 @@ def page(results: Results) -> list[str]:
 CARD = Card(
     title="Beyond the AutoFX report",
     recipes=tuple(TITLES),
-    runs=("chains-*", "more-effects-*"),
     texts=("chains-*/evaluation/tables.md", "more-effects-*/evaluation/tables.md", "*/spectral-*.md"),
     page=page,
 )

@@ -111,7 +111,6 @@ def page(results: Results) -> list[str]:
 CARD = Card(
     title="End-to-end equalisation",
     recipes=("equalisation", "beyond-equalisation"),
-    runs=("equalisation-*", "beyond-equalisation-*"),
     page=page,
     pictures={
         f"{recipe}-{name}/evaluation/{picture}.png": f"eq-{name}-{picture}.png"

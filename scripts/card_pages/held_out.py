@@ -69,4 +69,4 @@ def _parameters(runs: list[dict[str, Any]]) -> str:
     )
 
 
-CARD = Card(title="Instruments never heard", recipes=("held-out",), runs=("held-out-*",), page=page_of_runs)
+CARD = Card(title="Instruments never heard", recipes=("held-out",), page=page_of_runs)

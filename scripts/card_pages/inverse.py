@@ -59,7 +59,6 @@ def page(results: Results) -> list[str]:
 CARD = Card(
     title="Which knobs made this sound?",
     recipes=("inverse",),
-    runs=("inverse-works", "inverse-published", "inverse-works-amsynth"),
     texts=("inverse-works*/evaluation/tables.md", "inverse-published/evaluation/tables.md"),
     page=page,
     pictures={f"{run}/evaluation/knobs.png": f"{run}-knobs.png" for run in RUNS},

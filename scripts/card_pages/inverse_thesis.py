@@ -149,7 +149,6 @@ def draw(results: Results) -> None:
 CARD = Card(
     title="The inverse synthesiser's thesis",
     recipes=("inverse-optimisers", "inverse-ladder", "inverse-thesis"),
-    runs=("inverse-optimisers-*", "inverse-ladder-*", "inverse-thesis-*"),
     page=page,
     draw=draw,
 )

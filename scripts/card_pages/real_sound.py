@@ -55,6 +55,5 @@ def _beside(results: Results, kind: str, title: str, headline: str, each: str, v
 CARD = Card(
     title="Real sound",
     recipes=("real-sound", "equalisation-salamander"),
-    runs=("real-sound-*", "equalisation-salamander-*"),
     page=page,
 )

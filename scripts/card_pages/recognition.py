@@ -17,7 +17,6 @@ def page(results: Results) -> list[str]:
 CARD = Card(
     title="Which effect is it?",
     recipes=("recognition",),
-    runs=(),
     texts=("recognition-*/tables.md",),
     page=page,
     pictures={"recognition-effect/confusion-class-mlp.png": "recognition-confusion.png"},

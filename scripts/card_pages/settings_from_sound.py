@@ -135,7 +135,6 @@ def _knobs(results: Results) -> list[str]:
 CARD = Card(
     title="Settings from sound",
     recipes=("settings-from-sound",),
-    runs=("settings-from-sound-*",),
     page=page,
     pictures={
         f"{REGRESSOR}/evaluation/parameters.png": "settings-from-sound-parameters.png",

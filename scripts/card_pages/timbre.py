@@ -100,7 +100,6 @@ def _compared(results: Results, task: str, key: str, what: str, title: str) -> l
 CARD = Card(
     title="Instruments, tags, phonemes",
     recipes=(SHAPES, "instruments"),
-    runs=(f"{SHAPES}-*", "instruments-*"),
     page=page,
     pictures={
         "instruments-cnn/evaluation/confusion.png": "timbre-instruments.png",

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from timbre_data.models.architectures import MODELS
+from timbre_data.models.architectures import MODELS, Shape
 from timbre_data.models.architectures._timbre import jingju_frontend
 from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder
 from timbre_data.models.layers.counting import parameter_count
@@ -138,3 +138,13 @@ def test_places_are_the_same_by_kernels_and_by_matrix_products() -> None:
     assert torch.allclose(largest, single, atol=1e-5)
     sounding = (0, 1, 5)
     assert (places == single_places)[sounding, :].float().mean() > 0.999
+
+
+@pytest.mark.parametrize(("model", "text"), [("irmas_single", 82_475), ("irmas_multi", 842_027)])
+def test_pools_as_the_text_has_them_make_other_counts(model: str, text: int) -> None:
+    """Which is why the counts decide: 62k and 743k are printed (Pons et al. 2017, Table II)."""
+    shape = Shape(0, 11, samples=32_768, rate=12_000)
+    member = MODELS.load(model)
+    network = member.build(shape, member.options(pool="text"))
+    assert parameter_count(network, statistics=True) == text
+    assert network(torch.zeros(1, 0), audio=torch.zeros(1, 32_768)).shape == (1, 11)

@@ -404,8 +404,8 @@ def test_a_recurrent_latent_network_and_a_warped_loss(shelving: Path, tmp_path: 
         torch.autograd.backward(warped_frame_loss(network(sources), targets, RATE))
         optimizer.step()
     assert validate(network, pairs, chosen, 1, 256).total < 0.7 * before
-    options = QUICK["options"] | {"latent": "recurrent", "warped_loss": True}
-    quick = QUICK | {"options": options, "measure_energy": True}
+    options = {"first_stage": 2, "second_stage": 3, "validation_notes": 1, "latent": "recurrent", "warped_loss": True}
+    quick: dict[str, Any] = {"frame_step": 32, "options": options, "measure_energy": True}
     run, _ = train.train(TrainSettings(model="eq-autoencoder", data=(str(shelving),), **quick), name="recurrent")
     found = evaluate(run, sounds=1).metrics
     assert found["about"] == {"network": "eq_autoencoder", "transformation": "shelving"}
