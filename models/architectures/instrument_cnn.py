@@ -1,14 +1,21 @@
-"""The instrument CNN (Sivalingam et al.): three 3 x 3 convolutions, global average, dense 256."""
+"""The instrument CNN (Sivalingam et al.): three 3 x 3 convolutions, global average, dense 256.
+
+What the paper names as its future work is an option: a recurrent layer over time, or attention, in the place of the
+average.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
+import torch
+from pydantic import Field
 from torch import nn
 
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import timbre_model
 from timbre_data.models.layers.spectrogram import MelFrontend
+from timbre_data.schemas.base import Frozen
 
 
 def _frontend(rate: int) -> MelFrontend:
@@ -16,13 +23,61 @@ def _frontend(rate: int) -> MelFrontend:
     return MelFrontend(rate=rate, n_fft=2048, hop_length=512, n_mels=128, frames=128, scale="unit")
 
 
-def _body(shape: Shape, options: Any) -> nn.Module:
+class InstrumentOptions(Frozen):
+    """How the convolutions' output becomes one vector; as published it is averaged."""
+
+    summary: Literal["average", "recurrent", "attention"] = Field(
+        "average",
+        description="average: over all places, as published; recurrent: a bidirectional GRU over time; attention: a weighted average whose weights are learned",
+    )
+
+
+class Recurrent(nn.Module):
+    """A bidirectional GRU over the frames of a map [shape=(n, channels, bands, frames)], averaged over bands before
+    and over frames after it [shape=(n, channels, 1, 1)].
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layer = nn.GRU(channels, channels // 2, batch_first=True, bidirectional=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """One vector for each map."""
+        states = self.layer(x.mean(dim=2).transpose(1, 2).contiguous())[0]
+        result: torch.Tensor = states.mean(dim=1)[:, :, None, None]
+        return result
+
+
+class Attention(nn.Module):
+    """The average of a map [shape=(n, channels, bands, frames)] over its places, each weighted by a soft-max over a
+    linear score of its channels [shape=(n, channels, 1, 1)]; at first all alike.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.score = nn.Conv2d(channels, 1, 1)
+        nn.init.zeros_(self.score.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """One vector for each map."""
+        weights = self.score(x).flatten(2).softmax(dim=2)
+        result: torch.Tensor = (x.flatten(2) * weights).sum(dim=2)[:, :, None, None]
+        return result
+
+
+def _summary(kind: str) -> nn.Module:
+    if kind == "recurrent":
+        return Recurrent(256)
+    return Attention(256) if kind == "attention" else nn.AdaptiveAvgPool2d(1)
+
+
+def _body(shape: Shape, options: InstrumentOptions) -> nn.Module:
     """ReLU after a max pool gives what it gives before, and has a quarter of the work."""
     layers: list[nn.Module] = []
     for before, after in ((1, 64), (64, 128), (128, 256)):
         layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.MaxPool2d(2), nn.ReLU()]
     layers += [
-        nn.AdaptiveAvgPool2d(1),
+        _summary(options.summary),
         nn.Flatten(),
         nn.Linear(256, 256),
         nn.ReLU(),
@@ -36,6 +91,7 @@ MODEL = timbre_model(
     _frontend,
     _body,
     summary="Instrument CNN: three convolutions over a log-mel spectrogram in [0, 1], averaged.",
+    options=InstrumentOptions,
     source="Sivalingam et al., instrument recognition on IRMAS (78.47 %)",
     batch_size=32,
     learning_rate=5e-4,

@@ -270,7 +270,7 @@ def facts(
     network: str | None = model.replace("-", "_")
     if network in ("autofx", "regressor_mlp"):
         network = variant(network, features, conditioning, options or {})
-    elif options and options.get("shapes"):
+    elif options and (options.get("shapes") or options.get("summary", "average") != "average"):
         network = None
     roles = {next((role for role in ("dan", "laosheng") if one.startswith(role)), "") for one in groups}
     found = {"network": network, "task": task(classes), "role": roles.pop() if len(roles) == 1 else None, "transformation": transformation}  # fmt: skip

@@ -56,6 +56,7 @@ def test_names_are_unique() -> None:
         ("svm", {"classes": FAMILIES}, []),
         ("instrument_cnn", {"classes": ELEVEN}, []),
         ("instrument_cnn", {"classes": INSTRUMENTS}, [f"{SIVALINGAM}, results, accuracy"]),
+        ("instrument_cnn", {"classes": INSTRUMENTS, "options": {"summary": "attention"}}, []),
         ("irmas_single", {"classes": INSTRUMENTS}, [f"{PONS}, Table II, Single-layer"]),
         ("irmas_single", {"classes": INSTRUMENTS, "options": {"shapes": [{"count": 8, "height": 5, "width": 1}]}}, []),
         ("irmas_single", {"classes": INSTRUMENTS[:4]}, []),

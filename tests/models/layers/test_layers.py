@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import librosa
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from timbre_data.models.architectures import MODELS, Shape
 from timbre_data.models.architectures._timbre import jingju_frontend
 from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder
+from timbre_data.models.evaluation import plots
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.layers.film import Film
 from timbre_data.models.layers.precise_places import precise_pool, precise_pool_plainly
@@ -20,6 +22,8 @@ from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
 from timbre_data.models.layers.sparse_filters import analyse, smooth_pool
 from timbre_data.models.layers.spectrogram import Spectrogram
 from timbre_data.models.layers.standardization import Standardise
+from timbre_data.models.studies.evaluate import last_modulation
+from timbre_data.pipeline.catalogue.effect import FAMILIES
 
 RATE = 22_050
 
@@ -148,3 +152,37 @@ def test_pools_as_the_text_has_them_make_other_counts(model: str, text: int) -> 
     network = member.build(shape, member.options(pool="text"))
     assert parameter_count(network, statistics=True) == text
     assert network(torch.zeros(1, 0), audio=torch.zeros(1, 32_768)).shape == (1, 11)
+
+
+def test_the_last_film_layer_is_drawn_for_each_class_alone(tmp_path: Path) -> None:
+    """Figure C.2 of D'Hooghe 2022: a row of the weights is what a certain class does to the channels."""
+    member = MODELS.load("autofx")
+    network = member.build(Shape(0, 15, 6, samples=11_025, rate=11_025), member.options())
+    modulated = last_modulation(network)
+    assert modulated is not None
+    gamma, beta = modulated
+    last = [module for module in network.modules() if isinstance(module, Film)][-1]
+    assert gamma.shape == beta.shape == (6, 256)
+    assert np.allclose(gamma, (last.gamma.weight.T + last.gamma.bias).detach().numpy())
+    assert np.allclose(beta, (last.beta.weight.T + last.beta.bias).detach().numpy())
+    plots.modulations(gamma, beta, FAMILIES, tmp_path / "film.png")
+    assert (tmp_path / "film.png").stat().st_size > 5000
+    assert last_modulation(torch.nn.Linear(2, 2)) is None
+
+
+@pytest.mark.parametrize("summary", ["recurrent", "attention"])
+def test_the_instrument_cnns_future_work(summary: str) -> None:
+    """Sounds of another length are taken, too, and every weight learns."""
+    torch.manual_seed(0)
+    member = MODELS.load("instrument_cnn")
+    network = member.build(Shape(0, 4, samples=22_050, rate=22_050), member.options(summary=summary))
+    sounds = torch.rand(4, 22_050) - 0.5
+    scores = network(torch.zeros(4, 0), audio=sounds)
+    assert scores.shape == (4, 4)
+    scores.square().sum().backward()
+    assert all(one.grad is not None and one.grad.abs().sum() > 0 for name, one in network.named_parameters() if "score.bias" not in name)  # fmt: skip
+    plain = member.build(Shape(0, 4, samples=22_050, rate=22_050), member.options())
+    if summary == "attention":  # at first all places weigh alike, so it is the average
+        found = plain.load_state_dict(network.state_dict(), strict=False)
+        assert all("score" in name for name in found.unexpected_keys)
+    assert network(torch.zeros(4, 0), audio=torch.rand(4, 40_000) - 0.5).shape == (4, 4)
