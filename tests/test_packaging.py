@@ -145,7 +145,8 @@ print(sorted(loaded), any(name.startswith("timbre_data.models") for name in sys.
 
 
 def test_scripts_and_benchmarks_import_what_is_there() -> None:
-    for path in [*(ROOT / "scripts").iterdir(), *(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").glob("*.py")]:
+    scripts = [path for path in (ROOT / "scripts").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    for path in [*scripts, *(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").glob("*.py")]:
         text = path.read_text()
         if path.suffix != ".py" and "python" not in text.splitlines()[0]:
             continue

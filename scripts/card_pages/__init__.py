@@ -106,9 +106,7 @@ def cards() -> dict[str, Card]:
 def collect(card: Card, stages: Iterable[str], home: Path, made: Mapping[str, Any]) -> dict[str, Any]:
     """What is to be kept of the runs of a card, called `stages`, in a folder of runs; `made` describes the machine."""
     machine = {"processor": made["processor"], "python": made["python"], "torch": made["packages"]["torch"]}
-    folders = sorted(
-        {path for pattern in card.runs for path in home.glob(pattern) if (path / "settings.json").is_file()}
-    )
+    folders = [home / stage for stage in stages if (home / stage / "evaluation" / "metrics.json").is_file()]
     texts = {
         str(path.relative_to(home)): path.read_text(encoding="utf-8").strip()
         for pattern in card.texts
@@ -173,7 +171,8 @@ def notes_of(name: str) -> str:
 def page_of(name: str, card: Card, results: Results) -> str:
     """The page of a card."""
     made = results.machine
-    by = ", ".join(f"`timbre-data run {recipe}`" for recipe in card.recipes)
+    run = [one for one in card.recipes if any(name.startswith(f"{one}-") for name in results.runs)]
+    by = ", ".join(f"`timbre-data run {recipe}`" for recipe in run or card.recipes)
     where = f"{made['processor']}, 2 cores, Python {made['python']}, torch {made['torch']}, no GPU"
     said = [notes] if (notes := notes_of(name)) else []
     if results.recovered:

@@ -29,8 +29,8 @@ KNOBS = (
 def page(results: Results) -> list[str]:
     """Curves and outcomes of each optimiser, then the ladder."""
     parts = [
-        "One oscillator of this project's subtractive synthesiser, C4, 0.9 s: a **stand-in** for NI's Monark, which the thesis captured over MIDI. Spectrograms are SciPy's by its defaults, as there. "
-        "The thesis trained on 10,000 sounds and chose its optimiser on 500; here are 500 throughout."
+        "One oscillator of this project's subtractive synthesiser, C4: a **stand-in** for NI's Monark, which the thesis captured over MIDI. Spectrograms are SciPy's by its defaults, as there. "
+        "The thesis trained on 10,000 sounds and chose its optimiser on 500."
     ]
     runs = [f"inverse-optimisers-{name}" for name in CURVES if f"inverse-optimisers-{name}" in results.runs]
     if runs:
