@@ -86,9 +86,7 @@ ELEVEN, SIX, INSTRUMENTS = "eleven effects", "six families of effects", "eleven 
 
 @dataclass(frozen=True)
 class Result:
-    """A row of a paper's table. `belongs` is what a run must be for it to stand beside it (see `facts`); `lower` says
-    whether less is better.
-    """
+    """A row of a paper's table. `belongs` is what a run must be for it to stand beside it (see `facts`)."""
 
     paper: str
     table: str
@@ -96,7 +94,6 @@ class Result:
     condition: str
     belongs: Mapping[str, str]
     values: Mapping[str, float]
-    lower: bool = False
     size: str | None = None
 
     @property
@@ -124,10 +121,15 @@ SONGS = "the testing part of IRMAS, recorded songs"
 CLIPS = "MagnaTagATune, 50 tags of recorded clips"
 
 
+def more_is_better(key: str) -> bool:
+    """Whether a value of that name is a score; all others are errors, losses and costs."""
+    return key.endswith(("accuracy", "roc_auc", "precision", "recall", "f1"))
+
+
 def _parameters() -> Iterable[Result]:
     for name, mse in MSE.items():
         values = {"mse": mse} | dict(zip(COLUMNS, MAE[name], strict=True))
-        yield Result(DHOOGHE, "Table C.2", name, OWN, {"network": name}, values, lower=True)
+        yield Result(DHOOGHE, "Table C.2", name, OWN, {"network": name}, values)
 
 
 def _classifiers() -> Iterable[Result]:
@@ -156,7 +158,7 @@ def _costs() -> Iterable[Result]:
     keys = ("training_seconds", "watt_hours", "megabytes", "inference_ms")
     for network, (row, cost, size) in regressors.items():
         values = dict(zip(keys, cost, strict=True))
-        yield Result(DHOOGHE, "Table 5.1", row, GPU, {"network": network}, values, lower=True, size=size)
+        yield Result(DHOOGHE, "Table 5.1", row, GPU, {"network": network}, values, size=size)
     classifiers = {
         ELEVEN: (("Complete GM", 120, 5.2), ("Complete Full", 255, 13)),
         SIX: (("Simplified GM", 96, 3.8), ("Simplified Full", 208, 10)),
@@ -165,7 +167,7 @@ def _costs() -> Iterable[Result]:
         about = {"network": "class_mlp", "task": task}
         for row, seconds, watt_hours in rows:
             spent = {"training_seconds": seconds, "watt_hours": watt_hours}
-            yield Result(DHOOGHE, "Table 4.3", row, GPU, about, spent, lower=True)
+            yield Result(DHOOGHE, "Table 4.3", row, GPU, about, spent)
 
 
 def _timbre() -> Iterable[Result]:
@@ -212,15 +214,16 @@ def _equalisers() -> Iterable[Result]:
         figures = dict(zip(("kl", "mse", "mae", "loss"), values, strict=True))
         if kind == "shelving":  # the text gives these for the shelf alone
             figures |= {"input": 1.21, "reconstruction": 0.104, "relative": 0.032083 / 1.21}
-        yield Result(MARTINEZ, "Table 2", kind, "held-out notes of a sampled piano", {"transformation": kind}, figures, lower=True)  # fmt: skip
+        yield Result(MARTINEZ, "Table 2", kind, "held-out notes of a sampled piano", {"transformation": kind}, figures)  # fmt: skip
 
 
 def _inverse() -> Iterable[Result]:
-    about = {"network": "inverse_synth"}
-    yield Result(ASSAYAG, "Figure 15", "best of 100 sounds", "12 parameters of Monark, 10,000 sounds", about, {"psd_mse": 0.0112}, lower=True)  # fmt: skip
-    yield Result(ASSAYAG, "Figure 12", "AdaDelta", "500 sounds of Monark, validation loss", about, {"validation_loss": 0.0842}, lower=True)  # fmt: skip
-    yield Result(ASSAYAG, "Figure 13a", "4 layers of 800", "500 sounds of Monark, validation loss, mean of three", about, {"validation_loss": 0.1345}, lower=True)  # fmt: skip
-    yield Result(ASSAYAG, "Figure 13b", "rho 0.45, weight decay 5e-4", "500 sounds of Monark, validation loss, mean of three", about, {"validation_loss": 0.1219}, lower=True)  # fmt: skip
+    whole = {"network": "inverse_synth", "knobs": "12", "sounds": "10000"}
+    about = {"network": "inverse_synth", "knobs": "12", "sounds": "500"}
+    yield Result(ASSAYAG, "Figure 15", "best of 100 sounds", "12 parameters of Monark, 10,000 sounds", whole, {"psd_mse": 0.0112})  # fmt: skip
+    yield Result(ASSAYAG, "Figure 12", "AdaDelta", "500 sounds of Monark, validation loss", about, {"validation_loss": 0.0842})  # fmt: skip
+    yield Result(ASSAYAG, "Figure 13a", "4 layers of 800", "500 sounds of Monark, validation loss, mean of three", about, {"validation_loss": 0.1345})  # fmt: skip
+    yield Result(ASSAYAG, "Figure 13b", "rho 0.45, weight decay 5e-4", "500 sounds of Monark, validation loss, mean of three", about, {"validation_loss": 0.1219})  # fmt: skip
 
 
 RESULTS: tuple[Result, ...] = (
@@ -263,9 +266,12 @@ def facts(
     classes: Iterable[str] = (),
     groups: Iterable[str] = (),
     transformation: str | None = None,
+    knobs: int | None = None,
+    sounds: int | None = None,
 ) -> dict[str, str]:
     """What a run is, as far as it matters for what may stand beside it: its network as the papers know it, the task of
-    its classes, the role that sings in all its `groups`, and what it transforms.
+    its classes, the role that sings in all its `groups`, what it transforms, how many knobs of a synth it tells, and
+    from how many sounds it learned.
     """
     network: str | None = model.replace("-", "_")
     if network in ("autofx", "regressor_mlp"):
@@ -273,7 +279,14 @@ def facts(
     elif options and (options.get("shapes") or options.get("summary", "average") != "average"):
         network = None
     roles = {next((role for role in ("dan", "laosheng") if one.startswith(role)), "") for one in groups}
-    found = {"network": network, "task": task(classes), "role": roles.pop() if len(roles) == 1 else None, "transformation": transformation}  # fmt: skip
+    found = {
+        "network": network,
+        "task": task(classes),
+        "role": roles.pop() if len(roles) == 1 else None,
+        "transformation": transformation,
+        "knobs": None if knobs is None else str(knobs),
+        "sounds": None if sounds is None else str(sounds),
+    }
     return {key: value for key, value in found.items() if value}
 
 

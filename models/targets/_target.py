@@ -75,6 +75,10 @@ class Evaluated:
             transformation=published.transformation(self.datasets[0].recipe.chain.steps)
             if trained.task == "transformation"
             else None,
+            knobs=len(trained.parameters) if trained.model == "inverse_synth" else None,
+            sounds=self.settings.limit or sum(len(data.usable()) for data in self.datasets)
+            if trained.model == "inverse_synth"
+            else None,
         )
 
     @property

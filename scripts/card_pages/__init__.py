@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import os
 import pkgutil
 import re
 import shutil
@@ -16,6 +17,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from timbre_data.models.evaluation import intervals, published
 from timbre_data.models.evaluation.tables import Table, number
@@ -39,7 +42,7 @@ class Results:
     """What is kept of a card's runs."""
 
     def __init__(self, kept: Mapping[str, Any]) -> None:
-        self.machine: dict[str, str] = kept["machine"]
+        self.machine: dict[str, Any] = kept["machine"]
         self.runs: dict[str, dict[str, Any]] = kept.get("runs", {})
         self.texts: dict[str, str] = kept.get("texts", {})
         self.recovered: dict[str, Any] | None = kept.get("recovered")
@@ -91,7 +94,7 @@ class Card:
     page: Callable[[Results], list[str]]
     texts: tuple[str, ...] = ()
     pictures: Mapping[str, str] | None = None
-    draw: Callable[[Results], None] | None = None
+    draw: Callable[[Results, Path], None] | None = None
     seeds: str = "one seed each"
 
 
@@ -105,7 +108,13 @@ def cards() -> dict[str, Card]:
 
 def collect(card: Card, stages: Iterable[str], home: Path, made: Mapping[str, Any]) -> dict[str, Any]:
     """What is to be kept of the runs of a card, called `stages`, in a folder of runs; `made` describes the machine."""
-    machine = {"processor": made["processor"], "python": made["python"], "torch": made["packages"]["torch"]}
+    machine = {
+        "processor": made["processor"],
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
+        "python": made["python"],
+        "torch": made["packages"]["torch"],
+    }
     folders = [home / stage for stage in stages if (home / stage / "evaluation" / "metrics.json").is_file()]
     texts = {
         str(path.relative_to(home)): path.read_text(encoding="utf-8").strip()
@@ -153,13 +162,13 @@ def _short(value: Any) -> Any:
     return _rounded(value) if isinstance(value, float) else value
 
 
-def take_pictures(card: Card, home: Path, kept: Mapping[str, Any]) -> None:
-    """Copy the pictures of a card, as far as they are there, and draw those that it draws itself."""
+def take_pictures(card: Card, home: Path, kept: Mapping[str, Any], pages: Path) -> None:
+    """Copy the pictures of a card beside its page, as far as they are there, and draw those that it draws itself."""
     for source, name in (card.pictures or {}).items():
         if (home / source).is_file():
-            shutil.copyfile(home / source, CARDS / name)
+            shutil.copyfile(home / source, pages / name)
     if card.draw:
-        card.draw(Results(kept))
+        card.draw(Results(kept), pages)
 
 
 def notes_of(name: str) -> str:
@@ -173,7 +182,8 @@ def page_of(name: str, card: Card, results: Results) -> str:
     made = results.machine
     run = [one for one in card.recipes if any(name.startswith(f"{one}-") for name in results.runs)]
     by = ", ".join(f"`timbre-data run {recipe}`" for recipe in run or card.recipes)
-    where = f"{made['processor']}, 2 cores, Python {made['python']}, torch {made['torch']}, no GPU"
+    machine = f"{made['processor']}, {made.get('cores', 2)} cores, {made.get('gpu') or 'no GPU'}"
+    where = f"{machine}, Python {made['python']}, torch {made['torch']}"
     said = [notes] if (notes := notes_of(name)) else []
     if results.recovered:
         head = f"Its runs are commands: {by}. The files of the runs that this page was written from were not kept: its tables are those of an earlier state of it, measured on {where}. `scripts/cards {name}` writes it anew from new runs."
@@ -233,7 +243,7 @@ def better(ours: float, theirs: published.Result, key: str) -> str:
     """Which of both is better."""
     if number(ours) == number(theirs.values[key]):
         return "same"
-    return "better" if (ours < theirs.values[key]) == theirs.lower else "worse"
+    return "better" if (ours > theirs.values[key]) == published.more_is_better(key) else "worse"
 
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:

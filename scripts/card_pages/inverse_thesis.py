@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from card_pages import Card, Results, number, table
 
 CURVES = {
@@ -118,14 +120,12 @@ def _spread(found: dict) -> float | None:
     return spread[len(spread) // 2] if spread else None
 
 
-def draw(results: Results) -> None:
+def draw(results: Results, pages: Path) -> None:
     """The curves of Figure 12 and 14."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
-
-    from card_pages import CARDS
 
     runs = [f"inverse-optimisers-{name}" for name in CURVES if f"inverse-optimisers-{name}" in results.runs]
     if not runs:
@@ -142,7 +142,7 @@ def draw(results: Results) -> None:
         axes.set_yscale("log")
     grid[0][0].set_ylabel("MSE")
     grid[0][0].legend(fontsize=8)
-    figure.savefig(CARDS / "inverse-thesis-curves.png", dpi=90)
+    figure.savefig(pages / "inverse-thesis-curves.png", dpi=90)
     plt.close(figure)
 
 

@@ -9,7 +9,7 @@ import pytest
 from timbre_data.models.architectures import MODELS
 from timbre_data.models.baselines import BASELINES
 from timbre_data.models.evaluation import published
-from timbre_data.models.evaluation.published import DHOOGHE, MARTINEZ, PONS, SIVALINGAM
+from timbre_data.models.evaluation.published import ASSAYAG, DHOOGHE, MARTINEZ, PONS, SIVALINGAM
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.catalogue.effect import FAMILIES
 from timbre_data.schemas.errors import UsageError
@@ -66,6 +66,9 @@ def test_names_are_unique() -> None:
         ("jingju_mlp", {"groups": ["somebody"]}, []),
         ("eq_autoencoder", {"transformation": "peaking"}, [f"{MARTINEZ}, Table 2, peaking"]),
         ("eq_autoencoder", {}, []),
+        ("inverse_synth", {"knobs": 12, "sounds": 10_000}, [f"{ASSAYAG}, Figure 15, best of 100 sounds"]),
+        ("inverse_synth", {"knobs": 12, "sounds": 500}, [f"{ASSAYAG}, Figure 12, AdaDelta", f"{ASSAYAG}, Figure 13a, 4 layers of 800", f"{ASSAYAG}, Figure 13b, rho 0.45, weight decay 5e-4"]),
+        ("inverse_synth", {"knobs": 1, "sounds": 1000}, []),
     ],
 )  # fmt: skip
 def test_a_figure_stands_beside_what_it_is_of(model: str, about: dict[str, Any], rows: list[str]) -> None:
@@ -102,3 +105,14 @@ def test_a_network_of_a_cost_has_about_as_many_parameters() -> None:
         assert one.size is not None
         printed = float(one.size[:-1]) * {"k": 1e3, "M": 1e6}[one.size[-1]]
         assert counts[one.belongs["network"]] == pytest.approx(printed, rel=0.02)
+
+
+def test_scores_are_better_where_they_are_more() -> None:
+    keys = {key for one in published.RESULTS for key in one.values}
+    scores = {key for key in keys if published.more_is_better(key)}
+    wanted = {
+        "accuracy",
+        "roc_auc",
+        *(f"{average}_{score}" for average in ("micro", "macro") for score in ("precision", "recall", "f1")),
+    }
+    assert scores == wanted
