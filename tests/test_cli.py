@@ -288,6 +288,7 @@ def test_verify_of_a_damaged_dataset_exits_with_3(
         (("show", "effect", "distortion"), "drive_db"),
         (("show", "model", "regressor-mlp"), "58315"),
         (("doctor",), "plucked_string: 1872 notes"),
+        (("doctor",), "synth monark: started by hand"),
     ],
 )
 def test_lists_show_every_kind(
