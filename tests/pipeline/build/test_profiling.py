@@ -209,7 +209,8 @@ UNTOUCHED = {"setbfree": "drawbar_2_2_3", "amsynth": "filter_env_amount", "fluid
 
 
 def test_every_shipped_profile_has_planted_faults() -> None:
-    assert set(PLANTED) == set(shipped("profile"))
+    """Of each that can be started; one that somebody starts by hand cannot be played here."""
+    assert set(PLANTED) == {name for name in shipped("profile") if read_profile(name).command}
 
 
 @pytest.mark.slow  # plays hundreds of notes
