@@ -222,16 +222,14 @@ def test_planted_faults_are_found(name: str, monkeypatch: pytest.MonkeyPatch) ->
     parameters = tuple(p.model_copy(update=changed.get(p.name, {})) for p in profile.parameters)
     planted = profile.model_copy(update={"parameters": parameters})
     untouched = UNTOUCHED.get(name, "expression")
-    with trusting():
-        found = checking.check_profile(MidiSettings(profile=planted), knobs=[*changed, untouched], isolation=False)
     inverted, dead, one, other = changed
-    assert problems(found) == {
-        inverted: "inverted",
-        dead: "dead",
-        one: "exchanged",
-        other: "exchanged",
-        untouched: "",
-    }
+    expected = {inverted: "inverted", dead: "dead", one: "exchanged", other: "exchanged", untouched: ""}
+    for _ in range(2):  # on a machine that is very busy a capture of a real program was disturbed, once in some dozens
+        with trusting():
+            found = checking.check_profile(MidiSettings(profile=planted), knobs=[*changed, untouched], isolation=False)
+        if problems(found) == expected:
+            break
+    assert problems(found) == expected
     assert found.verdicts[[v.name for v in found.verdicts].index(inverted)].r < -0.5
 
 
