@@ -31,11 +31,7 @@ class ProfileContract(SynthContract):
     @classmethod
     def checks(cls) -> list[str]:
         """Those of a profile, then that it plays. How far its rows can be kept apart is measured for every dataset."""
-        own = [name for name in vars(cls) if name.startswith("check_")]
-        return [name for name in own if "plays" not in name and "heard" not in name] + [
-            "check_plays_in_the_requested_format",
-            "check_every_parameter_is_heard",
-        ]
+        return [name for name in vars(cls) if name.startswith("check_")]
 
     def check_says_what_it_is(self) -> None:
         """A description, a licence, and how to install a program that is started."""
@@ -43,10 +39,16 @@ class ProfileContract(SynthContract):
         assert self.profile.licence, "it states no licence of the synth"
         assert self.profile.install or not self.profile.command, "it does not say what to install"
 
+    def check_parameters_are_described(self) -> None:
+        """Each has a description."""
+        for parameter in self.profile.parameters:
+            assert parameter.description, f"{parameter.name} has no description"
+
     def check_plays_in_the_requested_format(self) -> None:
         """It plays; one that somebody has to start by hand at least sends a whole message for either end of a knob."""
         if self.profile.command:
-            return super().check_plays_in_the_requested_format()
+            super().check_plays_in_the_requested_format()
+            return
         lengths = {0xB0: 3, 0xC0: 2}
         for parameter in self.profile.parameters:
             made = parameter.parameter()
@@ -59,23 +61,17 @@ class ProfileContract(SynthContract):
                 assert message[0] == 0xF0 or max(message[1:]) < 128, (
                     f"{parameter.name}: {message!r} has a value over 127"
                 )
-        return None
 
     def check_every_parameter_is_heard(self) -> None:
         """Turning a knob is heard; of one that somebody has to start by hand, its controllers are told apart."""
         if self.profile.command:
-            return super().check_every_parameter_is_heard()
+            super().check_every_parameter_is_heard()
+            return
         sent = [
             parameter.messages(float(parameter.parameter().to_value(1.0)))[0][:2]
             for parameter in self.profile.parameters
         ]
         assert len(set(sent)) == len(sent), "two knobs send the same controller"
-        return None
-
-    def check_parameters_are_described(self) -> None:
-        """Each has a description."""
-        for parameter in self.profile.parameters:
-            assert parameter.description, f"{parameter.name} has no description"
 
 
 CONTRACT = ProfileContract

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -59,7 +60,7 @@ class Evaluated:
     draw: Callable[[NDArray[np.int64], int], NDArray[np.float32]] | None = None
     learned: Learned | None = None
 
-    @property
+    @cached_property
     def about(self) -> dict[str, str]:
         """What the run is, as far as it matters for which published figures belong beside it."""
         trained = self.trained
