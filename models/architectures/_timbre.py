@@ -13,7 +13,7 @@ from torch import nn
 
 from timbre_data.models.architectures import Model, Shape
 from timbre_data.models.layers.shaped_filters import FilterShape, channels_last
-from timbre_data.models.layers.spectrogram import MelFrontend
+from timbre_data.models.layers.spectrogram import Frontend, MelFrontend
 from timbre_data.models.layers.standardization import Standardise
 from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import UsageError
@@ -31,6 +31,15 @@ class ShapedOptions(Frozen):
     """
 
     shapes: tuple[FilterShape, ...] = Field((), description="[{count, height (bands), width (frames)}, ...]")
+
+
+class SungOptions(Frozen):
+    """How the spectrum of a frame of singing is computed."""
+
+    padded: bool = Field(
+        False,
+        description="pad the window of 25 ms with zeros to the next power of two, 2048 samples at 44.1 kHz, as the paper does; without, its spectrum has the bins of the window alone",
+    )
 
 
 class PooledOptions(ShapedOptions):
@@ -59,7 +68,7 @@ def shapes_of(
 class TimbreNetwork(nn.Module):
     """Sounds to class scores."""
 
-    def __init__(self, frontend: MelFrontend, body: nn.Module, standardised: Scaling = "all") -> None:
+    def __init__(self, frontend: Frontend, body: nn.Module, standardised: Scaling = "all") -> None:
         super().__init__()
         self.front, self.body = frontend, body
         self.standardise = Standardise(frontend.shape, "all" if standardised == "no" else standardised)
@@ -80,7 +89,7 @@ class TimbreNetwork(nn.Module):
 
 
 def timbre_model(
-    frontend: Callable[[int], MelFrontend],
+    frontend: Callable[[int, Any], Frontend],
     body: Callable[[Shape, Any], nn.Module],
     *,
     summary: str,
@@ -90,13 +99,16 @@ def timbre_model(
     whole: bool = False,
     **training: Any,
 ) -> Model:
-    """A classifier of sounds, or of frames: the spectrogram `frontend(rate)`, standardised as a whole, each band or
-    each cell by itself, and the network `body(shape, options)`: all behind the front, or with `whole` all of it.
+    """A classifier of sounds, or of frames: the spectrogram `frontend(rate, options)`, standardised as a whole, each
+    band or each cell by itself, and the network `body(shape, options)`: all behind the front, or with `whole` all of
+    it.
     """
 
     def build(shape: Shape, options: Any) -> nn.Module:
         network = (
-            body(shape, options) if whole else TimbreNetwork(frontend(shape.rate), body(shape, options), standardised)
+            body(shape, options)
+            if whole
+            else TimbreNetwork(frontend(shape.rate, options), body(shape, options), standardised)
         )
         return channels_last(network)
 
@@ -107,28 +119,32 @@ def timbre_model(
         task="classification",
         input="audio",
         features=(),
-        frontend=lambda shape, options: frontend(shape.rate),
+        frontend=lambda shape, options: frontend(shape.rate, options),
         build=build,
         published=published,
         **usual | training,
     )
 
 
-def irmas_frontend(rate: int) -> MelFrontend:
+def irmas_frontend(rate: int, options: Any = None) -> MelFrontend:
     """96 mel bands, FFT 512, hop 256, dB, 128 frames: 2.7 s at the published 12 kHz."""
     return MelFrontend(rate=rate, n_fft=512, hop_length=256, n_mels=96, frames=128, scale="db")
 
 
-def magnatagatune_frontend(rate: int) -> MelFrontend:
+def magnatagatune_frontend(rate: int, options: Any = None) -> MelFrontend:
     """128 mel bands, FFT 512, hop 256, log10(10000 x + 1), 187 frames: 3 s at the published 16 kHz."""
     return MelFrontend(rate=rate, n_fft=512, hop_length=256, n_mels=128, frames=187, scale="log")
 
 
-def jingju_frontend(rate: int, frames: int) -> MelFrontend:
-    """80 mel bands up to 11 kHz, 25 ms frames every 10 ms, log(10000 x + 1), a context of so many frames."""
+def jingju_frontend(rate: int, frames: int, *, padded: bool = False) -> MelFrontend:
+    """80 mel bands up to 11 kHz, 25 ms frames every 10 ms, log(10000 x + 1), a context of so many frames; `padded`
+    with zeros to the next power of two, 2048 samples at 44.1 kHz.
+    """
+    window = round(0.025 * rate)
     return MelFrontend(
         rate=rate,
-        n_fft=round(0.025 * rate),
+        window=window,
+        n_fft=2 ** (window - 1).bit_length() if padded else window,
         hop_length=round(0.01 * rate),
         n_mels=80,
         frames=frames,

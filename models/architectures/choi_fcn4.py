@@ -13,7 +13,7 @@ from timbre_data.models.architectures._timbre import timbre_model
 from timbre_data.models.layers.spectrogram import MelFrontend
 
 
-def _frontend(rate: int) -> MelFrontend:
+def _frontend(rate: int, options: Any) -> MelFrontend:
     """96 mel bands, FFT 512, hop 256, dB, 1366 frames: 29 s at the published 12 kHz."""
     return MelFrontend(rate=rate, n_fft=512, hop_length=256, n_mels=96, frames=1366, scale="db")
 

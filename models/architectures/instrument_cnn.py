@@ -1,7 +1,7 @@
 """The instrument CNN (Sivalingam et al.): three 3 x 3 convolutions, global average, dense 256.
 
 What the paper names as its future work is an option: a recurrent layer over time, or attention, in the place of the
-average.
+average; a constant-Q spectrogram in the place of the mel one.
 """
 
 from __future__ import annotations
@@ -14,18 +14,27 @@ from torch import nn
 
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import timbre_model
-from timbre_data.models.layers.spectrogram import MelFrontend
+from timbre_data.models.layers.constant_q import ConstantQ
+from timbre_data.models.layers.spectrogram import Frontend, MelFrontend
 from timbre_data.schemas.base import Frozen
 
 
-def _frontend(rate: int) -> MelFrontend:
-    """128 mel bands, padded or cut to 128 frames, brought to [0, 1] by each spectrogram's own extremes."""
+def _frontend(rate: int, options: InstrumentOptions) -> Frontend:
+    """128 mel bands or constant-Q bins, padded or cut to 128 frames, brought to [0, 1] by each spectrogram's own
+    extremes.
+    """
+    if options.input == "constant_q":
+        return ConstantQ(rate=rate, hop_length=512, frames=128)
     return MelFrontend(rate=rate, n_fft=2048, hop_length=512, n_mels=128, frames=128, scale="unit")
 
 
 class InstrumentOptions(Frozen):
-    """How the convolutions' output becomes one vector; as published it is averaged."""
+    """What the network is given, and how the convolutions' output becomes one vector."""
 
+    input: Literal["mel", "constant_q"] = Field(
+        "mel",
+        description="mel: 128 mel bands, as published; constant_q: 128 bins, 16 an octave from C1 (32.7 Hz), of a constant-Q transform",
+    )
     summary: Literal["average", "recurrent", "attention"] = Field(
         "average",
         description="average: over all places, as published; recurrent: a bidirectional GRU over time; attention: a weighted average whose weights are learned",

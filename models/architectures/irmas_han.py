@@ -14,7 +14,7 @@ from timbre_data.models.layers.pooling import Largest
 from timbre_data.models.layers.spectrogram import MelFrontend
 
 
-def _frontend(rate: int) -> MelFrontend:
+def _frontend(rate: int, options: Any) -> MelFrontend:
     """128 mel bands, FFT 1024, hop 512, dB, 43 frames: one second at the published 22.05 kHz."""
     return MelFrontend(rate=rate, n_fft=1024, hop_length=512, n_mels=128, frames=43, scale="db")
 

@@ -15,17 +15,16 @@ from pydantic import Field
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import TimbreNetwork, jingju_frontend, timbre_model
+from timbre_data.models.architectures._timbre import SungOptions, TimbreNetwork, jingju_frontend, timbre_model
 from timbre_data.models.layers.spectrogram import MelFrontend
 from timbre_data.pipeline.sound.mel_bands import cosine_basis
-from timbre_data.schemas.base import Frozen
 
 COEFFICIENTS, CONTEXT = 13, 9
 SLOPE = (-0.2, -0.1, 0.0, 0.1, 0.2)
 """Regression over five frames: a difference (as HTK and librosa have it, window 5)."""
 
 
-class JingjuGmmOptions(Frozen):
+class JingjuGmmOptions(SungOptions):
     """Components of each class's mixture."""
 
     components: int = Field(40, ge=1, description="components of each class's mixture")
@@ -116,11 +115,12 @@ class JingjuGmm(TimbreNetwork):
 
 
 def _build(shape: Shape, options: JingjuGmmOptions) -> nn.Module:
-    return JingjuGmm(jingju_frontend(shape.rate, CONTEXT), shape.outputs, options.components)
+    front = jingju_frontend(shape.rate, CONTEXT, padded=options.padded)
+    return JingjuGmm(front, shape.outputs, options.components)
 
 
 MODEL = timbre_model(
-    lambda rate: jingju_frontend(rate, CONTEXT),
+    lambda rate, options: jingju_frontend(rate, CONTEXT, padded=options.padded),
     _build,
     whole=True,
     summary="Phonemes of singing: a mixture of 40 Gaussians for each class over MFCCs and their differences.",

@@ -6,11 +6,10 @@ from pydantic import Field
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import jingju_frontend, timbre_model
-from timbre_data.schemas.base import Frozen
+from timbre_data.models.architectures._timbre import SungOptions, jingju_frontend, timbre_model
 
 
-class JingjuMlpOptions(Frozen):
+class JingjuMlpOptions(SungOptions):
     """The width: 511 for dan (young female roles), 475 for laosheng (old male ones)."""
 
     hidden: int = Field(511, ge=1, description="units per hidden layer")
@@ -23,7 +22,7 @@ def _body(shape: Shape, options: JingjuMlpOptions) -> nn.Module:
 
 
 MODEL = timbre_model(
-    lambda rate: jingju_frontend(rate, 5),
+    lambda rate, options: jingju_frontend(rate, 5, padded=options.padded),
     _body,
     summary="Phonemes of singing: a perceptron of two hidden layers over five frames of log-mel.",
     source="Pons et al. 2017, timbre CNNs, Table I (MLP)",

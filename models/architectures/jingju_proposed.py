@@ -7,7 +7,13 @@ from __future__ import annotations
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import ShapedOptions, jingju_frontend, shapes_of, timbre_model
+from timbre_data.models.architectures._timbre import (
+    ShapedOptions,
+    SungOptions,
+    jingju_frontend,
+    shapes_of,
+    timbre_model,
+)
 from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
 
 SHAPES = tuple(
@@ -15,7 +21,11 @@ SHAPES = tuple(
 )
 
 
-def _body(shape: Shape, options: ShapedOptions) -> nn.Module:
+class JingjuOptions(SungOptions, ShapedOptions):
+    """The filter shapes of the first layer, and how spectra are computed."""
+
+
+def _body(shape: Shape, options: JingjuOptions) -> nn.Module:
     shapes = shapes_of(options, SHAPES, 79, 21)  # one place to shift to at least: pooling takes the larger of two
     outputs = sum(one.count * ((80 - one.height + 1) // 2) for one in shapes)
     return nn.Sequential(
@@ -24,11 +34,11 @@ def _body(shape: Shape, options: ShapedOptions) -> nn.Module:
 
 
 MODEL = timbre_model(
-    lambda rate: jingju_frontend(rate, 21),
+    lambda rate, options: jingju_frontend(rate, 21, padded=options.padded),
     _body,
     summary="Phonemes of singing: one wide layer of six filter shapes over 21 frames of log-mel.",
     source="Pons et al. 2017, timbre CNNs, Table I (Proposed)",
-    options=ShapedOptions,
+    options=JingjuOptions,
     batch_size=128,
     context=21,
     standardised="cell",

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from timbre_data.models.architectures import Shape
-from timbre_data.models.architectures._timbre import jingju_frontend, normed, timbre_model
+from timbre_data.models.architectures._timbre import SungOptions, jingju_frontend, normed, timbre_model
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:
@@ -19,10 +19,11 @@ def _body(shape: Shape, options: Any) -> nn.Module:
 
 
 MODEL = timbre_model(
-    lambda rate: jingju_frontend(rate, 21),
+    lambda rate, options: jingju_frontend(rate, 21, padded=options.padded),
     _body,
     summary="Phonemes of singing: 3 x 3 filters throughout, over 21 frames of log-mel.",
     source="Pons et al. 2017, timbre CNNs, Table I (Small-rectangular)",
+    options=SungOptions,
     batch_size=128,
     context=21,
     standardised="cell",

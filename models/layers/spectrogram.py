@@ -88,11 +88,17 @@ class Spectrogram(nn.Module):
             return 10 * torch.log10(power + 1e-10) / 50
 
 
-class MelFrontend(nn.Module):
+class Frontend(nn.Module):
+    """Sounds [shape=(n, samples)] to spectrograms of so many bins and frames [shape=(n, *shape)]."""
+
+    shape: tuple[int, int]
+
+
+class MelFrontend(Frontend):
     """Sounds [shape=(n, samples)] to mel spectrograms [shape=(n, n_mels, frames)], padded or cut to `frames`.
 
     "db": 10 log10 of power, 80 dB below its top at most; "log": log10(10,000 x + 1); "unit": dB brought to [0, 1] by
-    its own extremes.
+    its own extremes. A `window` shorter than the transform stands in its middle, between zeros.
     """
 
     window: torch.Tensor
@@ -107,11 +113,14 @@ class MelFrontend(nn.Module):
         frames: int,
         scale: Literal["db", "log", "unit"],
         highest_hz: float | None = None,
+        window: int | None = None,
     ) -> None:
         super().__init__()
         self._hop_length, self._frames, self._scale = hop_length, frames, scale
         self.shape = (n_mels, frames)
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        zeros = n_fft - (window or n_fft)
+        padded = F.pad(torch.hann_window(n_fft - zeros), (zeros // 2, zeros - zeros // 2))
+        self.register_buffer("window", padded, persistent=False)
         self.bands = MelBands(rate, n_fft, n_mels, highest_hz)
 
     def whole(self, audio: torch.Tensor) -> torch.Tensor:
@@ -136,13 +145,20 @@ class MelFrontend(nn.Module):
     def _scaled(self, mel: torch.Tensor) -> torch.Tensor:
         if self._scale == "log":
             return torch.log10(10_000 * mel + 1)
-        decibels = 10 * torch.log10(mel + 1e-10)
-        top = decibels.amax(dim=(1, 2), keepdim=True)
-        decibels = torch.maximum(decibels, top - 80)
-        if self._scale == "db":
-            return decibels
-        low = decibels.amin(dim=(1, 2), keepdim=True)
-        return (decibels - low) / (top - low).clamp(min=1e-6)
+        decibels = decibels_80(mel)
+        return decibels if self._scale == "db" else in_unit_range(decibels)
+
+
+def decibels_80(power: torch.Tensor) -> torch.Tensor:
+    """Power spectra [shape=(n, bins, frames)] in dB, 80 dB below the top of each at most."""
+    decibels = 10 * torch.log10(power + 1e-10)
+    return torch.maximum(decibels, decibels.amax(dim=(1, 2), keepdim=True) - 80)
+
+
+def in_unit_range(x: torch.Tensor) -> torch.Tensor:
+    """Spectrograms [shape=(n, bins, frames)] brought to [0, 1] by the extremes of each."""
+    low, top = x.amin(dim=(1, 2), keepdim=True), x.amax(dim=(1, 2), keepdim=True)
+    return (x - low) / (top - low).clamp(min=1e-6)
 
 
 def mel_matrix(rate: int, n_fft: int, n_mels: int, highest_hz: float | None = None) -> torch.Tensor:

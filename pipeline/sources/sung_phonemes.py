@@ -118,6 +118,10 @@ class SungPhonemesSettings(Frozen):
     recordings: int = Field(120, ge=1, description="number of recordings")
     phrases: int = Field(4, ge=1, description="of each recording")
     seconds: float = Field(5.0, gt=0.5, description="duration of a recording in seconds")
+    tract: tuple[float, float] = Field(
+        (0.93, 1.07),
+        description="least and largest factor of a singer's formants, of the length of the vocal tract; [1, 1] gives all singers the same",
+    )
     seed: int = Field(0, ge=0, description="seed of the random numbers")
 
 
@@ -161,7 +165,7 @@ class SungPhonemes:
         """Sing a phrase: float32 (channels, samples), peak at 1, silence after its end."""
         recording, phrase = divmod(index, self._settings.phrases)
         parts = _text(self._rng(recording, phrase, 0), self._settings.seconds)
-        singer = _Singer(self._rng(recording, 0, 1), self._settings.role)
+        singer = _Singer(self._rng(recording, 0, 1), self._settings)
         rng = self._rng(recording, phrase, 2)
         count = min(samples, round(self._settings.seconds * rate))
         sound = np.zeros(samples, np.float32)
@@ -176,9 +180,9 @@ class SungPhonemes:
 class _Singer:
     """The characteristics of the singer of a recording."""
 
-    def __init__(self, rng: np.random.Generator, role: Role) -> None:
-        young = role == "dan"
-        self.tract = (1.17 if young else 1.0) * rng.uniform(0.93, 1.07)
+    def __init__(self, rng: np.random.Generator, settings: SungPhonemesSettings) -> None:
+        young = settings.role == "dan"
+        self.tract = (1.17 if young else 1.0) * rng.uniform(*settings.tract)
         self.lowest_hz = (300 if young else 150) * 2 ** rng.uniform(-0.2, 0.2)
         self.vibrato_hz = rng.uniform(5.2, 6.5) if young else rng.uniform(4.3, 5.6)
         self.vibrato_cents = rng.uniform(20, 90)
