@@ -284,8 +284,14 @@ def finetune(
     steps: Annotated[int, typer.Option("--steps", min=2, help="Number of steps of each stage.")] = 150,
     sounds: Annotated[int, typer.Option("--sounds", min=1, help="Number of held-out sounds to measure on.")] = 48,
     evaluations: Annotated[
-        int, typer.Option("--evaluations", min=8, help="Number of renders per sound in the search.")
+        int, typer.Option("--evaluations", min=0, help="Number of renders per sound in the search; 0 for no search.")
     ] = 160,
+    freeze: Annotated[
+        int, typer.Option("--freeze", min=0, help="Number of first layers whose weights stay as they are.")
+    ] = 0,
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="Change to the sound's loss at once, not little by little.")
+    ] = False,
     seed: Seed = 0,
     workers: Workers = None,
     trust: Trust = False,
@@ -304,6 +310,8 @@ def finetune(
         steps=steps,
         test_rows=sounds,
         evaluations=evaluations,
+        frozen=freeze,
+        at_once=at_once,
         seed=seed,
         cluster=cluster_of(workers, None, None),
         say=say,

@@ -155,11 +155,12 @@ class CompareStage(Frozen):
         return _with_settings(data, "")
 
 
-def _with_settings(data: Any, default: str) -> Any:
-    """Let the settings of a stage stand beside its name."""
+def _with_settings(data: Any, default: str, *own: str) -> Any:
+    """Let the settings of a stage stand beside its name and the fields of its `own`."""
     if isinstance(data, dict) and "settings" not in data:
-        inner = {key: value for key, value in data.items() if key != "name"}
-        return {"name": data.get("name", default), "settings": inner}
+        outer = {key: data[key] for key in own if key in data}
+        inner = {key: value for key, value in data.items() if key not in ("name", *own)}
+        return {"name": data.get("name", default), **outer, "settings": inner}
     return data
 
 
@@ -167,12 +168,15 @@ class TrainStage(Frozen):
     """A training run inside a pipeline recipe, named so that later stages can refer to it."""
 
     name: str = Field(pattern=NAME, description="name of the stage")
+    sounds: int = Field(
+        48, ge=0, description="number of test rows to re-render with predicted parameters in the evaluation"
+    )
     settings: TrainSettings = Field(description="settings of the training")
 
     @model_validator(mode="before")
     @classmethod
     def _flat(cls, data: Any) -> Any:
-        return _with_settings(data, data.get("model", "") if isinstance(data, dict) else "")
+        return _with_settings(data, data.get("model", "") if isinstance(data, dict) else "", "sounds")
 
 
 class SearchStage(Frozen):
@@ -186,10 +190,7 @@ class SearchStage(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _flat(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "settings" not in data:
-            own = {key: data[key] for key in ("name", "grid", "repeats") if key in data}
-            return own | {"settings": {key: value for key, value in data.items() if key not in own}}
-        return data
+        return _with_settings(data, "", "grid", "repeats")
 
 
 class EvaluateStage(Frozen):
@@ -202,6 +203,21 @@ class EvaluateStage(Frozen):
     sounds: int = Field(48, ge=0, description="number of rows to re-render with predicted parameters")
 
 
+class FinetuneStage(Frozen):
+    """The fine-tuning of a training of a pipeline recipe on sounds, through the real effect."""
+
+    run: str = Field(pattern=NAME, description="name of the training stage, a regressor")
+    data: str = Field(description="dataset of the recipe with the same parameters, of sounds that are out of domain")
+    freeze: int = Field(0, ge=0, description="number of first layers whose weights stay as they are")
+    at_once: bool = Field(False, description="change to the sound's loss at once, not over half of the steps")
+    steps: int = Field(150, ge=2, description="number of steps of each stage")
+    sounds: int = Field(48, ge=1, description="number of held-out sounds to measure on")
+    evaluations: int = Field(0, ge=0, description="number of renders per sound in a search; 0 for no search")
+    gradients: tuple[Literal["spsa", "differences"], ...] = Field(
+        ("spsa", "differences"), min_length=1, description="how the effect's gradient is estimated"
+    )
+
+
 class DatasetStage(Frozen):
     """A dataset inside a pipeline recipe: another recipe file by name, with fields changed."""
 
@@ -210,7 +226,7 @@ class DatasetStage(Frozen):
 
 
 class PipelineRecipe(Frozen):
-    """The whole chain: datasets rendered and featurized, models compared, searched, trained and evaluated."""
+    """The whole chain: datasets rendered and featurized, models compared, searched, trained, evaluated, fine-tuned."""
 
     name: str = Field(pattern=NAME, description="name of the pipeline recipe")
     description: str = Field("", description="what it does, in a sentence")
@@ -221,3 +237,4 @@ class PipelineRecipe(Frozen):
     search: tuple[SearchStage, ...] = Field((), description="grid searches")
     train: tuple[TrainStage, ...] = Field((), description="trainings, each evaluated afterwards")
     evaluate: tuple[EvaluateStage, ...] = Field((), description="evaluations of the trainings on other datasets")
+    finetune: tuple[FinetuneStage, ...] = Field((), description="fine-tunings of the trainings through the real effect")

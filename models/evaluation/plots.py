@@ -14,7 +14,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # after the choice of a back end that needs no screen
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
+    """Write a figure and let go of it."""
     figure.savefig(path, dpi=110, bbox_inches="tight")
     plt.close(figure)
 
@@ -36,7 +37,7 @@ def loss_curves(epochs: list[dict[str, float]], path: Path) -> None:
     axes.set(xlabel="epoch", ylabel="loss", yscale="log")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def modulations(gamma: NDArray[Any], beta: NDArray[Any], classes: Sequence[str], path: Path) -> None:
@@ -53,7 +54,7 @@ def modulations(gamma: NDArray[Any], beta: NDArray[Any], classes: Sequence[str],
         axes.set_title(title, fontsize=9)
         figure.colorbar(shown, ax=axes)
     grid[-1].set_xlabel("channel")
-    _save(figure, path)
+    save(figure, path)
 
 
 def equaliser_filters(
@@ -91,7 +92,7 @@ def equaliser_filters(
         axes.set(xlabel=below, yticks=[])
     for axes in grid[:, 0]:
         axes.set_ylabel("filters, low to high")
-    _save(figure, path)
+    save(figure, path)
 
 
 def transformation(sounds: dict[str, NDArray[Any]], rate: int, path: Path) -> None:
@@ -105,7 +106,7 @@ def transformation(sounds: dict[str, NDArray[Any]], rate: int, path: Path) -> No
             grid[1, column].specgram(sound + 1e-7, NFFT=1024, Fs=rate, noverlap=768, vmin=-130, vmax=-40, cmap="magma")
         grid[1, column].set(xlabel="s")
     grid[1, 0].set_ylabel("Hz")
-    _save(figure, path)
+    save(figure, path)
 
 
 def responses(
@@ -126,7 +127,7 @@ def responses(
     )
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def responses_at(
@@ -150,7 +151,7 @@ def responses_at(
         axes.grid(alpha=0.3)
     figure.supxlabel("Hz", fontsize=9)
     figure.supylabel("gain, dB (black: the target)", fontsize=9)
-    _save(figure, path)
+    save(figure, path)
 
 
 def filters(shapes: list[tuple[str, NDArray[Any]]], path: Path, shown: int = 12) -> None:
@@ -177,7 +178,7 @@ def filters(shapes: list[tuple[str, NDArray[Any]]], path: Path, shown: int = 12)
         axes.imshow(canvas, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
         axes.set_title(title, fontsize=8, loc="left")
         axes.set(xticks=[], ylabel="bands")
-    _save(figure, path)
+    save(figure, path)
 
 
 def predicted_against_true(
@@ -199,7 +200,7 @@ def predicted_against_true(
         axes.set_visible(False)
     figure.supxlabel("true, normalized")
     figure.supylabel("predicted, normalized")
-    _save(figure, path)
+    save(figure, path)
 
 
 def confusion(matrix: NDArray[np.int64], names: tuple[str, ...], path: Path) -> None:
@@ -216,7 +217,7 @@ def confusion(matrix: NDArray[np.int64], names: tuple[str, ...], path: Path) -> 
             axes.text(
                 j, i, f"{100 * share[i, j]:.1f} %\n{matrix[i, j]}", ha="center", va="center", color=color, fontsize=8
             )
-    _save(figure, path)
+    save(figure, path)
 
 
 def distances(measured: dict[str, dict[str, NDArray[np.float64]]], headings: dict[str, str], path: Path) -> None:
@@ -228,7 +229,7 @@ def distances(measured: dict[str, dict[str, NDArray[np.float64]]], headings: dic
         axes.set_title(headings[kind])
         axes.tick_params(axis="x", rotation=30)
         axes.grid(alpha=0.3, axis="y")
-    _save(figure, path)
+    save(figure, path)
 
 
 def knob_scores(each: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -254,7 +255,7 @@ def knob_scores(each: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     axes.axhline(0, color="grey", linewidth=0.8)
     axes.set_ylabel("share right (*, black: chance)\nor skill over the mean")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def labels_against_outputs(
@@ -277,7 +278,7 @@ def labels_against_outputs(
     )
     axes.set(ylabel="normalized", ylim=(-0.03, 1.03))
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def heat_map(
@@ -301,7 +302,7 @@ def heat_map(
     axes.set_yticks(range(len(rows)), rows)
     axes.set(ylabel=labels[0], xlabel=labels[1], title=title)
     figure.colorbar(image)
-    _save(figure, path)
+    save(figure, path)
 
 
 def calibration(places: Mapping[str, NDArray[Any]], together: NDArray[Any], path: Path, shown: int = 11) -> None:
@@ -323,4 +324,4 @@ def calibration(places: Mapping[str, NDArray[Any]], together: NDArray[Any], path
         axes.hist(values, bins=16, range=(0, 1), density=True, color="C0")
         axes.axhline(1, color="k", linestyle=":", linewidth=1)
         axes.set(title=title_of(name), ylim=(0, 2.5))
-    _save(figure, path)
+    save(figure, path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbre_data.models.evaluation import intervals, metrics, plots
+from timbre_data.models.evaluation import intervals, metrics, plots, sound_plots
 from timbre_data.models.evaluation.distances import DISTANCES, JUDGE
 from timbre_data.models.evaluation.resynthesis import rerender, with_constants
 from timbre_data.models.evaluation.tables import Table, number
@@ -19,6 +19,8 @@ from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
 if TYPE_CHECKING:
     from timbre_data.models.targets._target import Evaluated
 
+PUBLISHED = "psd_mse"
+"""The distance of Assayag's Figures 15 and 16."""
 ANSWERS = 8
 """Draws of each row that are rendered, of a run that can draw."""
 
@@ -38,6 +40,7 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
         "random": metrics.random_predictor(len(row_indices), predicted.shape[1], evaluated.seed),
     }
     names = evaluated.distances
+    judge = _picture_distance(evaluated)
     draws = None if evaluated.draw is None else evaluated.draw(picked, ANSWERS)
     if draws is not None:
         for k in range(ANSWERS):
@@ -59,6 +62,9 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
         measured = {"one draw": each_answer[0], f"best of {ANSWERS} draws": _best(each_answer, names), **measured}
     headings = {distance: DISTANCES.load(distance).heading for distance in names}
     plots.distances(measured, headings, evaluated.folder / "sounds.png")
+    shown = {one: measured[one][judge] for one in ("model", "mean")}
+    sound_plots.distribution(shown, headings[judge], evaluated.folder / "distribution.png")
+    examples = _examples(evaluated, _joined_places(rows.dataset[row_indices[picked]]), picked, shown["model"], judge)
     medians = {
         one: {distance: float(np.median(values)) for distance, values in each.items()} for one, each in measured.items()
     }
@@ -77,7 +83,40 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
         + ("" if draws is None else f"Best: the draw whose sound is nearest by {_judge(names)}. ")
         + "In brackets: 95 % intervals (bootstrap).",
     )
-    return {"rows": len(picked), "median": medians, "intervals": sure}, table
+    return {"rows": len(picked), "median": medians, "intervals": sure, "examples": examples}, table
+
+
+def _picture_distance(evaluated: Evaluated) -> str:
+    """The distance of the pictures: the thesis's own for a synth, else the judge."""
+    names = evaluated.distances
+    played = all(Chain(data.recipe.chain).synth for data in evaluated.datasets)
+    return PUBLISHED if played and PUBLISHED in names else _judge(names)
+
+
+def _joined_places(dataset: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the distances of rows of several datasets [shape=(n,)] stand once they are joined, dataset by dataset."""
+    return np.argsort(dataset, kind="stable")
+
+
+def _examples(
+    evaluated: Evaluated, order: NDArray[np.int64], picked: NDArray[np.int64], values: NDArray[np.float64], judge: str
+) -> dict[str, dict[str, Any]]:
+    """Draw the nearest and the farthest sound of a run beside what was asked for; which rows they are."""
+    rows, row_indices, predicted = evaluated.row_predictions
+    found, sounds = {}, {}
+    for title, place in (("best", int(values.argmin())), ("worst", int(values.argmax()))):
+        at = int(picked[order[place]])
+        data, row = evaluated.datasets[int(rows.dataset[row_indices[at]])], int(rows.row[row_indices[at]])
+        labels = with_constants(data, np.array([row]), rows.parameter_names, predicted[at : at + 1])
+        try:
+            made = rerender(data, Chain(data.recipe.chain), row, labels[0]).mean(axis=0)
+        finally:
+            close_instruments()
+        sounds[f"{title} ({number(float(values[place]))})"] = (data.audio(row).mean(axis=0), made)
+        found[title] = {"data": data.name, "row": row, judge: float(values[place])}
+    if sounds:
+        sound_plots.examples(sounds, evaluated.datasets[0].recipe.audio.rate, evaluated.folder / "examples.png")
+    return found
 
 
 def _answer(number_: int) -> str:

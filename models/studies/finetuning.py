@@ -1,14 +1,14 @@
 """Fine-tuning through the real effect on out-of-domain sounds, compared with a search at inference time.
 
-D'Hooghe 2022 trained on parameters, handed over to a spectral loss, went on without parameters on out-of-domain sounds,
-and saw the predictions collapse towards the clean sound. `study` does the same with the real effect and measures every
-stage.
+D'Hooghe 2022 trained on parameters, handed over to a spectral loss little by little or at once, with some layers
+frozen or none, went on without parameters on out-of-domain sounds, and saw the predictions collapse towards the clean
+sound. `study` does the same with the real effect and measures every stage.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +27,7 @@ from timbre_data.models.inference.spectral_search import Task
 from timbre_data.models.studies import spectral
 from timbre_data.models.studies.spectral import Gradient, Renderer
 from timbre_data.models.training import checkpoints, runs
-from timbre_data.models.training.checkpoints import Trained
+from timbre_data.models.training.checkpoints import Trained, as_sound
 from timbre_data.models.training.preparing import prepare
 from timbre_data.pipeline.build.connecting import dask_client
 from timbre_data.pipeline.build.engine import Cluster
@@ -37,6 +37,9 @@ from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
+BATCH = 64
+"""Rows that a network answers at once."""
+
 
 class _Columns(nn.Module):
     """A regressor that gives one dataset's parameters only."""
@@ -45,8 +48,10 @@ class _Columns(nn.Module):
         super().__init__()
         self.network, self.columns = network, columns
 
-    def forward(self, features: torch.Tensor, probabilities: torch.Tensor | None = None) -> torch.Tensor:
-        result = self.network(features, probabilities)
+    def forward(
+        self, features: torch.Tensor, probabilities: torch.Tensor | None = None, sounds: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        result = self.network(features, probabilities, sounds)
         return cast(torch.Tensor, result[:, self.columns])
 
 
@@ -56,18 +61,24 @@ class _Set:
 
     task: Task
     mask: NDArray[np.bool_]
-    inputs: tuple[torch.Tensor, torch.Tensor | None]
+    inputs: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+    """Features, probabilities of the classes, sounds."""
 
     def predict(self, network: nn.Module) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return np.asarray(network(*self.inputs).numpy(), np.float32)
+            parts = [None if one is None else one.split(BATCH) for one in self.inputs]
+            batches = range(-(-len(self.mask) // BATCH))
+            made = [network(*(None if one is None else one[k] for one in parts)) for k in batches]
+            return np.asarray(torch.cat(made).numpy(), np.float32)
 
 
 def study(
     run: Path,
     on: str,
     *,
-    gradients: tuple[Gradient, ...] = ("spsa", "differences"),
+    gradients: Sequence[Gradient] = ("spsa", "differences"),
+    frozen: int = 0,
+    at_once: bool = False,
     steps: int = 150,
     learn_rows: int = 256,
     test_rows: int = 48,
@@ -76,19 +87,25 @@ def study(
     cluster: Cluster | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[dict[str, Any], Table]:
-    """Fine-tune a regressor on the sounds of `on`, a dataset with the parameters of one that it was trained on.
+    """Fine-tune a regressor on the sounds of `on`, a dataset with the parameters of one that it was trained on: from
+    the loss of its parameters to that of its sounds, over half of the steps or `at_once`, its first `frozen` layers
+    left as they are.
 
     Returns the median re-rendered MRSTFT of every stage on held-out sounds of both, and how strong the effect is that
-    it predicts. Raises `UsageError` for runs and datasets that do not fit.
+    it predicts; with `evaluations` 0 without the search. Raises `UsageError` for runs and datasets that do not fit.
     """
     made, trained = runs.open_run(run), checkpoints.load(run)
-    if trained.task != "regression" or trained.shape.samples:
-        raise UsageError(f"{run} cannot be fine-tuned: a regressor over features is needed.")
+    if trained.task != "regression" or hasattr(trained.network.network, "decode"):
+        raise UsageError(
+            f"{run} cannot be fine-tuned: a regressor that gives its parameters as numbers is needed (regressor-mlp, autofx)."
+        )
+    if frozen >= len(spectral.layers_of(trained.network)):
+        raise UsageError(f"{run} has {len(spectral.layers_of(trained.network))} layers with weights: freeze fewer.")
     if made.settings.split == "row":
         raise UsageError(
             f"{run} was trained with --split row, so no sound is new to it: fine-tune one with --split note."
         )
-    there = Dataset(on)
+    there = open_named(on)
     names = list(there.space.names)
     home = next((name for name in made.settings.data if list(open_named(name).space.names) == names), None)
     if home is None:
@@ -127,7 +144,8 @@ def study(
         measure("mean parameters", {w: np.tile(mean, (len(one.mask), 1)) for w, one in tests.items()})
         supervised = {where: one.predict(network) for where, one in tests.items()}
         measure("supervised", supervised)
-        common: dict[str, Any] = {"steps": steps, "seed": seed, "say": say}
+        common: dict[str, Any] = {"steps": steps, "seed": seed, "say": say, "frozen": frozen}
+        way = f"{', at once' if at_once else ''}{f', {frozen} layers frozen' if frozen else ''}"
         for gradient in gradients:
             tuned = spectral.finetune(
                 network,
@@ -136,10 +154,10 @@ def study(
                 in_learn.mask,
                 render,
                 gradient=gradient,
-                hand_over=steps // 2,
+                hand_over=1 if at_once else steps // 2,
                 **common,
             )
-            measure(f"handed over to the sound ({gradient})", {w: one.predict(tuned) for w, one in tests.items()})
+            measure(f"handed over to the sound ({gradient}{way})", {w: one.predict(tuned) for w, one in tests.items()})
             alone = spectral.finetune(
                 tuned,
                 out_learn.inputs,
@@ -151,10 +169,12 @@ def study(
                 **common,
             )
             measure(
-                f"then unsupervised, out of domain ({gradient})", {w: one.predict(alone) for w, one in tests.items()}
+                f"then unsupervised, out of domain ({gradient}{way})",
+                {w: one.predict(alone) for w, one in tests.items()},
             )
         middle = {where: np.tile(mean, (len(one.mask), 1)) for where, one in tests.items()}
-        for stage, start in (("search from the supervised answer", supervised), ("search from the mean", middle)):
+        starts = (("search from the supervised answer", supervised), ("search from the mean", middle))
+        for stage, start in starts if evaluations else ():
             measure(
                 f"{stage} (CMA-ES, {evaluations} renders)",
                 {
@@ -166,20 +186,45 @@ def study(
         where: float(np.median(spectral_search.distances(one.task.target, one.task.dry)))
         for where, one in tests.items()
     }
-    result = {"run": run.name, "in_domain": home, "out_of_domain": on, "target_strength": target, "stages": scores}
+    result = {
+        "run": run.name,
+        "in_domain": home,
+        "out_of_domain": on,
+        "snapshot": there.snapshot,
+        "frozen": frozen,
+        "at_once": at_once,
+        "steps": steps,
+        "target_strength": target,
+        "stages": scores,
+    }
     table = _table(result, test_rows)
-    stem = run / f"spectral-{there.name}"
+    stem = run / stem_of(there.name, frozen, at_once=at_once)
     write_whole(stem.with_suffix(".json"), json.dumps(result, indent=2))
     write_whole(stem.with_suffix(".md"), table.markdown() + "\n")
     return result, table
+
+
+def is_studied(run: Path, on: str, frozen: int, *, at_once: bool) -> dict[str, Any] | None:
+    """What a study found of a run, on a dataset as it is now; None where it was not made."""
+    there = open_named(on)
+    path = run / f"{stem_of(there.name, frozen, at_once=at_once)}.json"
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found if found.get("snapshot") == there.snapshot else None
+
+
+def stem_of(data: str, frozen: int, *, at_once: bool) -> str:
+    """What the files of a study are called, in the folder of its run."""
+    return f"spectral-{data}{'-at-once' if at_once else ''}{f'-frozen-{frozen}' if frozen else ''}"
 
 
 def _sets(
     settings: TrainSettings, trained: Trained, name: str, learn: int, test: int
 ) -> tuple[_Set, _Set, NDArray[np.float32]]:
     """Rows to learn from, rows to test on (held-out notes), and the mean parameters of the former."""
-    data = Dataset(name)
-    rows, probabilities = prepare(settings.model_copy(update={"data": (name,), "limit": None}), [data])
+    data = open_named(name)
+    rows, probabilities = prepare(settings.model_copy(update={"data": (name,), "limit": None}), [data], needed=(0, 2))
     parts = []
     for split, count in ((0, learn), (2, test)):
         row_indices = rows.where(split)[:count]
@@ -201,7 +246,9 @@ def _set(data: Dataset, rows: Rows, probabilities: torch.Tensor | None, row_indi
         data.read(ORDER, where),
     )
     given = None if probabilities is None else probabilities[row_indices]
-    return _Set(task, rows.mask[row_indices], (torch.from_numpy(rows.features[row_indices]), given))
+    sounds = rows.sounds(row_indices)
+    heard = None if sounds is None else as_sound(sounds[: len(row_indices)])
+    return _Set(task, rows.mask[row_indices], (torch.from_numpy(rows.features[row_indices]), given, heard))
 
 
 def _table(result: dict[str, Any], rows: int) -> Table:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from timbre_data.models.studies import finetuning
 from timbre_data.models.studies.comparison import compare
 from timbre_data.models.studies.evaluate import evaluate, is_evaluated
 from timbre_data.models.studies.grid_search import check_grid, search
@@ -21,7 +22,7 @@ from timbre_data.pipeline.catalogue.progress import Progress
 from timbre_data.pipeline.store.location import locate
 from timbre_data.schemas.errors import RecipeError
 from timbre_data.schemas.recipe import Recipe
-from timbre_data.schemas.settings import PipelineRecipe, TrainSettings, TrainStage
+from timbre_data.schemas.settings import FinetuneStage, PipelineRecipe, TrainSettings, TrainStage
 
 
 def run_pipeline(
@@ -97,13 +98,45 @@ def run_pipeline(
             continue
         found = evaluate(runs[other.run], data=other.data, sounds=other.sounds)
         report.append({"stage": title, "done": f"tables in {found.folder}", "metrics": found.metrics})
+    for tuning in recipe.finetune:
+        title = f"finetune {tuning.run} on {tuning.data}"
+        if dry_run:
+            report.append({"stage": title, "done": "would fine-tune what is not yet"})
+            continue
+        stages.begin(title)
+        report.append({"stage": title, "done": _finetune(runs[tuning.run], tuning, cluster, say)})
     return report
+
+
+def _finetune(run: Path, asked: FinetuneStage, cluster: Cluster, say: Callable[[str], None]) -> str:
+    if finetuning.is_studied(run, asked.data, asked.freeze, at_once=asked.at_once) is not None:
+        return "finished already"
+    _, table = finetuning.study(
+        run,
+        asked.data,
+        gradients=asked.gradients,
+        frozen=asked.freeze,
+        at_once=asked.at_once,
+        steps=asked.steps,
+        test_rows=asked.sounds,
+        evaluations=asked.evaluations,
+        cluster=cluster,
+        say=say,
+    )
+    say(table.markdown())
+    return f"tables in {run}"
 
 
 def _kinds(recipe: PipelineRecipe, resolved: Sequence[Recipe]) -> list[str]:
     """The kind of every stage, in order."""
     kinds = [kind for dataset in resolved for kind in ("render", *(["featurize"] if dataset.features else []))]
-    after = {"compare": recipe.compare, "search": recipe.search, "train": recipe.train, "evaluate": recipe.evaluate}
+    after: dict[str, Sequence[Any]] = {
+        "compare": recipe.compare,
+        "search": recipe.search,
+        "train": recipe.train,
+        "evaluate": recipe.evaluate,
+        "finetune": recipe.finetune,
+    }
     for kind, stages in after.items():
         kinds += ["train", "evaluate"] * len(stages) if kind == "train" else [kind] * len(stages)
     return kinds
@@ -162,6 +195,7 @@ def check_recipe(recipe: PipelineRecipe) -> list[Recipe]:
     used = [(f"train.{one.name}", one.settings.data) for one in recipe.train]
     used += [(f"search.{one.name}", one.settings.data) for one in recipe.search]
     used += [(f"evaluate.{one.run}", one.data) for one in recipe.evaluate]
+    used += [(f"finetune.{one.run}", (one.data,)) for one in recipe.finetune]
     for place, names in used:
         for name in names:
             if name not in datasets:
@@ -177,9 +211,10 @@ def check_recipe(recipe: PipelineRecipe) -> list[Recipe]:
                 "must be the name of an earlier training stage",
             )
         earlier.add(stage.name)
-    for other in recipe.evaluate:
-        if other.run not in earlier:
-            raise RecipeError("evaluate.run", other.run, f"trainings of this recipe are {', '.join(sorted(earlier))}")
+    later = [("evaluate", one.run) for one in recipe.evaluate] + [("finetune", one.run) for one in recipe.finetune]
+    for kind, run in later:
+        if run not in earlier:
+            raise RecipeError(f"{kind}.run", run, f"trainings of this recipe are {', '.join(sorted(earlier))}")
     return resolved
 
 
@@ -204,7 +239,7 @@ def _train_and_evaluate(
             }
         )
         return report
-    result = evaluate(folder, allow_leak=settings.split == "row")
+    result = evaluate(folder, allow_leak=settings.split == "row", sounds=stage.sounds)
     say(result.markdown())
     report.append({"stage": f"evaluate {stage.name}", "done": f"tables in {result.folder}", "metrics": result.metrics})
     return report

@@ -100,6 +100,11 @@ class EffectLayer:
         return estimate
 
 
+def layers_of(network: nn.Module) -> list[nn.Module]:
+    """The layers of a network that have weights of their own, in order."""
+    return [module for module in network.modules() if list(module.parameters(recurse=False))]
+
+
 def finetune(
     network: nn.Module,
     inputs: Sequence[torch.Tensor | None],
@@ -110,6 +115,7 @@ def finetune(
     gradient: Gradient,
     steps: int,
     hand_over: int,
+    frozen: int = 0,
     batch: int = 16,
     learning_rate: float = 1e-4,
     seed: int = 0,
@@ -118,11 +124,13 @@ def finetune(
     """Train a copy of a network on sounds: (1 - w) MSE of the parameters + w MRSTFT, w rising to 1 over `hand_over`
     steps.
 
-    With `hand_over` 0 the parameters are never looked at: the unsupervised case. `inputs` are features [shape=(n, d)]
-    and probabilities [shape=(n, k)] or None.
+    With `hand_over` 0 the parameters are never looked at: the unsupervised case. The first `frozen` layers with weights
+    stay as they are. `inputs` are what the network takes, row by row [shape=(n, ...) each] or None.
     """
     network = copy.deepcopy(network).train()
-    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    for one in layers_of(network)[:frozen]:
+        one.eval().requires_grad_(requires_grad=False)  # a batch norm keeps its statistics, too
+    optimiser = torch.optim.Adam([one for one in network.parameters() if one.requires_grad], lr=learning_rate)
     layer, loss, rng = EffectLayer(render, gradient, seed), spectral_loss(), np.random.default_rng(seed)
     labels, applies = torch.from_numpy(task.labels), torch.from_numpy(mask)
     for step in range(steps):

@@ -194,7 +194,7 @@ def test_it_learns_where_a_constant_does_not(tiny: Path, tmp_path: Path) -> None
     knobs = found.metrics["knobs"]
     assert knobs["each"]["subtractive.osc1_range"]["score"] > 0.5  # one in six by chance
     assert found.metrics["sounds"]["median"]["oracle"]["mrstft"] == 0
-    for name in ("boxes.png", "knobs.png"):
+    for name in ("boxes.png", "knobs.png", "examples.png", "distribution.png"):
         assert (run / "evaluation" / name).stat().st_size > 5000
     assert json.loads((run / "evaluation" / "metrics.json").read_text())["knobs"]["positions_right"] is not None
     assert train.train(settings, name="works")[1] == "finished already"

@@ -93,6 +93,34 @@ def test_a_row_has_no_gradient_for_parameters_that_it_does_not_have(client: Any)
         assert (found[0] != 0).any()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_network_of_sounds_is_tuned_behind_its_frozen_layers(shared: Path, at_once: bool) -> None:
+    options = {"spectrogram": "log_mel", "n_mels": 16}
+    data = (str(shared / "distortion"),)
+    run, _ = train.train(TrainSettings(model="autofx", data=data, max_epochs=1, train_rows=8, options=options))
+    asked: dict[str, Any] = {"gradients": ["spsa"], "steps": 2, "learn_rows": 8, "test_rows": 2, "evaluations": 0}
+    result, _ = finetuning.study(run, data[0], frozen=20, at_once=at_once, **asked)
+    way = f"spsa{', at once' if at_once else ''}, 20 layers frozen"
+    assert f"handed over to the sound ({way})" in result["stages"]
+    assert not any(name.startswith("search") for name in result["stages"])
+    with pytest.raises(UsageError, match="freeze fewer"):
+        finetuning.study(run, data[0], frozen=99, **asked)
+
+
+def test_frozen_layers_keep_their_weights_and_statistics(client: Any) -> None:
+    one = task()
+    torch.manual_seed(0)
+    count = one.labels.shape[1]
+    network = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, count), nn.Sigmoid())
+    asked: dict[str, Any] = {"gradient": "spsa", "steps": 2, "hand_over": 2, "batch": ROWS}
+    render, own = Renderer(client, one.recipe), np.ones(one.labels.shape, bool)
+    tuned = spectral.finetune(network, (torch.randn(ROWS, 4),), one, own, render, frozen=2, **asked)
+    before, after = network.state_dict(), tuned.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"3.weight", "3.bias"}
+
+
 class Constant(nn.Module):
     """A network that answers the same for every sound."""
 
@@ -157,6 +185,9 @@ def test_a_study_measures_every_stage(shared: Path) -> None:
     )
     stages = result["stages"]
     assert len(stages) == 11
+    found = finetuning.is_studied(run, str(shared / "distortion"), 0, at_once=False)
+    assert found == result
+    assert finetuning.is_studied(run, str(shared / "distortion"), 2, at_once=False) is None
     for stage in stages.values():
         assert set(stage) == {"in domain", "out of domain"}
     assert stages["oracle"]["in domain"]["distance"] < 0.02
