@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ with open(here / "calls", "a") as calls:
     calls.write(sys.argv[2] + "\\n")
 if (here / "offline").exists():
     sys.exit("npm: no network")
-shutil.copy(here / (sys.argv[2].partition("@")[0] + ".tgz"), sys.argv[sys.argv.index("--pack-destination") + 1])
+shutil.copy(here / (sys.argv[2].partition("@")[0] + ".tgz"), ".")
 """
 
 
@@ -103,7 +104,45 @@ def test_a_dry_run_and_a_wrong_name(shop: Path) -> None:
     assert (wrong.returncode, wrong.stderr) == (2, "there is no piano; there are few\n")
 
 
-@pytest.mark.parametrize("name", ["recorded", "salamander"])
+def test_wheels_and_debian_packages_are_unpacked_too(shop: Path) -> None:
+    """By stand-ins for pip and apt-get; a Debian package is made by dpkg-deb itself."""
+    with zipfile.ZipFile(shop / "shelf" / "bell-1.0.0.whl", "w") as wheel:
+        wheel.writestr("bell/sounds/C4.mp3", b"bell")
+    (shop / "tree/DEBIAN").mkdir(parents=True)
+    (shop / "tree/DEBIAN/control").write_text(
+        "Package: drum\nVersion: 1:1-1\nArchitecture: all\nMaintainer: x\nDescription: x\n"
+    )
+    (shop / "tree/usr/share").mkdir(parents=True)
+    (shop / "tree/usr/share/D4.ogg").write_bytes(b"drum")
+    subprocess.run(
+        ["dpkg-deb", "-b", str(shop / "tree"), str(shop / "shelf/drum.deb")], check=True, capture_output=True
+    )
+    apt = shop / "bin" / "apt-get"
+    apt.write_text(f"#!/bin/sh\ncp {shop}/shelf/drum.deb .\n")
+    apt.chmod(0o755)
+    python = shop / "bin" / "python"
+    python.write_text(f"#!/bin/sh\ncp {shop}/shelf/*.whl .\n")
+    python.chmod(0o755)
+    script = shop / "scripts" / "get-sounds"
+    script.write_text(script.read_text().replace("sys.executable", repr(str(python))))
+    path = shop / "datasets/sounds/few.yaml"
+    collection = yaml.safe_load(path.read_text())
+    for name, by, archive, more in (
+        ("bell", "pip", "bell-1.0.0.whl", {}),
+        ("drum", "apt-get", "drum.deb", {"files": "*.ogg"}),
+    ):
+        digest = hashlib.sha256((shop / "shelf" / archive).read_bytes()).hexdigest()
+        package = {"folder": name, "by": by, "package": name, "version": "1", "bytes": 4, "sha256": digest}
+        collection["packages"].append(package | more)
+    path.write_text(yaml.safe_dump(collection))
+    done = run(shop)
+    assert done.returncode == 0, done.stderr
+    assert (shop / "cache/few/bell/C4.mp3").read_bytes() == b"bell"
+    assert (shop / "cache/few/drum/D4.ogg").read_bytes() == b"drum"
+    assert [path.name for path in (shop / "cache/few/drum").iterdir()] != []
+
+
+@pytest.mark.parametrize("name", ["recorded", "salamander", "soundfonts"])
 def test_shipped_lists_are_there_and_whole(name: str) -> None:
     path = ROOT / "datasets/sounds" / f"{name}.yaml"
     if (ROOT / ".git").exists():
@@ -112,7 +151,7 @@ def test_shipped_lists_are_there_and_whole(name: str) -> None:
     collection = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert {"name", "description", "author", "licence", "source", "files", "packages"} <= set(collection)
     assert collection["name"] == name
-    assert len(collection["packages"]) >= 16
+    assert len(collection["packages"]) >= (7 if name == "soundfonts" else 16)
     for package in collection["packages"]:
         assert len(package["sha256"]) == 64
         assert package["bytes"] > 0

@@ -19,6 +19,8 @@ SILENT = 1e-5
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
 MODULATION, VOLUME, EXPRESSION, PEDAL = 1, 7, 11, 64
 Events = list[tuple[float, Any]]
+DRUM_CHANNEL, DRUM_BANK = 9, 128
+KICK, SNARE, HAT, RIDE = 36, 38, 42, 51
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,22 @@ def phrase(
             events.append((time + length * hold, Message("note_off", channel=channel, note=key)))
         time += length
         scale_step = int(np.clip(scale_step + rng.integers(-3, 4), 0, len(scale) - 1))
+    return in_order(events)
+
+
+def beat(rng: np.random.Generator, beats_per_minute: float, seconds: float) -> Events:
+    """Kick, snare and hi-hat or ride, as messages on General MIDI's channel of drums."""
+    from mido import Message
+
+    length, events = 60 / beats_per_minute, []
+    metal = HAT if rng.random() < 0.7 else RIDE
+    for number in range(int(seconds / (length / 2)) + 1):
+        time = number * length / 2
+        hits = [metal] + ([KICK] if number % 4 == 0 else []) + ([SNARE] if number % 4 == 2 else [])
+        for key in hits:
+            velocity = int(rng.integers(70, 115))
+            events.append((time, Message("note_on", channel=DRUM_CHANNEL, note=key, velocity=velocity)))
+            events.append((time + 0.1, Message("note_off", channel=DRUM_CHANNEL, note=key)))
     return in_order(events)
 
 

@@ -1,4 +1,4 @@
-"""A stand-in for IRMAS: random phrases of its eleven instruments, by programs of General MIDI SoundFonts."""
+"""A stand-in for IRMAS: random phrases of its eleven instruments, or of four classes, by General MIDI SoundFonts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from timbre_data.pipeline.catalogue.seeding import generator, number_of, share
 from timbre_data.pipeline.catalogue.source import Note, Source
 from timbre_data.pipeline.sound.audio import in_channels
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
-from timbre_data.pipeline.sources._phrases import INSTRUMENTS, Events, audible_phrase, phrase
+from timbre_data.pipeline.sources._phrases import (
+    DRUM_BANK,
+    DRUM_CHANNEL,
+    INSTRUMENTS,
+    Events,
+    audible_phrase,
+    beat,
+    phrase,
+)
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.base import Frozen
 from timbre_data.schemas.errors import UsageError
@@ -24,6 +32,21 @@ TEST_PROGRAMS = 0.25
 VALIDATION, TEST = 0.12, 0.2
 """Shares of phrases."""
 SOFTEST_DB = -12.0
+
+
+DRUMS = "drums"
+CLASSES: dict[str, dict[str, tuple[str, ...]]] = {
+    "eleven": {name: (name,) for name in INSTRUMENTS},
+    "four": {
+        "piano": ("piano",),
+        DRUMS: (DRUMS,),
+        "flute": ("flute",),
+        "other": tuple(name for name in INSTRUMENTS if name not in ("piano", "flute")),
+    },
+}
+"""The instruments of each class: those of IRMAS one by one, and the four classes of Sivalingam et al., whose drums are
+here the standard drum kit.
+"""
 
 
 class GmInstrumentsSettings(Frozen):
@@ -40,6 +63,9 @@ class GmInstrumentsSettings(Frozen):
     they are.
     """
 
+    classes: Literal["eleven", "four"] = Field(
+        "eleven", description="eleven: the instruments of IRMAS; four: piano, drums, flute and other"
+    )
     phrases: int = Field(3000, ge=11, description="number of phrases")
     soundfonts: tuple[Path, ...] = Field((), description="SF2 files; by default the one found on this machine")
     training_soundfonts: tuple[Path, ...] = Field((), description="SF2 files that are heard in training phrases only")
@@ -61,9 +87,8 @@ class _Phrase(NamedTuple):
 def _programs(fonts: Sequence[Path]) -> dict[str, list[tuple[str, int]]]:
     """The programs of every instrument in some SoundFonts."""
     names = sorted(path.stem for path in fonts)
-    return {
-        name: [(font, program) for font in names for program in player.programs] for name, player in INSTRUMENTS.items()
-    }
+    programs = {name: player.programs for name, player in INSTRUMENTS.items()} | {DRUMS: (0,)}
+    return {name: [(font, program) for font in names for program in each] for name, each in programs.items()}
 
 
 def _at_level(sound: Audio, level_db: float) -> Audio:
@@ -71,13 +96,20 @@ def _at_level(sound: Audio, level_db: float) -> Audio:
     return 10 ** (level_db / 20) * sound / max(float(np.abs(sound).max()), 1e-6)
 
 
+def _phrase_of(name: str, rng: np.random.Generator, seconds: float) -> Events:
+    if name == DRUMS:
+        return beat(rng, float(rng.uniform(60, 160)), seconds)
+    return phrase(rng, INSTRUMENTS[name], seconds)
+
+
 class GmInstruments:
     """Phrases, the instruments in turn; what is played in each depends on the seed and its number only."""
 
-    tags = tuple(INSTRUMENTS)
-
     def __init__(self, settings: GmInstrumentsSettings) -> None:
         fluidsynth()
+        self._classes = CLASSES[settings.classes]
+        self._class_of = {name: one for one, names in self._classes.items() for name in names}
+        self.tags = tuple(self._classes)
         self._settings = settings
         paths = [find_soundfont(one, "source.soundfonts=[FILE]") for one in settings.soundfonts or (None,)]
         further = [find_soundfont(one, "source.training_soundfonts=[FILE]") for one in settings.training_soundfonts]
@@ -85,7 +117,7 @@ class GmInstruments:
         if len(self._fonts) < len(paths) + len(further):
             raise UsageError("gm_instruments: two SoundFonts have the same file name.")
         self._programs = _programs(paths)
-        self._kept = {name: self._for_testing(name) for name in self.tags}
+        self._kept = {name: self._for_testing(name) for name in self._class_of}
         self._further = _programs(further)
         planned = [self._plan(index) for index in range(settings.phrases)]
         self._phrases = [played for played, _ in planned]
@@ -105,7 +137,9 @@ class GmInstruments:
         fitting = [one for one in self._programs[name] if not suitable or (one in suitable) == (split == "test")]
         return fitting + (self._further[name] if split == "train" else [])
 
-    def _choice(self, rng: np.random.Generator, name: str, split: Split) -> tuple[str, str, int]:
+    def _choice(self, rng: np.random.Generator, tag: str, split: Split) -> tuple[str, str, int]:
+        names = self._classes[tag]
+        name = names[int(rng.integers(len(names)))] if len(names) > 1 else names[0]
         fitting = self._fitting(name, split)
         font, program = fitting[int(rng.integers(len(fitting)))]
         return name, font, program
@@ -126,10 +160,8 @@ class GmInstruments:
         first = self._choice(rng, self.tags[index % len(self.tags)], split)
         voices = [first]
         if split == "test" and self._settings.most_voices > 1:
-            others = rng.permutation([name for name in self.tags if name != first[0]]).tolist()
-            voices += [
-                self._choice(rng, name, split) for name in others[: int(rng.integers(self._settings.most_voices))]
-            ]
+            others = rng.permutation([tag for tag in self.tags if tag != self._class_of[first[0]]]).tolist()
+            voices += [self._choice(rng, tag, split) for tag in others[: int(rng.integers(self._settings.most_voices))]]
         furthest = self._settings.varispeed if split == "train" else 0
         semitones = int(rng.integers(-furthest, furthest + 1))
         played = _Phrase(tuple(voices), semitones, self._layer(rng, first, split))
@@ -138,10 +170,16 @@ class GmInstruments:
             identity += f"&{played.layer[0]}:{played.layer[1]}"
         by_program = len(voices) == 1 and self._kept[first[0]]
         group = f"{first[0]}:{first[1]}:{first[2]}" if by_program else identity
-        return played, Note(identity=identity, group=group, tags=tuple(name for name, _, _ in voices), split=split)
+        return played, Note(
+            identity=identity, group=group, tags=tuple(self._class_of[name] for name, _, _ in voices), split=split
+        )
 
-    def _played(self, font: str, program: int, rate: int, samples: int, semitones: int, events: Events) -> Audio:
-        return play(self._fonts[font], [(0, 0, program)], events, rate, samples, semitones=semitones)
+    def _played(
+        self, name: str, font: str, program: int, rate: int, samples: int, semitones: int, events: Events
+    ) -> Audio:
+        drums = name == DRUMS
+        where = (DRUM_CHANNEL, DRUM_BANK, 0) if drums else (0, 0, program)
+        return play(self._fonts[font], [where], events, rate, samples, semitones=0 if drums else semitones)
 
     def render(self, index: int, rate: int, channels: int, samples: int) -> Audio:
         """Play a phrase: float32 (channels, samples), peak at 1."""
@@ -150,12 +188,12 @@ class GmInstruments:
         played = self._phrases[index]
         for number, (name, font, program) in enumerate(played.voices):
             events, sound = audible_phrase(
-                partial(phrase, rng, INSTRUMENTS[name], samples / rate),
-                partial(self._played, font, program, rate, samples, played.semitones),
+                partial(_phrase_of, name, rng, samples / rate),
+                partial(self._played, name, font, program, rate, samples, played.semitones),
             )
             mixed += _at_level(sound, float(rng.uniform(SOFTEST_DB, 0)) if number else 0.0)
             if played.layer and not number:
-                layer = self._played(*played.layer, rate, samples, played.semitones, events)
+                layer = self._played(name, *played.layer, rate, samples, played.semitones, events)
                 mixed += _at_level(layer, float(rng.uniform(SOFTEST_DB, 0)))
         mixed = in_channels(mixed, channels)
         return np.ascontiguousarray(mixed / max(float(np.abs(mixed).max()), 1e-6), np.float32)

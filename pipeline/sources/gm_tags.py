@@ -14,7 +14,7 @@ from timbre_data.pipeline.catalogue.seeding import generator, number_of
 from timbre_data.pipeline.catalogue.source import Note, Source
 from timbre_data.pipeline.sound.audio import in_channels
 from timbre_data.pipeline.sources._fluidsynth import find_soundfont, fluidsynth, play
-from timbre_data.pipeline.sources._phrases import Events, Player, in_order, phrase
+from timbre_data.pipeline.sources._phrases import DRUM_BANK, DRUM_CHANNEL, Events, Player, beat, in_order, phrase
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.base import Frozen
 
@@ -37,8 +37,6 @@ BAND = {
     "bass": Player((32, 33, 35), 28, 50),
 }
 MOODS = ("solo", "ensemble", "fast", "slow", "high", "low", "loud", "quiet", "reverberant", "distorted", "drums")
-DRUM_CHANNEL, DRUM_BANK = 9, 128
-KICK, SNARE, HAT, RIDE = 36, 38, 42, 51
 HIGH, LOW = (72, 96), (28, 50)
 Split = Literal["train", "validation", "test"]
 
@@ -144,7 +142,7 @@ class GmTags:
             )
         programs = [(channel, 0, program) for channel, (_, program) in enumerate(clip.players)]
         if clip.drums:
-            parts.append(_drums(rng, clip.beats_per_minute, samples / rate))
+            parts.append(beat(rng, clip.beats_per_minute, samples / rate))
             programs.append((DRUM_CHANNEL, DRUM_BANK, 0))
         sound = play(self._font, programs, in_order(*parts), rate, samples)
         sound /= max(float(np.abs(sound).max()), 1e-6)
@@ -159,22 +157,6 @@ class GmTags:
 
 def _overlap(player: Player, low: int, high: int) -> int:
     return min(player.high, high) - max(player.low, low)
-
-
-def _drums(rng: np.random.Generator, beats_per_minute: float, seconds: float) -> Events:
-    """A beat of kick, snare and hi-hat or ride."""
-    from mido import Message
-
-    beat, events = 60 / beats_per_minute, []
-    metal = HAT if rng.random() < 0.7 else RIDE
-    for number in range(int(seconds / (beat / 2)) + 1):
-        time = number * beat / 2
-        hits = [metal] + ([KICK] if number % 4 == 0 else []) + ([SNARE] if number % 4 == 2 else [])
-        for key in hits:
-            velocity = int(rng.integers(70, 115))
-            events.append((time, Message("note_on", channel=DRUM_CHANNEL, note=key, velocity=velocity)))
-            events.append((time + 0.1, Message("note_off", channel=DRUM_CHANNEL, note=key)))
-    return in_order(events)
 
 
 SOURCE = Source(

@@ -70,6 +70,19 @@ def test_held_out_programs_are_heard_in_testing_only() -> None:
     assert not programs & (heard["train"] | heard["validation"])
 
 
+def test_the_four_classes_are_heard_alike_often_and_drums_are_drums() -> None:
+    four = GmInstruments(GmInstrumentsSettings(phrases=80, classes="four"))
+    assert four.tags == ("piano", "drums", "flute", "other")
+    counts = {tag: [k for k, note in enumerate(four.notes) if note.tags == (tag,)] for tag in four.tags}
+    assert {len(each) for each in counts.values()} == {20}
+    assert len({four.notes[k].identity.partition("/")[2].partition(":")[0] for k in counts["other"]}) > 4
+    flat = {}
+    for tag in ("drums", "flute"):
+        sounds = [four.render(k, RATE, 1, RATE)[0] for k in counts[tag][:6]]
+        flat[tag] = np.median([librosa.feature.spectral_flatness(y=sound).mean() for sound in sounds])
+    assert flat["drums"] > 3 * flat["flute"]
+
+
 @pytest.fixture(scope="module")
 def further(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The SoundFont of this machine under another name."""
