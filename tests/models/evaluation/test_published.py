@@ -15,6 +15,7 @@ from timbre_data.pipeline.catalogue.effect import FAMILIES
 from timbre_data.schemas.errors import UsageError
 
 ELEVEN = sorted(published.IDMT_CLASSES)
+FOUR = sorted(published.FOUR_CLASSES)
 INSTRUMENTS = sorted(published.IRMAS_CLASSES)
 MLP = {"hidden": 100, "layers": 5, "first_activation": False}
 
@@ -55,8 +56,11 @@ def test_names_are_unique() -> None:
         ("svm", {"classes": ELEVEN}, [f"{DHOOGHE}, Table 4.1, SVM, guitar mono", f"{DHOOGHE}, Table 4.1, SVM, full set"]),
         ("svm", {"classes": FAMILIES}, []),
         ("instrument_cnn", {"classes": ELEVEN}, []),
-        ("instrument_cnn", {"classes": INSTRUMENTS}, [f"{SIVALINGAM}, results, accuracy"]),
-        ("instrument_cnn", {"classes": INSTRUMENTS, "options": {"summary": "attention"}}, []),
+        ("instrument_cnn", {"classes": INSTRUMENTS}, []),
+        ("instrument_cnn", {"classes": FOUR}, [f"{SIVALINGAM}, results, accuracy"]),
+        ("instrument_cnn", {"classes": FOUR, "options": {"summary": "average", "input": "mel"}}, [f"{SIVALINGAM}, results, accuracy"]),
+        ("instrument_cnn", {"classes": FOUR, "options": {"summary": "attention"}}, []),
+        ("instrument_cnn", {"classes": FOUR, "options": {"input": "constant_q"}}, []),
         ("irmas_single", {"classes": INSTRUMENTS}, [f"{PONS}, Table II, Single-layer"]),
         ("irmas_single", {"classes": INSTRUMENTS, "options": {"shapes": [{"count": 8, "height": 5, "width": 1}]}}, []),
         ("irmas_single", {"classes": INSTRUMENTS[:4]}, []),
@@ -65,6 +69,9 @@ def test_names_are_unique() -> None:
         ("jingju_mlp", {"groups": ["dan0001", "laosheng0001"]}, []),
         ("jingju_mlp", {"groups": ["somebody"]}, []),
         ("eq_autoencoder", {"transformation": "peaking"}, [f"{MARTINEZ}, Table 2, peaking"]),
+        ("eq_autoencoder", {"transformation": "peaking", "options": {"latent": "dense"}}, [f"{MARTINEZ}, Table 2, peaking"]),
+        ("eq_autoencoder", {"transformation": "peaking", "options": {"latent": "recurrent"}}, []),
+        ("eq_autoencoder", {"transformation": "peaking", "options": {"warped_loss": True}}, []),
         ("eq_autoencoder", {}, []),
         ("inverse_synth", {"knobs": 12, "sounds": 10_000}, [f"{ASSAYAG}, Figure 15, best of 100 sounds"]),
         ("inverse_synth", {"knobs": 12, "sounds": 500}, [f"{ASSAYAG}, Figure 12, AdaDelta", f"{ASSAYAG}, Figure 13a, 4 layers of 800", f"{ASSAYAG}, Figure 13b, rho 0.45, weight decay 5e-4"]),

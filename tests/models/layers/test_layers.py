@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import librosa
 import numpy as np
@@ -15,6 +15,7 @@ from timbre_data.models.architectures import MODELS, Shape
 from timbre_data.models.architectures._timbre import jingju_frontend
 from timbre_data.models.architectures.eq_autoencoder import EqAutoencoder
 from timbre_data.models.evaluation import plots
+from timbre_data.models.layers.constant_q import LOWEST_HZ, ConstantQ
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.layers.film import Film
 from timbre_data.models.layers.precise_places import precise_pool, precise_pool_plainly
@@ -82,6 +83,52 @@ def test_the_front_of_the_singing_networks_is_librosas_mel_spectrogram() -> None
     assert whole.shape == (80, 101)
     assert np.abs(whole - np.log10(10_000 * power + 1)).max() < 2e-3
     assert np.array_equal(front(torch.from_numpy(sound)[None])[0].numpy(), whole[:, :21])
+
+
+def test_a_window_padded_with_zeros_is_librosas() -> None:
+    sound = np.random.default_rng(0).uniform(-0.3, 0.3, 44_100).astype(np.float32)
+    asked: dict[str, Any] = {"n_fft": 2048, "win_length": 1102, "hop_length": 441, "n_mels": 80, "fmax": 11_000}
+    power = librosa.feature.melspectrogram(y=sound, sr=44_100, pad_mode="constant", **asked)
+    whole = jingju_frontend(44_100, 21, padded=True).whole(torch.from_numpy(sound)[None])[0].numpy()
+    assert np.abs(whole - np.log10(10_000 * power + 1)).max() < 2e-3
+
+
+def test_constant_q_bins_are_librosas() -> None:
+    """Up to librosa's resampling between octaves, and a factor for each bin; exact for a sine."""
+    rate = RATE
+    layer = ConstantQ(rate=rate, hop_length=512, frames=128)
+    sound = librosa.chirp(fmin=50, fmax=6000, sr=rate, duration=2.0).astype(np.float32)
+    sound += 0.1 * np.random.default_rng(0).standard_normal(len(sound)).astype(np.float32)
+    asked: dict[str, Any] = {
+        "fmin": LOWEST_HZ,
+        "n_bins": 128,
+        "bins_per_octave": 16,
+        "hop_length": 512,
+        "pad_mode": "constant",
+    }
+    theirs = np.abs(librosa.cqt(sound, sr=rate, scale=False, **asked))
+    ours = layer.power(torch.from_numpy(sound)[None])[0].sqrt().numpy()
+    for mine, other in zip(ours, theirs[:, : ours.shape[1]], strict=True):
+        scale = (mine * other).sum() / np.square(other).sum()
+        assert np.linalg.norm(mine - scale * other) < 0.06 * np.linalg.norm(mine)
+    sine = 0.5 * np.sin(2 * np.pi * LOWEST_HZ * 2 ** (70 / 16) * np.arange(rate) / rate).astype(np.float32)
+    middle = layer.power(torch.from_numpy(sine)[None])[0, :, 15]
+    assert int(middle.argmax()) == 70
+    assert float(middle[70]) == pytest.approx(0.25**2, rel=1e-3)
+    shown = layer(torch.from_numpy(sound)[None])[0]
+    assert shown.shape == layer.shape
+    assert (float(shown.min()), float(shown.max())) == (0, 1)
+    slower = ConstantQ(rate=16_000, hop_length=512, frames=128).power(torch.randn(1, 16_000))[0]
+    assert slower[:125].all()
+    assert not slower[126:].any()
+
+
+def test_the_constant_q_layer_is_exported_for_any_number_of_sounds() -> None:
+    layer = ConstantQ(rate=8_000, hop_length=512, frames=20).eval()
+    sounds_ = torch.randn(3, 9_000)
+    dynamic = ({0: torch.export.Dim("n", min=1)},)
+    program = torch.export.export(layer, (sounds_[:2],), dynamic_shapes=dynamic, strict=False).module()
+    assert torch.equal(program(sounds_), layer(sounds_))
 
 
 def test_standardising_takes_parts_as_it_takes_the_whole() -> None:
