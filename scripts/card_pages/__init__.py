@@ -13,7 +13,7 @@ import os
 import pkgutil
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class Results:
         self.machine: dict[str, Any] = kept["machine"]
         self.runs: dict[str, dict[str, Any]] = kept.get("runs", {})
         self.texts: dict[str, str] = kept.get("texts", {})
+        self.comparisons: dict[str, dict[str, Any]] = kept.get("comparisons", {})
         self.recovered: dict[str, Any] | None = kept.get("recovered")
         self.used: list[published.Result] = []
         """The published results that the page shows."""
@@ -68,6 +69,12 @@ class Results:
         """Watt hours of a training, as codecarbon estimates or measures them."""
         spent = self.training(run)["watt_hours"]
         return "not measured" if spent is None else f"{spent:.2g} Wh"
+
+    def beside_comparison(self, name: str) -> None:
+        """Note the published results that a comparison of classifiers shows in its own tables."""
+        for model in self.comparisons.get(name, {}).get("classifiers", {}):
+            classes = self.comparisons[name]["classifiers"][model]["classes"]
+            self.used += published.beside(published.facts(model, classes=classes))
 
     def paper(self, run: str, name: str, key: str) -> str:
         """A published figure beside a run. Raises `CardError` where it does not belong there."""
@@ -106,8 +113,12 @@ def cards() -> dict[str, Card]:
     return found
 
 
-def collect(card: Card, stages: Iterable[str], home: Path, made: Mapping[str, Any]) -> dict[str, Any]:
-    """What is to be kept of the runs of a card, called `stages`, in a folder of runs; `made` describes the machine."""
+def collect(
+    card: Card, stages: Sequence[str], comparisons: Sequence[str], home: Path, made: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is to be kept of the runs of a card, called `stages`, and of its comparisons, in a folder of runs; `made`
+    describes the machine.
+    """
     machine = {
         "processor": made["processor"],
         "cores": os.cpu_count(),
@@ -121,7 +132,23 @@ def collect(card: Card, stages: Iterable[str], home: Path, made: Mapping[str, An
         for pattern in card.texts
         for path in sorted(home.glob(pattern))
     }
-    return {"machine": machine, "runs": {one.name: _kept(one) for one in folders}, "texts": texts}
+    compared = {
+        one: _short(_read(home / one / "comparison.json"))
+        for one in comparisons
+        if (home / one / "comparison.json").is_file()
+    }
+    studied = {
+        str(path.relative_to(home)): _short(_read(path))
+        for stage in stages
+        for path in sorted(home.glob(f"{stage}/spectral-*.json"))
+    }
+    return {
+        "machine": machine,
+        "runs": {one.name: _kept(one) for one in folders},
+        "comparisons": compared,
+        "studies": studied,
+        "texts": texts,
+    }
 
 
 def _kept(run: Path) -> dict[str, Any]:
@@ -180,7 +207,8 @@ def notes_of(name: str) -> str:
 def page_of(name: str, card: Card, results: Results) -> str:
     """The page of a card."""
     made = results.machine
-    run = [one for one in card.recipes if any(name.startswith(f"{one}-") for name in results.runs)]
+    made_runs = [*results.runs, *results.comparisons]
+    run = [one for one in card.recipes if any(name.startswith(f"{one}-") for name in made_runs)]
     by = ", ".join(f"`timbre-data run {recipe}`" for recipe in run or card.recipes)
     machine = f"{made['processor']}, {made.get('cores', 2)} cores, {made.get('gpu') or 'no GPU'}"
     where = f"{machine}, Python {made['python']}, torch {made['torch']}"
