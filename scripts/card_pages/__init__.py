@@ -109,7 +109,9 @@ def cards() -> dict[str, Card]:
     """All cards, by name."""
     found = {}
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        found[module.name.replace("_", "-")] = importlib.import_module(f"card_pages.{module.name}").CARD
+        card = getattr(importlib.import_module(f"card_pages.{module.name}"), "CARD", None)
+        if card:
+            found[module.name.replace("_", "-")] = card
     return found
 
 

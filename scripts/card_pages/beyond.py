@@ -1,4 +1,4 @@
-"""Beyond the AutoFX report: chains, more effects, learning from the sound."""
+"""Beyond the AutoFX report: chains, more effects."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ def page(results: Results) -> list[str]:
     for recipe, title in TITLES.items():
         tables = [text for path, text in results.texts.items() if path.startswith(f"{recipe}-")]
         parts += [f"## {title}", f"`timbre-data run {recipe}`", *tables] if tables else []
-    spectral = [text for path, text in results.texts.items() if "/spectral-" in path]
-    parts += ["## Learning from the sound", "`timbre-data finetune RUN --on DATASET`", *spectral] if spectral else []
     return parts
 
 
 CARD = Card(
     title="Beyond the AutoFX report",
     recipes=tuple(TITLES),
-    texts=("chains-*/evaluation/tables.md", "more-effects-*/evaluation/tables.md", "*/spectral-*.md"),
+    texts=("chains-*/evaluation/tables.md", "more-effects-*/evaluation/tables.md"),
     page=page,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from card_pages import Card, Results, number, table
+from card_pages.curves import draw_losses
 
 CURVES = {
     "adadelta": "AdaDelta, rho 0.45",
@@ -77,6 +78,14 @@ def page(results: Results) -> list[str]:
             table("Three optimisers on 500 sounds, 40 epochs, 500 bins (Figures 12 and 14)", head, rows, note=note),
             "![Losses of each epoch](inverse-thesis-curves.png)",
         ]
+    if PUBLISHED in runs and "examples" in (results.metrics(PUBLISHED).get("sounds") or {}):
+        sounds = results.metrics(PUBLISHED)["sounds"]
+        ends = [number(sounds["examples"][which]["psd_mse"]) for which in ("best", "worst")]
+        parts += [
+            f"**With weight decay, {sounds['rows']} test sounds played again (Figures 15 and 16; the thesis's are of 10,000 sounds): summed squares of the PSD's difference from {ends[0]} to {ends[1]}, median {number(sounds['median']['model']['psd_mse'])}.**",
+            "![Best and worst test sound: spectrograms and power spectra](inverse-thesis-examples.png)",
+            "![Distribution over the test sounds](inverse-thesis-distribution.png)",
+        ]
     rungs = [k for k in range(1, 12) if f"inverse-ladder-{k}-knobs" in results.runs]
     if rungs:
         rows = []
@@ -121,34 +130,19 @@ def _spread(found: dict) -> float | None:
 
 
 def draw(results: Results, pages: Path) -> None:
-    """The curves of Figure 12 and 14."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    runs = [f"inverse-optimisers-{name}" for name in CURVES if f"inverse-optimisers-{name}" in results.runs]
-    if not runs:
-        return
-    figure, grid = plt.subplots(
-        1, len(runs), figsize=(3.2 * len(runs), 2.8), sharey=True, layout="constrained", squeeze=False
-    )
-    for axes, run in zip(grid[0], runs, strict=True):
-        losses = results.training(run)["losses"]
-        for column, label in enumerate(("training", "validation")):
-            axes.plot(range(1, len(losses) + 1), [one[column] for one in losses], label=label)
-        axes.set_title(run.removeprefix("inverse-optimisers-"), fontsize=9)
-        axes.set_xlabel("epoch")
-        axes.set_yscale("log")
-    grid[0][0].set_ylabel("MSE")
-    grid[0][0].legend(fontsize=8)
-    figure.savefig(pages / "inverse-thesis-curves.png", dpi=90)
-    plt.close(figure)
+    """The curves of Figures 12 and 14."""
+    runs = {name: f"inverse-optimisers-{name}" for name in CURVES if f"inverse-optimisers-{name}" in results.runs}
+    draw_losses(results, runs, "MSE", pages / "inverse-thesis-curves.png")
 
 
+PUBLISHED = "inverse-optimisers-decay"
 CARD = Card(
     title="The inverse synthesiser's thesis",
     recipes=("inverse-optimisers", "inverse-ladder", "inverse-thesis"),
     page=page,
     draw=draw,
+    pictures={
+        f"{PUBLISHED}/evaluation/examples.png": "inverse-thesis-examples.png",
+        f"{PUBLISHED}/evaluation/distribution.png": "inverse-thesis-distribution.png",
+    },
 )

@@ -1,6 +1,8 @@
-"""Instruments, tags and phonemes: the timbre CNNs on stand-ins."""
+"""Instruments and tags: the timbre CNNs on stand-ins."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -8,20 +10,18 @@ from scipy import stats
 from card_pages import Card, Results, number, table
 from timbre_data.models.evaluation.published import PONS
 
-SHAPES = "timbre-shapes"
 NETWORKS = {"single": "Single-layer", "multi": "Multi-layer", "han": "Han et al.", "svm": "Bosch et al."}
 SCORES = tuple(f"{average}_{score}" for average in ("micro", "macro") for score in ("precision", "recall", "f1"))
 
 
 def page(results: Results) -> list[str]:
-    """Tables I, II and III on stand-ins, and the instrument CNN."""
+    """Tables II and III on stand-ins, and the instrument CNN."""
     parts = [
         "All on rendered **stand-ins**: figures of the papers, on real recordings, stand beside them and do not compete."
     ]
-    parts += _compared(
-        results, "phonemes", "accuracy", "frame accuracy", "Phonemes: `sung-phonemes`, held-out singers (a stand-in)"
-    )
-    parts += _compared(results, "tags", "roc_auc", "ROC-AUC over tags", "Tags: `gm-tags`, held-out clips (a stand-in)")
+    runs = {name: seeds(results, f"tag-shapes-{name}") for name in ("proposed", "small-rectangular")}
+    title = "Tags: `gm-tags`, held-out clips (a stand-in)"
+    parts += paired(results, runs, "roc_auc", "ROC-AUC over tags", title, "Table III, {}")
     cnn = results.metrics("instruments-cnn")
     if cnn:
         parts += [
@@ -53,49 +53,48 @@ def page(results: Results) -> list[str]:
     return parts
 
 
-def _compared(results: Results, task: str, key: str, what: str, title: str) -> list[str]:
-    rows, values = [], {}
-    for name in ("proposed", "small-rectangular"):
-        runs = sorted(run for run in results.runs if run.startswith(f"{SHAPES}-{task}-{name}-"))
-        values[name] = np.array([results.metrics(run)[key] for run in runs])
-        if runs:
-            row = {"phonemes": f"Table I, {name.capitalize()}, dan", "tags": f"Table III, {name.capitalize()}"}[task]
-            each = values[name]
-            rows.append(
-                (
-                    name,
-                    str(results.metrics(runs[0])["parameters"]),
-                    f"{each.mean():.4f}",
-                    f"{each.std(ddof=1):.4f}" if len(each) > 1 else "-",
-                    str(len(each)),
-                    results.paper(runs[0], f"{PONS}, {row}", "accuracy" if task == "phonemes" else "roc_auc"),
-                )
-            )
+def paired(results: Results, runs: Mapping[str, Sequence[str]], key: str, what: str, title: str, row: str) -> list[str]:
+    """Two networks with several seeds each (`runs`, seed by seed): means beside the paper's `row`, and the interval of
+    their difference.
+    """
+    values = {name: np.array([results.metrics(run)[key] for run in each]) for name, each in runs.items()}
+    rows = [
+        (
+            name,
+            str(results.metrics(each[0])["parameters"]),
+            f"{values[name].mean():.4f}",
+            f"{values[name].std(ddof=1):.4f}" if len(each) > 1 else "-",
+            str(len(each)),
+            results.paper(each[0], f"{PONS}, {row.format(name.capitalize())}", key),
+        )
+        for name, each in runs.items()
+        if each
+    ]
     if not rows:
         return []
     text = table(title, ("network", "parameters", f"mean {what}", "deviation", "seeds", "paper, on recordings"), rows)
+    first, second = values
     count = min(len(one) for one in values.values())
     if count > 2:
-        difference = values["proposed"][:count] - values["small-rectangular"][:count]
+        difference = values[first][:count] - values[second][:count]
         low, high = stats.t.interval(0.95, count - 1, difference.mean(), stats.sem(difference))
-        verdict = (
-            "`Proposed` is better"
-            if low > 0
-            else "`Small-rectangular` is better"
-            if high < 0
-            else "no difference is shown"
-        )
-        text += f"\n\n**`Proposed` minus `Small-rectangular`, paired by seed**: {difference.mean():+.4f}, 95 % confidence interval [{low:+.4f}, {high:+.4f}] over {count} seeds: {verdict}."
+        better = first if low > 0 else second
+        verdict = f"`{better}` is better" if low > 0 or high < 0 else "no difference is shown"
+        text += f"\n\n**`{first}` minus `{second}`, paired by seed**: {difference.mean():+.4f}, 95 % confidence interval [{low:+.4f}, {high:+.4f}] over {count} seeds: {verdict}."
     return [text]
 
 
+def seeds(results: Results, stem: str) -> list[str]:
+    """The runs that are called so, with a seed behind."""
+    return sorted(run for run in results.runs if run.rpartition("-")[0] == stem)
+
+
 CARD = Card(
-    title="Instruments, tags, phonemes",
-    recipes=(SHAPES, "instruments"),
+    title="Instruments and tags",
+    recipes=("tag-shapes", "instruments"),
     page=page,
     pictures={
         "instruments-cnn/evaluation/confusion.png": "timbre-instruments.png",
-        f"{SHAPES}-phonemes-proposed-0/evaluation/filters.png": "timbre-filters.png",
     },
     seeds="five seeds where two networks are compared",
 )

@@ -50,8 +50,8 @@ def test_names_are_unique() -> None:
         ("autofx", {"conditioning": 6, "options": {"spectrogram": "log_mel"}}, []),
         ("autofx", {"conditioning": 6, "features": ["autofx48"]}, [f"{DHOOGHE}, Table C.2, AutoFX + features"]),
         ("regressor_cnn", {}, []),
-        ("class_mlp", {"classes": ELEVEN}, [f"{DHOOGHE}, abstract, eleven effects, up to", f"{DHOOGHE}, Table 4.3, Complete GM", f"{DHOOGHE}, Table 4.3, Complete Full"]),
-        ("class_mlp", {"classes": FAMILIES}, [f"{DHOOGHE}, Section 4.3, six families of effects, up to", f"{DHOOGHE}, Table 4.3, Simplified GM", f"{DHOOGHE}, Table 4.3, Simplified Full"]),
+        ("class_mlp", {"classes": ELEVEN}, [f"{DHOOGHE}, abstract, eleven effects, up to", f"{DHOOGHE}, Figure 5.5, eleven effects, on other sounds", f"{DHOOGHE}, Table 4.3, Complete GM", f"{DHOOGHE}, Table 4.3, Complete Full"]),
+        ("class_mlp", {"classes": FAMILIES}, [f"{DHOOGHE}, Section 4.3, six families of effects, up to", f"{DHOOGHE}, Figure 5.6, six families of effects, on other sounds", f"{DHOOGHE}, Figure 5.7, six families of effects, learned from both", f"{DHOOGHE}, Table 4.3, Simplified GM", f"{DHOOGHE}, Table 4.3, Simplified Full"]),
         ("class_mlp", {"classes": ["modulation", "delay", "distortion"]}, []),
         ("svm", {"classes": ELEVEN}, [f"{DHOOGHE}, Table 4.1, SVM, guitar mono", f"{DHOOGHE}, Table 4.1, SVM, full set"]),
         ("svm", {"classes": FAMILIES}, []),
@@ -119,6 +119,8 @@ def test_scores_are_better_where_they_are_more() -> None:
     scores = {key for key in keys if published.more_is_better(key)}
     wanted = {
         "accuracy",
+        "carried_accuracy",
+        "both_accuracy",
         "roc_auc",
         *(f"{average}_{score}" for average in ("micro", "macro") for score in ("precision", "recall", "f1")),
     }
