@@ -37,6 +37,8 @@ from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
+FEWEST = 8
+"""Renders of a search for one sound."""
 BATCH = 64
 """Rows that a network answers at once."""
 
@@ -99,6 +101,8 @@ def study(
         raise UsageError(
             f"{run} cannot be fine-tuned: a regressor that gives its parameters as numbers is needed (regressor-mlp, autofx)."
         )
+    if 0 < evaluations < FEWEST:
+        raise UsageError(f"a search of {evaluations} renders finds nothing: give {FEWEST} or more, or 0 for none.")
     if frozen >= len(spectral.layers_of(trained.network)):
         raise UsageError(f"{run} has {len(spectral.layers_of(trained.network))} layers with weights: freeze fewer.")
     if made.settings.split == "row":

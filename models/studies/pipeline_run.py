@@ -26,9 +26,17 @@ from timbre_data.schemas.settings import FinetuneStage, PipelineRecipe, TrainSet
 
 
 def run_pipeline(
-    recipe: PipelineRecipe, cluster: Cluster, *, progress: Progress, say: Callable[[str], None], dry_run: bool = False
+    recipe: PipelineRecipe,
+    cluster: Cluster,
+    *,
+    progress: Progress,
+    say: Callable[[str], None],
+    dry_run: bool = False,
+    probe: bool = True,
 ) -> list[dict[str, Any]]:
-    """Do every stage of a pipeline recipe in order. Returns what was done: stage, done, and what it gave."""
+    """Do every stage of a pipeline recipe in order, or with `dry_run` say what would be done, and how long rendering
+    takes unless `probe` is off. Returns what was done: stage, done, and what it gave.
+    """
     resolved = check_recipe(recipe)
     report: list[dict[str, Any]] = []
     stages = _Stages(_kinds(recipe, resolved), say)
@@ -36,9 +44,10 @@ def run_pipeline(
         stages.begin(f"render {dataset.name}, {dataset.n} rows")
         names: dict[str, dict[str, Any]] = {name: {} for name in dataset.features}
         rendered = rendering.render(
-            dataset, locate(dataset.name), cluster, progress=progress, dry_run=dry_run, features=names
+            dataset, locate(dataset.name), cluster, progress=progress, dry_run=dry_run, features=names, probe=probe
         )
-        report.append({"stage": f"render {dataset.name}", "done": rendered.reason, "version": rendered.version})
+        takes = f"; it takes {rendered.estimate.text}" if rendered.estimate else ""
+        report.append({"stage": f"render {dataset.name}", "done": rendered.reason + takes, "version": rendered.version})
         if dry_run and rendered.snapshot is None:
             report += [
                 {"stage": f"featurize {dataset.name}", "done": f"would compute {name}"} for name in dataset.features

@@ -62,11 +62,13 @@ def render(
     dry_run: bool = False,
     keep_going: bool = False,
     features: Mapping[str, Mapping[str, Any]] | None = None,
+    probe: bool = True,
 ) -> Report:
     """Render what is missing of a dataset.
 
     A new dataset is created, an unfinished one resumed, a finished one grown when `recipe.n` is larger; else nothing is
-    done. `features` (settings by name) are computed in the same tasks; rows that were there get them afterwards.
+    done. `features` (settings by name) are computed in the same tasks; rows that were there get them afterwards. A
+    `dry_run` says what would be done, and from a few rows that it probes how long it takes.
     Raises `UsageError` when the stored dataset was made from a different recipe, or holds features with other settings.
     """
     hot = featurizing.resolve(features or {})
@@ -77,7 +79,7 @@ def render(
         if hasattr(plan.source, "check"):
             plan.source.check()
         report = _dry_run_report(recipe, location)
-        probed = estimate(plan, report.rows, location, cluster.workers) if report.rows else None
+        probed = estimate(plan, report.rows, location, cluster.workers) if probe and report.rows else None
         return replace(report, warnings=tuple(plan.warnings()), estimate=probed)
     require_recipe(recipe)
     _check_space(recipe, location)

@@ -32,6 +32,8 @@ LONG = 200
 """Lists of metrics that are longer are not kept: one value a row."""
 MEASURED = re.compile(r"(?<![\w./^-])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?!\.?\d)(?=( ?%| ?dB\b)?)")
 """A number in a sentence; it counts as measured where it has a point or one of these units."""
+NOT_MEASURED = re.compile(r"`[^`]*`|\]\([^)]*\)|\b(Section|Figure|Table)s? \w+(\.\d+)?")
+"""Commands, addresses, and places in papers."""
 
 
 class CardError(Exception):
@@ -236,8 +238,8 @@ def leaves(value: Any) -> list[float]:
 
 
 def figures_of(text: str, notes: str = "") -> list[tuple[int, str, bool]]:
-    """The measured figures in the sentences of a page: line, number, and whether it is a percentage. Commands and
-    addresses are left out, and tables, but for those of its `notes`, which are written by hand.
+    """The measured figures in the sentences of a page: line, number, and whether it is a percentage. Commands,
+    addresses and places in papers are left out, and tables, but for those of its `notes`, which are written by hand.
     """
     typed = set(notes.splitlines())
     found = []
@@ -246,7 +248,7 @@ def figures_of(text: str, notes: str = "") -> list[tuple[int, str, bool]]:
         fenced ^= line.startswith("```")
         if fenced or line.startswith(("    ", "#", "**")) or (line.startswith("|") and line not in typed):
             continue
-        said = re.sub(r"`[^`]*`|\]\([^)]*\)", lambda match: " " * len(match[0]), line)
+        said = NOT_MEASURED.sub(lambda match: " " * len(match[0]), line)
         for match in MEASURED.finditer(said):
             if "." in match[0] or match[1]:
                 found.append((line_number, match[0], "%" in (match[1] or "")))

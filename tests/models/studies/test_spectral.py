@@ -104,6 +104,8 @@ def test_a_network_of_sounds_is_tuned_behind_its_frozen_layers(shared: Path, at_
     way = f"spsa{', at once' if at_once else ''}, 20 layers frozen"
     assert f"handed over to the sound ({way})" in result["stages"]
     assert not any(name.startswith("search") for name in result["stages"])
+    with pytest.raises(UsageError, match="8 or more, or 0"):
+        finetuning.study(run, data[0], **asked | {"evaluations": 3})
     with pytest.raises(UsageError, match="freeze fewer"):
         finetuning.study(run, data[0], frozen=99, **asked)
 
