@@ -52,6 +52,11 @@ class Results:
         self.used: list[published.Result] = []
         """The published results that the page shows."""
 
+    def recovered_recipes(self, card: Card) -> Sequence[str]:
+        """The recipes of a card whose results were taken back from an earlier page."""
+        found: Sequence[str] = (self.recovered or {}).get("recipes", card.recipes)
+        return found if self.recovered else ()
+
     def metrics(self, run: str, evaluation: str = "evaluation") -> dict[str, Any]:
         """The metrics of an evaluation; empty where there is none."""
         found: dict[str, Any] = self.runs.get(run, {}).get("evaluations", {}).get(evaluation, {})
@@ -213,7 +218,7 @@ def page_of(name: str, card: Card, results: Results) -> str:
     made = results.machine
     made_runs = [*results.runs, *results.comparisons]
     run = [one for one in card.recipes if any(name.startswith(f"{one}-") for name in made_runs)]
-    by = ", ".join(f"`timbre-data run {recipe}`" for recipe in run or card.recipes)
+    by = ", ".join(f"`timbre-data run {recipe}`" for recipe in run or results.recovered_recipes(card))
     machine = f"{made['processor']}, {made.get('cores', 2)} cores, {made.get('gpu') or 'no GPU'}"
     where = f"{machine}, Python {made['python']}, torch {made['torch']}"
     said = [notes] if (notes := notes_of(name)) else []
@@ -309,6 +314,16 @@ def compared(results: Results) -> list[Comparison]:
                 ours = _ours(metrics, kept["training"], key)
                 if ours is not None:
                     found.append(Comparison(run, kept["settings"].get("split", ""), theirs, key, ours))
+    for name, kept in results.comparisons.items():
+        for model, scores in kept["classifiers"].items():
+            carried = kept.get("generalisation", {})
+            values = scores | {
+                "carried_accuracy": carried.get("here", {}).get("there"),
+                "both_accuracy": carried.get("both", {}).get("there"),
+            }
+            for theirs in published.beside(published.facts(model, classes=scores["classes"])):
+                for key in theirs.values.keys() & {one for one, value in values.items() if value is not None}:
+                    found.append(Comparison(f"{name} ({model})", "note", theirs, key, float(values[key])))
     return found
 
 

@@ -16,6 +16,11 @@ BEYOND = {
     "distortion": "distortion, on piano",
     "compressor": "compressor, on piano",
 }
+VARIANTS = {
+    "published": "as published",
+    "recurrent": "a recurrent latent network",
+    "warped": "a frequency-warped loss (trained by it, judged by the published one)",
+}
 KEYS = ("kl", "mse", "mae", "loss")
 WHERE = "50 Hz to 6 kHz, where the input has energy and the target passes more than -20 dB"
 
@@ -104,13 +109,21 @@ def page(results: Results) -> list[str]:
             table("The same network on other tasks, held-out sounds", head, rows),
             responses(results, beyond, f"Learned response, {WHERE}"),
         ]
+    rows = [
+        (what, *(number(results.metrics(run)["losses"][key]) for key in KEYS), results.course(run), results.energy(run))
+        for name, what in VARIANTS.items()
+        if (run := f"equalisation-variants-{name}") in results.runs
+    ]
+    if rows:
+        head = ("network, loss", "KL", "MSE", "MAE", "sum", "training, one core", "energy")
+        parts += ["## What the paper names as next steps", table("The shelf, held-out notes", head, rows)]
     speed = sorted(results.metrics(run)["real_time"] for run in (*four, *beyond))
     return [*parts, f"Processing on one core: {speed[0]:.2f} to {speed[-1]:.2f} x real time."]
 
 
 CARD = Card(
     title="End-to-end equalisation",
-    recipes=("equalisation", "beyond-equalisation"),
+    recipes=("equalisation", "beyond-equalisation", "equalisation-variants"),
     page=page,
     pictures={
         f"{recipe}-{name}/evaluation/{picture}.png": f"eq-{name}-{picture}.png"

@@ -11,6 +11,7 @@ from card_pages import Card, Results, number, table
 from timbre_data.models.evaluation.published import PONS
 
 NETWORKS = {"single": "Single-layer", "multi": "Multi-layer", "han": "Han et al.", "svm": "Bosch et al."}
+TAGGING = {"proposed": "Proposed", "small-rectangular": "Small-rectangular", "dieleman": "Dieleman et al."}
 SCORES = tuple(f"{average}_{score}" for average in ("micro", "macro") for score in ("precision", "recall", "f1"))
 
 
@@ -22,6 +23,23 @@ def page(results: Results) -> list[str]:
     runs = {name: seeds(results, f"tag-shapes-{name}") for name in ("proposed", "small-rectangular")}
     title = "Tags: `gm-tags`, held-out clips (a stand-in)"
     parts += paired(results, runs, "roc_auc", "ROC-AUC over tags", title, "Table III, {}")
+    rows = []
+    for name, row in TAGGING.items():
+        found = results.metrics(f"tagging-{name}")
+        if found:
+            theirs = results.paper(f"tagging-{name}", f"{PONS}, Table III, {row}", "roc_auc")
+            rows.append(
+                (name, str(found["parameters"]), number(found["roc_auc"]), theirs, results.course(f"tagging-{name}"))
+            )
+    if rows:
+        head = ("network", "parameters", "mean ROC-AUC over tags", "paper, on recordings", "training")
+        parts.append(table("Tags, one seed (a stand-in for Table III)", head, rows))
+    many = seeds(results, "instrument-cnn-cnn")
+    if many:
+        each = np.array([results.metrics(run)["accuracy"] for run in many])
+        said = (f"{100 * each.mean():.1f} %", f"{100 * each.std(ddof=1):.1f}" if len(each) > 1 else "-", str(len(each)))
+        head = ("mean accuracy", "deviation", "seeds")
+        parts.append(table("`instrument-cnn` by seven SoundFonts, held-out programs (a stand-in)", head, [said]))
     cnn = results.metrics("instruments-cnn")
     if cnn:
         parts += [
@@ -91,7 +109,7 @@ def seeds(results: Results, stem: str) -> list[str]:
 
 CARD = Card(
     title="Instruments and tags",
-    recipes=("tag-shapes", "instruments"),
+    recipes=("tag-shapes", "tagging", "instruments", "instrument-cnn"),
     page=page,
     pictures={
         "instruments-cnn/evaluation/confusion.png": "timbre-instruments.png",
