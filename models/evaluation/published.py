@@ -246,7 +246,7 @@ RESULTS: tuple[Result, ...] = (
 
 
 AS_PUBLISHED: dict[str, Any] = {
-    "shapes": [],
+    "shapes": None,
     "summary": "average",
     "input": "mel",
     "latent": "dense",
@@ -296,7 +296,7 @@ def facts(
     network: str | None = model.replace("-", "_")
     if network in ("autofx", "regressor_mlp"):
         network = variant(network, features, conditioning, options or {})
-    elif options and any(options.get(key, value) != value for key, value in AS_PUBLISHED.items()):
+    elif options and any((options.get(key) or value) != value for key, value in AS_PUBLISHED.items()):
         network = None
     roles = {next((role for role in ("dan", "laosheng") if one.startswith(role)), "") for one in groups}
     found = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
+from timbre_data.schemas.arrays import Audio
 
 if TYPE_CHECKING:
     from timbre_data.models.targets._target import Evaluated
@@ -41,6 +44,7 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
     }
     names = evaluated.distances
     judge = _picture_distance(evaluated)
+    extremes = _Extremes(judge)
     draws = None if evaluated.draw is None else evaluated.draw(picked, ANSWERS)
     if draws is not None:
         for k in range(ANSWERS):
@@ -53,7 +57,7 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
         predictions = {
             one: with_constants(data, where, rows.parameter_names, values[here]) for one, values in everywhere.items()
         }
-        for one, each in compare(data, where.tolist(), predictions, names).items():
+        for one, each in compare(data, where.tolist(), predictions, names, extremes).items():
             for distance, values in each.items():
                 joined[one][distance] += values.tolist()
     measured = {one: {distance: np.array(values) for distance, values in each.items()} for one, each in joined.items()}
@@ -64,7 +68,7 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
     plots.distances(measured, headings, evaluated.folder / "sounds.png")
     shown = {one: measured[one][judge] for one in ("model", "mean")}
     sound_plots.distribution(shown, headings[judge], evaluated.folder / "distribution.png")
-    examples = _examples(evaluated, _joined_places(rows.dataset[row_indices[picked]]), picked, shown["model"], judge)
+    examples = extremes.draw(evaluated.folder / "examples.png")
     medians = {
         one: {distance: float(np.median(values)) for distance, values in each.items()} for one, each in measured.items()
     }
@@ -93,30 +97,33 @@ def _picture_distance(evaluated: Evaluated) -> str:
     return PUBLISHED if played and PUBLISHED in names else _judge(names)
 
 
-def _joined_places(dataset: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where the distances of rows of several datasets [shape=(n,)] stand once they are joined, dataset by dataset."""
-    return np.argsort(dataset, kind="stable")
+@dataclass
+class _Extremes:
+    """The nearest and the farthest sound of a run by one distance: the distance, dataset, row, and what was asked for
+    and made.
+    """
 
+    distance: str
+    found: dict[str, tuple[float, Dataset, int, Audio, Audio]] = field(default_factory=dict)
 
-def _examples(
-    evaluated: Evaluated, order: NDArray[np.int64], picked: NDArray[np.int64], values: NDArray[np.float64], judge: str
-) -> dict[str, dict[str, Any]]:
-    """Draw the nearest and the farthest sound of a run beside what was asked for; which rows they are."""
-    rows, row_indices, predicted = evaluated.row_predictions
-    found, sounds = {}, {}
-    for title, place in (("best", int(values.argmin())), ("worst", int(values.argmax()))):
-        at = int(picked[order[place]])
-        data, row = evaluated.datasets[int(rows.dataset[row_indices[at]])], int(rows.row[row_indices[at]])
-        labels = with_constants(data, np.array([row]), rows.parameter_names, predicted[at : at + 1])
-        try:
-            made = rerender(data, Chain(data.recipe.chain), row, labels[0]).mean(axis=0)
-        finally:
-            close_instruments()
-        sounds[f"{title} ({number(float(values[place]))})"] = (data.audio(row).mean(axis=0), made)
-        found[title] = {"data": data.name, "row": row, judge: float(values[place])}
-    if sounds:
-        sound_plots.examples(sounds, evaluated.datasets[0].recipe.audio.rate, evaluated.folder / "examples.png")
-    return found
+    def see(self, value: float, data: Dataset, row: int, target: Audio, made: Audio) -> None:
+        """Keep a sound if none so far is nearer, or none farther."""
+        if "best" not in self.found or value < self.found["best"][0]:
+            self.found["best"] = (value, data, row, target, made)
+        if "worst" not in self.found or value > self.found["worst"][0]:
+            self.found["worst"] = (value, data, row, target, made)
+
+    def draw(self, path: Path) -> dict[str, dict[str, Any]]:
+        """Draw both, if there are any; returns which rows they are."""
+        if not self.found:
+            return {}
+        rate = next(iter(self.found.values()))[1].recipe.audio.rate
+        pairs = {f"{title} ({number(one[0])})": (one[3], one[4]) for title, one in self.found.items()}
+        sound_plots.examples(pairs, rate, path)
+        return {
+            title: {"data": data.name, "row": row, self.distance: value}
+            for title, (value, data, row, _, _) in self.found.items()
+        }
 
 
 def _answer(number_: int) -> str:
@@ -135,7 +142,11 @@ def _best(answers: Sequence[Mapping[str, NDArray[np.float64]]], names: Sequence[
 
 
 def compare(
-    data: Dataset, rows: Sequence[int], predictions: Mapping[str, NDArray[np.float32]], distances: Sequence[str]
+    data: Dataset,
+    rows: Sequence[int],
+    predictions: Mapping[str, NDArray[np.float32]],
+    distances: Sequence[str],
+    extremes: _Extremes | None = None,
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Distances of re-rendered predictions from the stored sounds: predictor -> distance -> [shape=(rows,)].
 
@@ -153,6 +164,8 @@ def compare(
                 made = rerender(data, chain, row, labels[k]).mean(axis=0)
                 for distance, compute in computed.items():
                     measured[name][distance].append(compute(made, target, rate))
+                if extremes is not None and name == "model":
+                    extremes.see(measured[name][extremes.distance][-1], data, row, target, made)
     finally:
         close_instruments()
     return {name: {distance: np.array(values) for distance, values in each.items()} for name, each in measured.items()}

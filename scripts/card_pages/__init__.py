@@ -54,8 +54,7 @@ class Results:
 
     def recovered_recipes(self, card: Card) -> Sequence[str]:
         """The recipes of a card whose results were taken back from an earlier page."""
-        found: Sequence[str] = (self.recovered or {}).get("recipes", card.recipes)
-        return found if self.recovered else ()
+        return self.recovered.get("recipes", card.recipes) if self.recovered else ()
 
     def metrics(self, run: str, evaluation: str = "evaluation") -> dict[str, Any]:
         """The metrics of an evaluation; empty where there is none."""
