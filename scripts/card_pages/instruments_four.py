@@ -25,7 +25,9 @@ def page(results: Results) -> list[str]:
         if run not in results.runs:
             continue
         found, losses = results.metrics(run), results.training(run)["losses"]
-        beside = results.paper(run, f"{SIVALINGAM}, results, accuracy", "accuracy") if name == "published" else "-"
+        beside = "-"
+        if name == "published":
+            beside = f"{100 * results.published(run, f'{SIVALINGAM}, results, accuracy').values['accuracy']:.2f} %"
         rows.append(
             (
                 what,

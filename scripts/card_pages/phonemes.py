@@ -99,5 +99,5 @@ CARD = Card(
     recipes=(SHAPES, TABLE),
     page=page,
     pictures={f"{SHAPES}-proposed-0/evaluation/filters.png": "timbre-filters.png"},
-    seeds="five seeds where two networks are compared",
+    seeds="with the seeds that its tables say",
 )

@@ -108,7 +108,7 @@ def seeds(results: Results, stem: str) -> list[str]:
 
 
 CARD = Card(
-    title="Instruments and tags",
+    title="Instruments, tags, phonemes",
     recipes=("tag-shapes", "tagging", "instruments", "instrument-cnn"),
     page=page,
     pictures={
