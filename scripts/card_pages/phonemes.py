@@ -52,7 +52,7 @@ def page(results: Results) -> list[str]:
         head = ("network", "training loss, last epoch, mean", "validation loss", "epochs", "seconds")
         parts += [
             table("How far they were trained", head, ends),
-            "![First-layer filters of `Proposed`, by shape: those with the largest weights](timbre-filters.png)",
+            "![First-layer filters of `Proposed`, by shape: those with the largest weights](phonemes-filters.png)",
         ]
     for role in ("dan", "laosheng"):
         rows = []
@@ -98,6 +98,6 @@ CARD = Card(
     title="Phonemes of singing",
     recipes=(SHAPES, TABLE),
     page=page,
-    pictures={f"{SHAPES}-proposed-0/evaluation/filters.png": "timbre-filters.png"},
+    pictures={f"{SHAPES}-proposed-0/evaluation/filters.png": "phonemes-filters.png"},
     seeds="with the seeds that its tables say",
 )
