@@ -103,8 +103,9 @@ def study(
         )
     if 0 < evaluations < FEWEST:
         raise UsageError(f"a search of {evaluations} renders finds nothing: give {FEWEST} or more, or 0 for none.")
-    if frozen >= len(spectral.layers_of(trained.network)):
-        raise UsageError(f"{run} has {len(spectral.layers_of(trained.network))} layers with weights: freeze fewer.")
+    layers = len(spectral.layers_of(trained.network))
+    if frozen >= layers:
+        raise UsageError(f"{run} has {layers} layers with weights: freeze fewer.")
     if made.settings.split == "row":
         raise UsageError(
             f"{run} was trained with --split row, so no sound is new to it: fine-tune one with --split note."

@@ -7,6 +7,8 @@ from pathlib import Path
 from card_pages import Card, Results, number, table
 from card_pages.curves import draw_losses
 
+PUBLISHED = "inverse-optimisers-decay"
+"""The run whose settings are the thesis's own."""
 CURVES = {
     "adadelta": "AdaDelta, rho 0.45",
     "sgd": "SGD, rate 0.01",
@@ -135,7 +137,6 @@ def draw(results: Results, pages: Path) -> None:
     draw_losses(results, runs, "MSE", pages / "inverse-thesis-curves.png")
 
 
-PUBLISHED = "inverse-optimisers-decay"
 CARD = Card(
     title="The inverse synthesiser's thesis",
     recipes=("inverse-optimisers", "inverse-ladder", "inverse-thesis"),
