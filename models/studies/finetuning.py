@@ -8,7 +8,7 @@ sound. `study` does the same with the real effect and measures every stage.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -196,9 +196,14 @@ def study(
         "in_domain": home,
         "out_of_domain": on,
         "snapshot": there.snapshot,
-        "frozen": frozen,
-        "at_once": at_once,
-        "steps": steps,
+        "asked": {
+            "gradients": list(gradients),
+            "frozen": frozen,
+            "at_once": at_once,
+            "steps": steps,
+            "test_rows": test_rows,
+            "evaluations": evaluations,
+        },
         "target_strength": target,
         "stages": scores,
     }
@@ -209,14 +214,15 @@ def study(
     return result, table
 
 
-def is_studied(run: Path, on: str, frozen: int, *, at_once: bool) -> dict[str, Any] | None:
-    """What a study found of a run, on a dataset as it is now; None where it was not made."""
+def is_studied(run: Path, on: str, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a study found of a run, on a dataset as it is now, where that was asked; None where it was not made so."""
     there = open_named(on)
-    path = run / f"{stem_of(there.name, frozen, at_once=at_once)}.json"
+    path = run / f"{stem_of(there.name, asked['frozen'], at_once=asked['at_once'])}.json"
     if not path.is_file():
         return None
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found if found.get("snapshot") == there.snapshot else None
+    same = found.get("snapshot") == there.snapshot and found.get("asked") == asked
+    return found if same else None
 
 
 def stem_of(data: str, frozen: int, *, at_once: bool) -> str:

@@ -118,20 +118,17 @@ def run_pipeline(
 
 
 def _finetune(run: Path, asked: FinetuneStage, cluster: Cluster, say: Callable[[str], None]) -> str:
-    if finetuning.is_studied(run, asked.data, asked.freeze, at_once=asked.at_once) is not None:
+    how: dict[str, Any] = {
+        "gradients": list(asked.gradients),
+        "frozen": asked.freeze,
+        "at_once": asked.at_once,
+        "steps": asked.steps,
+        "test_rows": asked.sounds,
+        "evaluations": asked.evaluations,
+    }
+    if finetuning.is_studied(run, asked.data, how) is not None:
         return "finished already"
-    _, table = finetuning.study(
-        run,
-        asked.data,
-        gradients=asked.gradients,
-        frozen=asked.freeze,
-        at_once=asked.at_once,
-        steps=asked.steps,
-        test_rows=asked.sounds,
-        evaluations=asked.evaluations,
-        cluster=cluster,
-        say=say,
-    )
+    _, table = finetuning.study(run, asked.data, **how, cluster=cluster, say=say)
     say(table.markdown())
     return f"tables in {run}"
 

@@ -187,9 +187,10 @@ def test_a_study_measures_every_stage(shared: Path) -> None:
     )
     stages = result["stages"]
     assert len(stages) == 11
-    found = finetuning.is_studied(run, str(shared / "distortion"), 0, at_once=False)
+    found = finetuning.is_studied(run, str(shared / "distortion"), result["asked"])
     assert found == result
-    assert finetuning.is_studied(run, str(shared / "distortion"), 2, at_once=False) is None
+    for changed in ({"frozen": 2}, {"steps": 7}):
+        assert finetuning.is_studied(run, str(shared / "distortion"), result["asked"] | changed) is None
     for stage in stages.values():
         assert set(stage) == {"in domain", "out of domain"}
     assert stages["oracle"]["in domain"]["distance"] < 0.02
