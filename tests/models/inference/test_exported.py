@@ -204,7 +204,9 @@ np.savez(sys.argv[3], **dict(zip(about["outputs"], session.run(None, inputs))))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
-def test_an_exported_run_says_what_predict_says(name: str, sounds: NDArray[np.float32], tmp_path: Path) -> None:
+def test_an_exported_run_says_what_predict_says(
+    name: str, sounds: NDArray[np.float32], compiled: Path | None, tmp_path: Path
+) -> None:
     """Slow: exporting takes seconds, ONNX Runtime runs in a process without torch, and the C++ example is compiled."""
     kind = KINDS[name]
     run = fabricated(kind, tmp_path / "run", sounds)
@@ -224,21 +226,23 @@ def test_an_exported_run_says_what_predict_says(name: str, sounds: NDArray[np.fl
     assert done.returncode == 0, done.stderr
     made = dict(np.load(tmp_path / "outputs.npz"))
     assert difference(about, made, expected) < 1e-4
-    if program_ := _compiled(tmp_path):
+    if compiled:
         first = {
             key: value if key == "sound" or kind.target == "frames" else value[:1]
             for key, value in expected.outputs.items()
         }
-        made = _said_by(program_, tmp_path, expected, first)
+        made = _said_by(compiled, tmp_path, expected, first)
         assert difference(about, made, Expected(expected.inputs, first)) < 1e-4
 
 
-def _compiled(folder: Path) -> Path | None:
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
     """The C++ example, compiled with the headers that scripts/onnxruntime-headers fetched or the system has, and the
     library inside the Python package; None where one is missing.
     """
     import onnxruntime  # type: ignore[import-untyped]  # it has no types
 
+    folder = tmp_path_factory.mktemp("example")
     source = ROOT / "examples" / "standalone.cpp"
     assert len(source.read_text().splitlines()) <= 40
     libraries = sorted(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so.*"))

@@ -21,7 +21,7 @@ from timbre_data.models.layers.knob_tokens import KnobTokens
 
 NOISE = 0.05
 ROWS, DRAWS = 1200, 19
-STEPS, BATCH = 1200, 128
+STEPS, BATCH = {2: 700, 4: 1200}, 128
 
 
 def heard(count: int, oscillators: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,8 +47,8 @@ def trained_flow(oscillators: int) -> tuple[Flow, torch.nn.Module]:
         torch.nn.Linear(oscillators, 64), torch.nn.GELU(), torch.nn.Linear(64, oscillators)
     )
     optimizer = torch.optim.Adam([*flow.parameters(), *regression.parameters()], lr=3e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for _ in range(STEPS):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS[oscillators])
+    for _ in range(STEPS[oscillators]):
         frequencies, sound = heard(BATCH, oscillators, generator)
         loss = flow.loss(sound, frequencies, torch.ones_like(frequencies, dtype=torch.bool), draws=4)
         loss = loss + (regression(sound) - frequencies).square().mean()
