@@ -24,6 +24,8 @@ from timbre_data.schemas.errors import RecipeError
 from timbre_data.schemas.recipe import Recipe
 from timbre_data.schemas.settings import FinetuneStage, PipelineRecipe, TrainSettings, TrainStage
 
+FINISHED = "finished already"
+
 
 def run_pipeline(
     recipe: PipelineRecipe,
@@ -39,13 +41,15 @@ def run_pipeline(
     """
     resolved = check_recipe(recipe)
     report: list[dict[str, Any]] = []
-    stages = _Stages(_kinds(recipe, resolved), say)
+    stages = _Stages(_kinds(recipe, resolved), say, timed=not dry_run)
     for dataset in resolved:
         stages.begin(f"render {dataset.name}, {dataset.n} rows")
         names: dict[str, dict[str, Any]] = {name: {} for name in dataset.features}
         rendered = rendering.render(
             dataset, locate(dataset.name), cluster, progress=progress, dry_run=dry_run, features=names, probe=probe
         )
+        if not rendered.rows:
+            stages.nothing_to_do()
         takes = f"; it takes {rendered.estimate.text}" if rendered.estimate else ""
         report.append({"stage": f"render {dataset.name}", "done": rendered.reason + takes, "version": rendered.version})
         if dry_run and rendered.snapshot is None:
@@ -55,18 +59,12 @@ def run_pipeline(
             continue
         if names:
             stages.begin(f"featurize {dataset.name}, {', '.join(names)}")
-        for report_of_features in (
-            featurizing.featurize(locate(dataset.name), names, cluster, progress=progress, dry_run=dry_run)
-            if names
-            else []
-        ):
-            report.append(
-                {
-                    "stage": f"featurize {dataset.name}",
-                    "done": report_of_features.reason,
-                    "version": report_of_features.version,
-                }
-            )
+            computed = featurizing.featurize(locate(dataset.name), names, cluster, progress=progress, dry_run=dry_run)
+            if not any(one.rows for one in computed):
+                stages.nothing_to_do()
+            report += [
+                {"stage": f"featurize {dataset.name}", "done": one.reason, "version": one.version} for one in computed
+            ]
     runs: dict[str, Path] = {}
     for comparison in recipe.compare:
         if dry_run:
@@ -103,7 +101,8 @@ def run_pipeline(
         stages.begin(title)
         there = is_evaluated(runs[other.run], other.data)
         if there is not None:
-            report.append({"stage": title, "done": "finished already", "metrics": there})
+            stages.nothing_to_do()
+            report.append({"stage": title, "done": FINISHED, "metrics": there})
             continue
         found = evaluate(runs[other.run], data=other.data, sounds=other.sounds)
         report.append({"stage": title, "done": f"tables in {found.folder}", "metrics": found.metrics})
@@ -113,7 +112,10 @@ def run_pipeline(
             report.append({"stage": title, "done": "would fine-tune what is not yet"})
             continue
         stages.begin(title)
-        report.append({"stage": title, "done": _finetune(runs[tuning.run], tuning, cluster, say)})
+        tuned = _finetune(runs[tuning.run], tuning, cluster, say)
+        if tuned == FINISHED:
+            stages.nothing_to_do()
+        report.append({"stage": title, "done": tuned})
     return report
 
 
@@ -127,7 +129,7 @@ def _finetune(run: Path, asked: FinetuneStage, cluster: Cluster, say: Callable[[
         "evaluations": asked.evaluations,
     }
     if finetuning.is_studied(run, asked.data, how) is not None:
-        return "finished already"
+        return FINISHED
     _, table = finetuning.study(run, asked.data, **how, cluster=cluster, say=say)
     say(table.markdown())
     return f"tables in {run}"
@@ -149,23 +151,30 @@ def _kinds(recipe: PipelineRecipe, resolved: Sequence[Recipe]) -> list[str]:
 
 
 class _Stages:
-    """Says which stage of how many begins, and how long the rest takes, as far as stages of its kinds were timed."""
+    """Says which stage of how many begins, and if `timed` how long the rest takes, as far as stages of its kinds had
+    something to do.
+    """
 
-    def __init__(self, kinds: Sequence[str], say: Callable[[str], None]) -> None:
+    def __init__(self, kinds: Sequence[str], say: Callable[[str], None], *, timed: bool = True) -> None:
         self._kinds, self._say, self._number = kinds, say, 0
+        self._timed = self._counts = timed
         self._took: dict[str, list[float]] = {}
         self._began = 0.0
 
     def begin(self, title: str) -> None:
         """The stage before is over, this one begins."""
         now = time.monotonic()
-        if self._number:
+        if self._number and self._counts:
             self._took.setdefault(self._kinds[self._number - 1], []).append(now - self._began)
         rest = self._kinds[self._number :]
         known = [sum(self._took[kind]) / len(self._took[kind]) for kind in rest if kind in self._took]
         left = f", {'about' if len(known) == len(rest) else 'at least'} {duration(sum(known))} left" if known else ""
-        self._number, self._began = self._number + 1, now
+        self._number, self._began, self._counts = self._number + 1, now, self._timed
         self._say(f"stage {self._number} of {len(self._kinds)}: {title}{left}")
+
+    def nothing_to_do(self) -> None:
+        """The stage that began was finished before: it says nothing of how long others take."""
+        self._counts = False
 
 
 def summary(report: Sequence[Mapping[str, Any]]) -> str:
@@ -233,17 +242,14 @@ def _train_and_evaluate(
     stages.begin(f"train {stage.name}")
     folder, done = train.train(settings, name=f"{recipe.name}-{stage.name}", say=say)
     runs[stage.name] = folder
+    if done == FINISHED:
+        stages.nothing_to_do()
     report: list[dict[str, Any]] = [{"stage": f"train {stage.name}", "done": done, "run": str(folder)}]
     stages.begin(f"evaluate {stage.name}")
     metrics = is_evaluated(folder)
-    if done == "finished already" and metrics is not None:
-        report.append(
-            {
-                "stage": f"evaluate {stage.name}",
-                "done": "finished already",
-                "metrics": metrics,
-            }
-        )
+    if done == FINISHED and metrics is not None:
+        stages.nothing_to_do()
+        report.append({"stage": f"evaluate {stage.name}", "done": FINISHED, "metrics": metrics})
         return report
     result = evaluate(folder, allow_leak=settings.split == "row", sounds=stage.sounds)
     say(result.markdown())

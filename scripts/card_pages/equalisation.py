@@ -1,26 +1,13 @@
-"""The end-to-end equaliser on its four targets, and beyond them."""
+"""The end-to-end equaliser on its four targets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from card_pages import Card, Results, better, number, table
 from timbre_data.models.evaluation.published import MARTINEZ
 
 PAPER = {"shelving": "shelving", "peaking": "peaking", "lowpass": "low-pass", "highpass": "high-pass"}
-BEYOND = {
-    "any": "four filters of random gain, frequency and Q",
-    "noise": "the shelf, on noise",
-    "guitar": "the shelf, on plucked strings",
-    "voice": "the shelf, on a made singing voice",
-    "distortion": "distortion, on piano",
-    "compressor": "compressor, on piano",
-}
-VARIANTS = {
-    "published": "as published",
-    "recurrent": "a recurrent latent network",
-    "warped": "a frequency-warped loss (trained by it, judged by the published one)",
-}
 KEYS = ("kl", "mse", "mae", "loss")
 WHERE = "50 Hz to 6 kHz, where the input has energy and the target passes more than -20 dB"
 
@@ -76,8 +63,18 @@ def responses(results: Results, runs: Sequence[str], title: str) -> str:
     return table(title, ("run", "measured with", "mean difference", "largest"), rows)
 
 
+def pictures(recipe: str, names: Iterable[str], shown: Sequence[str]) -> dict[str, str]:
+    """The response of each run of a recipe, and all that was drawn of those that are `shown`."""
+    return {
+        f"{recipe}-{name}/evaluation/{picture}.png": f"eq-{name}-{picture}.png"
+        for name in names
+        for picture in ("response", "note", "filters", "settings")
+        if picture == "response" or name in shown
+    }
+
+
 def page(results: Results) -> list[str]:
-    """Losses and responses, then the tasks beyond the paper's."""
+    """Losses and responses."""
     four = [f"equalisation-{name}" for name in PAPER if results.metrics(f"equalisation-{name}")]
     parts = [
         table(
@@ -91,45 +88,26 @@ def page(results: Results) -> list[str]:
         "![Input, target and output of a held-out note, shelving](eq-shelving-note.png)",
         "![Filters and what they make of a frame](eq-shelving-filters.png)",
     ]
-    beyond = [f"beyond-equalisation-{name}" for name in BEYOND if results.metrics(f"beyond-equalisation-{name}")]
-    if beyond:
-        rows = [
-            (
-                run.rpartition("-")[2],
-                BEYOND[run.rpartition("-")[2]],
-                *(number(results.metrics(run)["losses"][key]) for key in KEYS),
-                number(results.metrics(run)["identity"]["loss"]),
-                results.course(run),
-            )
-            for run in beyond
-        ]
-        head = ("run", "what", "KL", "MSE", "MAE", "sum", "input as it is", "training, one core")
-        parts += [
-            "## Beyond the paper",
-            table("The same network on other tasks, held-out sounds", head, rows),
-            responses(results, beyond, f"Learned response, {WHERE}"),
-        ]
+    speed = sorted(results.metrics(run)["real_time"] for run in four)
     rows = [
-        (what, *(number(results.metrics(run)["losses"][key]) for key in KEYS), results.course(run), results.energy(run))
-        for name, what in VARIANTS.items()
-        if (run := f"equalisation-variants-{name}") in results.runs
+        (
+            name,
+            number(results.metrics(run)["first_stage"]["loss"]),
+            results.paper(run, f"{MARTINEZ}, Table 2, {PAPER[name]}", "reconstruction") if name == "shelving" else "-",
+            results.course(run),
+            results.energy(run),
+        )
+        for run in four
+        if (name := run.rpartition("-")[2])
     ]
-    if rows:
-        head = ("network, loss", "KL", "MSE", "MAE", "sum", "training, one core", "energy")
-        parts += ["## What the paper names as next steps", table("The shelf, held-out notes", head, rows)]
-    speed = sorted(results.metrics(run)["real_time"] for run in (*four, *beyond))
+    head = ("target", "loss of the sound given back after the first stage", "paper", "second stage, one core", "energy")
+    parts.append(table("The first stage, and what training took", head, rows))
     return [*parts, f"Processing on one core: {speed[0]:.2f} to {speed[-1]:.2f} x real time."]
 
 
 CARD = Card(
     title="End-to-end equalisation",
-    recipes=("equalisation", "beyond-equalisation", "equalisation-variants"),
+    recipes=("equalisation",),
     page=page,
-    pictures={
-        f"{recipe}-{name}/evaluation/{picture}.png": f"eq-{name}-{picture}.png"
-        for recipe, names in (("equalisation", PAPER), ("beyond-equalisation", BEYOND))
-        for name in names
-        for picture in ("response", "note", "filters", "settings")
-        if picture == "response" or name in ("shelving", "distortion", "compressor", "any")
-    },
+    pictures=pictures("equalisation", PAPER, ("shelving",)),
 )

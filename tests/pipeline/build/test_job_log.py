@@ -56,6 +56,24 @@ def test_stages_are_counted_and_the_rest_is_timed(monkeypatch: pytest.MonkeyPatc
     ]
 
 
+def test_stages_that_were_finished_before_say_nothing_of_how_long_others_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three trainings, of which the first was finished in an earlier run of the recipe."""
+    times = iter((0.0, 1.0, 601.0, 700.0, 800.0))
+    monkeypatch.setattr("time.monotonic", lambda: next(times))
+    said: list[str] = []
+    stages = _Stages(["train"] * 3, said.append)
+    stages.begin("train a")
+    stages.nothing_to_do()
+    stages.begin("train b")
+    stages.begin("train c")
+    assert said == ["stage 1 of 3: train a", "stage 2 of 3: train b", "stage 3 of 3: train c, about 10 min left"]
+    dry: list[str] = []
+    stages = _Stages(["train"] * 2, dry.append, timed=False)
+    stages.begin("train a")
+    stages.begin("train b")
+    assert dry == ["stage 1 of 2: train a", "stage 2 of 2: train b"]
+
+
 def test_the_summary_says_what_there_is_and_what_to_do_next() -> None:
     text = summary(
         [
