@@ -53,7 +53,7 @@ def one_class(
     folder: Path,
 ) -> EvaluationResult:
     """Accuracy over all rows and over those in which the effect is audible, each class by itself, beside what is
-    published of such a run (`about`, see `published.facts`), and a picture of the confusion in `folder`.
+    published of such a run (`about`, see `run_facts.facts`), and a picture of the confusion in `folder`.
     """
     true, guess = rows.classes[row_indices], probabilities.argmax(axis=1)
     names = rows.class_names

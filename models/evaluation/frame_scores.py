@@ -22,7 +22,7 @@ def evaluate_frames(
     folder: Path,
 ) -> EvaluationResult:
     """Score probabilities of the chosen frames [shape=(n, classes)]: accuracy over all frames and of each recording,
-    and each class; beside what is published of such a run (`about`, see `published.facts`).
+    and each class; beside what is published of such a run (`about`, see `run_facts.facts`).
     """
     true, guess, names = rows.classes[row_indices], probabilities.argmax(axis=1), rows.class_names
     scores = metrics.class_scores(guess, true, len(names))

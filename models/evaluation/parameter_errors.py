@@ -19,6 +19,7 @@ from timbre_data.models.evaluation import (
     posterior,
     published,
     rerendered,
+    run_facts,
 )
 from timbre_data.models.evaluation.tables import EvaluationResult, Table, number
 
@@ -79,7 +80,7 @@ def _errors(
     clear_skills = _clear_skills(rows, row_indices, clear)
     sure = _intervals(predicted, middle, rows, row_indices)
     plots.predicted_against_true(predicted, labels, mask, rows.parameter_names, folder / "parameters.png")
-    name = published.variant(trained.model, trained.features, trained.shape.conditioning, trained.options)
+    name = run_facts.variant(trained.model, trained.features, trained.shape.conditioning, trained.options)
     one_effect_each = bool((rows.present[row_indices].sum(axis=1) <= 1).all())
     comparable = one_effect_each and set(rows.parameter_names) == set(published.COLUMNS)
     tables: list[Table] = []

@@ -6,13 +6,11 @@ so it is about a third of the true error: the constant 0.5 predictor scores an M
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from timbre_data.pipeline.catalogue.effect import FAMILIES
 from timbre_data.schemas.errors import UsageError
-from timbre_data.schemas.recipe import Step
 
 DHOOGHE = "D'Hooghe 2022"
 PONS = "Pons et al. 2017"
@@ -85,11 +83,15 @@ FOUR_CLASSES = frozenset(("piano", "drums", "flute", "other"))
 ELEVEN, SIX, INSTRUMENTS = "eleven effects", "six families of effects", "eleven instruments"
 FOUR = "piano, drums, flute and other"
 """The tasks of classifiers that the papers have."""
+FIFTEEN = "the 15 of modulation, delay and distortion"
+"""The parameters of D'Hooghe's regressors."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A row of a paper's table. `belongs` is what a run must be for it to stand beside it (see `facts`)."""
+    """A row of a paper's table. `belongs` is what a run must be for it to stand beside it (see `facts`); in `mostly` it
+    may differ, but then that is said.
+    """
 
     paper: str
     table: str
@@ -98,6 +100,7 @@ class Result:
     belongs: Mapping[str, str]
     values: Mapping[str, float]
     size: str | None = None
+    mostly: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -110,6 +113,14 @@ class Result:
             if facts.get(key) != value:
                 return f"{self.name} is of {key} {value}, this is {facts.get(key) or 'none that a paper has'}"
         return None
+
+    def unlike(self, facts: Mapping[str, Any]) -> str:
+        """How a run beside it differs in what may differ; nothing where it does not."""
+        return "; ".join(
+            f"{facts[key]} {key} instead of {value}"
+            for key, value in self.mostly.items()
+            if facts.get(key, value) != value
+        )
 
     def data(self) -> dict[str, Any]:
         """As plain data for JSON."""
@@ -132,7 +143,7 @@ def more_is_better(key: str) -> bool:
 def _parameters() -> Iterable[Result]:
     for name, mse in MSE.items():
         values = {"mse": mse} | dict(zip(COLUMNS, MAE[name], strict=True))
-        yield Result(DHOOGHE, "Table C.2", name, OWN, {"network": name}, values)
+        yield Result(DHOOGHE, "Table C.2", name, OWN, {"network": name, "parameters": FIFTEEN}, values)
 
 
 def _classifiers() -> Iterable[Result]:
@@ -167,7 +178,8 @@ def _costs() -> Iterable[Result]:
     keys = ("training_seconds", "watt_hours", "megabytes", "inference_ms")
     for network, (row, cost, size) in regressors.items():
         values = dict(zip(keys, cost, strict=True))
-        yield Result(DHOOGHE, "Table 5.1", row, GPU, {"network": network}, values, size=size)
+        about = {"network": network, "parameters": FIFTEEN}
+        yield Result(DHOOGHE, "Table 5.1", row, GPU, about, values, size=size)
     classifiers = {
         ELEVEN: (("Complete GM", 120, 5.2), ("Complete Full", 255, 13)),
         SIX: (("Simplified GM", 96, 3.8), ("Simplified Full", 208, 10)),
@@ -228,11 +240,18 @@ def _equalisers() -> Iterable[Result]:
 
 def _inverse() -> Iterable[Result]:
     whole = {"network": "inverse_synth", "knobs": "12", "sounds": "10000"}
-    about = {"network": "inverse_synth", "knobs": "12", "sounds": "500"}
-    yield Result(ASSAYAG, "Figure 15", "best of 100 sounds", "12 parameters of Monark, 10,000 sounds", whole, {"psd_mse": 0.0112})  # fmt: skip
-    yield Result(ASSAYAG, "Figure 12", "AdaDelta", "500 sounds of Monark, validation loss", about, {"validation_loss": 0.0842})  # fmt: skip
-    yield Result(ASSAYAG, "Figure 13a", "4 layers of 800", "500 sounds of Monark, validation loss, mean of three", about, {"validation_loss": 0.1345})  # fmt: skip
-    yield Result(ASSAYAG, "Figure 13b", "rho 0.45, weight decay 5e-4", "500 sounds of Monark, validation loss, mean of three", about, {"validation_loss": 0.1219})  # fmt: skip
+    few = {"network": "inverse_synth", "knobs": "12", "sounds": "500", "optimizer": "adadelta"}
+    tuned = few | {"rho": "0.45", "weight_decay": "0.0005"}
+    bins = {"bins": "5001"}
+    losses = (
+        ("Figure 12", "AdaDelta", few, "validation loss at the end", 0.0842),
+        ("Figure 13a", "4 layers of 800", few, "least validation loss, mean of three", 0.1345),
+        ("Figure 13b", "rho 0.45, weight decay 5e-4", tuned, "least validation loss, mean of three", 0.1219),
+    )
+    for figure, row, about, what, value in losses:
+        yield Result(ASSAYAG, figure, row, f"500 sounds of Monark, {what}", about, {"validation_loss": value}, mostly=bins)  # fmt: skip
+    condition = "12 parameters of Monark, 10,000 sounds"
+    yield Result(ASSAYAG, "Figure 15", "best of 100 sounds", condition, whole, {"psd_mse": 0.0112}, mostly=bins)
 
 
 RESULTS: tuple[Result, ...] = (
@@ -243,92 +262,6 @@ RESULTS: tuple[Result, ...] = (
     *_equalisers(),
     *_inverse(),
 )
-
-
-AS_PUBLISHED: dict[str, Any] = {
-    "shapes": None,
-    "summary": "average",
-    "input": "mel",
-    "latent": "dense",
-    "warped_loss": False,
-}
-"""Options whose other values make another network, or another loss, than a paper's."""
-
-
-def task(names: Iterable[str]) -> str | None:
-    """The task of the papers that has these classes, if there is one."""
-    known = {ELEVEN: IDMT_CLASSES, SIX: frozenset(FAMILIES), INSTRUMENTS: IRMAS_CLASSES, FOUR: FOUR_CLASSES}
-    for title, classes in known.items():
-        if frozenset(names) == classes:
-            return title
-    return None
-
-
-def variant(model: str, features: Sequence[str], conditioning: int, options: Mapping[str, Any]) -> str | None:
-    """The published regressor with these features, probabilities of so many classes and options, if there is one."""
-    if model == "autofx":
-        ours = {"spectrogram": "power", "n_fft": 1024, "hop_length": 256}
-        same = conditioning == 6 and all(options.get(key, value) == value for key, value in ours.items())
-        return {(): "AutoFX", ("autofx48",): "AutoFX + features"}.get(tuple(features)) if same else None
-    theirs = {"hidden": 100, "layers": 5, "first_activation": False}
-    if model != "regressor_mlp" or any(options.get(key, value) != value for key, value in theirs.items()):
-        return None
-    known = {(("autofx163",), 0): "163NC", (("autofx163",), 6): "163C", (("autofx163", "autofx48"), 6): "211C"}
-    return known.get((tuple(sorted(features)), conditioning))
-
-
-def facts(
-    model: str,
-    *,
-    features: Sequence[str] = (),
-    conditioning: int = 0,
-    options: Mapping[str, Any] | None = None,
-    classes: Iterable[str] = (),
-    groups: Iterable[str] = (),
-    transformation: str | None = None,
-    knobs: int | None = None,
-    sounds: int | None = None,
-) -> dict[str, str]:
-    """What a run is, as far as it matters for what may stand beside it: its network as the papers know it, the task of
-    its classes, the role that sings in all its `groups`, what it transforms, how many knobs of a synth it tells, and
-    from how many sounds it learned.
-    """
-    network: str | None = model.replace("-", "_")
-    if network in ("autofx", "regressor_mlp"):
-        network = variant(network, features, conditioning, options or {})
-    elif options and any((options.get(key) or value) != value for key, value in AS_PUBLISHED.items()):
-        network = None
-    roles = {next((role for role in ("dan", "laosheng") if one.startswith(role)), "") for one in groups}
-    found = {
-        "network": network,
-        "task": task(classes),
-        "role": roles.pop() if len(roles) == 1 else None,
-        "transformation": transformation,
-        "knobs": None if knobs is None else str(knobs),
-        "sounds": None if sounds is None else str(sounds),
-    }
-    return {key: value for key, value in found.items() if value}
-
-
-PAPERS_FILTERS = {
-    "shelving": ("low_shelf", "iir", 2, {"gain_db": 10.0, "frequency_hz": 500.0, "q": 0.707}),
-    "peaking": ("peaking", "iir", 2, {"gain_db": 10.0, "frequency_hz": 500.0, "q": 0.707}),
-    "low-pass": ("lowpass", "fir", 50, {"frequency_hz": 500.0}),
-    "high-pass": ("highpass", "fir", 50, {"frequency_hz": 500.0}),
-}
-"""The four targets of the end-to-end equaliser: kind, design, order and parameters of the filter."""
-
-
-def transformation(steps: Sequence[Step]) -> str | None:
-    """Which of the equaliser's four published targets a chain is, if one."""
-    if len(steps) != 1 or steps[0].effect != "filter":
-        return None
-    settings, given = steps[0].settings, steps[0].parameters
-    for name, (kind, design, order, parameters) in PAPERS_FILTERS.items():
-        designed = (settings.get("kind"), settings.get("design", "iir"), settings.get("order", 2))
-        if designed == (kind, design, order) and all(given.get(key) == value for key, value in parameters.items()):
-            return name
-    return None
 
 
 def beside(about: Mapping[str, str], *keys: str) -> tuple[Result, ...]:

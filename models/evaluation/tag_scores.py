@@ -34,7 +34,7 @@ def evaluate_tags(
     folder: Path,
 ) -> EvaluationResult:
     """Score probabilities of the chosen pieces [shape=(n, k)], each piece by itself and averaged over the pieces of a
-    clip; beside what is published of such a run (`about`, see `published.facts`).
+    clip; beside what is published of such a run (`about`, see `run_facts.facts`).
     """
     names = rows.class_names
     clips, piece_of = np.unique(rows.clip[row_indices], return_inverse=True)

@@ -27,7 +27,7 @@ from sklearn.inspection import permutation_importance
 from timbre_data.models.baselines import BASELINES, NETWORK, check_classifiers
 from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import Rows, contents_of, load_rows
-from timbre_data.models.evaluation import metrics, plots, published
+from timbre_data.models.evaluation import metrics, plots, published, run_facts
 from timbre_data.models.evaluation.tables import StudyResult, Table, number
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.training import checkpoints, runs
@@ -90,10 +90,10 @@ def compare(
         ranked = _permutation(compared, fold, settings, folder)
         content["permutation"] = ranked
         content["mean_drop"] = float(np.mean([one["drop"] for one in ranked]))
-        tables.append(_ranking(ranked, content["mean_drop"], published.task(compared.class_names)))
+        tables.append(_ranking(ranked, content["mean_drop"], run_facts.task(compared.class_names)))
     if settings.against:
         content["generalisation"] = _generalisation(rows, here, settings, folder, say)
-        facts = published.facts(NETWORK, classes=compared.class_names)
+        facts = run_facts.facts(NETWORK, classes=compared.class_names)
         tables.append(_carried_over(content["generalisation"], settings, facts))
     comparison = StudyResult(folder, content, tuple(tables))
     write_whole(folder / FILE, json.dumps(content, indent=2))
@@ -261,7 +261,7 @@ def _totals(results: dict[str, dict[str, Any]], rows: Rows, settings: CompareSet
                 f"{scores['megabytes']:.3g} MB",
             )
         )
-        for one in published.beside(published.facts(model, classes=rows.class_names), "accuracy"):
+        for one in published.beside(run_facts.facts(model, classes=rows.class_names), "accuracy"):
             values = one.values
             lines.append(
                 (

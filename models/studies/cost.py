@@ -58,7 +58,7 @@ def cost_of(
     about: Mapping[str, str],
 ) -> tuple[dict[str, Any], Table]:
     """Energy and time of training, and of one prediction on one core, beside the same network of the paper
-    (D'Hooghe 2022, Tables 4.3 and 5.1) where it has one (`about`, see `published.facts`).
+    (D'Hooghe 2022, Tables 4.3 and 5.1) where it has one (`about`, see `run_facts.facts`).
     """
     used, course = energy.read(run), epochs.read(run)
     threads = torch.get_num_threads()

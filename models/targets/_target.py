@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from timbre_data.models.architectures import Model, Shape, Task
 from timbre_data.models.data.classes import Classes, effect_classes
 from timbre_data.models.data.rows import Rows, load_rows
-from timbre_data.models.evaluation import published
+from timbre_data.models.evaluation import run_facts
 from timbre_data.models.evaluation.tables import EvaluationResult
 from timbre_data.schemas.errors import UsageError
 
@@ -64,7 +64,7 @@ class Evaluated:
     def about(self) -> dict[str, str]:
         """What the run is, as far as it matters for which published figures belong beside it."""
         trained = self.trained
-        return published.facts(
+        return run_facts.facts(
             trained.model,
             features=trained.features,
             conditioning=trained.shape.conditioning,
@@ -73,14 +73,25 @@ class Evaluated:
             groups=()
             if self.rows is None or self.row_indices is None
             else np.unique(self.rows.group[self.row_indices].astype(str)).tolist(),
-            transformation=published.transformation(self.datasets[0].recipe.chain.steps)
+            transformation=run_facts.transformation(self.datasets[0].recipe.chain.steps)
             if trained.task == "transformation"
             else None,
-            knobs=len(trained.parameters) if trained.model == "inverse_synth" else None,
-            sounds=self.settings.limit or sum(len(data.usable()) for data in self.datasets)
-            if trained.model == "inverse_synth"
-            else None,
+            parameters=trained.outputs if trained.task == "regression" else (),
+            **self._of_a_synth,
         )
+
+    @property
+    def _of_a_synth(self) -> dict[str, Any]:
+        """How a network that tells the knobs of a synth learned."""
+        if self.trained.model != "inverse_synth":
+            return {}
+        settings = self.settings
+        return {
+            "knobs": len(self.trained.parameters),
+            "sounds": settings.limit or sum(len(data.usable()) for data in self.datasets),
+            "optimizer": settings.optimizer,
+            "optimizer_options": settings.optimizer_options,
+        }
 
     @property
     def row_predictions(self) -> tuple[Rows, NDArray[np.int64], NDArray[np.float32]]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from timbre_data.models.evaluation import intervals, published
+from timbre_data.models.evaluation import intervals, published, run_facts
 from timbre_data.models.evaluation.tables import Table, number
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ class Results:
         """Note the published results that a comparison of classifiers shows in its own tables."""
         for model in self.comparisons.get(name, {}).get("classifiers", {}):
             classes = self.comparisons[name]["classifiers"][model]["classes"]
-            self.used += published.beside(published.facts(model, classes=classes))
+            self.used += published.beside(run_facts.facts(model, classes=classes))
 
     def paper(self, run: str, name: str, key: str) -> str:
         """A published figure beside a run. Raises `CardError` where it does not belong there."""
@@ -285,66 +285,3 @@ def better(ours: float, theirs: published.Result, key: str) -> str:
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:
     """A table in Markdown."""
     return Table(title, tuple(header), tuple(tuple(row) for row in rows), note=note).markdown()
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One published figure beside ours."""
-
-    run: str
-    split: str
-    theirs: published.Result
-    key: str
-    ours: float
-
-    @property
-    def verdict(self) -> str:
-        """better, worse, or same."""
-        return better(self.ours, self.theirs, self.key)
-
-
-def compared(results: Results) -> list[Comparison]:
-    """Every published figure that belongs beside a kept run, with the run's own."""
-    found = []
-    for run, kept in results.runs.items():
-        metrics = results.metrics(run)
-        for theirs in published.beside(metrics.get("about", {})):
-            for key in theirs.values:
-                ours = _ours(metrics, kept["training"], key)
-                if ours is not None:
-                    found.append(Comparison(run, kept["settings"].get("split", ""), theirs, key, ours))
-    for name, kept in results.comparisons.items():
-        for model, scores in kept["classifiers"].items():
-            carried = kept.get("generalisation", {})
-            values = scores | {
-                "carried_accuracy": carried.get("here", {}).get("there"),
-                "both_accuracy": carried.get("both", {}).get("there"),
-            }
-            for theirs in published.beside(published.facts(model, classes=scores["classes"])):
-                for key in theirs.values.keys() & {one for one, value in values.items() if value is not None}:
-                    found.append(Comparison(f"{name} ({model})", "note", theirs, key, float(values[key])))
-    return found
-
-
-def _ours(metrics: Mapping[str, Any], training: Mapping[str, Any], key: str) -> float | None:
-    """A run's figure for what a paper calls `key`; None where it has none."""
-    each = metrics.get("parameters_each") or {}
-    places: dict[str, Any] = {
-        **{name: one.get("published_convention_mae") for name, one in each.items()},
-        **(metrics.get("thresholds") or {}).get("mean > 0.2", {}),
-        **(metrics.get("losses") or {}),
-        "accuracy": metrics.get("accuracy"),
-        "roc_auc": metrics.get("roc_auc"),
-        "watt_hours": training["watt_hours"],
-        "training_seconds": training["seconds"],
-        **{name: (metrics.get("cost") or {}).get(name) for name in ("megabytes", "inference_ms")},
-        "input": (metrics.get("identity") or {}).get("loss"),
-        "reconstruction": (metrics.get("first_stage") or {}).get("loss"),
-        "relative": metrics.get("relative_loss"),
-    }
-    if metrics.get("published_convention"):
-        places["mse"] = metrics["published_convention"]["mse"]
-    if "knobs" in metrics:
-        places["validation_loss"] = min(loss for _, loss in training["losses"])
-    value = places.get(key)
-    return None if value is None else float(value)

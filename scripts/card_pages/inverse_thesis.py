@@ -75,7 +75,11 @@ def page(results: Results) -> list[str]:
             if "inverse-optimisers-adadelta" in results.runs
             else None
         )
-        note = f"{theirs.name}: {theirs.values['validation_loss']:g} ({theirs.condition})." if theirs else ""
+        note = (
+            f"{theirs.name}: {theirs.values['validation_loss']:g} ({theirs.condition}; {theirs.mostly['bins']} bins)."
+            if theirs
+            else ""
+        )
         parts += [
             table("Three optimisers on 500 sounds, 40 epochs, 500 bins (Figures 12 and 14)", head, rows, note=note),
             "![Losses of each epoch](inverse-thesis-curves.png)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from card_pages import Card, Results, number, table
-from card_pages.timbre import paired, seeds
+from card_pages.several_seeds import paired, seeds
 from timbre_data.models.evaluation.published import PONS
 
 SHAPES, TABLE = "phoneme-shapes", "phonemes"

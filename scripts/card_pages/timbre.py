@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
-from scipy import stats
 
 from card_pages import Card, Results, number, table
+from card_pages.several_seeds import paired, seeds
 from timbre_data.models.evaluation.published import PONS
 
 NETWORKS = {"single": "Single-layer", "multi": "Multi-layer", "han": "Han et al.", "svm": "Bosch et al."}
@@ -80,42 +78,6 @@ def page(results: Results) -> list[str]:
             )
         )
     return parts
-
-
-def paired(results: Results, runs: Mapping[str, Sequence[str]], key: str, what: str, title: str, row: str) -> list[str]:
-    """Two networks with several seeds each (`runs`, seed by seed): means beside the paper's `row`, and the interval of
-    their difference.
-    """
-    values = {name: np.array([results.metrics(run)[key] for run in each]) for name, each in runs.items()}
-    rows = [
-        (
-            name,
-            str(results.metrics(each[0])["parameters"]),
-            f"{values[name].mean():.4f}",
-            f"{values[name].std(ddof=1):.4f}" if len(each) > 1 else "-",
-            str(len(each)),
-            results.paper(each[0], f"{PONS}, {row.format(name.capitalize())}", key),
-        )
-        for name, each in runs.items()
-        if each
-    ]
-    if not rows:
-        return []
-    text = table(title, ("network", "parameters", f"mean {what}", "deviation", "seeds", "paper, on recordings"), rows)
-    first, second = values
-    count = min(len(one) for one in values.values())
-    if count > 2:
-        difference = values[first][:count] - values[second][:count]
-        low, high = stats.t.interval(0.95, count - 1, difference.mean(), stats.sem(difference))
-        better = first if low > 0 else second
-        verdict = f"`{better}` is better" if low > 0 or high < 0 else "no difference is shown"
-        text += f"\n\n**`{first}` minus `{second}`, paired by seed**: {difference.mean():+.4f}, 95 % confidence interval [{low:+.4f}, {high:+.4f}] over {count} seeds: {verdict}."
-    return [text]
-
-
-def seeds(results: Results, stem: str) -> list[str]:
-    """The runs that are called so, with a seed behind."""
-    return sorted(run for run in results.runs if run.rpartition("-")[0] == stem)
 
 
 CARD = Card(

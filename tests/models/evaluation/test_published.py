@@ -8,7 +8,7 @@ import pytest
 
 from timbre_data.models.architectures import MODELS
 from timbre_data.models.baselines import BASELINES
-from timbre_data.models.evaluation import published
+from timbre_data.models.evaluation import published, run_facts
 from timbre_data.models.evaluation.published import ASSAYAG, DHOOGHE, MARTINEZ, PONS, SIVALINGAM
 from timbre_data.pipeline.build import recipes
 from timbre_data.pipeline.catalogue.effect import FAMILIES
@@ -18,6 +18,9 @@ ELEVEN = sorted(published.IDMT_CLASSES)
 FOUR = sorted(published.FOUR_CLASSES)
 INSTRUMENTS = sorted(published.IRMAS_CLASSES)
 MLP = {"hidden": 100, "layers": 5, "first_activation": False}
+ALL = {"options": MLP, "parameters": published.COLUMNS}
+THESIS = {"knobs": 12, "sounds": 500, "optimizer": "adadelta"}
+TUNED = {"optimizer_options": {"rho": 0.45, "weight_decay": 5e-4}}
 
 
 @pytest.mark.parametrize("result", published.RESULTS, ids=lambda one: one.name)
@@ -43,12 +46,13 @@ def test_names_are_unique() -> None:
 @pytest.mark.parametrize(
     ("model", "about", "rows"),
     [
-        ("regressor_mlp", {"features": ["autofx163"], "options": MLP}, [f"{DHOOGHE}, Table C.2, 163NC"]),
-        ("regressor-mlp", {"features": ["autofx163"], "conditioning": 6, "options": MLP}, [f"{DHOOGHE}, Table C.2, 163C", f"{DHOOGHE}, Table 5.1, MLP-163"]),
-        ("regressor_mlp", {"features": ["autofx163"], "options": MLP | {"layers": 1}}, []),
-        ("autofx", {"conditioning": 6}, [f"{DHOOGHE}, Table C.2, AutoFX", f"{DHOOGHE}, Table 5.1, AutoFX"]),
-        ("autofx", {"conditioning": 6, "options": {"spectrogram": "log_mel"}}, []),
-        ("autofx", {"conditioning": 6, "features": ["autofx48"]}, [f"{DHOOGHE}, Table C.2, AutoFX + features"]),
+        ("regressor_mlp", {"features": ["autofx163"], **ALL}, [f"{DHOOGHE}, Table C.2, 163NC"]),
+        ("regressor_mlp", {"features": ["autofx163"], "options": MLP, "parameters": published.COLUMNS[:5]}, []),
+        ("regressor-mlp", {"features": ["autofx163"], "conditioning": 6, **ALL}, [f"{DHOOGHE}, Table C.2, 163C", f"{DHOOGHE}, Table 5.1, MLP-163"]),
+        ("regressor_mlp", {"features": ["autofx163"], "options": MLP | {"layers": 1}, "parameters": published.COLUMNS}, []),
+        ("autofx", {"conditioning": 6, "parameters": published.COLUMNS}, [f"{DHOOGHE}, Table C.2, AutoFX", f"{DHOOGHE}, Table 5.1, AutoFX"]),
+        ("autofx", {"conditioning": 6, "options": {"spectrogram": "log_mel"}, "parameters": published.COLUMNS}, []),
+        ("autofx", {"conditioning": 6, "features": ["autofx48"], "parameters": published.COLUMNS}, [f"{DHOOGHE}, Table C.2, AutoFX + features"]),
         ("regressor_cnn", {}, []),
         ("class_mlp", {"classes": ELEVEN}, [f"{DHOOGHE}, abstract, eleven effects, up to", f"{DHOOGHE}, Figure 5.5, eleven effects, on other sounds", f"{DHOOGHE}, Table 4.3, Complete GM", f"{DHOOGHE}, Table 4.3, Complete Full"]),
         ("class_mlp", {"classes": FAMILIES}, [f"{DHOOGHE}, Section 4.3, six families of effects, up to", f"{DHOOGHE}, Figure 5.6, six families of effects, on other sounds", f"{DHOOGHE}, Figure 5.7, six families of effects, learned from both", f"{DHOOGHE}, Table 4.3, Simplified GM", f"{DHOOGHE}, Table 4.3, Simplified Full"]),
@@ -74,31 +78,43 @@ def test_names_are_unique() -> None:
         ("eq_autoencoder", {"transformation": "peaking", "options": {"warped_loss": True}}, []),
         ("eq_autoencoder", {}, []),
         ("inverse_synth", {"knobs": 12, "sounds": 10_000}, [f"{ASSAYAG}, Figure 15, best of 100 sounds"]),
-        ("inverse_synth", {"knobs": 12, "sounds": 500}, [f"{ASSAYAG}, Figure 12, AdaDelta", f"{ASSAYAG}, Figure 13a, 4 layers of 800", f"{ASSAYAG}, Figure 13b, rho 0.45, weight decay 5e-4"]),
+        ("inverse_synth", THESIS | TUNED, [f"{ASSAYAG}, Figure 12, AdaDelta", f"{ASSAYAG}, Figure 13a, 4 layers of 800", f"{ASSAYAG}, Figure 13b, rho 0.45, weight decay 5e-4"]),
+        ("inverse_synth", THESIS | {"optimizer_options": {"rho": 0.45, "weight_decay": 0}}, [f"{ASSAYAG}, Figure 12, AdaDelta", f"{ASSAYAG}, Figure 13a, 4 layers of 800"]),
+        ("inverse_synth", THESIS | {"optimizer": "sgd"}, []),
+        ("inverse_synth", THESIS | TUNED | {"options": {"components": 64}}, []),
+        ("inverse_synth", THESIS | TUNED | {"options": {"layers": 2}}, []),
         ("inverse_synth", {"knobs": 1, "sounds": 1000}, []),
     ],
 )  # fmt: skip
 def test_a_figure_stands_beside_what_it_is_of(model: str, about: dict[str, Any], rows: list[str]) -> None:
-    facts = published.facts(model, **about)
+    facts = run_facts.facts(model, **about)
     assert [one.name for one in published.beside(facts)] == rows
     for one in published.RESULTS:
         assert (one.misplaced(facts) is None) == (one.name in rows)
 
 
 def test_a_misplaced_figure_is_named() -> None:
-    facts = published.facts("regressor_mlp", features=["autofx163"], options=MLP)
+    facts = run_facts.facts("regressor_mlp", features=["autofx163"], **ALL)
     wrong = published.named(f"{DHOOGHE}, Table C.2, 211C").misplaced(facts)
     assert wrong == "D'Hooghe 2022, Table C.2, 211C is of network 211C, this is 163NC"
+
+
+def test_what_may_differ_is_said() -> None:
+    figure = published.named(f"{ASSAYAG}, Figure 12, AdaDelta")
+    for bins, said in ((500, "500 bins instead of 5001"), (5001, "")):
+        facts = run_facts.facts("inverse_synth", **THESIS, options={"bins": bins})
+        assert figure.misplaced(facts) is None
+        assert figure.unlike(facts) == said
 
 
 def test_the_four_targets_of_the_equaliser_are_known_by_their_filters() -> None:
     shipped = {"eq-shelving": "shelving", "eq-peaking": "peaking", "eq-lowpass": "low-pass", "eq-highpass": "high-pass"}
     for name in (*shipped, "eq-any", "pairs-distortion", "distortion"):
         steps = recipes.load(recipes.read_named(name)).chain.steps
-        assert published.transformation(steps) == shipped.get(name), name
+        assert run_facts.transformation(steps) == shipped.get(name), name
     weaker = recipes.read_named("eq-shelving")
     weaker["chain"][0]["parameters"]["gain_db"] = 9
-    assert published.transformation(recipes.load(weaker).chain.steps) is None
+    assert run_facts.transformation(recipes.load(weaker).chain.steps) is None
 
 
 def test_a_network_of_a_cost_has_about_as_many_parameters() -> None:

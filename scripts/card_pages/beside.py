@@ -1,0 +1,76 @@
+"""Every published figure beside the kept run that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from card_pages import Results, better
+from timbre_data.models.evaluation import published, run_facts
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One published figure beside ours."""
+
+    run: str
+    split: str
+    theirs: published.Result
+    key: str
+    ours: float
+    unlike: str = ""
+    """How the run differs from what the figure is of."""
+
+    @property
+    def verdict(self) -> str:
+        """better, worse, or same."""
+        return better(self.ours, self.theirs, self.key)
+
+
+def compared(results: Results) -> list[Comparison]:
+    """Every published figure that belongs beside a kept run, with the run's own."""
+    found = []
+    for run, kept in results.runs.items():
+        metrics = results.metrics(run)
+        for theirs in published.beside(metrics.get("about", {})):
+            for key in theirs.values:
+                ours = _ours(metrics, kept["training"], key)
+                if ours is not None:
+                    split, unlike = kept["settings"].get("split", ""), theirs.unlike(metrics["about"])
+                    found.append(Comparison(run, split, theirs, key, ours, unlike))
+    for name, kept in results.comparisons.items():
+        for model, scores in kept["classifiers"].items():
+            carried = kept.get("generalisation", {})
+            values = scores | {
+                "carried_accuracy": carried.get("here", {}).get("there"),
+                "both_accuracy": carried.get("both", {}).get("there"),
+            }
+            for theirs in published.beside(run_facts.facts(model, classes=scores["classes"])):
+                for key in theirs.values.keys() & {one for one, value in values.items() if value is not None}:
+                    found.append(Comparison(f"{name} ({model})", "note", theirs, key, float(values[key])))
+    return found
+
+
+def _ours(metrics: Mapping[str, Any], training: Mapping[str, Any], key: str) -> float | None:
+    """A run's figure for what a paper calls `key`; None where it has none."""
+    each = metrics.get("parameters_each") or {}
+    places: dict[str, Any] = {
+        **{name: one.get("published_convention_mae") for name, one in each.items()},
+        **(metrics.get("thresholds") or {}).get("mean > 0.2", {}),
+        **(metrics.get("losses") or {}),
+        "accuracy": metrics.get("accuracy"),
+        "roc_auc": metrics.get("roc_auc"),
+        "watt_hours": training["watt_hours"],
+        "training_seconds": training["seconds"],
+        **{name: (metrics.get("cost") or {}).get(name) for name in ("megabytes", "inference_ms")},
+        "input": (metrics.get("identity") or {}).get("loss"),
+        "reconstruction": (metrics.get("first_stage") or {}).get("loss"),
+        "relative": metrics.get("relative_loss"),
+    }
+    if metrics.get("published_convention"):
+        places["mse"] = metrics["published_convention"]["mse"]
+    if "knobs" in metrics:
+        places["validation_loss"] = min(loss for _, loss in training["losses"])
+    value = places.get(key)
+    return None if value is None else float(value)
