@@ -18,9 +18,9 @@ ELEVEN = sorted(published.IDMT_CLASSES)
 FOUR = sorted(published.FOUR_CLASSES)
 INSTRUMENTS = sorted(published.IRMAS_CLASSES)
 MLP = {"hidden": 100, "layers": 5, "first_activation": False}
-ALL = {"options": MLP, "parameters": published.COLUMNS}
-THESIS = {"knobs": 12, "sounds": 500, "optimizer": "adadelta"}
-TUNED = {"optimizer_options": {"rho": 0.45, "weight_decay": 5e-4}}
+ALL: dict[str, Any] = {"options": MLP, "parameters": published.COLUMNS}
+THESIS: dict[str, Any] = {"knobs": 12, "sounds": 500, "optimizer": "adadelta"}
+TUNED: dict[str, Any] = {"optimizer_options": {"rho": 0.45, "weight_decay": 5e-4}}
 
 
 @pytest.mark.parametrize("result", published.RESULTS, ids=lambda one: one.name)
