@@ -21,7 +21,7 @@ from timbre_data.schemas.errors import UsageError
 
 
 class InverseSynthOptions(Frozen):
-    """Published: a window of 1500, FFT of 10,000 (5001 bins), 4 layers of 800; the successor experiment averages to 500
+    """Published: a window of 1500, FFT of 10,000 (5001 bins), 4 layers of 800; the thesis's last experiment has 500
     bins.
 
     The thesis calls SciPy's `spectrogram`, whose defaults make 5001 x 30 of 0.9 s: `spectrogram: scipy`. With

@@ -1,4 +1,7 @@
-"""Auto-tagging on MagnaTagATune (Pons et al.), with both convolution layers twice as wide."""
+"""Auto-tagging on MagnaTagATune (Pons et al.), with both convolution layers twice as wide.
+
+The text widens the first layer alone; its parameter counts are those of both.
+"""
 
 from __future__ import annotations
 

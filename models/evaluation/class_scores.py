@@ -77,7 +77,7 @@ def one_class(
                 intervals.text(intervals.of_mean((guess == true)[audible], groups[audible])) if audible.any() else "-",
                 str(audible_scores.rows),
             ),
-            *((f"{one.name} ({one.condition})", number(one.values["accuracy"]), "-", "-") for one in beside),
+            *((f"{one.name} ({one.said(about)})", number(one.values["accuracy"]), "-", "-") for one in beside),
         ),
         note="The paper's figures are on recordings and cannot be compared directly with rendered sounds."
         if beside

@@ -40,7 +40,7 @@ def evaluate_frames(
             ("all frames", number(scores.accuracy), str(len(row_indices))),
             (f"mean over {len(recordings)} recordings", number(float(each.mean())), "-"),
             (f"always {names[common]}", number(always), "-"),
-            *((f"{one.name} ({one.condition})", number(one.values["accuracy"]), "-") for one in beside),
+            *((f"{one.name} ({one.said(about)})", number(one.values["accuracy"]), "-") for one in beside),
         ),
         note="The paper's figure is on real singing." if beside else "",
     )

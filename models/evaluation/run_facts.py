@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from timbre_data.models.evaluation.published import (
@@ -60,7 +60,7 @@ def facts(
     features: Sequence[str] = (),
     conditioning: int = 0,
     options: Mapping[str, Any] | None = None,
-    classes: Iterable[str] = (),
+    classes: Collection[str] = (),
     groups: Iterable[str] = (),
     transformation: str | None = None,
     parameters: Iterable[str] = (),
@@ -82,6 +82,7 @@ def facts(
     found = {
         "network": network,
         "task": task(classes),
+        "classes": str(len(classes)) if classes else None,
         "role": roles.pop() if len(roles) == 1 else None,
         "transformation": transformation,
         "parameters": FIFTEEN if frozenset(parameters) == frozenset(COLUMNS) else None,

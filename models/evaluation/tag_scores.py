@@ -63,7 +63,7 @@ def evaluate_tags(
                 (
                     ("clips", number(scores.accuracy), str(len(clips))),
                     ("pieces", number(piece_accuracy), str(len(row_indices))),
-                    *((f"{one.name} ({one.condition})", number(one.values["accuracy"]), "-") for one in published.beside(about, "accuracy")),
+                    *((f"{one.name} ({one.said(about)})", number(one.values["accuracy"]), "-") for one in published.beside(about, "accuracy")),
                 ),
             )
         )  # fmt: skip
@@ -98,7 +98,7 @@ def evaluate_tags(
                 for i, name in enumerate(names)
             ),
             note=" ".join(
-                f"{one.name}: {one.values['roc_auc']:g} ({one.condition})."
+                f"{one.name}: {one.values['roc_auc']:g} ({one.said(about)})."
                 for one in published.beside(about, "roc_auc")
             ),
         )
@@ -161,7 +161,7 @@ def _threshold_table(thresholds: dict[str, dict[str, float]], about: Mapping[str
     columns = [f"{average}_{name}" for average in ("micro", "macro") for name in ("precision", "recall", "f1")]
     rows = [(name, *(number(scores[column]) for column in columns)) for name, scores in thresholds.items()]
     for one in published.beside(about, "micro_f1"):
-        rows.append((f"{one.name} ({one.condition})", *(number(one.values[column]) for column in columns)))
+        rows.append((f"{one.name} ({one.said(about)})", *(number(one.values[column]) for column in columns)))
     return Table(
         "Which tags are there, by threshold",
         ("threshold", *(column.replace("_", " ").replace("f1", "F1") for column in columns)),

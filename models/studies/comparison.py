@@ -324,6 +324,6 @@ def _carried_over(
             for one, values in accuracies.items()
         ),
         note=" ".join(
-            f"{one.name}: {100 * next(iter(one.values.values())):.1f} % ({one.condition})." for one in theirs
+            f"{one.name}: {100 * next(iter(one.values.values())):.1f} % ({one.said(facts)})." for one in theirs
         ),
     )

@@ -46,9 +46,11 @@ def compared(results: Results) -> list[Comparison]:
                 "carried_accuracy": carried.get("here", {}).get("there"),
                 "both_accuracy": carried.get("both", {}).get("there"),
             }
-            for theirs in published.beside(run_facts.facts(model, classes=scores["classes"])):
+            about = run_facts.facts(model, classes=scores["classes"])
+            for theirs in published.beside(about):
                 for key in theirs.values.keys() & {one for one, value in values.items() if value is not None}:
-                    found.append(Comparison(f"{name} ({model})", "note", theirs, key, float(values[key])))
+                    unlike = theirs.unlike(about)
+                    found.append(Comparison(f"{name} ({model})", "note", theirs, key, float(values[key]), unlike))
     return found
 
 
@@ -72,5 +74,6 @@ def _ours(metrics: Mapping[str, Any], training: Mapping[str, Any], key: str) -> 
         places["mse"] = metrics["published_convention"]["mse"]
     if "knobs" in metrics:
         places["validation_loss"] = min(loss for _, loss in training["losses"])
+        places["final_loss"] = training["losses"][-1][1]
     value = places.get(key)
     return None if value is None else float(value)

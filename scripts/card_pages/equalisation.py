@@ -85,15 +85,19 @@ def page(results: Results) -> list[str]:
         ),
         responses(results, four, f"Learned response against the target's, {WHERE}"),
         *(f"![Response of {run}](eq-{run.rpartition('-')[2]}-response.png)" for run in four),
-        "![Input, target and output of a held-out note, shelving](eq-shelving-note.png)",
-        "![Filters and what they make of a frame](eq-shelving-filters.png)",
+        *(
+            f"![Input, target and output of a held-out note, {name}](eq-{name}-note.png)"
+            for run in four
+            if (name := run.rpartition("-")[2])
+        ),
+        "![The shelf's filters, given and learned, and what they make of a frame](eq-shelving-filters.png)",
     ]
     speed = sorted(results.metrics(run)["real_time"] for run in four)
     rows = [
         (
             name,
             number(results.metrics(run)["first_stage"]["loss"]),
-            results.paper(run, f"{MARTINEZ}, Table 2, {PAPER[name]}", "reconstruction") if name == "shelving" else "-",
+            results.paper(run, f"{MARTINEZ}, Table 2, {PAPER[name]}", "reconstruction"),
             results.course(run),
             results.energy(run),
         )
@@ -109,5 +113,6 @@ CARD = Card(
     title="End-to-end equalisation",
     recipes=("equalisation",),
     page=page,
-    pictures=pictures("equalisation", PAPER, ("shelving",)),
+    pictures=pictures("equalisation", PAPER, ("shelving",))
+    | {f"equalisation-{name}/evaluation/note.png": f"eq-{name}-note.png" for name in PAPER},
 )

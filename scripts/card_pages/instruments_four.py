@@ -51,7 +51,7 @@ def page(results: Results) -> list[str]:
         "energy",
     )
     return [
-        "Phrases by programs of one General MIDI SoundFont: a **stand-in** for IRMAS. Drums are its standard kit. Test phrases are by programs that were never heard where an instrument has several; 800 phrases, eight epochs of the published sixty.",
+        "Phrases by programs of one General MIDI SoundFont: a **stand-in** for IRMAS. Drums are its standard kit. Test phrases are by programs that were never heard where an instrument has several; 800 phrases, eight epochs, where the paper allows 60 and stopped after 48.",
         table(
             "Piano, drums, flute and other: test phrases named right",
             head,

@@ -75,11 +75,12 @@ def page(results: Results) -> list[str]:
             if "inverse-optimisers-adadelta" in results.runs
             else None
         )
-        note = (
-            f"{theirs.name}: {theirs.values['validation_loss']:g} ({theirs.condition}; {theirs.mostly['bins']} bins)."
-            if theirs
-            else ""
-        )
+        constant = number(results.metrics(runs[0])["mean_predictor"]["mse"])
+        note = f"Losses are mean squares of knobs in [0, 1]; the mean of each knob as the answer to every test sound costs {constant}. Spread: the deviation of a knob's outputs over the test sounds, divided by that of its labels, the median of the knobs. PSD squares: the thesis's distance of two sounds, median over the test sounds."
+        if theirs:
+            note += (
+                f" {theirs.name}: {theirs.values['final_loss']:g} ({theirs.condition}; {theirs.mostly['bins']} bins)."
+            )
         parts += [
             table("Three optimisers on 500 sounds, 40 epochs, 500 bins (Figures 12 and 14)", head, rows, note=note),
             "![Losses of each epoch](inverse-thesis-curves.png)",

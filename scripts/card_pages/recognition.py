@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from card_pages import STAND_IN, Card, Results, table
+from timbre_data.models.evaluation.published import DHOOGHE
 
 PITCHES = {
     "recognition-known": "known (`autofx163`)",
@@ -17,6 +18,7 @@ def page(results: Results) -> list[str]:
         results.beside_comparison(f"recognition-{target}")
         text = results.texts.get(f"recognition-{target}/tables.md")
         parts += [f"## {title}", text] if text else []
+    families = "recognition-families"
     rows = [
         (what, f"{100 * results.metrics(run)['accuracy']:.1f} %", results.course(run), results.energy(run))
         for run, what in PITCHES.items()
@@ -25,6 +27,36 @@ def page(results: Results) -> list[str]:
     if rows:
         head = ("pitch of the note", "accuracy", "training", "energy")
         parts.append(table("`class-mlp` on the eleven effects, one split by dry note", head, rows))
+    costs = {"eleven effects": "recognition-known", "six families": families}
+    costs = {what: run for what, run in costs.items() if run in results.runs}
+    if families in costs.values():
+        spent = []
+        for what, run in costs.items():
+            found = results.training(run)
+            spent.append(
+                (
+                    what,
+                    f"{100 * results.metrics(run)['accuracy']:.1f} %",
+                    f"{found['seconds']:.0f} s",
+                    f"{found['watt_hours']:.2g} Wh",
+                )
+            )
+            for size in ("GM", "Full"):
+                row = f"{'Simplified' if run == families else 'Complete'} {size}"
+                theirs = results.published(run, f"{DHOOGHE}, Table 4.3, {row}")
+                spent.append(
+                    (
+                        theirs.name,
+                        "-",
+                        *(
+                            f"{theirs.values[key]:g} {unit}"
+                            for key, unit in (("training_seconds", "s"), ("watt_hours", "Wh"))
+                        ),
+                    )
+                )
+        head = ("classes", "accuracy", "training", "energy")
+        note = "GM is the report's monophonic guitar, Full its whole dataset; trained on a GPU there, on one core here."
+        parts.append(table("What the training of `class-mlp` takes, one split by dry note", head, spent, note=note))
     return parts
 
 

@@ -107,6 +107,16 @@ def test_what_may_differ_is_said() -> None:
         assert figure.unlike(facts) == said
 
 
+def test_a_number_of_classes_that_differs_is_said() -> None:
+    theirs = published.named(f"{PONS}, Table I, Proposed, dan")
+    for count, said in ((29, "; here 29 classes instead of 32"), (32, "")):
+        facts = run_facts.facts("jingju_proposed", groups=["dan1"], classes=[f"p{k}" for k in range(count)])
+        assert theirs.misplaced(facts) is None
+        assert theirs.said(facts) == theirs.condition + said
+    carried = published.named(f"{DHOOGHE}, Figure 5.5, eleven effects, on other sounds")
+    assert carried.unlike(run_facts.facts("class_mlp", classes=ELEVEN)) == "11 classes instead of 3"
+
+
 def test_the_four_targets_of_the_equaliser_are_known_by_their_filters() -> None:
     shipped = {"eq-shelving": "shelving", "eq-peaking": "peaking", "eq-lowpass": "low-pass", "eq-highpass": "high-pass"}
     for name in (*shipped, "eq-any", "pairs-distortion", "distortion"):
