@@ -76,9 +76,15 @@ class Evaluated:
             transformation=run_facts.transformation(self.datasets[0].recipe.chain.steps)
             if trained.task == "transformation"
             else None,
-            parameters=trained.outputs if trained.task == "regression" else (),
+            parameters=trained.outputs if trained.task == "regression" and self._one_effect_each else (),
             **self._of_a_synth,
         )
+
+    @property
+    def _one_effect_each(self) -> bool:
+        """Whether no row has a chain of effects."""
+        rows, chosen = self.rows, self.row_indices
+        return rows is not None and chosen is not None and bool((rows.present[chosen].sum(axis=1) <= 1).all())
 
     @property
     def _of_a_synth(self) -> dict[str, Any]:
