@@ -25,7 +25,7 @@ SCORES = tuple(f"{average}_{score}" for average in ("micro", "macro") for score 
 def page(results: Results) -> list[str]:
     """Tables II and III on stand-ins, and the instrument CNN."""
     parts = [
-        "All on rendered **stand-ins**: figures of the papers, on real recordings, stand beside them and do not compete."
+        "All on rendered **stand-ins**: figures of the papers, on real recordings, stand beside them and do not compete. There are 27 tags here, 50 there; the network called Choi et al. is their own FCN-4 of 96 x 1366, which Pons et al. describe as five layers on 96 x 187."
     ]
     runs = {name: seeds(results, f"tag-shapes-{name}") for name in ("proposed", "small-rectangular")}
     title = "Tags: `gm-tags`, held-out clips (a stand-in)"
@@ -81,7 +81,7 @@ def page(results: Results) -> list[str]:
 
 
 CARD = Card(
-    title="Instruments, tags, phonemes",
+    title="Instruments and tags",
     recipes=("tag-shapes", "tagging", "instruments", "instrument-cnn"),
     page=page,
     pictures={
