@@ -1,4 +1,4 @@
-"""What the end-to-end equaliser makes of tasks beyond its paper's, and what the paper names as next steps."""
+"""What the end-to-end equaliser makes of tasks beyond its paper's."""
 
 from __future__ import annotations
 
@@ -13,11 +13,6 @@ BEYOND = {
     "distortion": "distortion, on piano",
     "compressor": "compressor, on piano",
 }
-VARIANTS = {
-    "published": "as published",
-    "recurrent": "a recurrent latent network",
-    "warped": "a frequency-warped loss (trained by it, judged by the published one)",
-}
 SHOWN = {
     "noise-response": "Response of noise",
     "guitar-response": "Response of guitar",
@@ -29,7 +24,7 @@ SHOWN = {
 
 
 def page(results: Results) -> list[str]:
-    """Losses and responses of each task, then of each variant."""
+    """Losses and responses of each task."""
     beyond = [f"beyond-equalisation-{name}" for name in BEYOND if results.metrics(f"beyond-equalisation-{name}")]
     parts: list[str] = []
     if beyond:
@@ -53,20 +48,12 @@ def page(results: Results) -> list[str]:
                 if f"beyond-equalisation-{picture.partition('-')[0]}" in beyond
             ),
         ]
-    rows = [
-        (what, *(number(results.metrics(run)["losses"][key]) for key in KEYS), results.course(run), results.energy(run))
-        for name, what in VARIANTS.items()
-        if (run := f"equalisation-variants-{name}") in results.runs
-    ]
-    if rows:
-        head = ("network, loss", "KL", "MSE", "MAE", "sum", "training, one core", "energy")
-        parts.append(table("What the paper names as next steps: the shelf, held-out notes", head, rows))
     return parts
 
 
 CARD = Card(
     title="Beyond equalisation",
-    recipes=("beyond-equalisation", "equalisation-variants"),
+    recipes=("beyond-equalisation",),
     page=page,
     pictures=pictures("beyond-equalisation", BEYOND, ("distortion", "compressor", "any")),
 )
