@@ -25,11 +25,10 @@ AS_PUBLISHED: dict[str, Any] = {
     "input": "mel",
     "latent": "dense",
     "warped_loss": False,
-    "components": 0,
-    "layers": 4,
-    "neurons": 800,
 }
 """Options whose other values make another network, or another loss, than a paper's."""
+THESIS: dict[str, Any] = {"components": 0, "layers": 4, "neurons": 800}
+"""The same of the inverse synthesiser, whose options have names that others use, too."""
 
 
 def task(names: Iterable[str]) -> str | None:
@@ -76,8 +75,10 @@ def facts(
     network: str | None = model.replace("-", "_")
     if network in ("autofx", "regressor_mlp"):
         network = variant(network, features, conditioning, options or {})
-    elif options and any((options.get(key) or value) != value for key, value in AS_PUBLISHED.items()):
-        network = None
+    else:
+        usual = AS_PUBLISHED | (THESIS if network == "inverse_synth" else {})
+        if any(((options or {}).get(key) or value) != value for key, value in usual.items()):
+            network = None
     roles = {next((role for role in ("dan", "laosheng") if one.startswith(role)), "") for one in groups}
     found = {
         "network": network,

@@ -70,6 +70,7 @@ def test_names_are_unique() -> None:
         ("irmas_single", {"classes": INSTRUMENTS[:4]}, []),
         ("mtt_dieleman", {"classes": ["guitar"]}, [f"{PONS}, Table III, Dieleman et al."]),
         ("jingju_mlp", {"groups": ["dan0001", "dan/x"]}, [f"{PONS}, Table I, MLP, dan"]),
+        ("jingju_gmm", {"groups": ["laosheng1"], "options": {"components": 40}}, [f"{PONS}, Table I, GMMs, laosheng"]),
         ("jingju_mlp", {"groups": ["dan0001", "laosheng0001"]}, []),
         ("jingju_mlp", {"groups": ["somebody"]}, []),
         ("eq_autoencoder", {"transformation": "peaking"}, [f"{MARTINEZ}, Table 2, peaking"]),
