@@ -30,8 +30,16 @@ def page(results: Results) -> list[str]:
         ),
         _mean(
             results,
-            "each its own tract, SGD",
+            "each its own tract, SGD at 0.001",
             {name: [run] if (run := f"{SHAPES}-sgd-{name}") in results.runs else [] for name in NETWORKS},
+        ),
+        _mean(
+            results,
+            "each its own tract, SGD at 0.001 and at 0.02",
+            {
+                name: [run] if (run := f"{SHAPES}-sgd-{speed}{name}") in results.runs else []
+                for name, speed in zip(NETWORKS, ("", "fast-"), strict=True)
+            },
         ),
     ]
     rows = [row for row in rows if row]
