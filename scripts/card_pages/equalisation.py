@@ -84,7 +84,7 @@ def page(results: Results) -> list[str]:
             note="The paper's are on held-out notes of a sampled piano.",
         ),
         responses(results, four, f"Learned response against the target's, {WHERE}"),
-        *(f"![Response of {run}](eq-{run.rpartition('-')[2]}-response.png)" for run in four),
+        *(f"![Response of {name}](eq-{name}-response.png)" for run in four if (name := run.rpartition("-")[2])),
         *(
             f"![Input, target and output of a held-out note, {name}](eq-{name}-note.png)"
             for run in four
@@ -104,7 +104,7 @@ def page(results: Results) -> list[str]:
         for run in four
         if (name := run.rpartition("-")[2])
     ]
-    head = ("target", "loss of the sound given back after the first stage", "paper", "second stage, one core", "energy")
+    head = ("target", "loss of the sound given back after the first stage", "paper", "training, one core", "energy")
     parts.append(table("The first stage, and what training took", head, rows))
     return [*parts, f"Processing on one core: {speed[0]:.2f} to {speed[-1]:.2f} x real time."]
 
