@@ -45,7 +45,7 @@ def model(width: int, count: int) -> Model:
         magnatagatune_frontend,
         body,
         summary=f"Auto-tagging CNN with a musically motivated first layer of twelve filter shapes{wide}.",
-        source="Pons et al. 2017 2017-2018, timbre CNNs, Table III",
+        source="Pons et al. 2017, timbre CNNs, Table III",
         options=ShapedOptions,
         batch_size=32,
         multi_label=True,

@@ -90,8 +90,8 @@ FIFTEEN = "the 15 of modulation, delay and distortion"
 
 @dataclass(frozen=True)
 class Result:
-    """A row of a paper's table. `belongs` is what a run must be for it to stand beside it (see `facts`); in `mostly` it
-    may differ, but then that is said.
+    """A row of a paper's table. `belongs` is what a run must be for it to stand beside it (see `run_facts.facts`);
+    in what `mostly` says it may differ, but then that is said.
     """
 
     paper: str

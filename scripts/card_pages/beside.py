@@ -33,11 +33,13 @@ def compared(results: Results) -> list[Comparison]:
     found = []
     for run, kept in results.runs.items():
         metrics = results.metrics(run)
-        for theirs in published.beside(metrics.get("about", {})):
+        classes = metrics.get("classes") or metrics.get("tags")
+        about = {**({"classes": str(len(classes))} if classes else {}), **metrics.get("about", {})}
+        for theirs in published.beside(about):
             for key in theirs.values:
                 ours = _ours(metrics, kept["training"], key)
                 if ours is not None:
-                    split, unlike = kept["settings"].get("split", ""), theirs.unlike(metrics["about"])
+                    split, unlike = kept["settings"].get("split", ""), theirs.unlike(about)
                     found.append(Comparison(run, split, theirs, key, ours, unlike))
     for name, kept in results.comparisons.items():
         for model, scores in kept["classifiers"].items():
