@@ -91,6 +91,10 @@ class Rows:
         """Indices of the rows of one split: 0 train, 1 validation, 2 test."""
         return np.flatnonzero(self.split == split)
 
+    def one_effect_each(self, row_indices: NDArray[np.int64]) -> bool:
+        """Whether none of these rows has a chain of effects."""
+        return bool((self.present[row_indices].sum(axis=1) <= 1).all())
+
     def take(self, row_mask: NDArray[np.bool_]) -> Rows:
         """Only some of the rows: every field that has one entry a row."""
         count = len(self.row)

@@ -81,8 +81,7 @@ def _errors(
     sure = _intervals(predicted, middle, rows, row_indices)
     plots.predicted_against_true(predicted, labels, mask, rows.parameter_names, folder / "parameters.png")
     name = run_facts.variant(trained.model, trained.features, trained.shape.conditioning, trained.options)
-    one_effect_each = bool((rows.present[row_indices].sum(axis=1) <= 1).all())
-    comparable = one_effect_each and set(rows.parameter_names) == set(published.COLUMNS)
+    comparable = rows.one_effect_each(row_indices) and set(rows.parameter_names) == set(published.COLUMNS)
     tables: list[Table] = []
     if comparable:
         tables.append(_beside_the_paper(errors, mean, floor, rows.parameter_names, name))

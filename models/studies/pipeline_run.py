@@ -14,6 +14,7 @@ from timbre_data.models.studies.evaluate import evaluate, is_evaluated
 from timbre_data.models.studies.grid_search import check_grid, search
 from timbre_data.models.training import train
 from timbre_data.models.training.preparing import resolve
+from timbre_data.models.training.train import FINISHED
 from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue import validation
@@ -23,8 +24,6 @@ from timbre_data.pipeline.store.location import locate
 from timbre_data.schemas.errors import RecipeError
 from timbre_data.schemas.recipe import Recipe
 from timbre_data.schemas.settings import FinetuneStage, PipelineRecipe, TrainSettings, TrainStage
-
-FINISHED = "finished already"
 
 
 def run_pipeline(

@@ -83,8 +83,7 @@ class Evaluated:
     @property
     def _one_effect_each(self) -> bool:
         """Whether no row has a chain of effects."""
-        rows, chosen = self.rows, self.row_indices
-        return rows is not None and chosen is not None and bool((rows.present[chosen].sum(axis=1) <= 1).all())
+        return self.rows is not None and self.row_indices is not None and self.rows.one_effect_each(self.row_indices)
 
     @property
     def _of_a_synth(self) -> dict[str, Any]:

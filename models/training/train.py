@@ -41,6 +41,8 @@ from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.schemas.errors import LockedError, UsageError
 from timbre_data.schemas.settings import TrainSettings
 
+FINISHED = "finished already"
+
 
 def train(
     settings: TrainSettings,
@@ -65,7 +67,7 @@ def train(
         if resolve(before.settings) != settings or before.contents != contents:
             raise UsageError(f"{folder} is a run with other settings or data: choose another --name, or leave it out.")
         if before.finished:
-            return folder, "finished already"
+            return folder, FINISHED
     elif folder.is_dir() and {path.name for path in folder.iterdir()} - {LOCK}:
         raise UsageError(f"{folder} exists already and is not a run: choose another --name.")
     if dry_run:

@@ -149,7 +149,7 @@ def _layers(results: Results) -> list[str]:
     rows = []
     for what, each in runs.items():
         trainings = [results.training(run) for run in each]
-        epochs, minutes = (np.mean([one[key] for one in trainings]) for key in ("epochs", "seconds"))
+        epochs, seconds = (np.mean([one[key] for one in trainings]) for key in ("epochs", "seconds"))
         rows.append(
             (
                 what,
@@ -158,7 +158,7 @@ def _layers(results: Results) -> list[str]:
                 number(float(errors[what].std(ddof=1))) if len(each) > 1 else "-",
                 str(len(each)),
                 number(float(np.mean([results.metrics(run)["true"]["skill"] for run in each]))),
-                f"{epochs:.0f} epochs, {minutes / 60:.1f} min",
+                f"{epochs:.0f} epochs, {seconds / 60:.1f} min",
             )
         )
     parts = [

@@ -13,18 +13,24 @@ LARGEST = "mel-1600"
 """The training with the most rows, whose FiLM layer is shown."""
 
 
+def _trainings(results: Results) -> dict[str, tuple[str, str]]:
+    """Input and training rows of each of the CNN's runs."""
+    settings = {run: kept["settings"] for run, kept in results.runs.items()}
+    return {
+        run: (INPUTS[one["options"].get("spectrogram", "power")], f"3 x {one['train_rows']}")
+        for run, one in settings.items()
+        if results.metrics(run)["model"] == "autofx"
+    }
+
+
 def page(results: Results) -> list[str]:
     """One line a run: its input, rows, and errors."""
     rows = []
-    for run, kept in results.runs.items():
+    for run, said in _trainings(results).items():
         found = results.metrics(run)
-        if found["model"] != "autofx":
-            continue
-        settings = kept["settings"]
         rows.append(
             (
-                INPUTS[settings["options"].get("spectrogram", "power")],
-                f"3 x {settings['train_rows']}",
+                *said,
                 str(found["parameters"]),
                 number(found["true"]["mse"]),
                 number(found["true"]["skill"]),
@@ -56,11 +62,7 @@ def page(results: Results) -> list[str]:
 
 def draw(results: Results, pages: Path) -> None:
     """The curves of the trainings."""
-    runs = {
-        f"{INPUTS[kept['settings']['options'].get('spectrogram', 'power')]}, 3 x {kept['settings']['train_rows']}": run
-        for run, kept in results.runs.items()
-        if results.metrics(run)["model"] == "autofx"
-    }
+    runs = {", ".join(said): run for run, said in _trainings(results).items()}
     draw_losses(results, runs, "masked MSE", pages / "autofx-cnn-curves.png")
 
 

@@ -33,6 +33,7 @@ def compared(results: Results) -> list[Comparison]:
     found = []
     for run, kept in results.runs.items():
         metrics = results.metrics(run)
+        # runs that were evaluated before their number was a fact have them in their scores
         classes = metrics.get("classes") or metrics.get("tags")
         about = {**({"classes": str(len(classes))} if classes else {}), **metrics.get("about", {})}
         for theirs in published.beside(about):

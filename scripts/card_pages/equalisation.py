@@ -75,7 +75,7 @@ def pictures(recipe: str, names: Iterable[str], shown: Sequence[str]) -> dict[st
 
 def page(results: Results) -> list[str]:
     """Losses and responses."""
-    four = [f"equalisation-{name}" for name in PAPER if results.metrics(f"equalisation-{name}")]
+    four = {name: run for name in PAPER if results.metrics(run := f"equalisation-{name}")}
     parts = [
         table(
             f"Losses over held-out notes (pitch class B), each beside the same target of {MARTINEZ}, Table 2",
@@ -83,16 +83,12 @@ def page(results: Results) -> list[str]:
             losses_beside(results, "equalisation"),
             note="The paper's are on held-out notes of a sampled piano.",
         ),
-        responses(results, four, f"Learned response against the target's, {WHERE}"),
-        *(f"![Response of {name}](eq-{name}-response.png)" for run in four if (name := run.rpartition("-")[2])),
-        *(
-            f"![Input, target and output of a held-out note, {name}](eq-{name}-note.png)"
-            for run in four
-            if (name := run.rpartition("-")[2])
-        ),
+        responses(results, list(four.values()), f"Learned response against the target's, {WHERE}"),
+        *(f"![Response of {name}](eq-{name}-response.png)" for name in four),
+        *(f"![Input, target and output of a held-out note, {name}](eq-{name}-note.png)" for name in four),
         "![The shelf's filters, given and learned, and what they make of a frame](eq-shelving-filters.png)",
     ]
-    speed = sorted(results.metrics(run)["real_time"] for run in four)
+    speed = sorted(results.metrics(run)["real_time"] for run in four.values())
     rows = [
         (
             name,
@@ -101,8 +97,7 @@ def page(results: Results) -> list[str]:
             results.course(run),
             results.energy(run),
         )
-        for run in four
-        if (name := run.rpartition("-")[2])
+        for name, run in four.items()
     ]
     head = ("target", "loss of the sound given back after the first stage", "paper", "training, one core", "energy")
     parts.append(table("The first stage, and what training took", head, rows))

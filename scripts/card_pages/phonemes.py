@@ -31,15 +31,12 @@ def page(results: Results) -> list[str]:
         _mean(
             results,
             "each its own tract, SGD at 0.001",
-            {name: [run] if (run := f"{SHAPES}-sgd-{name}") in results.runs else [] for name in NETWORKS},
+            _kept(results, (f"{SHAPES}-sgd-proposed", f"{SHAPES}-sgd-small-rectangular")),
         ),
         _mean(
             results,
             "each its own tract, SGD at 0.001 and at 0.02",
-            {
-                name: [run] if (run := f"{SHAPES}-sgd-{speed}{name}") in results.runs else []
-                for name, speed in zip(NETWORKS, ("", "fast-"), strict=True)
-            },
+            _kept(results, (f"{SHAPES}-sgd-proposed", f"{SHAPES}-sgd-fast-small-rectangular")),
         ),
     ]
     rows = [row for row in rows if row]
@@ -83,6 +80,11 @@ def page(results: Results) -> list[str]:
             head = ("network", "parameters", "frame accuracy", "paper, on recordings", "training", "energy")
             parts.append(table(f"Table I, {role}: until the validation loss stops falling", head, rows))
     return parts
+
+
+def _kept(results: Results, runs: tuple[str, str]) -> dict[str, list[str]]:
+    """One run of each network, where it is kept."""
+    return {name: [run] if run in results.runs else [] for name, run in zip(NETWORKS, runs, strict=True)}
 
 
 def _mean(results: Results, what: str, runs: dict[str, list[str]]) -> tuple[str, ...]:

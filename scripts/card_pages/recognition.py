@@ -9,6 +9,11 @@ PITCHES = {
     "recognition-known": "known (`autofx163`)",
     "recognition-measured": "measured on the sound (`autofx163_sound`)",
 }
+COSTS = {
+    "recognition-known": ("eleven effects", "Complete"),
+    "recognition-families": ("six families", "Simplified"),
+}
+"""Trainings of Table 4.3: their classes, and what its rows call them."""
 
 
 def page(results: Results) -> list[str]:
@@ -18,7 +23,6 @@ def page(results: Results) -> list[str]:
         results.beside_comparison(f"recognition-{target}")
         text = results.texts.get(f"recognition-{target}/tables.md")
         parts += [f"## {title}", text] if text else []
-    families = "recognition-families"
     rows = [
         (what, f"{100 * results.metrics(run)['accuracy']:.1f} %", results.course(run), results.energy(run))
         for run, what in PITCHES.items()
@@ -27,37 +31,27 @@ def page(results: Results) -> list[str]:
     if rows:
         head = ("pitch of the note", "accuracy", "training", "energy")
         parts.append(table("`class-mlp` on the eleven effects, one split by dry note", head, rows))
-    costs = {"eleven effects": "recognition-known", "six families": families}
-    costs = {what: run for what, run in costs.items() if run in results.runs}
-    if families in costs.values():
-        spent = []
-        for what, run in costs.items():
-            found = results.training(run)
-            spent.append(
-                (
-                    what,
-                    f"{100 * results.metrics(run)['accuracy']:.1f} %",
-                    f"{found['seconds']:.0f} s",
-                    f"{found['watt_hours']:.2g} Wh",
-                )
-            )
-            for size in ("GM", "Full"):
-                row = f"{'Simplified' if run == families else 'Complete'} {size}"
-                theirs = results.published(run, f"{DHOOGHE}, Table 4.3, {row}")
-                spent.append(
-                    (
-                        theirs.name,
-                        "-",
-                        *(
-                            f"{theirs.values[key]:g} {unit}"
-                            for key, unit in (("training_seconds", "s"), ("watt_hours", "Wh"))
-                        ),
-                    )
-                )
+    costs = _costs(results)
+    if costs:
         head = ("classes", "accuracy", "training", "energy")
         note = "GM is the report's monophonic guitar, Full its whole dataset; trained on a GPU there, on one core here."
-        parts.append(table("What the training of `class-mlp` takes, one split by dry note", head, spent, note=note))
+        parts.append(table("What the training of `class-mlp` takes, one split by dry note", head, costs, note=note))
     return parts
+
+
+def _costs(results: Results) -> list[tuple[str, ...]]:
+    """Each training beside its own rows of Table 4.3."""
+    rows: list[tuple[str, ...]] = []
+    for run, (what, title) in COSTS.items():
+        if run not in results.runs:
+            continue
+        accuracy = f"{100 * results.metrics(run)['accuracy']:.1f} %"
+        rows.append((what, accuracy, f"{results.training(run)['seconds']:.0f} s", results.energy(run)))
+        for size in ("GM", "Full"):
+            theirs = results.published(run, f"{DHOOGHE}, Table 4.3, {title} {size}")
+            spent = theirs.values
+            rows.append((theirs.name, "-", f"{spent['training_seconds']:g} s", f"{spent['watt_hours']:g} Wh"))
+    return rows
 
 
 CARD = Card(
