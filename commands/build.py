@@ -29,6 +29,7 @@ from timbre_data.commands._shared import (
     say,
     warn,
 )
+from timbre_data.pipeline.build.watching import PATIENCE_SECONDS
 from timbre_data.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def render(
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
-    patience: Patience = 60.0,
+    patience: Patience = PATIENCE_SECONDS,
     allow_mixed: AllowMixed = False,
     batch: Batch = None,
     part: Annotated[
@@ -212,7 +213,7 @@ def import_(
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
-    patience: Patience = 60.0,
+    patience: Patience = PATIENCE_SECONDS,
     allow_mixed: AllowMixed = False,
     batch: Batch = None,
     keep_going: Annotated[
@@ -267,7 +268,7 @@ def featurize(
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
-    patience: Patience = 60.0,
+    patience: Patience = PATIENCE_SECONDS,
     allow_mixed: AllowMixed = False,
     batch: Batch = None,
     trust: Trust = False,
@@ -320,7 +321,7 @@ def run(
     settings: Settings = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
-    patience: Patience = 60.0,
+    patience: Patience = PATIENCE_SECONDS,
     allow_mixed: AllowMixed = False,
     dry_run: DryRun = False,
     trust: Trust = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from timbre_data.pipeline.build.machine import allow_open_files
 from timbre_data.pipeline.build.provenance import fingerprint
-from timbre_data.pipeline.build.watching import answers
+from timbre_data.pipeline.build.watching import answers, workers_of
 from timbre_data.schemas.errors import ClusterLostError, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def dask_client(cluster: Cluster) -> Iterator[Any]:
                 f"no Dask scheduler answers at {cluster.scheduler} ({type(error).__name__}): start one with 'dask scheduler'."
             ) from None
         try:
-            if not client.scheduler_info().get("workers"):
+            if not workers_of(client):
                 raise UsageError(
                     f"the scheduler at {cluster.scheduler} has no workers: start some with 'dask worker {cluster.scheduler}'."
                 )

@@ -24,7 +24,14 @@ from numpy.typing import NDArray
 
 from timbre_data.pipeline.build.connecting import refuse_other_code, refuse_other_workers
 from timbre_data.pipeline.build.provenance import fingerprint
-from timbre_data.pipeline.build.watching import ClusterWatch, Patience, answers, known_workers, while_looking
+from timbre_data.pipeline.build.watching import (
+    PATIENCE_SECONDS,
+    ClusterWatch,
+    Patience,
+    answers,
+    known_workers,
+    while_looking,
+)
 from timbre_data.pipeline.catalogue.progress import Progress
 from timbre_data.pipeline.catalogue.registry import MemberFile, add_files, named_files
 from timbre_data.pipeline.catalogue.threads import available_cores
@@ -68,7 +75,7 @@ class Cluster:
     workers: int = field(default_factory=available_cores)
     scheduler: str | None = None
     batch: int | None = None
-    patience: float = 60.0
+    patience: float = PATIENCE_SECONDS
     allow_mixed: bool = False
 
     def __post_init__(self) -> None:

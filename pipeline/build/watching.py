@@ -10,11 +10,17 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from functools import partial
 from typing import Any, TypeVar
 
 from timbre_data.schemas.errors import ClusterLostError
 
 T = TypeVar("T")
+
+PATIENCE_SECONDS = 180.0
+"""For so long a build waits for a scheduler or worker that does not answer, unless told otherwise. A worker that
+compiles, on a machine with more to do than processors, was seen to be silent for more than a minute.
+"""
 
 SILENT_SECONDS = 10.0
 """A scheduler or worker that was not heard of for so long counts as lost."""
@@ -51,7 +57,7 @@ class ClusterWatch:
             if self._client.status != "running":
                 continue
             try:
-                workers = self._client.scheduler_info()["workers"]
+                workers = workers_of(self._client)
             except Exception:  # told by the age of the last answer
                 continue
             now = time.monotonic()
@@ -170,13 +176,24 @@ def while_looking(call: Callable[[], T], look: Callable[[], None], seconds: floa
     return answer.result()
 
 
+def workers_of(client: Any) -> dict[str, Any]:
+    """All workers of a client's scheduler, by address, as the scheduler knows them now. Raises what Dask does where it
+    does not answer.
+
+    `client.scheduler_info` keeps its answer where a timer of the client's overwrites it with none of the workers, and
+    before Dask 2026.7 it names five of them.
+    """
+    workers: dict[str, Any] = client.sync(client.scheduler.identity)["workers"]
+    return workers
+
+
 def answers(client: Any, seconds: float = 2.0) -> bool:
     """Whether a client's scheduler answers within a time."""
-    return client.status == "running" and within(seconds, client.scheduler_info)
+    return client.status == "running" and within(seconds, partial(workers_of, client))
 
 
 def known_workers(client: Any, seconds: float = 5.0) -> dict[str, Any]:
     """The workers of a client's scheduler, by address; none where it does not answer within a time."""
     found: dict[str, Any] = {}
-    within(seconds, lambda: found.update(client.scheduler_info()["workers"]))
+    within(seconds, lambda: found.update(workers_of(client)))
     return found

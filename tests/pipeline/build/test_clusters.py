@@ -171,7 +171,8 @@ def test_workers_that_join_are_looked_at_and_those_before_are_not(monkeypatch: p
 
     there = {"tcp://a": {"last_seen": 1.0}}
     asked: list[list[str]] = []
-    client = SimpleNamespace(status="running", scheduler_info=lambda: {"workers": dict(there)})
+    client = SimpleNamespace(status="running")
+    monkeypatch.setattr(watching, "workers_of", lambda client: dict(there))
 
     def joined(addresses: list[str]) -> None:
         asked.append(addresses)
@@ -186,6 +187,21 @@ def test_workers_that_join_are_looked_at_and_those_before_are_not(monkeypatch: p
         time.sleep(1.5)
         assert str(watch.refused) == "tcp://other runs other code"
     assert asked == [["tcp://b"], ["tcp://other"]]
+
+
+def test_all_workers_are_seen_whatever_the_client_asks_meanwhile() -> None:
+    """Dask's own client asks the scheduler every two seconds, here all the time, for everything but the workers."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    with (
+        dask.config.set({"distributed.client.scheduler-info-interval": "1ms"}),
+        LocalCluster(n_workers=7, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        assert {len(watching.workers_of(client)) for _ in range(100)} == {7}
+        assert {len(watching.known_workers(client)) for _ in range(100)} == {7}
+        assert watching.answers(client)
 
 
 @pytest.fixture

@@ -82,8 +82,10 @@ def test_processes_of_a_cluster_make_the_same(reference: Dataset) -> None:
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
-        data = build(small_recipe(n=1100), "clustered", cluster=Cluster(scheduler=cluster.scheduler_address))
-        featurizing.featurize(data.location, FEATURES, Cluster(scheduler=cluster.scheduler_address))
+        # its workers compile beside other tests: as long as they need
+        workers = Cluster(scheduler=cluster.scheduler_address, patience=600)
+        data = build(small_recipe(n=1100), "clustered", cluster=workers)
+        featurizing.featurize(data.location, FEATURES, workers)
     same(Dataset("clustered"), reference)
 
 
