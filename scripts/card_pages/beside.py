@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from card_pages import Results, better
 from timbre_data.models.evaluation import published, run_facts
@@ -12,7 +15,9 @@ from timbre_data.models.evaluation import published, run_facts
 
 @dataclass(frozen=True)
 class Comparison:
-    """One published figure beside ours."""
+    """One published figure beside ours: of one run, or the mean over `seeds` runs that differ in their seed alone, of
+    which `run` is the first.
+    """
 
     run: str
     split: str
@@ -21,6 +26,11 @@ class Comparison:
     ours: float
     unlike: str = ""
     """How the run differs from what the figure is of."""
+    trained: str = ""
+    """The settings of the run without its seed."""
+    seeds: int = 1
+    deviation: float | None = None
+    """Of the runs, where there are several."""
 
     @property
     def verdict(self) -> str:
@@ -32,6 +42,7 @@ def compared(results: Results) -> list[Comparison]:
     """Every published figure that belongs beside a kept run, with the run's own."""
     found = []
     for run, kept in results.runs.items():
+        trained = json.dumps({key: value for key, value in kept["settings"].items() if key != "seed"}, sort_keys=True)
         metrics = results.metrics(run)
         # runs that were evaluated before their number was a fact have them in their scores
         classes = metrics.get("classes") or metrics.get("tags")
@@ -41,7 +52,7 @@ def compared(results: Results) -> list[Comparison]:
                 ours = _ours(metrics, kept["training"], key)
                 if ours is not None:
                     split, unlike = kept["settings"].get("split", ""), theirs.unlike(about)
-                    found.append(Comparison(run, split, theirs, key, ours, unlike))
+                    found.append(Comparison(run, split, theirs, key, ours, unlike, trained))
     for name, kept in results.comparisons.items():
         for model, scores in kept["classifiers"].items():
             carried = kept.get("generalisation", {})
@@ -53,8 +64,22 @@ def compared(results: Results) -> list[Comparison]:
             for theirs in published.beside(about):
                 for key in theirs.values.keys() & {one for one, value in values.items() if value is not None}:
                     unlike = theirs.unlike(about)
-                    found.append(Comparison(f"{name} ({model})", "note", theirs, key, float(values[key]), unlike))
+                    run = f"{name} ({model})"
+                    found.append(Comparison(run, "note", theirs, key, float(values[key]), unlike, trained=run))
     return found
+
+
+def over_seeds(found: Sequence[Comparison]) -> list[Comparison]:
+    """The same with one comparison, of the mean, for runs that differ in their seed alone."""
+    groups: dict[tuple[str, str, str], list[Comparison]] = {}
+    for one in found:
+        groups.setdefault((one.trained, one.theirs.name, one.key), []).append(one)
+    means = []
+    for group in groups.values():
+        ours = np.array([one.ours for one in group])
+        deviation = float(ours.std(ddof=1)) if len(group) > 1 else None
+        means.append(replace(group[0], ours=float(ours.mean()), seeds=len(group), deviation=deviation))
+    return means
 
 
 def _ours(metrics: Mapping[str, Any], training: Mapping[str, Any], key: str) -> float | None:
