@@ -18,6 +18,7 @@ from torch import nn
 
 from timbre_data.models.inference.spectral_search import Task, render_labels, search_one, spectral_loss
 from timbre_data.pipeline.build.machine import quiet_threads
+from timbre_data.pipeline.catalogue.memory import reused_memory
 from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.recipe import Recipe
 
@@ -105,6 +106,7 @@ def layers_of(network: nn.Module) -> list[nn.Module]:
     return [module for module in network.modules() if list(module.parameters(recurse=False))]
 
 
+@reused_memory()
 def finetune(
     network: nn.Module,
     inputs: Sequence[torch.Tensor | None],

@@ -19,6 +19,7 @@ from timbre_data.models.training import energy
 from timbre_data.models.training.checkpoint_io import SafeCheckpointIO, load_checkpoint, newest_checkpoint, writing
 from timbre_data.models.training.loggers import open_logger
 from timbre_data.pipeline.catalogue.journal import Sparing
+from timbre_data.pipeline.catalogue.memory import reused_memory
 from timbre_data.schemas.errors import InterruptedBuildError
 from timbre_data.schemas.settings import TrainSettings
 
@@ -140,7 +141,7 @@ def fit(
         resume = newest_checkpoint(folder / LAST)
         meter = energy.EnergyMeter(folder) if settings.measure_energy else contextlib.nullcontext()
         try:
-            with meter, writing(folder):
+            with meter, writing(folder), reused_memory():
                 trainer.fit(module, data, ckpt_path=resume and str(resume), weights_only=True)
         except (KeyboardInterrupt, SystemExit):  # Lightning answers Ctrl-C by leaving the program
             raise _interrupted(folder) from None

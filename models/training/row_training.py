@@ -12,7 +12,7 @@ import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.optim import SGD, Adadelta, Adagrad, Adam
+from torch.optim import SGD, Adagrad, Adam
 
 from timbre_data.models.architectures import MODELS, Model, Shape
 from timbre_data.models.data.batches import Batches, Variation
@@ -22,6 +22,7 @@ from timbre_data.models.evaluation import epochs
 from timbre_data.models.targets import TARGETS
 from timbre_data.models.targets._target import Target
 from timbre_data.models.training import checkpoints, loop
+from timbre_data.models.training.adadelta import Adadelta
 from timbre_data.models.training.checkpoints import Standardized, Trained, as_sound
 from timbre_data.models.training.runs import find_run
 from timbre_data.pipeline.catalogue.threads import network_threads
@@ -140,7 +141,7 @@ class _Module(L.LightningModule):
         made: type[Any] = classes[self._settings.optimizer or "adam"]
         options = dict(self._settings.optimizer_options or {})
         if made is not Adadelta and "foreach" not in options and "differentiable" not in options:
-            options.setdefault("fused", True)  # one pass over all weights
+            options.setdefault("fused", True)  # one pass over all weights, as ours has for AdaDelta
         try:
             optimizer = made(self.network.parameters(), lr=rate, **options)
         except (TypeError, ValueError) as error:
@@ -186,6 +187,13 @@ def build(
     return network, trained
 
 
+def _threads(model: Model) -> int:
+    """One for a perceptron: a second gains nothing on its small matrices, and where others use the machine it spins for
+    them.
+    """
+    return network_threads() if model.input == "audio" else 1
+
+
 def seconds_per_step(
     settings: TrainSettings, rows: Rows, probabilities: torch.Tensor | None, network: Standardized, multi_label: bool
 ) -> float:
@@ -195,7 +203,7 @@ def seconds_per_step(
     index = np.arange(settings.batch_size or 64) % len(rows.row)
     tensors = tensors_of(target, rows, probabilities, multi_label)
     optimizer = Adam(network.parameters(), lr=1e-6)
-    torch.set_num_threads(network_threads() if model.input == "audio" else min(2, network_threads()))
+    torch.set_num_threads(_threads(model))
     times = []
     for _ in range(2):
         begun = time.perf_counter()
@@ -247,7 +255,7 @@ def fit_rows(
         _check_crop(network, rows, settings)
     feed = _Feed(tensors_of(target, rows, probabilities, multi_label), train_rows, validation_rows, settings)
     module = _Module(network, model, target, settings, multi_label)
-    torch.set_num_threads(network_threads() if model.input == "audio" else min(2, network_threads()))
+    torch.set_num_threads(_threads(model))
     patience = settings.patience or 10
     loop.fit(module, feed, settings, folder, say, epochs_to_run=settings.max_epochs, patience=patience, logger=logger)
     checkpoints.save(replace(trained, network=module.network), folder)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import sys
+
+from timbre_data.pipeline.catalogue.memory import keep_freed_memory
 
 SWITCH_SECONDS = 0.0005
 """The interpreter's switch interval between threads; with Python's 5 ms, cores wait for each other between calls."""
@@ -31,16 +32,5 @@ def share_cores() -> None:
     if sys.getswitchinterval() != SWITCH_SECONDS:
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.freeze()  # a full collection over everything imported stops all threads for a tenth of a second
-        _keep_freed_memory()
+        keep_freed_memory()
     blosc.use_threads = False
-
-
-def _keep_freed_memory() -> None:
-    """Tell glibc to reuse buffers of a few megabytes instead of mapping and clearing new pages for each (elsewhere,
-    nothing).
-    """
-    trim_threshold, mmap_threshold = -1, -3
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(mmap_threshold, 32 * 2**20)
-        libc.mallopt(trim_threshold, 512 * 2**20)
