@@ -56,3 +56,12 @@ def test_a_claim_belongs_to_the_paper_that_it_names_first(pages: tuple[Any, Any]
     assert experiments.paper_of("Assayag (inverse synthesis); InverSynth (Barkan et al. 2019)") == published.ASSAYAG
     with pytest.raises(KeyError, match="no paper is named"):
         experiments.paper_of("something else")
+
+
+def test_differences_are_paired_by_seed(pages: tuple[Any, Any]) -> None:
+    several = importlib.import_module("card_pages.several_seeds")
+    values = {0: 1.0, 1: 2.0, 3: 4.0, 4: 5.0}, {0: 0.8, 1: 1.9, 2: 100.0, 4: 4.9}
+    (said,) = several.difference(("a", "b"), values)
+    assert "+0.1333" in said
+    assert "over 3 seeds" in said
+    assert several.difference(("a", "b"), ({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0})) == []

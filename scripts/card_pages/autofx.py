@@ -143,7 +143,9 @@ def _layers(results: Results) -> list[str]:
     if not first.keys() <= runs.keys():
         return []
     errors = {
-        what: np.array([results.metrics(run)["published_convention"]["mse"] for run in each])
+        what: {
+            results.runs[run]["settings"]["seed"]: results.metrics(run)["published_convention"]["mse"] for run in each
+        }
         for what, each in runs.items()
     }
     rows = []
@@ -154,8 +156,8 @@ def _layers(results: Results) -> list[str]:
             (
                 what,
                 str(results.metrics(each[0])["parameters"]),
-                number(float(errors[what].mean())),
-                number(float(errors[what].std(ddof=1))) if len(each) > 1 else "-",
+                number(float(np.mean(list(errors[what].values())))),
+                number(float(np.std(list(errors[what].values()), ddof=1))) if len(each) > 1 else "-",
                 str(len(each)),
                 number(float(np.mean([results.metrics(run)["true"]["skill"] for run in each]))),
                 f"{epochs:.0f} epochs, {seconds / 60:.1f} min",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from card_pages import Results, table
@@ -20,14 +19,15 @@ def seeds(results: Results, stem: str) -> list[str]:
     return sorted(run for run in results.runs if run.rpartition("-")[0] == stem)
 
 
-def difference(names: Sequence[str], values: Sequence[NDArray[np.float64]], *, less: bool = False) -> list[str]:
-    """The interval of the difference of two values, seed by seed, and which is better; `less` is better, or more.
-    Nothing for too few seeds.
+def difference(names: Sequence[str], values: Sequence[Mapping[int, float]], *, less: bool = False) -> list[str]:
+    """The interval of the difference of two values (by seed, each), seed by seed over those that both have, and which
+    is better; `less` is better, or more. Nothing for too few seeds.
     """
-    count = min(len(one) for one in values)
+    both = sorted(values[0].keys() & values[1].keys())
+    count = len(both)
     if count < FEWEST:
         return []
-    each = values[0][:count] - values[1][:count]
+    each = np.array([values[0][seed] - values[1][seed] for seed in both])
     low, high = stats.t.interval(0.95, count - 1, each.mean(), stats.sem(each))
     verdict = "no difference is shown"
     if low > 0 or high < 0:
@@ -41,7 +41,11 @@ def paired(results: Results, runs: Mapping[str, Sequence[str]], key: str, what: 
     """Two networks with several seeds each (`runs`, seed by seed): means beside the paper's `row`, and the interval of
     their difference.
     """
-    values = {name: np.array([results.metrics(run)[key] for run in each]) for name, each in runs.items()}
+    by_seed = {
+        name: {results.runs[run]["settings"]["seed"]: results.metrics(run)[key] for run in each}
+        for name, each in runs.items()
+    }
+    values = {name: np.array(list(each.values())) for name, each in by_seed.items()}
     rows = [
         (
             name,
@@ -57,4 +61,4 @@ def paired(results: Results, runs: Mapping[str, Sequence[str]], key: str, what: 
     if not rows:
         return []
     text = table(title, ("network", "parameters", f"mean {what}", "deviation", "seeds", "paper, on recordings"), rows)
-    return [text, *difference(list(values), list(values.values()))]
+    return [text, *difference(list(by_seed), list(by_seed.values()))]
