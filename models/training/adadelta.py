@@ -1,5 +1,5 @@
-"""AdaDelta in one pass over the weights, where PyTorch's goes over them a dozen times: with batches of five sounds, as
-the published inverse synthesiser has them, its step takes as long as the convolutions.
+"""AdaDelta in one pass over the weights, where PyTorch's goes over them a dozen times: of the published inverse
+synthesiser's training, with five sounds a batch, that step was a third.
 """
 
 from __future__ import annotations
