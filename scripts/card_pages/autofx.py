@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from card_pages import Card, Results, better, number, table
-from card_pages.several_seeds import difference
+from card_pages.several_seeds import by_seed, difference
 from timbre_data.models.evaluation.published import COLUMNS, DHOOGHE
 
 REGRESSORS = ("163NC", "163C", "211C")
@@ -142,12 +142,7 @@ def _layers(results: Results) -> list[str]:
     runs = {what: kept for what, each in runs.items() if (kept := [run for run in each if run in results.runs])}
     if not first.keys() <= runs.keys():
         return []
-    errors = {
-        what: {
-            results.runs[run]["settings"]["seed"]: results.metrics(run)["published_convention"]["mse"] for run in each
-        }
-        for what, each in runs.items()
-    }
+    errors = {what: by_seed(results, each, "published_convention", "mse") for what, each in runs.items()}
     rows = []
     for what, each in runs.items():
         trainings = [results.training(run) for run in each]

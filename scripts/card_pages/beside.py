@@ -62,7 +62,7 @@ def compared(results: Results) -> list[Comparison]:
             }
             about = run_facts.facts(model, classes=scores["classes"])
             for theirs in published.beside(about):
-                for key in theirs.values.keys() & {one for one, value in values.items() if value is not None}:
+                for key in (one for one in theirs.values if values.get(one) is not None):
                     unlike = theirs.unlike(about)
                     run = f"{name} ({model})"
                     found.append(Comparison(run, "note", theirs, key, float(values[key]), unlike, trained=run))

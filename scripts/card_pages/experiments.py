@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from card_pages import CARDS, Results, beside, cards
+from card_pages.plain_table import table
 from timbre_data.models.evaluation import published
 from timbre_data.models.evaluation.tables import number
 from timbre_data.pipeline.build import recipes
@@ -32,19 +33,6 @@ paper's says how far the system does what it should, not which is better on the 
 Trainings ran on one core, beside other work unless their card says otherwise. Where a training was repeated with other
 seeds, ours is the mean, with the standard deviation of one run.
 """
-
-
-def cell(text: object) -> str:
-    """Text that fits a cell of a table."""
-    return " ".join(str(text).replace("|", "\\|").split())
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """A Markdown table; none without rows."""
-    if not rows:
-        return []
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return [*lines, *("| " + " | ".join(cell(one) for one in row) + " |" for row in rows), ""]
 
 
 def paper_of(claim: str) -> str:

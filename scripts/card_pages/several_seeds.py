@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import getitem
 
 import numpy as np
 from scipy import stats
@@ -17,6 +19,11 @@ FEWEST = 3
 def seeds(results: Results, stem: str) -> list[str]:
     """The runs that are called so, with a seed behind."""
     return sorted(run for run in results.runs if run.rpartition("-")[0] == stem)
+
+
+def by_seed(results: Results, runs: Sequence[str], *keys: str) -> dict[int, float]:
+    """A metric of each run, at nested `keys`, by the run's seed."""
+    return {results.runs[run]["settings"]["seed"]: reduce(getitem, keys, results.metrics(run)) for run in runs}
 
 
 def difference(names: Sequence[str], values: Sequence[Mapping[int, float]], *, less: bool = False) -> list[str]:
@@ -41,11 +48,8 @@ def paired(results: Results, runs: Mapping[str, Sequence[str]], key: str, what: 
     """Two networks with several seeds each (`runs`, seed by seed): means beside the paper's `row`, and the interval of
     their difference.
     """
-    by_seed = {
-        name: {results.runs[run]["settings"]["seed"]: results.metrics(run)[key] for run in each}
-        for name, each in runs.items()
-    }
-    values = {name: np.array(list(each.values())) for name, each in by_seed.items()}
+    found = {name: by_seed(results, each, key) for name, each in runs.items()}
+    values = {name: np.array(list(each.values())) for name, each in found.items()}
     rows = [
         (
             name,
@@ -61,4 +65,4 @@ def paired(results: Results, runs: Mapping[str, Sequence[str]], key: str, what: 
     if not rows:
         return []
     text = table(title, ("network", "parameters", f"mean {what}", "deviation", "seeds", "paper, on recordings"), rows)
-    return [text, *difference(list(by_seed), list(by_seed.values()))]
+    return [text, *difference(list(found), list(found.values()))]
