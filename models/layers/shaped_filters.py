@@ -64,13 +64,29 @@ class ShapedFilters(nn.Module):
             wide = shape.width - 1 if self._padding in ("time", "same") else 0
             padded = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
             assert isinstance(branch, nn.Conv2d)
-            y = norm(_correlated(padded, branch))
-            # the largest of what ELU gives is ELU of the largest; one axis after the other, PyTorch pools
-            # several times faster
-            y = F.max_pool2d(y, (self._pool[0] or y.shape[2], 1))
-            y = F.elu(F.max_pool2d(y, (1, self._pool[1] or y.shape[3])))
-            joined.append(self.dropout(y.flatten(1) if self._flat else y))
+            places = padded.shape[2] - shape.height + 1, padded.shape[3] - shape.width + 1
+            pool = self._pool[0] or places[0], self._pool[1] or places[1]
+            joined.append(self._dropped(F.elu(self._largest(padded, branch, norm, pool))))
         return torch.cat(joined, dim=1)
+
+    def _largest(self, x: torch.Tensor, branch: nn.Conv2d, norm: nn.Module, pool: tuple[int, int]) -> torch.Tensor:
+        """The largest output of each pool, before ELU: the largest of what ELU gives is ELU of the largest."""
+        if self.training and _only_weights_learn(x):
+            # numba, which a prediction waits not for
+            from timbre_data.models.layers.largest_filtered import largest_filtered, signs_of
+
+            assert branch.bias is not None
+            with torch.no_grad():
+                signs = signs_of(norm)
+                y = _correlated(x, branch.weight * signs.view(-1, 1, 1, 1), None)
+            return largest_filtered(x, y, branch.weight, branch.bias, norm, pool)
+        y = norm(_correlated(x, branch.weight, branch.bias))
+        # one axis after the other, PyTorch pools several times faster
+        return F.max_pool2d(F.max_pool2d(y, (pool[0], 1)), (1, pool[1]))
+
+    def _dropped(self, y: torch.Tensor) -> torch.Tensor:
+        dropped: torch.Tensor = self.dropout(y.flatten(1) if self._flat else y)
+        return dropped
 
 
 TALL, MANY = 16, 32
@@ -79,18 +95,23 @@ high.
 """
 
 
-def _correlated(x: torch.Tensor, branch: nn.Conv2d) -> torch.Tensor:
+def _only_weights_learn(x: torch.Tensor) -> bool:
+    """Whether a pass is one of a training on a CPU in float32, over spectrograms that need no gradient themselves."""
+    plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return plain and torch.is_grad_enabled() and not x.requires_grad
+
+
+def _correlated(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """The convolution of one channel [shape=(n, 1, bins, frames)]; tall filters have the bands below each band as its
     channels.
     """
-    height = branch.kernel_size[0]
-    if x.device.type != "cpu" or height < TALL or branch.out_channels < MANY:
-        filtered: torch.Tensor = branch(x)
-        return filtered
+    filters, _, height, _ = weight.shape
+    if x.device.type != "cpu" or height < TALL or filters < MANY:
+        return F.conv2d(x, weight, bias)
     if torch.is_autocast_enabled("cpu"):
         x = x.to(torch.get_autocast_dtype("cpu"))
     bands = x[:, 0].unfold(1, height, 1).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    return F.conv2d(bands, branch.weight.transpose(1, 2), branch.bias)
+    return F.conv2d(bands, weight.transpose(1, 2), bias)
 
 
 def channels_last(network: nn.Module) -> nn.Module:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import librosa
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from timbre_data.models.architectures import MODELS, Shape
 from timbre_data.models.architectures._timbre import jingju_frontend
@@ -19,7 +18,6 @@ from timbre_data.models.layers.constant_q import LOWEST_HZ, ConstantQ
 from timbre_data.models.layers.counting import parameter_count
 from timbre_data.models.layers.film import Film
 from timbre_data.models.layers.precise_places import precise_pool, precise_pool_plainly
-from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
 from timbre_data.models.layers.sparse_filters import analyse, smooth_pool
 from timbre_data.models.layers.spectrogram import Spectrogram
 from timbre_data.models.layers.standardization import Standardise
@@ -139,35 +137,6 @@ def test_standardising_takes_parts_as_it_takes_the_whole() -> None:
         mean, deviation = x.numpy().mean(axes, keepdims=True)[0], x.numpy().std(axes, keepdims=True)[0]
         assert np.allclose(layer.mean.numpy(), np.broadcast_to(mean, layer.mean.shape), atol=1e-5)
         assert np.allclose(layer.deviation.numpy(), np.broadcast_to(deviation, layer.mean.shape), rtol=1e-4)
-
-
-@pytest.mark.parametrize(("padding", "size"), [("valid", (2, 0)), ("time", (0, 4)), ("same", (24, 16))])
-def test_filters_of_many_shapes_are_convolutions_that_are_bent_and_pooled(
-    padding: Literal["valid", "time", "same"], size: tuple[int, int]
-) -> None:
-    """Tall ones are computed another way, and pools come first; the numbers and gradients are those of the plain
-    order.
-    """
-    torch.manual_seed(0)
-    shapes = (FilterShape(40, 20, 3), FilterShape(3, 20, 1), FilterShape(40, 5, 4), FilterShape(33, 24, 2))
-    x = torch.randn(3, 1, 48, 32)
-    filters = ShapedFilters(shapes, padding=padding, pool=size, norm=True, flat=True)
-    for norm in filters.norms:
-        assert isinstance(norm, torch.nn.BatchNorm2d)
-        torch.nn.init.normal_(norm.weight)  # some turn the sound upside down
-    expected = []
-    for shape, branch, norm in zip(shapes, filters.branches, filters.norms, strict=True):
-        high, wide = (n - 1 for n in (shape.height, shape.width))
-        high, wide = high if padding == "same" else 0, wide if padding != "valid" else 0
-        y = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
-        y = F.elu(norm(branch(y)))
-        expected.append(F.max_pool2d(y, (size[0] or y.shape[2], size[1] or y.shape[3])).flatten(1))
-    plain = torch.cat(expected, dim=1)
-    made = filters(x)
-    assert torch.allclose(made, plain, atol=1e-5)
-    weights = list(filters.parameters())
-    gradients = (torch.autograd.grad(one.square().sum(), weights) for one in (made, plain))
-    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(*gradients, strict=True))
 
 
 def test_places_are_the_same_by_kernels_and_by_matrix_products() -> None:

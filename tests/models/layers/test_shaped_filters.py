@@ -1,0 +1,82 @@
+"""First layers of several filter shapes, beside PyTorch's own layers one after the other."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
+
+SHAPES = (FilterShape(6, 5, 1), FilterShape(4, 3, 4), FilterShape(40, 17, 1), FilterShape(33, 20, 3))
+
+
+def written_out(layer: ShapedFilters, x: torch.Tensor, padding: str, pool: tuple[int, int], flat: bool) -> torch.Tensor:
+    """The same by PyTorch's layers: pad, filter, norm, bend, then pool."""
+    joined = []
+    for shape, branch, norm in zip(layer.shapes, layer.branches, layer.norms, strict=True):
+        high = shape.height - 1 if padding == "same" else 0
+        wide = shape.width - 1 if padding != "valid" else 0
+        padded = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+        y = F.elu(norm(branch(padded)))
+        y = F.max_pool2d(y, (pool[0] or y.shape[2], pool[1] or y.shape[3]))
+        joined.append(y.flatten(1) if flat else y)
+    return torch.cat(joined, dim=1)
+
+
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize(
+    ("padding", "pool", "flat"), [("same", (24, 8), False), ("time", (0, 4), False), ("valid", (2, 0), True)]
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_it_is_pytorchs_layers_one_after_the_other(
+    padding: str, pool: tuple[int, int], flat: bool, norm: bool, training: bool
+) -> None:
+    """Outputs, gradients of every weight, and running statistics; norms that turn their channel round among them."""
+    torch.manual_seed(0)
+    layers = [ShapedFilters(SHAPES, padding=padding, pool=pool, flat=flat, norm=norm) for _ in range(2)]  # type: ignore[arg-type]
+    for module in layers[0].modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, -1, 1)
+            nn.init.normal_(module.bias)
+        elif isinstance(module, nn.Conv2d):
+            assert module.bias is not None
+            nn.init.normal_(module.bias)
+    layers[1].load_state_dict(layers[0].state_dict())
+    x = torch.randn(3, 1, 48, 32) + 0.5
+    outputs = []
+    for layer, ours in zip(layers, (True, False), strict=True):
+        layer.train(training)
+        outputs.append(layer(x) if ours else written_out(layer, x, padding, pool, flat))
+        (outputs[-1] * torch.linspace(-1, 1, outputs[-1].numel()).view_as(outputs[-1])).sum().backward()
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-4, atol=1e-4)
+    theirs = dict(layers[1].named_parameters())
+    for name, weights in layers[0].named_parameters():
+        expected = theirs[name].grad
+        assert weights.grad is not None
+        assert expected is not None
+        largest = max(expected.abs().max().item(), 1e-2)  # behind a norm a bias has none but of rounding
+        assert (weights.grad - expected).abs().max().item() < 2e-4 * largest + 1e-4, name
+    for name, running in layers[1].named_buffers():
+        torch.testing.assert_close(dict(layers[0].named_buffers())[name], running, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_the_same_pass_has_the_same_bytes_and_a_spectrogram_can_have_a_gradient() -> None:
+    """Once more the same, and by way of PyTorch's own layers where what is filtered learns, too."""
+    torch.manual_seed(0)
+    layer = ShapedFilters(SHAPES, padding="same", pool=(24, 8)).train()
+    x = torch.randn(3, 1, 48, 32)
+    gradients = []
+    for _ in range(2):
+        layer.zero_grad()
+        layer(x).square().sum().backward()
+        gradients.append([weights.grad.clone() for weights in layer.parameters() if weights.grad is not None])
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+    x.requires_grad_()
+    layer.zero_grad()
+    layer(x).square().sum().backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
+    for one, weights in zip(gradients[0], layer.parameters(), strict=True):
+        torch.testing.assert_close(one, weights.grad, rtol=1e-3, atol=1e-3)
