@@ -11,7 +11,6 @@ import importlib
 import json
 import os
 import pkgutil
-import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 
 import torch
 
+from card_pages.sentences import filled
 from timbre_data.models.evaluation import intervals, published, run_facts
 from timbre_data.models.evaluation.tables import Table, number
 
@@ -30,10 +30,6 @@ SOUNDS = "~/.cache/timbre-data/sounds/"
 STAND_IN = "All sounds are rendered: a **synthetic stand-in** for the recordings of IDMT-SMT-Audio-Effects that the report used. Figures stand beside the report's; they are not from the same sounds."
 LONG = 200
 """Lists of metrics that are longer are not kept: one value a row."""
-MEASURED = re.compile(r"(?<![\w./^-])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?!\.?\d)(?=( ?%| ?dB\b)?)")
-"""A number in a sentence; it counts as measured where it has a point or one of these units."""
-NOT_MEASURED = re.compile(r"`[^`]*`|\]\([^)]*\)|\b(Section|Figure|Table)s? \w+(\.\d+)?")
-"""Commands, addresses, and places in papers."""
 
 
 class CardError(Exception):
@@ -207,7 +203,7 @@ def take_pictures(card: Card, home: Path, kept: Mapping[str, Any], pages: Path) 
 
 
 def notes_of(name: str) -> str:
-    """What is written by hand at the end of a card."""
+    """What is written by hand at the end of a card, with references in the place of figures."""
     path = CARDS / f"{name}-notes.md"
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
@@ -220,7 +216,11 @@ def page_of(name: str, card: Card, results: Results) -> str:
     by = ", ".join(f"`timbre-data run {recipe}`" for recipe in run or results.recovered_recipes(card))
     machine = f"{made['processor']}, {made.get('cores', 2)} cores, {made.get('gpu') or 'no GPU'}"
     where = f"{machine}, Python {made['python']}, torch {made['torch']}"
-    said = [notes] if (notes := notes_of(name)) else []
+    try:
+        notes = filled(notes_of(name), results.runs | results.comparisons)
+    except KeyError as error:
+        raise CardError(f"{name}-notes.md: nothing is kept at {error}") from error
+    said = [notes] if notes else []
     if results.recovered:
         head = f"Its runs are commands: {by}. The files of the runs that this page was written from were not kept: its tables are those of an earlier state of it, measured on {where}. `scripts/cards {name}` writes it anew from new runs."
         parts = list(results.recovered["parts"])
@@ -228,46 +228,6 @@ def page_of(name: str, card: Card, results: Results) -> str:
         head = f"Made by {by} on {where}, {card.seeds}. This page by `scripts/cards {name}`."
         parts = card.page(results)
     return "\n\n".join([f"# {card.title}", head, *parts, *said]) + "\n"
-
-
-def leaves(value: Any) -> list[float]:
-    """All numbers in what was kept."""
-    if isinstance(value, Mapping):
-        return [leaf for one in value.values() for leaf in leaves(one)]
-    if isinstance(value, list | tuple):
-        return [leaf for one in value for leaf in leaves(one)]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return []
-    return [float(value)]
-
-
-def figures_of(text: str, notes: str = "") -> list[tuple[int, str, bool]]:
-    """The measured figures in the sentences of a page: line, number, and whether it is a percentage. Commands,
-    addresses and places in papers are left out, and tables, but for those of its `notes`, which are written by hand.
-    """
-    typed = set(notes.splitlines())
-    found = []
-    fenced = False
-    for line_number, line in enumerate(text.splitlines(), 1):
-        fenced ^= line.startswith("```")
-        if fenced or line.startswith(("    ", "#", "**")) or (line.startswith("|") and line not in typed):
-            continue
-        said = NOT_MEASURED.sub(lambda match: " " * len(match[0]), line)
-        for match in MEASURED.finditer(said):
-            if "." in match[0] or match[1]:
-                found.append((line_number, match[0], "%" in (match[1] or "")))
-    return found
-
-
-def is_known(said: str, share: bool, known: Sequence[float]) -> bool:
-    """Whether a number of a sentence is one of those, rounded as it is."""
-    plain = said.replace(",", "")
-    digits = plain.lower().split("e")[0]
-    places = len(digits.partition(".")[2])
-    power = int(plain.lower().partition("e")[2] or 0)
-    step = 0.5000001 * 10.0 ** (power - places)
-    scales = (100.0, 1.0) if share else (1.0,)
-    return any(abs(scale * one - float(plain)) <= step for one in known for scale in scales)
 
 
 def ranged(value: float, pair: Sequence[float] | None) -> str:
