@@ -15,6 +15,7 @@ from torch import nn
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import timbre_model
 from timbre_data.models.layers.constant_q import ConstantQ
+from timbre_data.models.layers.shaped_filters import OverSpectrogram
 from timbre_data.models.layers.spectrogram import Frontend, MelFrontend
 from timbre_data.schemas.base import Frozen
 
@@ -93,7 +94,7 @@ def _body(shape: Shape, options: InstrumentOptions) -> nn.Module:
         nn.Dropout(0.5),
         nn.Linear(256, shape.outputs),
     ]
-    return nn.Sequential(*layers)
+    return OverSpectrogram(*layers)
 
 
 MODEL = timbre_model(

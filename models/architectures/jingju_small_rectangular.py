@@ -8,6 +8,7 @@ from torch import nn
 
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import SungOptions, jingju_frontend, normed, timbre_model
+from timbre_data.models.layers.shaped_filters import OverSpectrogram
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:
@@ -15,7 +16,7 @@ def _body(shape: Shape, options: Any) -> nn.Module:
     for before, after, pool in ((1, 60, (2, 2)), (60, 84, (2, 1)), (84, 84, (2, 1)), (84, 84, (2, 1))):
         layers += normed(before, after, pool=pool)
     layers += [*normed(84, 60), nn.Flatten(), nn.Linear(60, shape.outputs)]
-    return nn.Sequential(*layers)
+    return OverSpectrogram(*layers)
 
 
 MODEL = timbre_model(

@@ -8,6 +8,7 @@ from torch import nn
 
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures._timbre import magnatagatune_frontend, normed, timbre_model
+from timbre_data.models.layers.shaped_filters import OverSpectrogram
 
 
 def _body(shape: Shape, options: Any) -> nn.Module:
@@ -15,7 +16,7 @@ def _body(shape: Shape, options: Any) -> nn.Module:
     for before, after, pool in ((1, 32, (1, 4)), (32, 32, (4, 1)), (32, 64, (2, 2)), (64, 32, (2, 2))):
         layers += normed(before, after, bias=False, pool=pool)  # (frequency, time): the paper counts time first
     layers += [*normed(32, 16, bias=False), nn.Flatten(), nn.Linear(448, shape.outputs)]
-    return nn.Sequential(*layers)
+    return OverSpectrogram(*layers)
 
 
 MODEL = timbre_model(

@@ -17,54 +17,83 @@ from torch.nn import functional as F
 
 
 @njit(cache=True, nogil=True)
-def _add_patches(
-    sums: NDArray[Any], x: NDArray[Any], places: NDArray[Any], gradients: NDArray[Any], frames: int
+def _gather(
+    sums: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    x: NDArray[Any],
+    pooled: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    scale: NDArray[Any],
+    gradients: NDArray[Any],
+    frames: int,
 ) -> None:  # pragma: no cover  # compiled
-    """Add to each filter [shape=(filters, width, height)] the patches of `x` [shape=(n, frames, bins)] at its places
-    among the outputs, `frames` wide, each times its gradient [shape=(n, filters, pools) both].
+    """Add up the gradients of filters [shape=(filters, width, height)], scales and shifts [shape=(filters,) both].
+
+    `x` [shape=(n, frames, bins)]; `pooled` are the largest outputs, where they are in what was pooled over frequency,
+    and where that is among all outputs, `frames` wide [shape=(n, filters, places in frequency, places in time) each].
     """
-    filters, width, height = sums.shape
+    of_filters, of_scale, of_shift = sums
+    largest, columns, rows = pooled
+    filters, width, height = of_filters.shape
     for n in range(len(x)):
-        for f in range(filters):
-            for k in range(places.shape[2]):
-                gradient = gradients[n, f, k]
-                if gradient == 0:
-                    continue
-                low, first = divmod(places[n, f, k], frames)
-                for w in range(width):
-                    for h in range(height):
-                        sums[f, w, h] += gradient * x[n, first + w, low + h]
+        for high in range(gradients.shape[2]):
+            for wide in range(gradients.shape[3]):
+                for f in range(filters):
+                    gradient = gradients[n, f, high, wide]
+                    of_scale[f] += gradient * largest[n, f, high, wide]
+                    of_shift[f] += gradient
+                    band, frame = divmod(columns[n, f, high, wide], frames)
+                    if rows.shape[0] > 0:
+                        band, frame = divmod(rows[n, f, band, frame], frames)
+                    share = gradient * scale[f]
+                    for w in range(width):
+                        for h in range(height):
+                            of_filters[f, w, h] += share * x[n, frame + w, band + h]
 
 
 class _Largest(torch.autograd.Function):
-    """The largest output of each pool; `x` gets no gradient."""
+    """The largest output of each pool, scaled and shifted; `x` gets no gradient."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, y: torch.Tensor, pool: tuple[int, int]) -> Any:
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        scale: torch.Tensor,
+        shift: torch.Tensor,
+        y: torch.Tensor,
+        pool: tuple[int, int],
+    ) -> torch.Tensor:
         # one axis after the other, PyTorch pools several times faster
-        tall, rows = F.max_pool2d(y, (pool[0], 1), return_indices=True)
+        tall, rows = y, torch.empty(0, 0, 0, 0, dtype=torch.int64)
+        if pool[0] > 1:
+            tall, rows = F.max_pool2d(y, (pool[0], 1), return_indices=True)
         largest, columns = F.max_pool2d(tall, (1, pool[1]), return_indices=True)
-        places = rows.flatten(2).gather(2, columns.flatten(2))
-        ctx.save_for_backward(x, places)
+        ctx.save_for_backward(x, scale, largest, columns, rows)
         ctx.frames, ctx.shape = y.shape[3], weight.shape
-        return largest.contiguous()
+        return torch.addcmul(shift[:, None, None], largest, scale[:, None, None])
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        x, places = ctx.saved_tensors
+        x, scale, largest, columns, rows = ctx.saved_tensors
         filters, _, height, width = ctx.shape
-        sums = x.new_zeros(filters, width, height)
-        turned = x[:, 0].transpose(1, 2).contiguous().numpy()
-        per_pool = gradients[0].flatten(2).contiguous().numpy()
-        _add_patches(sums.numpy(), turned, places.contiguous().numpy(), per_pool, ctx.frames)
-        return None, sums.transpose(1, 2)[:, None], None, None
+        of_filters = x.new_zeros(filters, width, height)
+        of_scale, of_shift = x.new_zeros(2, filters, dtype=torch.float64)
+        _gather(
+            (of_filters.numpy(), of_scale.numpy(), of_shift.numpy()),
+            x[:, 0].transpose(1, 2).contiguous().numpy(),
+            (largest.numpy(), columns.numpy(), rows.numpy()),
+            scale.detach().numpy(),
+            gradients[0].numpy(),
+            ctx.frames,
+        )
+        of_weight = of_filters.transpose(1, 2)[:, None]
+        return None, of_weight, of_scale.to(x.dtype), of_shift.to(x.dtype), None, None
 
 
 def largest_filtered(
     x: torch.Tensor,
     y: torch.Tensor,
     weight: torch.Tensor,
-    bias: torch.Tensor,
+    bias: torch.Tensor | None,
     norm: nn.Module,
     pool: tuple[int, int],
 ) -> torch.Tensor:
@@ -74,17 +103,17 @@ def largest_filtered(
     `x` [shape=(n, 1, bins, frames)] is padded already; `y` [shape=(n, filters, bins, frames)] is `x` filtered without
     bias, each filter times the `signs` of the norm.
     """
+    bias = weight.new_zeros(len(weight)) if bias is None else bias
     if not isinstance(norm, nn.BatchNorm2d):
-        return cast(torch.Tensor, _Largest.apply(x, weight, y, pool)) + bias[:, None, None]
+        return cast(torch.Tensor, _Largest.apply(x, weight, torch.ones_like(bias), bias, y, pool))
     signs = signs_of(norm)
-    largest = _Largest.apply(x, weight * signs[:, None, None, None], y, pool) * signs[:, None, None]
     mean, variance = _statistics(x, weight)
     _follow(norm, mean + bias, variance, len(x) * y.shape[2] * y.shape[3])
     scale = norm.weight / torch.sqrt(variance + norm.eps)
     assert norm.bias is not None
     # the bias of the filters is in their mean, too, and cancels: its gradient is zero
     shift = norm.bias - mean * scale + 0 * bias
-    return largest * scale[:, None, None] + shift[:, None, None]
+    return cast(torch.Tensor, _Largest.apply(x, weight * signs[:, None, None, None], signs * scale, shift, y, pool))
 
 
 def signs_of(norm: nn.Module) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -72,14 +72,7 @@ class ShapedFilters(nn.Module):
     def _largest(self, x: torch.Tensor, branch: nn.Conv2d, norm: nn.Module, pool: tuple[int, int]) -> torch.Tensor:
         """The largest output of each pool, before ELU: the largest of what ELU gives is ELU of the largest."""
         if self.training and _only_weights_learn(x):
-            # numba, which a prediction waits not for
-            from timbre_data.models.layers.largest_filtered import largest_filtered, signs_of
-
-            assert branch.bias is not None
-            with torch.no_grad():
-                signs = signs_of(norm)
-                y = _correlated(x, branch.weight * signs.view(-1, 1, 1, 1), None)
-            return largest_filtered(x, y, branch.weight, branch.bias, norm, pool)
+            return _learning(x, branch, norm, pool)
         y = norm(_correlated(x, branch.weight, branch.bias))
         # one axis after the other, PyTorch pools several times faster
         return F.max_pool2d(F.max_pool2d(y, (pool[0], 1)), (1, pool[1]))
@@ -93,6 +86,38 @@ TALL, MANY = 16, 32
 """So high, and so many, filters over one channel are faster on a CPU as filters over as many channels as they are
 high.
 """
+
+
+class OverSpectrogram(nn.Sequential):
+    """Layers of which the first are a convolution of one channel, its batch norm and a pool of largest values."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map spectrograms [shape=(n, 1, bins, frames)] to what the last layer gives."""
+        convolution, norm, pool, *rest = self
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(pool, nn.MaxPool2d)
+        if not (self.training and _only_weights_learn(x)):
+            whole: torch.Tensor = super().forward(x)
+            return whole
+        high, wide = _pair(convolution.padding)
+        y = _learning(F.pad(x, (wide, wide, high, high)), convolution, norm, _pair(pool.kernel_size))
+        for layer in rest:
+            y = layer(y)
+        return y
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _learning(x: torch.Tensor, branch: nn.Conv2d, norm: nn.Module, pool: tuple[int, int]) -> torch.Tensor:
+    """The largest output of each pool in a training step."""
+    # numba, which a prediction waits not for
+    from timbre_data.models.layers.largest_filtered import largest_filtered, signs_of
+
+    with torch.no_grad():
+        y = _correlated(x, branch.weight * signs_of(norm).view(-1, 1, 1, 1), None)
+    return largest_filtered(x, y, branch.weight, branch.bias, norm, pool)
 
 
 def _only_weights_learn(x: torch.Tensor) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from timbre_data.models.layers.shaped_filters import FilterShape, ShapedFilters
+from timbre_data.models.architectures import MODELS
+from timbre_data.models.layers.shaped_filters import FilterShape, OverSpectrogram, ShapedFilters
 
 SHAPES = (FilterShape(6, 5, 1), FilterShape(4, 3, 4), FilterShape(40, 17, 1), FilterShape(33, 20, 3))
 
@@ -60,6 +63,38 @@ def test_it_is_pytorchs_layers_one_after_the_other(
         assert (weights.grad - expected).abs().max().item() < 2e-4 * largest + 1e-4, name
     for name, running in layers[1].named_buffers():
         torch.testing.assert_close(dict(layers[0].named_buffers())[name], running, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("name", ["mtt_small_rectangular", "jingju_small_rectangular", "instrument_cnn"])
+def test_a_network_over_a_spectrogram_trains_as_by_pytorchs_layers(name: str) -> None:
+    """Its first convolution, norm and pool are done another way in training, its weights have their names. What
+    rounding moves from one place of a later pool to another is allowed for.
+    """
+    model = MODELS.load(name)
+    (shape, _), *_ = model.published.values()
+    torch.manual_seed(0)
+    body = model.build(shape, model.options()).body  # type: ignore[union-attr]
+    assert isinstance(body, OverSpectrogram)
+    torch.nn.init.uniform_(body[1].weight, -1, 1)  # type: ignore[arg-type]
+    for layer in body.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+    plain = nn.Sequential(*copy.deepcopy(list(body)))
+    assert plain.state_dict().keys() == body.state_dict().keys()
+    frontend = model.frontend(shape, model.options())  # type: ignore[misc]
+    x = torch.randn(4, 1, *frontend.shape)
+    for network in (body, plain):
+        network.train()(x).square().sum().backward()
+    theirs = dict(plain.named_parameters())
+    for key, weights in body.named_parameters():
+        expected = theirs[key].grad
+        assert weights.grad is not None
+        assert expected is not None
+        assert (weights.grad - expected).norm() < 0.02 * expected.norm() + 1e-3, key
+    for key, running in plain.state_dict().items():
+        torch.testing.assert_close(body.state_dict()[key], running, rtol=1e-4, atol=1e-5, msg=key)
+    with torch.no_grad():
+        torch.testing.assert_close(body.eval()(x), plain.eval()(x), rtol=1e-4, atol=1e-5)
 
 
 def test_the_same_pass_has_the_same_bytes_and_a_spectrogram_can_have_a_gradient() -> None:
