@@ -7,8 +7,11 @@ which follow from the moments of the input's patches. Neither writes a plane as 
 
 from __future__ import annotations
 
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
+import numpy as np
 import torch
 from numba import njit
 from numpy.typing import NDArray
@@ -24,19 +27,21 @@ def _gather(
     scale: NDArray[Any],
     gradients: NDArray[Any],
     frames: int,
+    part: tuple[int, int],
 ) -> None:  # pragma: no cover  # compiled
-    """Add up the gradients of filters [shape=(filters, width, height)], scales and shifts [shape=(filters,) both].
+    """Add up the gradients of filters [shape=(filters, width, height)], scales and shifts [shape=(filters,) both], of
+    a part of the filters: from one to before another.
 
     `x` [shape=(n, frames, bins)]; `pooled` are the largest outputs, where they are in what was pooled over frequency,
     and where that is among all outputs, `frames` wide [shape=(n, filters, places in frequency, places in time) each].
     """
     of_filters, of_scale, of_shift = sums
     largest, columns, rows = pooled
-    filters, width, height = of_filters.shape
+    _, width, height = of_filters.shape
     for n in range(len(x)):
         for high in range(gradients.shape[2]):
             for wide in range(gradients.shape[3]):
-                for f in range(filters):
+                for f in range(part[0], part[1]):
                     gradient = gradients[n, f, high, wide]
                     of_scale[f] += gradient * largest[n, f, high, wide]
                     of_shift[f] += gradient
@@ -77,7 +82,7 @@ class _Largest(torch.autograd.Function):
         filters, _, height, width = ctx.shape
         of_filters = x.new_zeros(filters, width, height)
         of_scale, of_shift = x.new_zeros(2, filters, dtype=torch.float64)
-        _gather(
+        given = (
             (of_filters.numpy(), of_scale.numpy(), of_shift.numpy()),
             x[:, 0].transpose(1, 2).contiguous().numpy(),
             (largest.numpy(), columns.numpy(), rows.numpy()),
@@ -85,6 +90,14 @@ class _Largest(torch.autograd.Function):
             gradients[0].numpy(),
             ctx.frames,
         )
+        # each filter's sum has one order, however many threads there are
+        threads = min(torch.get_num_threads(), filters)
+        edges = np.linspace(0, filters, threads + 1).astype(int).tolist()
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(lambda part: _gather(*given, part), itertools.pairwise(edges)))
+        else:
+            _gather(*given, (0, filters))
         of_weight = of_filters.transpose(1, 2)[:, None]
         return None, of_weight, of_scale.to(x.dtype), of_shift.to(x.dtype), None, None
 

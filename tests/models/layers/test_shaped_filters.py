@@ -97,17 +97,22 @@ def test_a_network_over_a_spectrogram_trains_as_by_pytorchs_layers(name: str) ->
         torch.testing.assert_close(body.eval()(x), plain.eval()(x), rtol=1e-4, atol=1e-5)
 
 
-def test_the_same_pass_has_the_same_bytes_and_a_spectrogram_can_have_a_gradient() -> None:
-    """Once more the same, and by way of PyTorch's own layers where what is filtered learns, too."""
+def test_the_same_pass_has_the_same_bytes_and_a_spectrogram_can_have_a_gradient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once more the same, also by several threads; by PyTorch's own layers where what is filtered learns, too."""
     torch.manual_seed(0)
     layer = ShapedFilters(SHAPES, padding="same", pool=(24, 8)).train()
     x = torch.randn(3, 1, 48, 32)
     gradients = []
-    for _ in range(2):
+    for threads in (1, 1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         layer.zero_grad()
         layer(x).square().sum().backward()
         gradients.append([weights.grad.clone() for weights in layer.parameters() if weights.grad is not None])
-    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+    for one, again, by_three in zip(*gradients, strict=True):
+        assert torch.equal(one, again)
+        assert torch.equal(one, by_three)
     x.requires_grad_()
     layer.zero_grad()
     layer(x).square().sum().backward()
