@@ -208,26 +208,38 @@ def notes_of(name: str) -> str:
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
+def _commands(recipes: Sequence[str]) -> str:
+    return ", ".join(f"`timbre-data run {recipe}`" for recipe in recipes)
+
+
+def _place(machine: Mapping[str, Any]) -> str:
+    """A machine, in words."""
+    what = f"{machine['processor']}, {machine.get('cores', 2)} cores, {machine.get('gpu') or 'no GPU'}"
+    return f"{what}, Python {machine['python']}, torch {machine['torch']}"
+
+
 def page_of(name: str, card: Card, results: Results) -> str:
     """The page of a card."""
     made = results.machine
     made_runs = [*results.runs, *results.comparisons]
     run = [one for one in card.recipes if any(name.startswith(f"{one}-") for name in made_runs)]
-    by = ", ".join(f"`timbre-data run {recipe}`" for recipe in run or results.recovered_recipes(card))
-    machine = f"{made['processor']}, {made.get('cores', 2)} cores, {made.get('gpu') or 'no GPU'}"
-    where = f"{machine}, Python {made['python']}, torch {made['torch']}"
+    earlier = results.recovered or {}
+    again = results.recovered_recipes(card)
+    if not made_runs:
+        by = _commands(again)
+        head = f"Its runs are commands: {by}. The files of the runs that this page was written from were not kept: its tables are those of an earlier state of it, measured on {_place(made)}. `scripts/cards {name}` writes it anew from new runs."
+        parts = list(earlier["parts"])
+    else:
+        head = f"Made by {_commands(run)} on {_place(made)}, {card.seeds}. This page by `scripts/cards {name}`."
+        parts = card.page(results)
+        if earlier:
+            since = f"What follows is of an earlier state of this page, measured on {_place(earlier['machine'])}; the files of its runs were not kept. {_commands(again)} makes them anew."
+            parts += ["## Earlier", since, *earlier["parts"]]
     try:
         notes = filled(notes_of(name), results.runs | results.comparisons)
     except KeyError as error:
         raise CardError(f"{name}-notes.md: nothing is kept at {error}") from error
-    said = [notes] if notes else []
-    if results.recovered:
-        head = f"Its runs are commands: {by}. The files of the runs that this page was written from were not kept: its tables are those of an earlier state of it, measured on {where}. `scripts/cards {name}` writes it anew from new runs."
-        parts = list(results.recovered["parts"])
-    else:
-        head = f"Made by {by} on {where}, {card.seeds}. This page by `scripts/cards {name}`."
-        parts = card.page(results)
-    return "\n\n".join([f"# {card.title}", head, *parts, *said]) + "\n"
+    return "\n\n".join([f"# {card.title}", head, *parts, *([notes] if notes else [])]) + "\n"
 
 
 def ranged(value: float, pair: Sequence[float] | None) -> str:

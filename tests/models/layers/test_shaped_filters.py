@@ -73,16 +73,19 @@ def test_a_network_over_a_spectrogram_trains_as_by_pytorchs_layers(name: str) ->
     model = MODELS.load(name)
     (shape, _), *_ = model.published.values()
     torch.manual_seed(0)
-    body = model.build(shape, model.options()).body  # type: ignore[union-attr]
+    body = model.build(shape, model.options()).body
     assert isinstance(body, OverSpectrogram)
-    torch.nn.init.uniform_(body[1].weight, -1, 1)  # type: ignore[arg-type]
+    layers = list(body)
+    assert isinstance(layers[1], nn.BatchNorm2d)
+    nn.init.uniform_(layers[1].weight, -1, 1)
     for layer in body.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0
-    plain = nn.Sequential(*copy.deepcopy(list(body)))
+    plain = nn.Sequential(*copy.deepcopy(layers))
     assert plain.state_dict().keys() == body.state_dict().keys()
-    frontend = model.frontend(shape, model.options())  # type: ignore[misc]
-    x = torch.randn(4, 1, *frontend.shape)
+    assert model.frontend is not None
+    bins, frames = model.frontend(shape, model.options())(torch.zeros(1, shape.samples)).shape[1:]
+    x = torch.randn(4, 1, bins, frames)
     for network in (body, plain):
         network.train()(x).square().sum().backward()
     theirs = dict(plain.named_parameters())
