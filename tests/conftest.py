@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -67,19 +68,37 @@ def build(recipe: Recipe, name: str, **options: Any) -> Dataset:
     return Dataset(name)
 
 
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, dict[str, Any]], Path]:
-    """Folders of small datasets, each rendered once in a process."""
-    folder = tmp_path_factory.mktemp("rendered")
-    made: dict[str, Path] = {}
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Folders that no test changes, each made once in a run of the tests by whichever process needs it first:
+    `once("name", make)`, where `make(folder)` writes into a folder that is not there yet. Who changes one copies it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # one for all processes of a run
+
+    def of(name: str, make: Callable[[Path], object]) -> Path:
+        folder = base / "once" / name
+        folder.parent.mkdir(exist_ok=True)
+        whole = folder.with_name(f"{name} is whole")
+        with FileLock(folder.with_name(f"{name}.lock")):
+            if not whole.is_file():
+                make(folder)
+                whole.touch()
+        return folder
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def rendered(once: Once) -> Callable[[str, dict[str, Any]], Path]:
+    """Folders of small datasets, each rendered once."""
 
     def of(effect: str, changes: dict[str, Any]) -> Path:
-        key = repr((effect, sorted(changes.items())))
-        if key not in made:
-            path = folder / str(len(made))
-            build(small_recipe(effect, **changes), str(path))
-            made[key] = path
-        return made[key]
+        key = hashlib.sha256(repr((effect, sorted(changes.items()))).encode()).hexdigest()[:16]
+        return once(f"rendered-{key}", lambda folder: build(small_recipe(effect, **changes), str(folder)))
 
     return of
 
@@ -111,19 +130,16 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(once: Once) -> Path:
     """Three small featurized datasets, of `SHARED_ROWS` rows each, that no test changes."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # one for all processes of a run
-    folder = base / "shared"
-    with FileLock(base / "shared.lock"):
-        if not (folder / "whole").is_file():
-            for effect in ("modulation", "delay", "distortion"):
-                location = locate(str(folder / effect))
-                rendering.render(small_recipe(effect, n=SHARED_ROWS), location, Cluster(workers=2))
-                featurizing.featurize(location, {"autofx163": {}}, Cluster(workers=2))
-            (folder / "whole").touch()
-    return folder
+
+    def make(folder: Path) -> None:
+        for effect in ("modulation", "delay", "distortion"):
+            location = locate(str(folder / effect))
+            rendering.render(small_recipe(effect, n=SHARED_ROWS), location, Cluster(workers=2))
+            featurizing.featurize(location, {"autofx163": {}}, Cluster(workers=2))
+
+    return once("shared", make)
 
 
 def all_columns(data: Dataset) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import torch
 
-from tests.conftest import build
+from tests.conftest import Once, build
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures.inverse_cnn import InverseCnn, InverseCnnOptions
 from timbre_data.models.architectures.inverse_synth import (
@@ -44,12 +44,11 @@ SMALL: dict[str, Any] = {"window": 256, "n_fft": 512, "bins": 64, "neurons": 16}
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny(once: Once) -> Path:
     """A few hundred short sounds of the synth with twelve knobs."""
-    folder = tmp_path_factory.mktemp("tiny") / "tiny"
     changes = {"n": 500, "audio.seconds": 0.3, "audio.rate": 11_025}
-    build(recipes.load(validation.override(recipes.read("inverse12"), changes)), str(folder))
-    return folder
+    recipe = recipes.load(validation.override(recipes.read("inverse12"), changes))
+    return once("inverse-tiny", lambda folder: build(recipe, str(folder)))
 
 
 def test_the_published_network_has_its_published_shape() -> None:

@@ -13,7 +13,7 @@ import soundfile
 import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
-from tests.conftest import build
+from tests.conftest import Once, build
 from timbre_data.models.data.rows import load_rows
 from timbre_data.models.evaluation.tag_scores import evaluate_tags, group_scores
 from timbre_data.models.inference.predictor import Predictor
@@ -29,19 +29,17 @@ from timbre_data.schemas.settings import TrainSettings
 
 
 @pytest.fixture(scope="module")
-def instruments(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("instruments") / "gm"
+def instruments(once: Once) -> Path:
     changes = {"n": 132, "source.phrases": 132, "source.most_voices": 3, "audio.rate": 12_000, "audio.seconds": 1}
-    build(recipes.load(validation.override(recipes.read("gm-instruments"), changes)), str(folder))
-    return folder
+    recipe = recipes.load(validation.override(recipes.read("gm-instruments"), changes))
+    return once("tags-instruments", lambda folder: build(recipe, str(folder)))
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clips") / "tags"
+def clips(once: Once) -> Path:
     changes = {"n": 120, "source.clips": 40, "source.pieces": 3}
-    build(recipes.load(validation.override(recipes.read("gm-tags"), changes)), str(folder))
-    return folder
+    recipe = recipes.load(validation.override(recipes.read("gm-tags"), changes))
+    return once("tags-clips", lambda folder: build(recipe, str(folder)))
 
 
 def test_tags_and_splits_are_those_of_the_source(instruments: Path, clips: Path) -> None:

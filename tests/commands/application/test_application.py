@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from typer.testing import CliRunner
 
+from tests.conftest import Once
 from tests.fixtures.browser import opened, violations, wait_for_server
 from timbre_data.cli import app
 from timbre_data.commands.application.application_server import KEPT_SOUNDS, application
@@ -38,11 +40,23 @@ def invoke(*arguments: str) -> None:
 
 
 @pytest.fixture
-def run(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(shared: Path, once: Once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A regressor of the delay alone, on features that need no pitch."""
     monkeypatch.setenv("TIMBRE_DATA_HOME", str(shared))
-    invoke("train", "regressor_mlp", "--data", "delay", "--name", "echo", "--set", "max_epochs=3")
-    return find_run("echo")
+    return trained(once, tmp_path, "regressor_mlp", "--name", "echo", "--set", "max_epochs=3")
+
+
+def trained(once: Once, tmp_path: Path, model: str, *words: str) -> Path:
+    """A run on the delay, trained for an earlier test or now."""
+    name = words[words.index("--name") + 1]
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TIMBRE_DATA_RUNS", str(folder))
+            invoke("train", model, "--data", "delay", *words)
+
+    shutil.copytree(once(f"application-{name}", make), tmp_path / "runs", dirs_exist_ok=True)
+    return find_run(name)
 
 
 @pytest.fixture
@@ -190,14 +204,13 @@ def test_a_running_sound_is_recognised_note_by_note(client: TestClient) -> None:
 
 
 @pytest.fixture
-def beside(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def beside(shared: Path, once: Once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A regressor that learned with the dry sound known."""
     monkeypatch.setenv("TIMBRE_DATA_HOME", str(shared))
     scales = "options.scales=[{n_fft: 1024, hop_length: 1024, n_mels: 32}]"
     small = (scales, "options.width=4", "options.hidden=16", "known_dry=true", "max_epochs=1")
     settings = [word for one in small for word in ("--set", one)]
-    invoke("train", "regressor_cnn", "--data", "delay", "--name", "beside", *settings)
-    return find_run("beside")
+    return trained(once, tmp_path, "regressor_cnn", "--name", "beside", *settings)
 
 
 def test_a_run_that_knows_the_dry_sound_asks_for_it(beside: Path, tmp_path: Path) -> None:

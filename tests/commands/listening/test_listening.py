@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tests.conftest import Once
 from tests.fixtures.browser import opened, opened_folder, violations, wait_for_server
 from timbre_data.cli import app
 from timbre_data.commands.listening.analysis import analyse, bradley_terry, holm, screened
@@ -40,12 +42,19 @@ def invoke(*arguments: str) -> Any:
 
 
 @pytest.fixture
-def test_folder(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def test_folder(shared: Path, once: Once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A MUSHRA test of three rows."""
     monkeypatch.setenv("TIMBRE_DATA_HOME", str(shared))
-    invoke("train", "regressor_mlp", "--data", "modulation,delay", "--name", "knobs", "--set", "max_epochs=3")
-    invoke("evaluate", "knobs", "--sounds", "2", "--no-page")
-    invoke("listen", "make", "knobs", "--trials", "3", "--out", str(tmp_path / "ears"))
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TIMBRE_DATA_RUNS", str(folder / "runs"))
+            invoke("train", "regressor_mlp", "--data", "modulation,delay", "--name", "knobs", "--set", "max_epochs=3")
+            invoke("evaluate", "knobs", "--sounds", "2", "--no-page")
+            invoke("listen", "make", "knobs", "--trials", "3", "--out", str(folder / "ears"))
+
+    for part in ("runs", "ears"):
+        shutil.copytree(once("listening", make) / part, tmp_path / part)
     return tmp_path / "ears"
 
 

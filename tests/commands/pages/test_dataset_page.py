@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tests.conftest import build, small_recipe
+from tests.conftest import Once, build, small_recipe
 from tests.fixtures.browser import Seen, opened_folder, violations
 from timbre_data.cli import app
 from timbre_data.pipeline.build import featurizing
@@ -23,11 +24,14 @@ pytestmark = pytest.mark.slow  # a browser each
 
 
 @pytest.fixture
-def data() -> Dataset:
-    """300 rows of a chain of two effects, with features."""
-    recipe = small_recipe("modulation", n=300)
-    build(recipe, "page")
-    featurizing.featurize(locate("page"), {"autofx163": {}}, Cluster(workers=2))
+def data(once: Once, home: Path) -> Dataset:
+    """300 rows of an effect, with features."""
+
+    def make(folder: Path) -> None:
+        build(small_recipe("modulation", n=300), str(folder))
+        featurizing.featurize(locate(str(folder)), {"autofx163": {}}, Cluster(workers=2))
+
+    shutil.copytree(once("dataset-page", make), home / "page")
     return Dataset("page")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.conftest import Once
 from tests.fixtures.browser import Seen, opened_folder, violations
 from timbre_data.cli import app
 from timbre_data.commands.pages.evaluated_rows import open_evaluation
@@ -32,11 +34,17 @@ def invoke(*arguments: str) -> Any:
 
 
 @pytest.fixture
-def regressor(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def regressor(shared: Path, once: Once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A regressor of two effects, evaluated, with its page."""
     monkeypatch.setenv("TIMBRE_DATA_HOME", str(shared))
-    invoke("train", "regressor_mlp", "--data", "modulation,delay", "--name", "knobs", "--set", "max_epochs=4")
-    invoke("evaluate", "knobs", "--sounds", "6")
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TIMBRE_DATA_RUNS", str(folder))
+            invoke("train", "regressor_mlp", "--data", "modulation,delay", "--name", "knobs", "--set", "max_epochs=4")
+            invoke("evaluate", "knobs", "--sounds", "6")
+
+    shutil.copytree(once("run-page", make), tmp_path / "runs")
     return find_run("knobs")
 
 

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from tests.conftest import Once
 from timbre_data.models.inference.note_stream import NoteListener, PcmFormat, mono_blocks, predictions
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.inference.sound_files import note_starts
@@ -30,13 +31,16 @@ RATE = 22_050
 
 
 @pytest.fixture(scope="module")
-def run(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(shared: Path, once: Once) -> Path:
     """A regressor conditioned on a classifier."""
-    folder = tmp_path_factory.mktemp("runs")
-    data = tuple(str(shared / effect) for effect in ("modulation", "delay", "distortion"))
-    train.train(TrainSettings(model="class-mlp", max_epochs=6, data=data), name=str(folder / "class"))
-    settings = TrainSettings(model="regressor-mlp", max_epochs=2, data=data, conditioning=str(folder / "class"))
-    return train.train(settings, name=str(folder / "regressor"))[0]
+
+    def make(folder: Path) -> None:
+        data = tuple(str(shared / effect) for effect in ("modulation", "delay", "distortion"))
+        train.train(TrainSettings(model="class-mlp", max_epochs=6, data=data), name=str(folder / "class"))
+        settings = TrainSettings(model="regressor-mlp", max_epochs=2, data=data, conditioning=str(folder / "class"))
+        train.train(settings, name=str(folder / "regressor"))
+
+    return once("note-stream", make) / "regressor"
 
 
 @pytest.fixture(scope="module")

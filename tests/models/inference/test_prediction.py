@@ -15,6 +15,7 @@ import soxr
 import torch
 
 from tests import warm
+from tests.conftest import Once
 from timbre_data.models.inference.matching import beside, match, refine, write_match
 from timbre_data.models.inference.predictor import Predictor
 from timbre_data.models.inference.report import Setting
@@ -37,28 +38,30 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def runs(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(shared: Path, once: Once) -> Path:
     """A classifier, a regressor and a small AutoFX that it conditions."""
-    folder = tmp_path_factory.mktemp("runs")
-    data = tuple(str(shared / effect) for effect in NAMES)
-    common = {"data": data, "limit": 300}
-    train.train(TrainSettings(model="class-mlp", max_epochs=25, **common), name=str(folder / "class"))
-    condition = {"conditioning": str(folder / "class")}
-    train.train(
-        TrainSettings(model="regressor-mlp", max_epochs=5, **condition, **common), name=str(folder / "regressor")
-    )
-    train.train(
-        TrainSettings(
-            model="autofx",
-            max_epochs=1,
-            train_rows=16,
-            options={"spectrogram": "log_mel", "n_mels": 32},
-            **condition,
-            **common,
-        ),
-        name=str(folder / "autofx"),
-    )
-    return folder
+
+    def make(folder: Path) -> None:
+        data = tuple(str(shared / effect) for effect in NAMES)
+        common = {"data": data, "limit": 300}
+        train.train(TrainSettings(model="class-mlp", max_epochs=25, **common), name=str(folder / "class"))
+        condition = {"conditioning": str(folder / "class")}
+        train.train(
+            TrainSettings(model="regressor-mlp", max_epochs=5, **condition, **common), name=str(folder / "regressor")
+        )
+        train.train(
+            TrainSettings(
+                model="autofx",
+                max_epochs=1,
+                train_rows=16,
+                options={"spectrogram": "log_mel", "n_mels": 32},
+                **condition,
+                **common,
+            ),
+            name=str(folder / "autofx"),
+        )
+
+    return once("prediction", make)
 
 
 @pytest.fixture

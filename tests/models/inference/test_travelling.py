@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.conftest import build, small_recipe
+from tests.conftest import Once, build, small_recipe
 from timbre_data.models.data import learned
 from timbre_data.models.data.rows import load_rows
 from timbre_data.models.evaluation.tables import number
@@ -36,18 +36,20 @@ NAMES = ("modulation", "delay", "distortion")
 
 
 @pytest.fixture(scope="module")
-def made(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(shared: Path, once: Once) -> Path:
     """A classifier, and a regressor that it conditions, trained on datasets in a folder of their own."""
-    folder = tmp_path_factory.mktemp("made")
-    for name in NAMES:
-        shutil.copytree(shared / name, folder / name)
-    common: dict[str, Any] = {"data": tuple(str(folder / name) for name in NAMES)}
-    train.train(TrainSettings(model="class-mlp", max_epochs=8, **common), name=str(folder / "class"))
-    train.train(
-        TrainSettings(model="regressor-mlp", max_epochs=3, conditioning=str(folder / "class"), **common),
-        name=str(folder / "regressor"),
-    )
-    return folder
+
+    def make(folder: Path) -> None:
+        for name in NAMES:
+            shutil.copytree(shared / name, folder / name)
+        common: dict[str, Any] = {"data": tuple(str(folder / name) for name in NAMES)}
+        train.train(TrainSettings(model="class-mlp", max_epochs=8, **common), name=str(folder / "class"))
+        train.train(
+            TrainSettings(model="regressor-mlp", max_epochs=3, conditioning=str(folder / "class"), **common),
+            name=str(folder / "regressor"),
+        )
+
+    return once("travelling", make)
 
 
 @pytest.fixture

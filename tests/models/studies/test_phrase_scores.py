@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.conftest import Once
 from timbre_data.models.studies.evaluate import evaluate
 from timbre_data.models.training import train
 from timbre_data.pipeline.build.engine import Cluster
@@ -22,22 +23,24 @@ NAMES = ("delay", "distortion", "modulation")
 
 
 @pytest.fixture(scope="module")
-def made(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(shared: Path, once: Once) -> Path:
     """A classifier and a regressor of notes, and phrases of the same effects."""
-    folder = tmp_path_factory.mktemp("phrases")
-    data = tuple(str(shared / name) for name in NAMES)
-    train.train(TrainSettings(model="class-mlp", max_epochs=8, data=data), name=str(folder / "class"))
-    train.train(TrainSettings(model="regressor-mlp", max_epochs=3, data=data), name=str(folder / "regressor"))
-    for name in NAMES:
-        recipe: dict[str, Any] = {
-            "name": f"{name}-phrases",
-            "source": {"name": "phrases", "count": 8},
-            "chain": [name],
-            "audio": {"seconds": 3, "peak": "normalise"},
-            "n": 8,
-        }
-        render(Recipe.model_validate(recipe), locate(str(folder / f"{name}-phrases")), Cluster(workers=1))
-    return folder
+
+    def make(folder: Path) -> None:
+        data = tuple(str(shared / name) for name in NAMES)
+        train.train(TrainSettings(model="class-mlp", max_epochs=8, data=data), name=str(folder / "class"))
+        train.train(TrainSettings(model="regressor-mlp", max_epochs=3, data=data), name=str(folder / "regressor"))
+        for name in NAMES:
+            recipe: dict[str, Any] = {
+                "name": f"{name}-phrases",
+                "source": {"name": "phrases", "count": 8},
+                "chain": [name],
+                "audio": {"seconds": 3, "peak": "normalise"},
+                "n": 8,
+            }
+            render(Recipe.model_validate(recipe), locate(str(folder / f"{name}-phrases")), Cluster(workers=1))
+
+    return once("phrase-scores", make)
 
 
 def test_notes_and_phrases_are_counted(made: Path) -> None:

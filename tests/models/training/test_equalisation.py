@@ -20,7 +20,7 @@ import torch
 from scipy import signal
 from torch.nn import functional as F
 
-from tests.conftest import build
+from tests.conftest import Once, build
 from timbre_data.models.architectures import Shape
 from timbre_data.models.architectures.eq_autoencoder import OPEN, EqAutoencoder, filter_bank
 from timbre_data.models.data.pairs import EDGE, OVERLAP, Pairs, added, setting_text, to_frames
@@ -60,13 +60,13 @@ def pairs_of(name: str, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shelving(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pairs_of("eq-shelving", tmp_path_factory.mktemp("eq"))
+def shelving(once: Once) -> Path:
+    return once("equalisation-shelving", lambda folder: pairs_of("eq-shelving", folder)) / "eq-shelving"
 
 
 @pytest.fixture(scope="module")
-def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pairs_of("eq-any", tmp_path_factory.mktemp("eq"))
+def several(once: Once) -> Path:
+    return once("equalisation-any", lambda folder: pairs_of("eq-any", folder)) / "eq-any"
 
 
 def test_the_published_counts() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import all_columns, build, small_recipe
+from tests.conftest import Once, all_columns, build, small_recipe
 from timbre_data.pipeline.build import featurizing, rendering
 from timbre_data.pipeline.build.engine import Cluster, Task, tasks_for
 from timbre_data.pipeline.store.reader import Dataset, open_if_there
@@ -35,10 +35,12 @@ def same(first: Dataset, second: Dataset) -> None:
 
 
 @pytest.fixture
-def reference() -> Dataset:
-    data = build(small_recipe(n=1100), "reference", cluster=Cluster(workers=1, batch=1024))
-    featurizing.featurize(data.location, FEATURES, Cluster(workers=1, batch=1024))
-    return Dataset("reference")
+def reference(once: Once) -> Dataset:
+    def make(folder: Path) -> None:
+        data = build(small_recipe(n=1100), str(folder), cluster=Cluster(workers=1, batch=1024))
+        featurizing.featurize(data.location, FEATURES, Cluster(workers=1, batch=1024))
+
+    return Dataset(str(once("determinism", make)))
 
 
 @pytest.mark.parametrize(

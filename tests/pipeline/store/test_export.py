@@ -8,6 +8,7 @@ import hashlib
 import importlib.machinery
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -26,7 +27,7 @@ import yaml
 import zarr
 from numpy.typing import NDArray
 
-from tests.conftest import all_columns, small_recipe
+from tests.conftest import Once, all_columns, build, small_recipe
 from timbre_data.pipeline.build import featurizing, recipes, rendering
 from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.store.columns import SPLITS
@@ -39,9 +40,12 @@ from timbre_data.schemas.errors import BuildError, CorruptDataError, NotFoundErr
 
 
 @pytest.fixture
-def data(render: Callable[..., Dataset]) -> Dataset:
-    made = render("distortion", "d", n=150)
-    featurizing.featurize(made.location, {"autofx163": {}}, Cluster(workers=2))
+def data(once: Once, home: Path) -> Dataset:
+    def make(folder: Path) -> None:
+        build(small_recipe(n=150), str(folder))
+        featurizing.featurize(locate(str(folder)), {"autofx163": {}}, Cluster(workers=2))
+
+    shutil.copytree(once("export", make), home / "d")
     return Dataset("d")
 
 
