@@ -9,8 +9,8 @@ from card_pages.curves import draw_losses
 
 INPUTS = {"power": "linear power (published)", "log_power": "log power", "log_mel": "log-mel, 128 bands"}
 
-LARGEST = "mel-1600"
-"""The training with the most rows, whose FiLM layer is shown."""
+FILMS = ("mel-400", "mel-1600")
+"""Trainings whose FiLM layer is shown: the last of those that there are."""
 
 
 def _trainings(results: Results) -> dict[str, tuple[str, str]]:
@@ -40,6 +40,11 @@ def page(results: Results) -> list[str]:
                 f"{found['cost']['inference_ms']:.3g} ms",
             )
         )
+    films = [
+        f"**What the last FiLM layer of `{run}` does to each channel, for each class of effect** (the report's Figure C.2)\n\n![Gamma and beta of each channel for each class](autofx-cnn-film.png)"
+        for run in (f"autofx-cnn-{name}" for name in FILMS)
+        if run in results.runs
+    ]
     head = (
         "input",
         "training rows",
@@ -55,8 +60,7 @@ def page(results: Results) -> list[str]:
         STAND_IN,
         table("AutoFX by note, test rows of 3 x 12,000", head, rows),
         "![Losses of every epoch](autofx-cnn-curves.png)",
-        "**What the last FiLM layer does to each channel, for each class of effect** (the report's Figure C.2)",
-        "![Gamma and beta of each channel for each class](autofx-cnn-film.png)",
+        *films[-1:],
     ]
 
 
@@ -70,6 +74,6 @@ CARD = Card(
     title="AutoFX, the CNN",
     recipes=("autofx-cnn",),
     page=page,
-    pictures={f"autofx-cnn-{LARGEST}/evaluation/film.png": "autofx-cnn-film.png"},
+    pictures={f"autofx-cnn-{name}/evaluation/film.png": "autofx-cnn-film.png" for name in FILMS},
     draw=draw,
 )
