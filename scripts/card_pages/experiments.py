@@ -62,7 +62,7 @@ def kept_text(recipe: str, results: Results | None, recovered: Sequence[str]) ->
     compared = sum(one.startswith(f"{recipe}-") for one in results.comparisons)
     parts = [
         *([f"{compared} comparisons"] if compared else []),
-        f"{len(runs)} trainings",
+        f"{len(runs)} training{'s' if len(runs) > 1 else ''}",
         f"{seconds / 60:.0f} min",
         f"{energy:.2g} Wh" if energy else "energy not measured",
         f"{seeds} seed{'s' * (seeds > 1)}",

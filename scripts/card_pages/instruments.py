@@ -78,5 +78,4 @@ CARD = Card(
     pictures={
         "instruments-cnn/evaluation/confusion.png": "instruments-confusion.png",
     },
-    seeds="one seed, three of `instrument-cnn`",
 )
