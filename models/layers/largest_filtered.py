@@ -2,7 +2,7 @@
 
 A gradient reaches a pool's largest output alone, so that of the weights is a sum over a few places, where PyTorch
 correlates whole planes of zeros; and the batch norm between filter and pool needs the mean and variance of all outputs,
-which follow from the moments of the input's patches. Neither writes a plane as large as the outputs.
+which follow from the moments of the input's patches. Neither needs gradients of all outputs.
 """
 
 from __future__ import annotations
