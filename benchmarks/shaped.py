@@ -25,7 +25,9 @@ CASES: dict[str, tuple[Any, Padding, tuple[int, int], bool, tuple[int, int, int]
 """Shapes, padding, pool, whether there is a batch norm, and a batch of spectrograms [shape=(n, bins, frames)]."""
 
 
-def plainly(filters: ShapedFilters, padding: Padding, pool: tuple[int, int]) -> Callable[[torch.Tensor], torch.Tensor]:
+def plainly(
+    filters: ShapedFilters, padding: str, pool: tuple[int, int], *, flat: bool = True
+) -> Callable[[torch.Tensor], torch.Tensor]:
     """The same layer in the order in which it is written in the papers."""
 
     def forward(x: torch.Tensor) -> torch.Tensor:
@@ -35,7 +37,8 @@ def plainly(filters: ShapedFilters, padding: Padding, pool: tuple[int, int]) -> 
             wide = shape.width - 1 if padding != "valid" else 0
             padded = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
             y = F.elu(norm(branch(padded)))
-            joined.append(F.max_pool2d(y, (pool[0] or y.shape[2], pool[1] or y.shape[3])).flatten(1))
+            y = F.max_pool2d(y, (pool[0] or y.shape[2], pool[1] or y.shape[3]))
+            joined.append(y.flatten(1) if flat else y)
         return torch.cat(joined, dim=1)
 
     return forward

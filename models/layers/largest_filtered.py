@@ -7,16 +7,15 @@ which follow from the moments of the input's patches. Neither needs gradients of
 
 from __future__ import annotations
 
-import itertools
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
-import numpy as np
 import torch
 from numba import njit
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
+
+from timbre_data.models.layers.sparse_filters import each_part
 
 
 @njit(cache=True, nogil=True)
@@ -91,13 +90,7 @@ class _Largest(torch.autograd.Function):
             ctx.frames,
         )
         # each filter's sum has one order, however many threads there are
-        threads = min(torch.get_num_threads(), filters)
-        edges = np.linspace(0, filters, threads + 1).astype(int).tolist()
-        if threads > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(lambda part: _gather(*given, part), itertools.pairwise(edges)))
-        else:
-            _gather(*given, (0, filters))
+        each_part(filters, lambda part: _gather(*given, (part.start, part.stop)))
         of_weight = of_filters.transpose(1, 2)[:, None]
         return None, of_weight, of_scale.to(x.dtype), of_shift.to(x.dtype), None, None
 

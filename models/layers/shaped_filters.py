@@ -139,6 +139,21 @@ def _correlated(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     return F.conv2d(bands, weight.transpose(1, 2), bias)
 
 
+def biases_before_norms(network: nn.Module) -> set[torch.Tensor]:
+    """Biases of first layers that the batch norm behind takes away: in training their gradient is zero."""
+    pairs: list[tuple[nn.Module, nn.Module]] = []
+    for module in network.modules():
+        if isinstance(module, ShapedFilters):
+            pairs += zip(module.branches, module.norms, strict=True)
+        elif isinstance(module, OverSpectrogram):
+            pairs.append((module[0], module[1]))
+    return {
+        first.bias
+        for first, norm in pairs
+        if isinstance(norm, nn.BatchNorm2d) and isinstance(first, nn.Conv2d) and first.bias is not None
+    }
+
+
 def channels_last(network: nn.Module) -> nn.Module:
     """The network with its weights in the order that convolutions are fastest in on a CPU, and that tensor cores
     want.

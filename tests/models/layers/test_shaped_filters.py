@@ -7,25 +7,12 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
+from benchmarks.shaped import plainly
 from timbre_data.models.architectures import MODELS
 from timbre_data.models.layers.shaped_filters import FilterShape, OverSpectrogram, ShapedFilters
 
 SHAPES = (FilterShape(6, 5, 1), FilterShape(4, 3, 4), FilterShape(40, 17, 1), FilterShape(33, 20, 3))
-
-
-def written_out(layer: ShapedFilters, x: torch.Tensor, padding: str, pool: tuple[int, int], flat: bool) -> torch.Tensor:
-    """The same by PyTorch's layers: pad, filter, norm, bend, then pool."""
-    joined = []
-    for shape, branch, norm in zip(layer.shapes, layer.branches, layer.norms, strict=True):
-        high = shape.height - 1 if padding == "same" else 0
-        wide = shape.width - 1 if padding != "valid" else 0
-        padded = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
-        y = F.elu(norm(branch(padded)))
-        y = F.max_pool2d(y, (pool[0] or y.shape[2], pool[1] or y.shape[3]))
-        joined.append(y.flatten(1) if flat else y)
-    return torch.cat(joined, dim=1)
 
 
 @pytest.mark.parametrize("norm", [True, False])
@@ -51,7 +38,7 @@ def test_it_is_pytorchs_layers_one_after_the_other(
     outputs = []
     for layer, ours in zip(layers, (True, False), strict=True):
         layer.train(training)
-        outputs.append(layer(x) if ours else written_out(layer, x, padding, pool, flat))
+        outputs.append(layer(x) if ours else plainly(layer, padding, pool, flat=flat)(x))
         (outputs[-1] * torch.linspace(-1, 1, outputs[-1].numel()).view_as(outputs[-1])).sum().backward()
     torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-4, atol=1e-4)
     theirs = dict(layers[1].named_parameters())
