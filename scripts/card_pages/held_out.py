@@ -29,6 +29,7 @@ def _headlines(results: Results) -> str:
             (
                 ", ".join(kept["settings"]["hold_out"]),
                 results.course(run),
+                results.energy(run),
                 str(found["rows"]),
                 ranged(found["recognition"]["accuracy"], found["recognition"]["interval"]),
                 ranged(found["true"]["skill"], found["intervals"]["skill"]),
@@ -40,6 +41,7 @@ def _headlines(results: Results) -> str:
     head = (
         "never heard",
         "training",
+        "energy",
         "rows",
         "effect recognised",
         "skill over the mean",
