@@ -27,8 +27,14 @@ AS_PUBLISHED: dict[str, Any] = {
     "warped_loss": False,
 }
 """Options whose other values make another network, or another loss, than a paper's."""
-THESIS: dict[str, Any] = {"components": 0, "layers": 4, "neurons": 800}
-"""The same of the inverse synthesiser, whose options have names that others use, too."""
+_TAGGING: dict[str, Any] = {"dropout": 0.5, "norm": False}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "inverse_synth": {"components": 0, "layers": 4, "neurons": 800},
+    "mtt_proposed": _TAGGING,
+    "mtt_proposed_x2": _TAGGING,
+    "mtt_proposed_x4": _TAGGING,
+}
+"""The same of single networks, whose options have names that others use, too."""
 
 
 def task(names: Iterable[str]) -> str | None:
@@ -76,9 +82,9 @@ def facts(
     if network in ("autofx", "regressor_mlp"):
         network = variant(network, features, conditioning, options or {})
     else:
-        usual = AS_PUBLISHED | (THESIS if network == "inverse_synth" else {})
-        if any(((options or {}).get(key) or value) != value for key, value in usual.items()):
-            network = None
+        usual = AS_PUBLISHED | NETWORKS.get(network, {})
+        if any(((options or {}).get(key, value) or None) != (value or None) for key, value in usual.items()):
+            network = None  # zero, nothing and no are one
     roles = {next((role for role in ("dan", "laosheng") if one.startswith(role)), "") for one in groups}
     found = {
         "network": network,

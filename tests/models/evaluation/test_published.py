@@ -84,6 +84,9 @@ def test_names_are_unique() -> None:
         ("inverse_synth", THESIS | {"optimizer": "sgd"}, []),
         ("inverse_synth", THESIS | TUNED | {"options": {"components": 64}}, []),
         ("inverse_synth", THESIS | TUNED | {"options": {"layers": 2}}, []),
+        ("mtt_proposed", {"options": {"shapes": [], "dropout": 0.5, "norm": False}}, [f"{PONS}, Table III, Proposed"]),
+        ("mtt_proposed", {"options": {"dropout": 0}}, []),
+        ("mtt_proposed_x2", {"options": {"norm": True}}, []),
         ("inverse_synth", {"knobs": 1, "sounds": 1000}, []),
     ],
 )  # fmt: skip
