@@ -78,11 +78,12 @@ def facts(
     its classes, the role that sings in all its `groups`, what it transforms, which `parameters` of effects it tells,
     how many knobs of a synth, from how many sounds it learned, and how.
     """
-    network: str | None = model.replace("-", "_")
-    if network in ("autofx", "regressor_mlp"):
-        network = variant(network, features, conditioning, options or {})
+    name = model.replace("-", "_")
+    network: str | None = name
+    if name in ("autofx", "regressor_mlp"):
+        network = variant(name, features, conditioning, options or {})
     else:
-        usual = AS_PUBLISHED | NETWORKS.get(network, {})
+        usual = AS_PUBLISHED | NETWORKS.get(name, {})
         if any(((options or {}).get(key, value) or None) != (value or None) for key, value in usual.items()):
             network = None  # zero, nothing and no are one
     roles = {next((role for role in ("dan", "laosheng") if one.startswith(role)), "") for one in groups}
