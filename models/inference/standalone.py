@@ -180,7 +180,6 @@ def _as_onnx(exported: torch.export.ExportedProgram, program: _Program) -> bytes
         opset_version=18,
         dynamo=True,
         verbose=False,
-        optimize=False,
     )
     assert made is not None
     model = made.model_proto

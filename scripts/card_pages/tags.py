@@ -90,7 +90,8 @@ def _taken_apart(results: Results) -> str:
         "training, one core",
         "energy",
     )
-    return table("Is it the shapes of the filters? One seed", head, rows)
+    note = "Losses of `Proposed` on training clips are with dropout at work."
+    return table("Is it the shapes of the filters? One seed", head, rows, note=note)
 
 
 CARD = Card(
