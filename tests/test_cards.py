@@ -147,6 +147,18 @@ def test_a_misplaced_published_figure_is_found(tmp_path: Path) -> None:
         assert found == [f"autofx.md: run autofx-211C-row: D'Hooghe 2022, Table C.2, 211C is of network 211C, {said}"]
 
 
+def test_a_run_that_is_not_the_network_that_it_is_said_to_be_is_found(tmp_path: Path) -> None:
+    """As after an evaluation by an earlier version, which knew nothing of an option."""
+
+    def alter(kept: Any) -> None:
+        kept["runs"]["tag-shapes-proposed-0"]["settings"]["options"] = {"dropout": 0}
+
+    found = checked("tags", CARDS / "tags.md", changed("tags", tmp_path, alter))
+    assert found == [
+        "tags.md: run tag-shapes-proposed-0 is said to be mtt_proposed; by its options it is none that a paper has"
+    ]
+
+
 def test_a_recipe_that_does_not_pass_its_dry_run_is_found(home: Path) -> None:
     assert SCRIPT.dry_run("autofx-small") is None
     assert "no-such-recipe" in SCRIPT.dry_run("no-such-recipe")
