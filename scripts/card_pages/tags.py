@@ -21,13 +21,11 @@ TAGGING = {
 }
 """Table III: the run of each of its rows."""
 
-TAKEN_APART = {
-    "tag-shapes-small-rectangular-0": "Small-rectangular",
-    "tag-shapes-proposed-0": "Proposed",
+VARIANTS = {
     "tag-shapes-no-dropout-0": "Proposed without dropout",
     "tag-shapes-normed-0": "Proposed without dropout, with batch norms",
 }
-"""The two networks of the claim, and what else than the shapes of their filters tells them apart."""
+"""`Proposed` without what else than the shapes of its filters tells it from `Small-rectangular`."""
 
 
 def page(results: Results) -> list[str]:
@@ -64,13 +62,14 @@ def page(results: Results) -> list[str]:
         parts.append(
             table("Tags, one seed, until the validation loss stops falling (a stand-in for Table III)", head, rows)
         )
-    if any(results.metrics(run) for run in list(TAKEN_APART)[2:]):
+    if any(results.metrics(run) for run in VARIANTS):
         parts.append(_taken_apart(results))
     return [*parts, "![First-layer filters of `Proposed`, by shape: those with the largest weights](tags-filters.png)"]
 
 
 def _taken_apart(results: Results) -> str:
-    """What each network learns of the sounds that it trains on, and of others."""
+    """What the networks of the claim, and the variants, learn of the sounds that they train on, and of others."""
+    claimed = (f"tag-shapes-{name}-0" for name in reversed(CLAIMED))
     rows = [
         (
             title,
@@ -79,7 +78,7 @@ def _taken_apart(results: Results) -> str:
             results.course(run),
             results.energy(run),
         )
-        for run, title in TAKEN_APART.items()
+        for run, title in ({run: TAGGING[run] for run in claimed} | VARIANTS).items()
         if (found := results.metrics(run))
     ]
     head = (

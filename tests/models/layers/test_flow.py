@@ -20,8 +20,8 @@ from timbre_data.models.layers.flow import Flow, row_noise
 from timbre_data.models.layers.knob_tokens import KnobTokens
 
 NOISE = 0.05
-ROWS, DRAWS = 600, 19
-STEPS, BATCH = {2: 700, 3: 900}, 128
+ROWS, DRAWS = 1200, 19
+STEPS, BATCH = {2: 700, 4: 1200}, 128
 
 
 def heard(count: int, oscillators: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,7 +60,7 @@ def trained_flow(oscillators: int) -> tuple[Flow, torch.nn.Module]:
 
 
 @pytest.mark.slow  # a training each
-@pytest.mark.parametrize("oscillators", [2, 3])
+@pytest.mark.parametrize("oscillators", [2, 4])
 def test_every_order_of_oscillators_is_drawn(oscillators: int) -> None:
     flow, regression = trained_flow(oscillators)
     sound = torch.linspace(0.15, 0.85, oscillators)
