@@ -137,7 +137,7 @@ def collect(
         for path in sorted(home.glob(pattern))
     }
     compared = {
-        one: _short(_read(home / one / "comparison.json"))
+        one: _short(_compared(home / one / "comparison.json"))
         for one in comparisons
         if (home / one / "comparison.json").is_file()
     }
@@ -155,13 +155,21 @@ def collect(
     }
 
 
+def _compared(path: Path) -> dict[str, Any]:
+    """A comparison, its datasets by name, wherever they were."""
+    content: dict[str, Any] = _read(path)
+    return content | {"snapshots": {Path(where).name: one for where, one in content["snapshots"].items()}}
+
+
 def _kept(run: Path) -> dict[str, Any]:
     with (run / "epochs.csv").open(encoding="utf-8") as file:
         epochs = list(csv.DictReader(file))
     energy = run / "energy.json"
     losses = [[_rounded(float(row[key])) for key in ("train_loss", "validation_loss")] for row in epochs]
+    settings = _read(run / "settings.json")["settings"]
+    named = {key: Path(settings[key]).name for key in ("conditioning", "initial") if settings.get(key)}
     return {
-        "settings": _read(run / "settings.json")["settings"],
+        "settings": settings | named,  # other runs by name, wherever they were
         "training": {
             "epochs": len(epochs),
             "seconds": sum(float(row["seconds"]) for row in epochs),
