@@ -17,7 +17,10 @@ def _trainings(results: Results) -> dict[str, tuple[str, str]]:
     """Input and training rows of each of the CNN's runs."""
     settings = {run: kept["settings"] for run, kept in results.runs.items()}
     return {
-        run: (INPUTS[one["options"].get("spectrogram", "power")], f"3 x {one['train_rows']}")
+        run: (
+            INPUTS[one["options"].get("spectrogram", "power")] + (", and 48 features" if one["features"] else ""),
+            f"3 x {one['train_rows']}",
+        )
         for run, one in settings.items()
         if results.metrics(run)["model"] == "autofx"
     }
