@@ -20,7 +20,7 @@ from torch import nn
 
 from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import Rows
-from timbre_data.models.evaluation import metrics
+from timbre_data.models.evaluation import intervals, metrics
 from timbre_data.models.evaluation.tables import Table, number
 from timbre_data.models.inference import spectral_search
 from timbre_data.models.inference.spectral_search import Task
@@ -34,6 +34,7 @@ from timbre_data.pipeline.build.engine import Cluster
 from timbre_data.pipeline.catalogue.files import write_whole
 from timbre_data.pipeline.store.columns import ORDER
 from timbre_data.pipeline.store.reader import Dataset
+from timbre_data.schemas.arrays import Audio
 from timbre_data.schemas.errors import UsageError
 from timbre_data.schemas.settings import TrainSettings
 
@@ -93,8 +94,9 @@ def study(
     the loss of its parameters to that of its sounds, over half of the steps or `at_once`, its first `frozen` layers
     left as they are.
 
-    Returns the median re-rendered MRSTFT of every stage on held-out sounds of both, and how strong the effect is that
-    it predicts; with `evaluations` 0 without the search. Raises `UsageError` for runs and datasets that do not fit.
+    Returns the median re-rendered MRSTFT of every stage on held-out sounds of both, with 95 % intervals (bootstrap
+    over sounds), and how strong the effect is that it predicts; with `evaluations` 0 without the search. Raises
+    `UsageError` for runs and datasets that do not fit.
     """
     made, trained = runs.open_run(run), checkpoints.load(run)
     if trained.task != "regression" or hasattr(trained.network.network, "decode"):
@@ -119,7 +121,7 @@ def study(
     in_learn, in_test, mean = _sets(made.settings, trained, home, learn_rows, test_rows)
     out_learn, out_test, _ = _sets(made.settings, trained, on, learn_rows, test_rows)
     tests = {"in domain": in_test, "out of domain": out_test}
-    scores: dict[str, dict[str, dict[str, float]]] = {}
+    scores: dict[str, dict[str, dict[str, Any]]] = {}
 
     with dask_client(cluster or Cluster()) as client:
         render = Renderer(client, there.recipe)
@@ -128,19 +130,10 @@ def study(
             scores[stage] = {}
             for where, one in tests.items():
                 wet = render(one.task.dry, labels[where].astype(np.float64), one.task.order)
-                scores[stage][where] = {
-                    "distance": float(np.median(spectral_search.distances(wet, one.task.target))),
-                    "strength": float(np.median(spectral_search.distances(wet, one.task.dry))),
-                }
+                scores[stage][where] = _scores(wet, one.task)
             say(f"{stage}: {scores[stage]}")
 
-        scores["the clean sound itself"] = {
-            where: {
-                "distance": float(np.median(spectral_search.distances(one.task.dry, one.task.target))),
-                "strength": 0.0,
-            }
-            for where, one in tests.items()
-        }
+        scores["the clean sound itself"] = {where: _scores(one.task.dry, one.task) for where, one in tests.items()}
         measure("oracle", {where: one.task.labels for where, one in tests.items()})
         measure(
             "random parameters",
@@ -262,6 +255,15 @@ def _set(data: Dataset, rows: Rows, probabilities: torch.Tensor | None, row_indi
     return _Set(task, rows.mask[row_indices], (torch.from_numpy(rows.features[row_indices]), given, heard))
 
 
+def _scores(wet: Audio, task: Task) -> dict[str, Any]:
+    """The median distances of sounds [shape=(n, samples)] from their targets, with its 95 % interval, and from the dry
+    ones.
+    """
+    far = spectral_search.distances(wet, task.target)
+    strength = float(np.median(spectral_search.distances(wet, task.dry)))
+    return {"distance": float(np.median(far)), "interval": list(intervals.of_median(far)), "strength": strength}
+
+
 def _table(result: dict[str, Any], rows: int) -> Table:
     lines = []
     for stage, where in result["stages"].items():
@@ -269,8 +271,7 @@ def _table(result: dict[str, Any], rows: int) -> Table:
         lines.append(
             (
                 stage,
-                number(inside["distance"]),
-                number(outside["distance"]),
+                *(f"{number(one['distance'])} ({intervals.text(one['interval'])})" for one in (inside, outside)),
                 number(inside["strength"]),
                 number(outside["strength"]),
             )
@@ -278,7 +279,7 @@ def _table(result: dict[str, Any], rows: int) -> Table:
     strength = result["target_strength"]
     lines.append(("target", "0", "0", number(strength["in domain"]), number(strength["out of domain"])))
     return Table(
-        f"{result['run']} on {result['out_of_domain']}: median MRSTFT over {rows} held-out sounds each",
+        f"{result['run']} on {result['out_of_domain']}: median MRSTFT over {rows} held-out sounds each, 95 % intervals",
         (
             "parameters from",
             "to target, in domain",

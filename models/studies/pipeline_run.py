@@ -118,18 +118,23 @@ def run_pipeline(
     return report
 
 
-def _finetune(run: Path, asked: FinetuneStage, cluster: Cluster, say: Callable[[str], None]) -> str:
-    how: dict[str, Any] = {
-        "gradients": list(asked.gradients),
-        "frozen": asked.freeze,
-        "at_once": asked.at_once,
-        "steps": asked.steps,
-        "test_rows": asked.sounds,
-        "evaluations": asked.evaluations,
+def asked_of(stage: FinetuneStage) -> dict[str, Any]:
+    """How the study of a stage is made, as `finetuning.study` is asked for it and keeps it."""
+    return {
+        "gradients": list(stage.gradients),
+        "frozen": stage.freeze,
+        "at_once": stage.at_once,
+        "steps": stage.steps,
+        "test_rows": stage.sounds,
+        "evaluations": stage.evaluations,
     }
-    if finetuning.is_studied(run, asked.data, how) is not None:
+
+
+def _finetune(run: Path, stage: FinetuneStage, cluster: Cluster, say: Callable[[str], None]) -> str:
+    how = asked_of(stage)
+    if finetuning.is_studied(run, stage.data, how) is not None:
         return FINISHED
-    _, table = finetuning.study(run, asked.data, **how, cluster=cluster, say=say)
+    _, table = finetuning.study(run, stage.data, **how, cluster=cluster, say=say)
     say(table.markdown())
     return f"tables in {run}"
 

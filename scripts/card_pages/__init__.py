@@ -44,6 +44,8 @@ class Results:
         self.runs: dict[str, dict[str, Any]] = kept.get("runs", {})
         self.texts: dict[str, str] = kept.get("texts", {})
         self.comparisons: dict[str, dict[str, Any]] = kept.get("comparisons", {})
+        self.studies: dict[str, dict[str, Any]] = kept.get("studies", {})
+        """What fine-tuning gave, by run and file."""
         self.recovered: dict[str, Any] | None = kept.get("recovered")
         self.used: list[published.Result] = []
         """The published results that the page shows."""
@@ -142,7 +144,7 @@ def collect(
         if (home / one / "comparison.json").is_file()
     }
     studied = {
-        str(path.relative_to(home)): _short(_read(path))
+        str(path.relative_to(home).with_suffix("")): _short(_read(path))
         for stage in stages
         for path in sorted(home.glob(f"{stage}/spectral-*.json"))
     }
@@ -244,7 +246,7 @@ def page_of(name: str, card: Card, results: Results) -> str:
             since = f"What follows is of an earlier state of this page, measured on {_place(earlier['machine'])}; the files of its runs were not kept. {_commands(again)} makes them anew."
             parts += ["## Earlier", since, *earlier["parts"]]
     try:
-        notes = filled(notes_of(name), results.runs | results.comparisons)
+        notes = filled(notes_of(name), results.runs | results.comparisons | results.studies)
     except KeyError as error:
         raise CardError(f"{name}-notes.md: nothing is kept at {error}") from error
     return "\n\n".join([f"# {card.title}", head, *parts, *([notes] if notes else [])]) + "\n"

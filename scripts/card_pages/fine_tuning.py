@@ -2,18 +2,82 @@
 
 from __future__ import annotations
 
-from card_pages import STAND_IN, Card, Results
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from card_pages import STAND_IN, Card, Results, number, ranged, table
+
+SAID = "In domain: test rows of the datasets that it learned from. Out of domain: clean electric guitar notes of a SoundFont, which were recorded, through the same effects. Distances (MRSTFT) are from the target or from the dry sound. Handed over: the loss on parameters gives way to the loss on the rendered sound, whose gradient through the effect is estimated by SPSA or by finite differences. Oracle: the true settings."
+SEEDS = "The perceptron with five seeds, each fine-tuned on its own: out of domain, mean over seeds. Strength: how far from the dry sound the predicted effect takes it, as a share of what the target's does."
+COLLAPSE = (
+    "A collapse shows in the last columns: the effect of the predictions becomes weaker than that of the targets."
+)
+HEAD = (
+    "parameters from",
+    "to target, in domain",
+    "to target, out of domain",
+    "from dry, in domain",
+    "from dry, out of domain",
+)
 
 
 def page(results: Results) -> list[str]:
-    """The tables of each study."""
-    said = "In domain: test rows of the datasets that it learned from. Out of domain: clean electric guitar notes of a SoundFont, which were recorded, through the same effects. Distances (MRSTFT) are from the target or from the dry sound. Handed over: the loss on parameters gives way to the loss on the rendered sound, whose gradient through the effect is estimated by SPSA or by finite differences. Oracle: the true settings."
-    return [STAND_IN, said, *results.texts.values()]
+    """A table for each network and effect, with every way of handing over; what the seeds have in common."""
+    together: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    seeds: dict[str, list[Mapping[str, Any]]] = {}
+    for study in results.studies.values():
+        run, on = study["run"], study["out_of_domain"]
+        if run.startswith("fine-tuning-features"):
+            seeds.setdefault(on, []).append(study)
+        if run in ("fine-tuning-features", "fine-tuning-cnn"):
+            together.setdefault((run, on), []).append(study)
+    tables = [one_table(results, *which, studies) for which, studies in together.items()]
+    many = [over_seeds(on, studies) for on, studies in seeds.items() if len(studies) > 1]
+    return [STAND_IN, SAID, *tables, COLLAPSE, *([SEEDS] * bool(many)), *many]
 
 
-CARD = Card(
-    title="Learning from the sound",
-    recipes=("fine-tuning",),
-    texts=("fine-tuning-*/spectral-*.md",),
-    page=page,
-)
+def one_table(results: Results, run: str, on: str, studies: list[Mapping[str, Any]]) -> str:
+    """The stages of all studies of a network on a dataset. What comes before fine-tuning is the same in each."""
+    stages = {name: where for study in studies for name, where in study["stages"].items()}
+    strength = studies[0]["target_strength"]
+    rows = [
+        (
+            name,
+            *(ranged(where[place]["distance"], where[place].get("interval")) for place in strength),
+            *(number(where[place]["strength"]) for place in strength),
+        )
+        for name, where in stages.items()
+    ]
+    rows.append(("target", "0", "0", *(number(far) for far in strength.values())))
+    sounds = studies[0]["asked"]["test_rows"]
+    network = results.metrics(run)["model"]
+    title = f"`{run}` ({network}) on {on}: median MRSTFT over {sounds} held-out sounds each, 95 % intervals"
+    return table(title, HEAD, rows)
+
+
+def over_seeds(on: str, studies: list[Mapping[str, Any]]) -> str:
+    """Distances and strengths out of domain, seed by seed from the supervised network."""
+    place = "out of domain"
+    common = [name for name in studies[0]["stages"] if all(name in one["stages"] for one in studies)]
+    start = np.array([one["stages"]["supervised"][place]["distance"] for one in studies])
+    rows = []
+    for name in common[common.index("supervised") :]:
+        distance, strength = (
+            np.array([one["stages"][name][place][key] for one in studies]) for key in ("distance", "strength")
+        )
+        share = strength / [one["target_strength"][place] for one in studies]
+        moved = distance - start
+        changed = "-"
+        if moved.any():
+            low, high = stats.t.interval(0.95, len(moved) - 1, moved.mean(), stats.sem(moved))
+            changed = f"{moved.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
+        deviation = share.std(ddof=1)
+        rows.append((name, number(distance.mean()), changed, f"{100 * share.mean():.0f} % ± {100 * deviation:.0f}"))
+    head = ("parameters from", "to target", "change, 95 % interval over seeds", "strength ± deviation")
+    return table(f"{len(studies)} seeds on {on}", head, rows)
+
+
+CARD = Card(title="Learning from the sound", recipes=("fine-tuning",), page=page)

@@ -1,8 +1,9 @@
 """Figures in the sentences of a card's notes. They are not typed: `{RUN: KEY/KEY, FORMAT}` is one of a run's results.
 
 KEY leads into the metrics of the run's evaluation, or of another that is named first (`evaluation-on-takes/mse`), or to
-`training/best/validation` and `training/last/train`, the losses of an epoch, or `settings/learning_rate`. FORMAT is
-Python's; with % at its end the figure is a percentage.
+`training/best/validation` and `training/last/train`, the losses of an epoch, or `settings/learning_rate`. In the place
+of RUN stands a comparison's name or a study's (`RUN/spectral-DATASET`), too. FORMAT is Python's, without commas; with %
+at its end the figure is a percentage.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-REFERENCE = re.compile(r"\{([\w.-]+): ([^{},]+), ([^{}]+)\}")
+REFERENCE = re.compile(r"\{([\w./-]+): ([^{}]+), ([^{},]+)\}")
 MEASURED = re.compile(r"(?<![\w./^-])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?!\.?\d)(?=( ?%| ?dB\b)?)")
 """A number in a sentence; it counts as measured where it has a point or one of these units."""
 NOT_MEASURED = re.compile(r"`[^`]*`|\]\([^)]*\)|\b(Section|Figure|Table)s? \w+(\.\d+)?")
