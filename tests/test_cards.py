@@ -31,6 +31,7 @@ def loaded() -> Any:
 
 SCRIPT = loaded()
 KNOWN = SCRIPT.cards()
+card_pages = importlib.import_module("card_pages")
 sentences = importlib.import_module("card_pages.sentences")
 KEPT = sorted(path.stem for path in (CARDS / "results").glob("*.json"))
 MADE = [name for name in KEPT if "recovered" not in json.loads((CARDS / "results" / f"{name}.json").read_text())]
@@ -185,6 +186,17 @@ def test_a_run_with_another_classifier_than_its_recipe_has_is_found(tmp_path: Pa
 def test_a_recipe_that_does_not_pass_its_dry_run_is_found(home: Path) -> None:
     assert SCRIPT.dry_run("autofx-small") is None
     assert "no-such-recipe" in SCRIPT.dry_run("no-such-recipe")
+
+
+def test_runs_that_are_not_at_hand_stay_kept_on_the_same_machine() -> None:
+    machine, other = {"cores": 2}, {"cores": 64}
+    before = {"machine": machine, "runs": {"a": 1, "gone": 2, "b": 3}, "studies": {"a/x": 4}, "recovered": 5}
+    now = {"machine": machine, "runs": {"b": 6}, "comparisons": {"c": 7}, "studies": {}, "texts": {}}
+    kept = card_pages.together(before, now, ["a", "b"])
+    assert kept == now | {"runs": {"a": 1, "b": 6}, "studies": {"a/x": 4}}
+    assert list(kept["runs"]) == ["a", "b"]
+    assert card_pages.together(before | {"machine": other}, now, ["a", "b"]) == now
+    assert card_pages.together({}, now, ["a", "b"]) == now
 
 
 def test_results_are_collected_from_runs_and_written_again(tmp_path: Path) -> None:

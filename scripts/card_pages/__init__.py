@@ -157,6 +157,17 @@ def collect(
     }
 
 
+def together(before: Mapping[str, Any], now: dict[str, Any], stages: Sequence[str]) -> dict[str, Any]:
+    """What was collected `now`, and of what was kept `before` the runs that are not in it, so that not all need be at
+    hand at once. Runs of another machine are not taken along: a card says on which one its runs were made.
+    """
+    if before.get("machine") != now["machine"]:
+        return now
+    parts = {part: before.get(part, {}) | now[part] for part in ("runs", "comparisons", "studies", "texts")}
+    parts["runs"] = {stage: parts["runs"][stage] for stage in stages if stage in parts["runs"]}
+    return now | parts
+
+
 def _compared(path: Path) -> dict[str, Any]:
     """A comparison, its datasets by name, wherever they were."""
     content: dict[str, Any] = _read(path)

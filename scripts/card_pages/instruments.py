@@ -11,6 +11,8 @@ from timbre_data.models.evaluation.published import PONS
 NETWORKS = {"single": "Single-layer", "multi": "Multi-layer", "han": "Han et al.", "svm": "Bosch et al."}
 TALL = "single-tall"
 """The single layer with m = 50 in the place of 5, of which the paper has words and no row."""
+OTHER = "sum / largest > 0.5"
+"""Another rule of what is named: sums over a phrase, as shares of the largest."""
 SCORES = tuple(f"{average}_{score}" for average in ("micro", "macro") for score in ("precision", "recall", "f1"))
 
 
@@ -68,6 +70,15 @@ def page(results: Results) -> list[str]:
                 rows,
             )
         )
+    by_shares = {name: results.metrics(f"instruments-{name}").get("thresholds", {}).get(OTHER) for name in NETWORKS}
+    if any(by_shares.values()):
+        head = ("network", *(key.replace("_", " ").replace("f1", "F1") for key in SCORES))
+        lines = [
+            (results.metrics(f"instruments-{name}")["model"], *(number(found[key]) for key in SCORES))
+            for name, found in by_shares.items()
+            if found
+        ]
+        parts.append(table("The same by the sum over a phrase as a share of the largest, over 0.5", head, lines))
     return parts
 
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 REFERENCE = re.compile(r"\{([\w./-]+): ([^{}]+), ([^{},]+)\}")
+KEY = re.compile(r"(?<! )/(?! )")
+"""What parts the keys of a reference; a slash between spaces is of a key."""
 MEASURED = re.compile(r"(?<![\w./^-])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?!\.?\d)(?=( ?%| ?dB\b)?)")
 """A number in a sentence; it counts as measured where it has a point or one of these units."""
 NOT_MEASURED = re.compile(r"`[^`]*`|\]\([^)]*\)|\b(Section|Figure|Table)s? \w+(\.\d+)?")
@@ -24,7 +26,7 @@ def filled(notes: str, runs: Mapping[str, Mapping[str, Any]]) -> str:
 
     def figure(match: re.Match[str]) -> str:
         run, path, form = match.groups()
-        value = _at(runs, run, path.split("/"))
+        value = _at(runs, run, KEY.split(path))
         percent = form.endswith("%")
         return f"{100 * value:{form[:-1]}f} %" if percent else f"{value:{form}}"
 
