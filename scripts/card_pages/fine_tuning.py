@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from card_pages import STAND_IN, Card, Results, number, ranged, table
+from card_pages.several_seeds import FEWEST
 
 SAID = "In domain: test rows of the datasets that it learned from. Out of domain: clean electric guitar notes of a SoundFont, which were recorded, through the same effects. Distances (MRSTFT) are from the target or from the dry sound. Handed over: the loss on parameters gives way to the loss on the rendered sound, whose gradient through the effect is estimated by SPSA or by finite differences. Oracle: the true settings."
 SEEDS = "The perceptron with five seeds, each fine-tuned on its own: out of domain, mean over seeds. Strength: how far from the dry sound the predicted effect takes it, as a share of what the target's does."
@@ -35,7 +36,7 @@ def page(results: Results) -> list[str]:
         if run in ("fine-tuning-features", "fine-tuning-cnn"):
             together.setdefault((run, on), []).append(study)
     tables = [one_table(results, *which, studies) for which, studies in together.items()]
-    many = [over_seeds(on, studies) for on, studies in seeds.items() if len(studies) > 1]
+    many = [over_seeds(on, studies) for on, studies in seeds.items() if len(studies) >= FEWEST]
     return [STAND_IN, SAID, *tables, COLLAPSE, *([SEEDS] * bool(many)), *many]
 
 

@@ -60,6 +60,7 @@ def trained_flow(oscillators: int) -> tuple[Flow, torch.nn.Module]:
 
 
 @pytest.mark.slow  # a training each
+@pytest.mark.timeout(1200)  # minutes beside other work
 @pytest.mark.parametrize("oscillators", [2, 4])
 def test_every_order_of_oscillators_is_drawn(oscillators: int) -> None:
     flow, regression = trained_flow(oscillators)
