@@ -36,12 +36,15 @@ def page(results: Results) -> list[str]:
         if run in ("fine-tuning-features", "fine-tuning-cnn"):
             together.setdefault((run, on), []).append(study)
     tables = [one_table(results, *which, studies) for which, studies in together.items()]
+    trained = [(run, results.metrics(run)["model"], results.course(run), results.energy(run)) for run in results.runs]
+    spent = table("What was trained before, on parameters, one core", ("run", "network", "training", "energy"), trained)
     many = [over_seeds(on, studies) for on, studies in seeds.items() if len(studies) >= FEWEST]
-    return [STAND_IN, SAID, *tables, COLLAPSE, *([SEEDS] * bool(many)), *many]
+    return [STAND_IN, SAID, *tables, COLLAPSE, *([SEEDS] * bool(many)), *many, spent]
 
 
 def one_table(results: Results, run: str, on: str, studies: list[Mapping[str, Any]]) -> str:
     """The stages of all studies of a network on a dataset. What comes before fine-tuning is the same in each."""
+    studies = sorted(studies, key=lambda one: (one["asked"]["frozen"], one["asked"]["at_once"]))
     stages = {name: where for study in studies for name, where in study["stages"].items()}
     strength = studies[0]["target_strength"]
     rows = [
