@@ -13,7 +13,9 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
 ROOT = Path(__file__).parents[1]
 CARDS = ROOT / "datasets" / "cards"
@@ -32,6 +34,7 @@ def loaded() -> Any:
 SCRIPT = loaded()
 KNOWN = SCRIPT.cards()
 card_pages = importlib.import_module("card_pages")
+fine_tuning = importlib.import_module("card_pages.fine_tuning")
 sentences = importlib.import_module("card_pages.sentences")
 KEPT = sorted(path.stem for path in (CARDS / "results").glob("*.json"))
 MADE = [name for name in KEPT if "recovered" not in json.loads((CARDS / "results" / f"{name}.json").read_text())]
@@ -181,6 +184,39 @@ def test_a_run_with_another_classifier_than_its_recipe_has_is_found(tmp_path: Pa
 
     found = checked("autofx", CARDS / "autofx.md", changed("autofx", tmp_path, alter))
     assert found == ["autofx.md: run autofx-163C-row had conditioning = autofx-class, the recipe has class-row"]
+
+
+def test_a_study_that_no_stage_of_its_recipe_makes_is_found(tmp_path: Path) -> None:
+    """Fine-tuning in fewer steps than the recipe has, and of a run that it never tunes."""
+
+    def alter(kept: Any) -> None:
+        studies = kept["studies"]
+        studies["fine-tuning-features/spectral-delay-soundfont"]["asked"]["steps"] = 8
+        studies["fine-tuning-class/spectral-delay-soundfont"] = studies["fine-tuning-cnn/spectral-distortion-soundfont"]
+
+    found = checked("fine-tuning", CARDS / "fine-tuning.md", changed("fine-tuning", tmp_path, alter))
+    study = "fine-tuning.md: study fine-tuning"
+    assert f"{study}-features/spectral-delay-soundfont had steps = 8, the recipe has 80" in found
+    assert f"{study}-class/spectral-delay-soundfont is made by no recipe of the card (fine-tuning)" in found
+
+
+def test_the_change_over_seeds_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    before, after = 2 + rng.random(5), 1 + rng.random(5)
+    stages = [
+        {
+            "supervised": {"out of domain": {"distance": one, "strength": 3.0}},
+            "tuned": {"out of domain": {"distance": other, "strength": 1.5}},
+        }
+        for one, other in zip(before, after, strict=True)
+    ]
+    studies = [{"stages": one, "target_strength": {"out of domain": 2.0}} for one in stages]
+    lines = fine_tuning.over_seeds("delay-soundfont", studies).splitlines()
+    low, high = ttest_rel(after, before).confidence_interval(0.95)
+    assert f"{(after - before).mean():+.2f} [{low:+.2f}, {high:+.2f}]" in lines[-1]
+    assert "75 % ± 0" in lines[-1]
+    assert "| -" in lines[-2]
+    assert "150 % ± 0" in lines[-2]
 
 
 def test_a_recipe_that_does_not_pass_its_dry_run_is_found(home: Path) -> None:

@@ -12,7 +12,7 @@ from card_pages import STAND_IN, Card, Results, number, ranged, table
 from card_pages.several_seeds import FEWEST
 
 SAID = "In domain: test rows of the datasets that it learned from. Out of domain: clean electric guitar notes of a SoundFont, which were recorded, through the same effects. Distances (MRSTFT) are from the target or from the dry sound. Handed over: the loss on parameters gives way to the loss on the rendered sound, whose gradient through the effect is estimated by SPSA or by finite differences. Oracle: the true settings."
-SEEDS = "The perceptron with five seeds, each fine-tuned on its own: out of domain, mean over seeds. Strength: how far from the dry sound the predicted effect takes it, as a share of what the target's does."
+SEEDS = "The perceptron with several seeds, each trained and fine-tuned on its own: out of domain, mean over seeds. Strength: how far from the dry sound the predicted effect takes it, as a share of what the target's does."
 COLLAPSE = (
     "A collapse shows in the last columns: the effect of the predictions becomes weaker than that of the targets."
 )
