@@ -183,7 +183,7 @@ def test_a_run_with_another_classifier_than_its_recipe_has_is_found(tmp_path: Pa
         kept["runs"]["autofx-163C-row"]["settings"]["conditioning"] = "autofx-class"
 
     found = checked("autofx", CARDS / "autofx.md", changed("autofx", tmp_path, alter))
-    assert found == ["autofx.md: run autofx-163C-row had conditioning = autofx-class, the recipe has class-row"]
+    assert found == ["autofx.md: run autofx-163C-row had conditioning = autofx-class, the recipe has autofx-class-row"]
 
 
 def test_a_study_that_no_stage_of_its_recipe_makes_is_found(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from timbre_data.models.evaluation import intervals, metrics, plots, sound_plots
 from timbre_data.models.evaluation.distances import DISTANCES, JUDGE
 from timbre_data.models.evaluation.resynthesis import rerender, with_constants
-from timbre_data.models.evaluation.tables import Table, number
+from timbre_data.models.evaluation.tables import Table, number, ranged
 from timbre_data.pipeline.build.chain import Chain
 from timbre_data.pipeline.store.reader import Dataset
 from timbre_data.pipeline.synths.hosting.open_synths import close_instruments
@@ -79,10 +79,7 @@ def evaluate(evaluated: Evaluated) -> tuple[dict[str, Any], Table]:
     table = Table(
         f"Sounds rendered with predicted parameters: median distance over {len(picked)} rows of the {evaluated.split} split",
         ("parameters", *headings.values()),
-        tuple(
-            (one, *(f"{number(medians[one][distance])} ({intervals.text(sure[one][distance])})" for distance in names))
-            for one in medians
-        ),
+        tuple((one, *(ranged(medians[one][distance], sure[one][distance]) for distance in names)) for one in medians),
         note="Oracle: the true parameters, hence the noise floor of rendering. Mean and random: baselines. "
         + ("" if draws is None else f"Best: the draw whose sound is nearest by {_judge(names)}. ")
         + "In brackets: 95 % intervals (bootstrap).",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from timbre_data.models.evaluation import intervals
+
 
 @dataclass(frozen=True)
 class Table:
@@ -51,3 +53,8 @@ def number(value: float | None) -> str:
     if value is None or value != value:
         return "-"
     return f"{value:.3g}"
+
+
+def ranged(value: float, pair: Sequence[float] | None) -> str:
+    """A figure and its interval, where there is one."""
+    return f"{number(value)} ({intervals.text((pair[0], pair[1]))})" if pair else number(value)

@@ -21,7 +21,7 @@ from torch import nn
 from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import Rows
 from timbre_data.models.evaluation import intervals, metrics
-from timbre_data.models.evaluation.tables import Table, number
+from timbre_data.models.evaluation.tables import Table, number, ranged
 from timbre_data.models.inference import spectral_search
 from timbre_data.models.inference.spectral_search import Task
 from timbre_data.models.studies import spectral
@@ -200,7 +200,7 @@ def study(
         "target_strength": target,
         "stages": scores,
     }
-    table = _table(result, test_rows)
+    table = table_of(result)
     stem = run / stem_of(there.name, frozen, at_once=at_once)
     write_whole(stem.with_suffix(".json"), json.dumps(result, indent=2))
     write_whole(stem.with_suffix(".md"), table.markdown() + "\n")
@@ -264,19 +264,20 @@ def _scores(wet: Audio, task: Task) -> dict[str, Any]:
     return {"distance": float(np.median(far)), "interval": list(intervals.of_median(far)), "strength": strength}
 
 
-def _table(result: dict[str, Any], rows: int) -> Table:
+def table_of(result: Mapping[str, Any]) -> Table:
+    """What a study found, as `study` keeps it, for people."""
     lines = []
     for stage, where in result["stages"].items():
         inside, outside = where["in domain"], where["out of domain"]
         lines.append(
             (
                 stage,
-                *(f"{number(one['distance'])} ({intervals.text(one['interval'])})" for one in (inside, outside)),
+                *(ranged(one["distance"], one["interval"]) for one in (inside, outside)),
                 number(inside["strength"]),
                 number(outside["strength"]),
             )
         )
-    strength = result["target_strength"]
+    strength, rows = result["target_strength"], result["asked"]["test_rows"]
     lines.append(("target", "0", "0", number(strength["in domain"]), number(strength["out of domain"])))
     return Table(
         f"{result['run']} on {result['out_of_domain']}: median MRSTFT over {rows} held-out sounds each, 95 % intervals",

@@ -28,7 +28,7 @@ from timbre_data.models.data import learned
 from timbre_data.models.data.opening import open_named
 from timbre_data.models.data.rows import Rows, contents_of, load_rows
 from timbre_data.models.evaluation import intervals
-from timbre_data.models.evaluation.tables import StudyResult, Table, number
+from timbre_data.models.evaluation.tables import StudyResult, Table, number, ranged
 from timbre_data.models.studies.comparison import folds_of
 from timbre_data.models.training.runs import runs_home
 from timbre_data.pipeline.build.provenance import provenance
@@ -207,4 +207,4 @@ def _table(found: dict[str, Any]) -> Table:
 
 
 def _score(one: dict[str, Any]) -> str:
-    return f"{number(one['score'])} ({intervals.text(one['interval'])})" if "interval" in one else number(one["score"])
+    return ranged(one["score"], one.get("interval"))

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from card_pages.sentences import filled
-from timbre_data.models.evaluation import intervals, published, run_facts
+from timbre_data.models.evaluation import published, run_facts
 from timbre_data.models.evaluation.tables import Table, number
 
 ROOT = Path(__file__).parents[2]
@@ -261,11 +261,6 @@ def page_of(name: str, card: Card, results: Results) -> str:
     except KeyError as error:
         raise CardError(f"{name}-notes.md: nothing is kept at {error}") from error
     return "\n\n".join([f"# {card.title}", head, *parts, *([notes] if notes else [])]) + "\n"
-
-
-def ranged(value: float, pair: Sequence[float] | None) -> str:
-    """A figure and its 95 % interval, where there is one."""
-    return f"{number(value)} ({intervals.text((pair[0], pair[1]))})" if pair else number(value)
 
 
 def better(ours: float, theirs: published.Result, key: str) -> str:

@@ -6,23 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from card_pages import STAND_IN, Card, Results, number, ranged, table
-from card_pages.several_seeds import FEWEST
+from card_pages import STAND_IN, Card, Results, number, table
+from card_pages.several_seeds import FEWEST, mean_interval
+from timbre_data.models.studies import finetuning
 
 SAID = "In domain: test rows of the datasets that it learned from. Out of domain: clean electric guitar notes of a SoundFont, which were recorded, through the same effects. Distances (MRSTFT) are from the target or from the dry sound. Handed over: the loss on parameters gives way to the loss on the rendered sound, whose gradient through the effect is estimated by SPSA or by finite differences. Oracle: the true settings."
 SEEDS = "The perceptron with several seeds, each trained and fine-tuned on its own: out of domain, mean over seeds. Strength: how far from the dry sound the predicted effect takes it, as a share of what the target's does."
-COLLAPSE = (
-    "A collapse shows in the last columns: the effect of the predictions becomes weaker than that of the targets."
-)
-HEAD = (
-    "parameters from",
-    "to target, in domain",
-    "to target, out of domain",
-    "from dry, in domain",
-    "from dry, out of domain",
-)
 
 
 def page(results: Results) -> list[str]:
@@ -35,31 +25,18 @@ def page(results: Results) -> list[str]:
             seeds.setdefault(on, []).append(study)
         if run in ("fine-tuning-features", "fine-tuning-cnn"):
             together.setdefault((run, on), []).append(study)
-    tables = [one_table(results, *which, studies) for which, studies in together.items()]
+    tables = [one_table(studies) for studies in together.values()]
     trained = [(run, results.metrics(run)["model"], results.course(run), results.energy(run)) for run in results.runs]
     spent = table("What was trained before, on parameters, one core", ("run", "network", "training", "energy"), trained)
     many = [over_seeds(on, studies) for on, studies in seeds.items() if len(studies) >= FEWEST]
-    return [STAND_IN, SAID, *tables, COLLAPSE, *([SEEDS] * bool(many)), *many, spent]
+    return [STAND_IN, SAID, *tables, *([SEEDS] * bool(many)), *many, spent]
 
 
-def one_table(results: Results, run: str, on: str, studies: list[Mapping[str, Any]]) -> str:
-    """The stages of all studies of a network on a dataset. What comes before fine-tuning is the same in each."""
-    studies = sorted(studies, key=lambda one: (one["asked"]["frozen"], one["asked"]["at_once"]))
-    stages = {name: where for study in studies for name, where in study["stages"].items()}
-    strength = studies[0]["target_strength"]
-    rows = [
-        (
-            name,
-            *(ranged(where[place]["distance"], where[place].get("interval")) for place in strength),
-            *(number(where[place]["strength"]) for place in strength),
-        )
-        for name, where in stages.items()
-    ]
-    rows.append(("target", "0", "0", *(number(far) for far in strength.values())))
-    sounds = studies[0]["asked"]["test_rows"]
-    network = results.metrics(run)["model"]
-    title = f"`{run}` ({network}) on {on}: median MRSTFT over {sounds} held-out sounds each, 95 % intervals"
-    return table(title, HEAD, rows)
+def one_table(studies: list[Mapping[str, Any]]) -> str:
+    """All studies of a network on a dataset as one. What comes before fine-tuning is the same in each."""
+    ordered = sorted(studies, key=lambda one: (one["asked"]["frozen"], one["asked"]["at_once"]))
+    stages = {name: where for study in ordered for name, where in study["stages"].items()}
+    return finetuning.table_of({**ordered[0], "stages": stages}).markdown()
 
 
 def over_seeds(on: str, studies: list[Mapping[str, Any]]) -> str:
@@ -76,8 +53,8 @@ def over_seeds(on: str, studies: list[Mapping[str, Any]]) -> str:
         moved = distance - start
         changed = "-"
         if moved.any():
-            low, high = stats.t.interval(0.95, len(moved) - 1, moved.mean(), stats.sem(moved))
-            changed = f"{moved.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
+            mean, low, high = mean_interval(moved)
+            changed = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
         deviation = share.std(ddof=1)
         rows.append((name, number(distance.mean()), changed, f"{100 * share.mean():.0f} % ± {100 * deviation:.0f}"))
     head = ("parameters from", "to target", "change, 95 % interval over seeds", "strength ± deviation")

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from card_pages import Card, Results, number, ranged, table
+from card_pages import Card, Results, number, table
+from timbre_data.models.evaluation.tables import ranged
 
 RECORDED = "evaluation-on-modulation-recorded-delay-recorded-distortion-recorded"
 

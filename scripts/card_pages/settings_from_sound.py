@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from card_pages import Card, Results, number, ranged, table
+from card_pages import Card, Results, number, table
 from card_pages.held_out import RECORDED
 from timbre_data.models.evaluation import published
+from timbre_data.models.evaluation.tables import ranged
 
 REGRESSOR, FLOW = "settings-from-sound-regressor", "settings-from-sound-knobs"
 DISTANCES = ("mrstft", "mrstft_dhooghe", "logmel_db", "mss", "sot", "mfcc_dtw", "rms_envelope", "f0_cents")

@@ -7,6 +7,7 @@ from functools import reduce
 from operator import getitem
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from card_pages import Results, table
@@ -26,6 +27,12 @@ def by_seed(results: Results, runs: Sequence[str], *keys: str) -> dict[int, floa
     return {results.runs[run]["settings"]["seed"]: reduce(getitem, keys, results.metrics(run)) for run in runs}
 
 
+def mean_interval(each: NDArray[np.float64]) -> tuple[float, float, float]:
+    """The mean of one value a seed [shape=(n,)], and its 95 % confidence interval (Student's t)."""
+    low, high = stats.t.interval(0.95, len(each) - 1, each.mean(), stats.sem(each))
+    return float(each.mean()), float(low), float(high)
+
+
 def difference(names: Sequence[str], values: Sequence[Mapping[int, float]], *, less: bool = False) -> list[str]:
     """The interval of the difference of two values (by seed, each), seed by seed over those that both have, and which
     is better; `less` is better, or more. Nothing for too few seeds.
@@ -34,13 +41,12 @@ def difference(names: Sequence[str], values: Sequence[Mapping[int, float]], *, l
     count = len(both)
     if count < FEWEST:
         return []
-    each = np.array([values[0][seed] - values[1][seed] for seed in both])
-    low, high = stats.t.interval(0.95, count - 1, each.mean(), stats.sem(each))
+    mean, low, high = mean_interval(np.array([values[0][seed] - values[1][seed] for seed in both]))
     verdict = "no difference is shown"
     if low > 0 or high < 0:
         verdict = f"`{names[int((low > 0) == less)]}` is better"
     return [
-        f"**`{names[0]}` minus `{names[1]}`, paired by seed**: {each.mean():+.4f}, 95 % confidence interval [{low:+.4f}, {high:+.4f}] over {count} seeds: {verdict}."
+        f"**`{names[0]}` minus `{names[1]}`, paired by seed**: {mean:+.4f}, 95 % confidence interval [{low:+.4f}, {high:+.4f}] over {count} seeds: {verdict}."
     ]
 
 
